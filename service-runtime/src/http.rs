@@ -1,0 +1,231 @@
+//! A small HTTP/1.1 server and client over hyper: one handler, bounded bodies and connections.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+pub use hyper::{Method, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use crate::Stop;
+
+/// Most connections at once; further ones wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 64;
+/// A client has this long to send a request's head.
+const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A request with its whole body.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// GET, POST, ….
+    pub method: Method,
+    /// The path, without the query.
+    pub path: String,
+    /// The query, without `?`; empty when there is none.
+    pub query: String,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The `Content-Type` header.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A response with its whole body.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// 200, 404, ….
+    pub status: StatusCode,
+    /// MIME type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// Makes a plain text response.
+    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: Bytes::from(body.into()) }
+    }
+
+    /// Makes a JSON response.
+    pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => Self { status, content_type: "application/json", body: bytes.into() },
+            Err(error) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
+
+/// Serves requests with `handler` until `stop`; bodies above `body_bytes_max` are answered with 413.
+///
+/// # Errors
+/// Never after it has started; connections fail on their own.
+pub async fn serve<H, F>(
+    listener: TcpListener,
+    body_bytes_max: usize,
+    handler: H,
+    stop: Stop,
+) -> anyhow::Result<()>
+where
+    H: Fn(Request) -> F + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let handler = Arc::new(handler);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let slot = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            slot = slots.clone().acquire_owned() => slot?,
+        };
+        let stream = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    debug!(%error, "cannot accept");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let (handler, stop) = (handler.clone(), stop.clone());
+        connections.spawn(async move {
+            let service =
+                service_fn(move |request| answer(request, body_bytes_max, handler.clone()));
+            let mut http = hyper::server::conn::http1::Builder::new();
+            let connection = http
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIME_MAX)
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                debug!(%error, "http connection ended");
+            }
+            drop(slot);
+        });
+    }
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn answer<H, F>(
+    request: hyper::Request<Incoming>,
+    body_bytes_max: usize,
+    handler: Arc<H>,
+) -> Result<hyper::Response<Full<Bytes>>, hyper::http::Error>
+where
+    H: Fn(Request) -> F,
+    F: Future<Output = Response>,
+{
+    let (head, body) = request.into_parts();
+    let header =
+        |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let response = match Limited::new(body, body_bytes_max).collect().await {
+        Ok(body) => {
+            let request = Request {
+                path: head.uri.path().to_owned(),
+                query: head.uri.query().unwrap_or_default().to_owned(),
+                authorization: header(hyper::header::AUTHORIZATION),
+                content_type: header(hyper::header::CONTENT_TYPE),
+                method: head.method,
+                body: body.to_bytes(),
+            };
+            handler(request).await
+        }
+        Err(_) => Response::text(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("body is larger than {body_bytes_max} bytes, or was cut off\n"),
+        ),
+    };
+    hyper::Response::builder()
+        .status(response.status)
+        .header(hyper::header::CONTENT_TYPE, response.content_type)
+        .body(Full::new(response.body))
+}
+
+/// Sends one request and returns status and body.
+///
+/// # Errors
+/// When nobody answers within `patience`, or not in HTTP.
+pub async fn call(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    patience: Duration,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    let exchange = async {
+        let stream = TcpStream::connect(address).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(hyper::header::HOST, address.to_string())
+            .body(Full::new(body))?;
+        let response = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+            drop(sender);
+            anyhow::Ok((status, body))
+        };
+        let (response, connection) = tokio::join!(response, connection);
+        if let Err(error) = connection {
+            debug!(%error, "http connection ended");
+        }
+        response
+    };
+    tokio::time::timeout(patience, exchange)
+        .await
+        .map_err(|_| anyhow::anyhow!("no answer from http://{address} within {patience:?}"))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_answered_and_large_bodies_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Stop::new();
+        let echo = |request: Request| async move {
+            Response::text(StatusCode::OK, format!("{} {}", request.path, request.body.len()))
+        };
+        let client = async {
+            let patience = Duration::from_secs(5);
+            let small = call(address, Method::POST, "/x", Bytes::from_static(b"abc"), patience)
+                .await
+                .unwrap();
+            assert_eq!(small, (StatusCode::OK, Bytes::from_static(b"/x 3")));
+            let large =
+                call(address, Method::POST, "/x", vec![0; 100].into(), patience).await.unwrap();
+            assert_eq!(large.0, StatusCode::PAYLOAD_TOO_LARGE);
+            stop.cancel();
+        };
+        let (served, ()) = tokio::join!(serve(listener, 10, echo, stop.clone()), client);
+        served.unwrap();
+    }
+}

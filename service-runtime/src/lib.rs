@@ -1,0 +1,16 @@
+//! What every process needs to run, and nothing about telemetry: configuration, logging, metrics, admin HTTP, named tasks,
+//! signals and the one clock.
+#![warn(missing_docs)]
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod signals;
+pub mod tasks;
+
+pub use clock::Clock;
+pub use metrics::Metrics;
+pub use tasks::{Stop, Tasks};

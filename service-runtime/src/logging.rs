@@ -1,0 +1,50 @@
+//! Sets up logging to standard error.
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+/// The `[log]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,gateway=debug`.
+    pub level: String,
+    /// `text` or `json` (one object a line).
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// Starts logging; a second call changes nothing, so that tests may call it.
+///
+/// # Errors
+/// When the level is not a filter.
+pub fn start(config: &LogConfig) -> anyhow::Result<()> {
+    // rumqttd reports every connection of ours as if it were a client's.
+    let filter = EnvFilter::try_new(format!("rumqttd=error,{}", config.level))
+        .map_err(|error| anyhow::anyhow!("log.level {:?} is not a level: {error}", config.level))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(true);
+    // Somebody else's subscriber (a test's) stays.
+    drop(match config.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    });
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The receipt: "everything of this source and epoch below `landed` is readable in the lake".
+//!
+//! A small JSON object, retained on `{prefix}/receipt/{source_id}/{epoch}`:
+//!
+//! ```text
+//! {"v":1,"lake_id":"…","source_id":"gateway","epoch":"16 hex digits","landed":1200,"chain":"16 hex digits",
+//!  "resend_from":900,"window":8388608,"worker":"…","at":1790000000000}
+//! ```
+//!
+//! `resend_from` is absent unless the source must send again from there. Unknown fields are ignored, so that a newer
+//! ingest can add some. Numbers that do not fit 53 bits travel as hexadecimal text.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, Offset, SourceId};
+
+/// The version this module writes; it reads every version from 1 to this one.
+pub const VERSION: u8 = 1;
+
+/// Longest receipt in bytes; a longer one is refused unread.
+pub const RECEIPT_MAX: usize = 4096;
+
+/// What ingest tells a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Format version.
+    pub v: u8,
+    /// The ledger table's id: which lake this is.
+    pub lake_id: String,
+    /// Whose messages.
+    pub source_id: SourceId,
+    /// In which life of the spool.
+    pub epoch: Epoch,
+    /// Everything below this offset is landed (INV-2).
+    pub landed: Offset,
+    /// The source's chain value at `landed`, as ingest computed it.
+    #[serde(with = "hex")]
+    pub chain: u64,
+    /// The first offset that the source should send again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resend_from: Option<Offset>,
+    /// Raw bytes beyond `landed` that the source may have in flight; 0 closes.
+    pub window: u64,
+    /// Which ingest process wrote this.
+    pub worker: String,
+    /// When, in milliseconds since the Unix epoch. For people; nothing is decided by it.
+    pub at: i64,
+}
+
+/// Why bytes are not a receipt.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError {
+    /// More than [`RECEIPT_MAX`] bytes.
+    #[error("receipt has {0} bytes: at most {RECEIPT_MAX} are read")]
+    TooLong(usize),
+    /// Not the JSON that this module documents.
+    #[error("receipt is not valid")]
+    Json(#[source] serde_json::Error),
+    /// Written by a newer version.
+    #[error("receipt has version {0}, this program reads up to {VERSION}: update it")]
+    Version(u8),
+}
+
+impl Receipt {
+    /// Encodes the receipt as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self)
+            .expect("a receipt has no map keys or floats that JSON cannot carry")
+    }
+
+    /// Decodes a receipt.
+    ///
+    /// # Errors
+    /// When the bytes are too long, not a receipt, or of a newer version.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ReceiptError> {
+        if bytes.len() > RECEIPT_MAX {
+            return Err(ReceiptError::TooLong(bytes.len()));
+        }
+        let receipt: Self = serde_json::from_slice(bytes).map_err(ReceiptError::Json)?;
+        if receipt.v == 0 || receipt.v > VERSION {
+            return Err(ReceiptError::Version(receipt.v));
+        }
+        Ok(receipt)
+    }
+}
+
+/// Sixteen hexadecimal digits in JSON.
+mod hex {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOLDEN_V1: &str = r#"{"v":1,"lake_id":"5e0c","source_id":"gateway","epoch":"00000000000000ff","landed":1200,"chain":"00000000deadbeef","resend_from":900,"window":8388608,"worker":"w1","at":1790000000000}"#;
+
+    fn golden() -> Receipt {
+        Receipt {
+            v: 1,
+            lake_id: "5e0c".into(),
+            source_id: "gateway".parse().unwrap(),
+            epoch: Epoch::from_random(255),
+            landed: 1200,
+            chain: 0xdead_beef,
+            resend_from: Some(900),
+            window: 8 << 20,
+            worker: "w1".into(),
+            at: 1_790_000_000_000,
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_version_1() {
+        assert_eq!(String::from_utf8(golden().to_json()).unwrap(), GOLDEN_V1);
+        assert_eq!(Receipt::from_json(GOLDEN_V1.as_bytes()).unwrap(), golden());
+    }
+
+    #[test]
+    fn a_newer_version_and_garbage_are_refused() {
+        let newer = GOLDEN_V1.replace("\"v\":1", "\"v\":2");
+        assert!(matches!(Receipt::from_json(newer.as_bytes()), Err(ReceiptError::Version(2))));
+        assert!(matches!(Receipt::from_json(b"{"), Err(ReceiptError::Json(_))));
+        assert!(matches!(Receipt::from_json(&[b' '; 5000]), Err(ReceiptError::TooLong(5000))));
+    }
+
+    proptest! {
+        #[test]
+        fn a_receipt_round_trips_and_a_cut_one_is_refused(landed in 0u64..1 << 63, chain: u64, window: u64, cut in 0usize..100) {
+            let receipt = Receipt { landed, chain, window, resend_from: None, ..golden() };
+            let bytes = receipt.to_json();
+            prop_assert_eq!(Receipt::from_json(&bytes).unwrap(), receipt);
+            prop_assert!(Receipt::from_json(&bytes[..cut]).is_err());
+        }
+    }
+}
