@@ -78,7 +78,7 @@ impl Tasks {
                 match first_error {
                     None => first_error = Some(error),
                     Some(_) => {
-                        warn!(error = format!("{error:#}"), "task failed after the first failure")
+                        warn!(error = format!("{error:#}"), "task failed after the first failure");
                     }
                 }
             }

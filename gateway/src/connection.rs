@@ -1,0 +1,459 @@
+//! One client's connection: the socket around its session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use service_runtime::{Clock, Stop};
+use store_forward::{Progress, Spool};
+use telemetry_core::topic::{ControlTopics, validate_topic};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+use uuid::Uuid;
+
+use crate::bus::{Bus, BusMessage, Subscriber};
+use crate::config::Limits;
+use crate::inbox::Inbox;
+use crate::metrics::GatewayMetrics;
+use crate::mqtt::{
+    Connect, Connecting, Delivery, Incoming, Offer, Publish, Reason, Version, Will, read_connect,
+};
+use crate::retained::Retained;
+use crate::session::{Outbox, Registry, Seat};
+use crate::subscriptions::Subscriptions;
+
+/// Room that is made in the receive buffer before a read; grows with what arrives, up to the second.
+const READ_BYTES: usize = 2 << 10;
+const READ_BYTES_MAX: usize = 128 << 10;
+/// A session that was taken over has this long to leave.
+const LEAVING_TIME: Duration = Duration::from_secs(5);
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) limits: Limits,
+    pub(crate) topics: ControlTopics,
+    pub(crate) spool: Spool,
+    pub(crate) epoch: String,
+    pub(crate) bus: Bus,
+    pub(crate) retained: Retained,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: GatewayMetrics,
+    pub(crate) clock: Clock,
+    /// No new telemetry: devices are disconnected, who takes frames stays.
+    pub(crate) draining: Stop,
+    /// Everybody is disconnected.
+    pub(crate) closing: Stop,
+}
+
+/// Why a connection ended.
+enum End {
+    /// The client said goodbye.
+    Disconnected { publish_will: bool },
+    /// The socket broke or closed.
+    Lost,
+    /// We ended it.
+    Reason(Reason),
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    version: Version,
+    input: BytesMut,
+    output: BytesMut,
+    read_bytes: usize,
+    inbox: Inbox,
+    subscriptions: Subscriptions,
+    outbox: Outbox,
+    subscriber: Subscriber,
+    packet_bytes_max: Option<u32>,
+    progress: watch::Receiver<Progress>,
+    keep_alive: Option<Duration>,
+    heard: Instant,
+}
+
+/// Serves one client until it leaves.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    serial: u64,
+) {
+    let mut input = BytesMut::new();
+    let patience = Duration::from_millis(shared.limits.connect_time_ms);
+    let connect =
+        match timeout(patience, await_connect(&shared, &mut stream, &mut input, peer)).await {
+            Ok(Ok(connect)) => connect,
+            Ok(Err(refusal)) => {
+                if let Some((version, reason)) = refusal {
+                    shared.metrics.refused(reason);
+                    refuse(&shared, &mut stream, version, reason).await;
+                }
+                return;
+            }
+            Err(_) => return shared.metrics.disconnected("connect_timeout"),
+        };
+    let assigned =
+        connect.client_id.is_empty().then(|| format!("auto-{}", Uuid::new_v4().simple()));
+    let client_id = assigned.as_deref().unwrap_or(&connect.client_id).to_owned();
+    let (seat, leaving) = shared.registry.enter(&client_id, serial);
+    if let Some(mut leaving) = leaving {
+        shared.metrics.takeovers.inc();
+        // Ends with an error when the other session is gone: that is what we wait for.
+        drop(timeout(LEAVING_TIME, leaving.changed()).await);
+    }
+    shared.metrics.connects.inc();
+    debug!(%peer, client = client_id, version = ?connect.version, "connected");
+    let will = connect.will.clone();
+    let mut connection = Connection::new(shared.clone(), stream, input, &connect, &client_id);
+    connection.accept(assigned.as_deref());
+    let end = connection.run(&seat).await;
+    connection.finish(&end).await;
+    let publish_will = match end {
+        End::Disconnected { publish_will } => publish_will,
+        End::Lost => true,
+        End::Reason(reason) => {
+            shared.metrics.disconnected(reason.as_str());
+            debug!(%peer, client = client_id, reason = reason.as_str(), "disconnected");
+            true
+        }
+    };
+    if let (true, Some(will)) = (publish_will, will) {
+        connection.publish_will(will).await;
+    }
+    drop(seat);
+}
+
+type Refusal = Option<(Option<Version>, Reason)>;
+
+/// Reads and judges the CONNECT. The error is what to answer, `None` when the client is gone.
+async fn await_connect(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+    peer: SocketAddr,
+) -> Result<Connect, Refusal> {
+    loop {
+        match read_connect(input, shared.limits.packet_bytes_max()) {
+            Connecting::Incomplete => {}
+            Connecting::Refused(version, reason) => return Err(Some((version, reason))),
+            Connecting::Connect(connect) => {
+                return match judge(shared, &connect, peer) {
+                    None => Ok(*connect),
+                    Some(reason) => Err(Some((Some(connect.version), reason))),
+                };
+            }
+        }
+        input.reserve(READ_BYTES);
+        match stream.read_buf(input).await {
+            Ok(0) | Err(_) => return Err(None),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn judge(shared: &Shared, connect: &Connect, peer: SocketAddr) -> Option<Reason> {
+    let will_problem = connect.will.as_ref().and_then(|will| {
+        if validate_topic(&will.topic).is_err() {
+            Some(Reason::TopicInvalid)
+        } else if will.payload.len() > shared.limits.payload_bytes_max {
+            Some(Reason::PacketTooLarge)
+        } else {
+            (will.qos > 1).then_some(Reason::QosNotSupported)
+        }
+    });
+    if shared.draining.is_cancelled() {
+        Some(Reason::Unavailable)
+    } else if connect.enhanced_auth {
+        Some(Reason::BadAuthMethod)
+    } else if connect.has_login {
+        // Nobody has a password yet: taking one without looking at it would feign safety.
+        Some(Reason::BadLogin)
+    } else if !peer.ip().to_canonical().is_loopback() {
+        Some(Reason::NotAuthorized)
+    } else if (connect.client_id.is_empty() && connect.version == Version::V311 && !connect.clean)
+        || connect.client_id.len() > 256
+        || connect.client_id.chars().any(char::is_control)
+    {
+        Some(Reason::BadClientId)
+    } else {
+        will_problem
+    }
+}
+
+async fn refuse(shared: &Shared, stream: &mut TcpStream, version: Option<Version>, reason: Reason) {
+    let Some(version) = version else { return };
+    let mut output = BytesMut::new();
+    version.write_refused(reason, &mut output);
+    let patience = Duration::from_millis(shared.limits.write_time_ms);
+    // Best effort: the connection is closed whether or not the client hears why.
+    drop(timeout(patience, stream.write_all(&output)).await);
+}
+
+impl Connection {
+    fn new(
+        shared: Arc<Shared>,
+        stream: TcpStream,
+        input: BytesMut,
+        connect: &Connect,
+        client_id: &str,
+    ) -> Self {
+        let limits = &shared.limits;
+        Self {
+            version: connect.version,
+            input,
+            output: BytesMut::new(),
+            read_bytes: READ_BYTES,
+            inbox: Inbox::new(connect, client_id),
+            subscriptions: Subscriptions::default(),
+            outbox: Outbox::new(limits.inflight_max.min(connect.receive_max)),
+            subscriber: shared.bus.subscriber(),
+            packet_bytes_max: connect.packet_bytes_max,
+            progress: shared.spool.progress(),
+            keep_alive: (connect.keep_alive_seconds > 0)
+                .then(|| Duration::from_millis(u64::from(connect.keep_alive_seconds) * 1500)),
+            heard: Instant::now(),
+            stream,
+            shared,
+        }
+    }
+
+    fn accept(&mut self, assigned_client_id: Option<&str>) {
+        let limits = &self.shared.limits;
+        let packet_bytes_max = u32::try_from(limits.packet_bytes_max()).unwrap_or(u32::MAX);
+        let offer = Offer { receive_max: limits.receive_max, packet_bytes_max, assigned_client_id };
+        self.version.write_accepted(&offer, &mut self.output);
+    }
+
+    async fn run(&mut self, seat: &Seat) -> End {
+        // What came in one piece with the CONNECT.
+        if let Err(end) = self.take_packets().await {
+            return end;
+        }
+        let shared = self.shared.clone();
+        loop {
+            if let Err(end) = self.flush().await {
+                return end;
+            }
+            let draining =
+                shared.draining.is_cancelled() && !self.subscriptions.take_frames(&shared.topics);
+            if draining && self.inbox.is_settled() {
+                return End::Reason(Reason::ShuttingDown);
+            }
+            let may_read = !draining && self.inbox.may_read(&shared.limits);
+            let deadline = self.keep_alive.map(|patience| self.heard + patience);
+            self.input.reserve(if may_read { self.read_bytes } else { 0 });
+            let result = tokio::select! {
+                biased;
+                () = seat.taken_over.cancelled() => Err(End::Reason(Reason::TakenOver)),
+                () = shared.closing.cancelled() => Err(End::Reason(Reason::ShuttingDown)),
+                () = shared.draining.cancelled(), if !shared.draining.is_cancelled() => Ok(()),
+                changed = self.progress.changed(), if !self.inbox.is_settled() => match changed {
+                    Ok(()) => self.on_progress().await,
+                    Err(_) => Err(End::Reason(Reason::ShuttingDown)),
+                },
+                message = self.subscriber.recv(), if self.outbox.has_room() => {
+                    self.deliver(&message, false);
+                    Ok(())
+                }
+                read = self.stream.read_buf(&mut self.input), if may_read => match read {
+                    Ok(0) | Err(_) => Err(End::Lost),
+                    Ok(count) => {
+                        self.adapt(count);
+                        self.take_packets().await
+                    }
+                },
+                () = until(deadline) => Err(End::Reason(Reason::KeepAlive)),
+            };
+            if let Err(end) = result {
+                return end;
+            }
+        }
+    }
+
+    /// Reads more at once from who sends much, less from who sends little.
+    fn adapt(&mut self, count: usize) {
+        self.heard = Instant::now();
+        if count >= self.read_bytes {
+            self.read_bytes = (self.read_bytes * 4).min(READ_BYTES_MAX);
+        } else if count < self.read_bytes / 16 {
+            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES);
+        }
+    }
+
+    async fn take_packets(&mut self) -> Result<(), End> {
+        let packet_bytes_max = self.shared.limits.packet_bytes_max();
+        while let Some(packet) =
+            self.version.read(&mut self.input, packet_bytes_max).map_err(End::Reason)?
+        {
+            match packet {
+                Incoming::Publish(publish) => self.publish(publish).await?,
+                Incoming::PubAck { pkid } => {
+                    self.outbox.acknowledged(pkid);
+                }
+                Incoming::Subscribe { pkid, subscriptions } => {
+                    self.subscribe(pkid, subscriptions).await?;
+                }
+                Incoming::Unsubscribe { pkid, filters } => self.unsubscribe(pkid, &filters).await,
+                Incoming::PingReq => self.version.write_pingresp(&mut self.output),
+                Incoming::Disconnect { publish_will } => {
+                    self.accept_batch().await?;
+                    return Err(End::Disconnected { publish_will });
+                }
+                Incoming::Unexpected(what) => {
+                    debug!(packet = what, "unexpected packet");
+                    return Err(End::Reason(Reason::Protocol));
+                }
+            }
+        }
+        self.accept_batch().await
+    }
+
+    async fn publish(&mut self, publish: Publish) -> Result<(), End> {
+        match self.inbox.take(&self.shared, publish).map_err(End::Reason)? {
+            None => Ok(()),
+            Some(control) => {
+                // Acknowledgements keep the order of the messages: what came before is accepted first.
+                self.accept_batch().await?;
+                let message = self.inbox.control(&self.shared, control);
+                self.shared.bus.publish(message).await;
+                self.write_acks();
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands the telemetry that has gathered to the spool, all at once.
+    async fn accept_batch(&mut self) -> Result<(), End> {
+        let live = self.inbox.accept(&self.shared).map_err(End::Reason)?;
+        for message in live {
+            self.shared.bus.publish(message).await;
+        }
+        self.write_acks();
+        Ok(())
+    }
+
+    async fn on_progress(&mut self) -> Result<(), End> {
+        if self.progress.borrow_and_update().failed {
+            return Err(End::Reason(Reason::Unavailable));
+        }
+        self.accept_batch().await
+    }
+
+    fn write_acks(&mut self) {
+        let synced = self.progress.borrow().synced;
+        self.inbox.write_acks(&self.shared, synced, &mut self.output);
+    }
+
+    async fn subscribe(
+        &mut self,
+        pkid: u16,
+        subscriptions: Vec<crate::mqtt::Subscription>,
+    ) -> Result<(), End> {
+        let (granted, retained) = self
+            .subscriptions
+            .add(&self.shared, &mut self.subscriber, subscriptions)
+            .await
+            .map_err(End::Reason)?;
+        self.version.write_suback(pkid, &granted, &mut self.output);
+        for message in retained {
+            while !self.outbox.has_room() {
+                // More retained messages than the window takes: wait for the client's acknowledgements.
+                self.flush().await?;
+                self.input.reserve(self.read_bytes);
+                let room = timeout(
+                    Duration::from_millis(self.shared.limits.write_time_ms),
+                    self.stream.read_buf(&mut self.input),
+                );
+                match room.await {
+                    Ok(Ok(count)) if count > 0 => self.heard = Instant::now(),
+                    _ => return Err(End::Lost),
+                }
+                Box::pin(self.take_packets()).await?;
+            }
+            self.deliver(&message, true);
+        }
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, pkid: u16, filters: &[String]) {
+        let mut existed = Vec::with_capacity(filters.len());
+        for filter in filters {
+            existed.push(self.subscriptions.remove(&mut self.subscriber, filter).await);
+        }
+        self.version.write_unsuback(pkid, &existed, &mut self.output);
+    }
+
+    fn deliver(&mut self, message: &BusMessage, retain: bool) {
+        let Some(granted) = self.subscriptions.qos_for(&message.topic) else { return };
+        let qos = granted.min(message.qos);
+        let start = self.output.len();
+        let pkid = if qos == 0 { 0 } else { self.outbox.take() };
+        let properties = message.properties.as_deref();
+        let delivery = Delivery {
+            topic: &message.topic,
+            payload: &message.payload,
+            qos,
+            retain,
+            pkid,
+            properties,
+        };
+        let size = self.version.write_publish(&delivery, &mut self.output);
+        if self.packet_bytes_max.is_some_and(|most| size > most as usize) {
+            // MQTT 5 section 3.1.2.11.4: a packet that the client cannot take is dropped as if it had been delivered.
+            self.output.truncate(start);
+            self.outbox.acknowledged(pkid);
+            return;
+        }
+        self.shared.metrics.delivered.inc();
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let patience = Duration::from_millis(self.shared.limits.write_time_ms);
+        let written = timeout(patience, self.stream.write_all(&self.output)).await;
+        self.output.clear();
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Lost),
+            Err(_) => {
+                self.shared.metrics.disconnected("write_timeout");
+                Err(End::Lost)
+            }
+        }
+    }
+
+    async fn finish(&mut self, end: &End) {
+        if let End::Reason(reason) = end {
+            self.version.write_disconnect(*reason, &mut self.output);
+        }
+        if !matches!(end, End::Lost) && self.flush().await.is_ok() {
+            // The client may be gone already: closing is all that is left to do.
+            drop(timeout(Duration::from_secs(1), self.stream.shutdown()).await);
+        }
+    }
+
+    async fn publish_will(&mut self, will: Will) {
+        let Will { topic, payload, qos, retain } = will;
+        // A will has no packet id: nobody is owed an acknowledgement.
+        let publish =
+            Publish { topic, payload, qos: qos.min(1), retain, pkid: 0, properties: None };
+        self.inbox.owe_nothing();
+        if self.publish(publish).await.is_err() || self.accept_batch().await.is_err() {
+            self.shared.metrics.disconnected("will_refused");
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

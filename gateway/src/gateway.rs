@@ -1,0 +1,220 @@
+//! Wires the gateway together: every task and queue of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use service_runtime::admin::{self, Readiness};
+use service_runtime::{Clock, Metrics, Stop, Tasks};
+use store_forward::config::SpoolOptions;
+use store_forward::metrics::SpoolMetrics;
+use store_forward::uplink::{Uplink, UplinkStatus};
+use store_forward::{Spool, WriterThread};
+use telemetry_core::delivery::Patience;
+use telemetry_core::id::Epoch;
+use telemetry_core::topic::ControlTopics;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::info;
+use uuid::Uuid;
+
+use crate::bus::{Bus, Publisher, Subscriber};
+use crate::config::GatewayConfig;
+use crate::connection::Shared;
+use crate::listener;
+use crate::metrics::GatewayMetrics;
+use crate::retained::Retained;
+use crate::session::Registry;
+use crate::status;
+use crate::transport::BusTransport;
+
+/// How often the bus has to prove that it lives.
+const CANARY_PERIOD: Duration = Duration::from_secs(5);
+/// What tasks get beyond the drain to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A gateway that is bound to its ports and has its spool open, ready to run.
+pub struct Gateway {
+    config: GatewayConfig,
+    topics: ControlTopics,
+    listener: TcpListener,
+    admin: TcpListener,
+    spool: Spool,
+    writer: WriterThread,
+    bus: Bus,
+    publisher: Publisher,
+    shared: Arc<Shared>,
+    uplink: Uplink<BusTransport>,
+    status: watch::Receiver<UplinkStatus>,
+    metrics: Metrics,
+    closing: Stop,
+}
+
+impl Gateway {
+    /// Opens the spool and binds the ports.
+    ///
+    /// # Errors
+    /// When a setting does not fit, the spool cannot be opened or a port is taken.
+    pub async fn bind(
+        config: GatewayConfig,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let topics = config.check()?;
+        let listener = bind(config.listen, "gateway.listen").await?;
+        let admin = bind(config.admin_listen, "gateway.admin_listen").await?;
+        let options =
+            SpoolOptions { source_id: config.source_id.clone(), config: config.spool.clone() };
+        let spool_metrics = SpoolMetrics::register(&metrics, "gateway");
+        let opened = tokio::task::spawn_blocking(move || {
+            Spool::open(&options, Epoch::from_random(random()), spool_metrics)
+        });
+        let (spool, writer) = opened.await?.context("cannot open the spool")?;
+        let own_metrics = GatewayMetrics::register(&metrics);
+        let (bus, publisher) = Bus::start(&config.limits, &topics, own_metrics.clone());
+        let retained = Retained::new(&config.limits, own_metrics.clone());
+        let receipts = topics.receipt(spool.source_id(), spool.epoch());
+        let transport = BusTransport::new(bus.clone(), &retained, &receipts).await?;
+        let uplink = Uplink::new(
+            spool.clone(),
+            transport,
+            config.uplink.clone(),
+            &topics,
+            clock,
+            Patience::default(),
+            random(),
+        );
+        let closing = Stop::new();
+        let shared = Arc::new(Shared {
+            limits: config.limits.clone(),
+            topics: topics.clone(),
+            epoch: spool.epoch().to_string(),
+            spool: spool.clone(),
+            bus: bus.clone(),
+            retained,
+            registry: Registry::default(),
+            metrics: own_metrics,
+            clock,
+            draining: Stop::new(),
+            closing: closing.clone(),
+        });
+        let status = uplink.status();
+        Ok(Self {
+            config,
+            topics,
+            listener,
+            admin,
+            spool,
+            writer,
+            bus,
+            publisher,
+            shared,
+            uplink,
+            status,
+            metrics,
+            closing,
+        })
+    }
+
+    /// Returns where MQTT clients connect.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// Returns where the admin endpoint is.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn admin_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.admin.local_addr()?)
+    }
+
+    /// Returns the gateway's spool, for status.
+    pub fn spool(&self) -> Spool {
+        self.spool.clone()
+    }
+
+    /// Watches the uplink, for status.
+    pub fn uplink_status(&self) -> watch::Receiver<UplinkStatus> {
+        self.status.clone()
+    }
+
+    /// Serves until `stop`; then lets devices finish and waits for what was accepted to land.
+    ///
+    /// # Errors
+    /// The first task that failed, by name.
+    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+        let Self {
+            config,
+            topics,
+            listener,
+            admin,
+            spool,
+            writer,
+            bus,
+            publisher,
+            shared,
+            uplink,
+            status,
+            metrics,
+            closing,
+        } = self;
+        info!(
+            mqtt = %listener.local_addr()?, admin = %admin.local_addr()?, source = %spool.source_id(),
+            epoch = %spool.epoch(), control = topics.all(), "gateway is listening"
+        );
+        let readiness = Readiness::default();
+        readiness.set("spool", Ok(()));
+        let drain = Duration::from_secs(config.drain_seconds);
+        let uplink_stop = Stop::new();
+        // A task that fails stops the others in the same order as an operator's stop.
+        let mut tasks = Tasks::new(stop.clone());
+        let failed_spool = readiness.clone();
+        tasks.spawn_blocking("spool writer", move || {
+            writer
+                .run()
+                .inspect_err(|error| failed_spool.set("spool", Err(error.to_string())))
+                .map_err(Into::into)
+        });
+        tasks.spawn_blocking("bus publisher", move || {
+            publisher.run();
+            Ok(())
+        });
+        tasks.spawn("listener", listener::run(listener, shared, stop, uplink_stop.clone()));
+        let routes = status::routes(spool.clone(), status);
+        tasks.spawn("admin", admin::serve(admin, metrics, readiness, routes, closing.clone()));
+        let canary = bus.subscriber();
+        tasks.spawn("canary", watch_bus(bus, canary, closing.clone()));
+        tasks.spawn("uplink", async move {
+            let result = uplink.run(uplink_stop, drain).await;
+            closing.cancel();
+            spool.close();
+            Ok(result?)
+        });
+        tasks.join(drain + GRACE).await
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another gateway running? change {setting}")
+    })
+}
+
+async fn watch_bus(bus: Bus, mut canary: Subscriber, closing: Stop) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => return Ok(()),
+            () = tokio::time::sleep(CANARY_PERIOD) => bus.check(&mut canary).await,
+        }
+    }
+}
+
+fn random() -> u64 {
+    Uuid::new_v4().as_u64_pair().0
+}

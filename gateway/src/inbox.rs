@@ -1,0 +1,205 @@
+//! What a client publishes: batches for the spool, messages held while it is full, acknowledgements owed.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::BytesMut;
+use store_forward::{AppendError, Message};
+use telemetry_core::topic::validate_topic;
+
+use crate::bus::BusMessage;
+use crate::config::Limits;
+use crate::connection::Shared;
+use crate::mqtt::{AckReason, Connect, Position, Publish, Reason, Version};
+use crate::session::{Acks, Owed, Route, route};
+
+/// Messages that wait for the spool at once, while it is busy, before the client has to wait too.
+const BATCH_MAX: usize = 4096;
+
+/// The receiving side of a session.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    version: Version,
+    publisher: String,
+    wants_receipts: bool,
+    /// Telemetry that is not in the spool yet, in order.
+    waiting: VecDeque<Publish>,
+    waiting_bytes: usize,
+    /// Why it is not.
+    blocked: Option<AppendError>,
+    acks: Acks,
+    /// The client is gone: what still comes is its will.
+    owes_nothing: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(connect: &Connect, client_id: &str) -> Self {
+        Self {
+            version: connect.version,
+            publisher: format!("anonymous:{client_id}"),
+            wants_receipts: connect.wants_receipts,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            blocked: None,
+            acks: Acks::default(),
+            owes_nothing: false,
+        }
+    }
+
+    /// Tells whether nothing is owed and nothing waits.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.acks.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Tells whether more may be read. A busy spool makes the client wait (TCP pushes back); a full one does not, so
+    /// that pings are still answered (INV-3).
+    pub(crate) fn may_read(&self, limits: &Limits) -> bool {
+        match self.blocked {
+            Some(AppendError::Full) => self.waiting_bytes <= limits.held_bytes_max,
+            Some(_) => false,
+            None => self.acks.len() < usize::from(u16::MAX),
+        }
+    }
+
+    /// Nothing more is acknowledged to a client that is gone.
+    pub(crate) fn owe_nothing(&mut self) {
+        self.owes_nothing = true;
+        (self.acks, self.waiting_bytes) = (Acks::default(), 0);
+        self.waiting.clear();
+    }
+
+    /// Checks a message and puts telemetry into the batch; control messages are handed back.
+    pub(crate) fn take(
+        &mut self,
+        shared: &Shared,
+        publish: Publish,
+    ) -> Result<Option<Publish>, Reason> {
+        if publish.qos > 1 {
+            return Err(Reason::QosNotSupported);
+        }
+        if validate_topic(&publish.topic).is_err() {
+            return Err(Reason::TopicInvalid);
+        }
+        if self.version == Version::V5
+            && self.acks.len() + self.waiting.len() >= usize::from(shared.limits.receive_max)
+            && publish.qos > 0
+        {
+            return Err(Reason::ReceiveMaximum);
+        }
+        if route(&shared.topics, &publish.topic) == Route::Bus {
+            return Ok(Some(publish));
+        }
+        if publish.payload.len() > shared.limits.payload_bytes_max {
+            return Err(Reason::PacketTooLarge);
+        }
+        self.waiting_bytes += publish.topic.len() + publish.payload.len();
+        if self.blocked == Some(AppendError::Full)
+            && self.waiting_bytes > shared.limits.held_bytes_max
+        {
+            return Err(Reason::QuotaExceeded);
+        }
+        self.waiting.push_back(publish);
+        Ok(None)
+    }
+
+    /// Turns a control message into one for the bus and owes its acknowledgement.
+    pub(crate) fn control(&mut self, shared: &Shared, publish: Publish) -> BusMessage {
+        self.owe(&publish, AckReason::Success, None);
+        let retain = publish.retain;
+        let message = into_message(publish);
+        if retain {
+            shared.retained.set(&message);
+        }
+        message
+    }
+
+    /// Appends what waits to the spool, as far as it goes; returns the live copies that somebody subscribed to.
+    pub(crate) fn accept(&mut self, shared: &Shared) -> Result<Vec<BusMessage>, Reason> {
+        let mut live = Vec::new();
+        while !self.waiting.is_empty() {
+            let publisher = self.publisher.as_str();
+            let messages = self.waiting.iter().take(BATCH_MAX).map(|publish| Message {
+                publisher,
+                topic: &publish.topic,
+                payload: &publish.payload,
+            });
+            let appended = shared.spool.append(shared.clock.now_us(), messages);
+            for offset in appended.offsets {
+                let Some(publish) = self.pop() else { break };
+                self.owe(&publish, AckReason::Success, Some(offset));
+                self.copy(shared, publish, &mut live);
+            }
+            self.blocked = appended.refused;
+            match appended.refused {
+                None => {}
+                Some(AppendError::Full) if self.refuse_when_full(shared) => {}
+                Some(AppendError::Full | AppendError::Busy) => break,
+                Some(AppendError::TooLarge) => return Err(Reason::PacketTooLarge),
+                Some(AppendError::Failed) => return Err(Reason::Unavailable),
+            }
+        }
+        Ok(live)
+    }
+
+    /// The spool is full: QoS 0 is dropped, MQTT 5 hears of it, 3.1.1 waits. Tells whether the first message is settled.
+    fn refuse_when_full(&mut self, shared: &Shared) -> bool {
+        let Some(first) = self.waiting.front() else { return false };
+        if first.qos == 0 {
+            shared.metrics.best_effort_dropped.inc();
+        } else if self.version == Version::V311 && !self.owes_nothing {
+            return false;
+        }
+        if let Some(publish) = self.pop() {
+            self.owe(&publish, AckReason::QuotaExceeded, None);
+        }
+        self.blocked = None;
+        true
+    }
+
+    fn pop(&mut self) -> Option<Publish> {
+        let publish = self.waiting.pop_front()?;
+        self.waiting_bytes -= publish.topic.len() + publish.payload.len();
+        Some(publish)
+    }
+
+    fn owe(&mut self, publish: &Publish, reason: AckReason, offset: Option<u64>) {
+        if publish.qos > 0 && !self.owes_nothing {
+            self.acks.push(Owed { pkid: publish.pkid, reason, offset });
+        }
+    }
+
+    fn copy(&self, shared: &Shared, publish: Publish, live: &mut Vec<BusMessage>) {
+        let wanted = shared.bus.wants(&publish.topic);
+        if publish.retain || wanted {
+            let retain = publish.retain;
+            let message = into_message(publish);
+            if retain {
+                shared.retained.set(&message);
+            }
+            if wanted {
+                live.push(message);
+            }
+        }
+    }
+
+    /// Writes the acknowledgements that may leave now that everything below `synced` is on stable storage.
+    pub(crate) fn write_acks(&mut self, shared: &Shared, synced: u64, output: &mut BytesMut) {
+        while let Some(owed) = self.acks.pop(synced) {
+            let position = owed.offset.filter(|_| self.wants_receipts).map(|offset| Position {
+                source: shared.spool.source_id().as_str(),
+                epoch: &shared.epoch,
+                offset,
+            });
+            self.version.write_puback(owed.pkid, owed.reason, position, output);
+        }
+    }
+}
+
+fn into_message(mut publish: Publish) -> BusMessage {
+    BusMessage {
+        topic: mem::take(&mut publish.topic),
+        payload: publish.payload,
+        qos: publish.qos,
+        properties: publish.properties,
+    }
+}

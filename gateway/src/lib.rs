@@ -1,0 +1,21 @@
+//! The gateway: an MQTT server that stores telemetry, then acknowledges it, then forwards it to the lake.
+//!
+//! Reads left to right like its data: `listener` → `connection` (socket) → `inbox` (batches, acknowledgements) → spool →
+//! uplink → `transport` → `bus` → `connection` of whoever subscribed, ingest for one.
+
+mod bus;
+pub mod config;
+mod connection;
+mod gateway;
+mod inbox;
+mod listener;
+mod metrics;
+mod mqtt;
+mod retained;
+mod session;
+pub mod status;
+mod subscriptions;
+mod transport;
+
+pub use config::{GatewayConfig, Limits};
+pub use gateway::Gateway;

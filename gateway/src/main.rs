@@ -1,0 +1,31 @@
+//! The gateway as a process of its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gateway::{Gateway, GatewayConfig};
+use service_runtime::config::ConfigFile;
+use service_runtime::{Clock, Metrics, Stop, logging, signals};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let path = std::env::args_os().nth(1).map(PathBuf::from);
+    let file = ConfigFile::load(path.as_deref())?;
+    logging::start(&file.section("log")?)?;
+    let config: GatewayConfig = file.section("gateway")?;
+    let stop = Stop::new();
+    let gateway = Gateway::bind(config, Metrics::default(), Clock::default()).await?;
+    let (served, signalled) =
+        tokio::join!(gateway.run(stop.clone()), signals::stop_on_signal(stop));
+    served.and(signalled)
+}

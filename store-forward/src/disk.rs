@@ -1,0 +1,223 @@
+//! Files and folders of a spool: open, append, sync, delete. Every error names its path.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use telemetry_core::id::Offset;
+
+/// A disk operation that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The operating system said no.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Another process has the spool.
+    #[error("{} is in use by another process: every spool needs a folder of its own", path.display())]
+    Locked {
+        /// The spool's folder.
+        path: PathBuf,
+    },
+}
+
+impl DiskError {
+    /// Tells whether the disk is full, which time or an operator can mend.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Locked { .. } => false,
+        }
+    }
+}
+
+pub(crate) fn at<T>(
+    action: &'static str,
+    path: &Path,
+    result: io::Result<T>,
+) -> Result<T, DiskError> {
+    result.map_err(|source| DiskError::Io { action, path: path.to_owned(), source })
+}
+
+/// Makes a folder and syncs its parent, so that it survives a power cut.
+pub(crate) fn make_folder(path: &Path) -> Result<(), DiskError> {
+    at("create folder", path, std::fs::create_dir_all(path))?;
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
+}
+
+/// Makes the entries of a folder (new, renamed, deleted files) durable.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), DiskError> {
+    at("sync folder", path, File::open(path).and_then(|folder| folder.sync_all()))
+}
+
+/// Holds a folder for this process until dropped.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+pub(crate) fn lock(folder: &Path) -> Result<FolderLock, DiskError> {
+    let path = folder.join("spool.lock");
+    let file =
+        at("open", &path, OpenOptions::new().create(true).truncate(false).write(true).open(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(FolderLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(DiskError::Locked { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => at("lock", &path, Err(source)),
+    }
+}
+
+/// Replaces a small file so that after a crash either the old or the new content is there.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let draft = path.with_extension("new");
+    let written = File::create(&draft).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    at("write", &draft, written)?;
+    at("rename", path, std::fs::rename(&draft, path))?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Reads a small file; `None` when there is none.
+pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => at("read", path, Err(error)),
+    }
+}
+
+/// Returns a segment's path.
+pub(crate) fn segment_path(folder: &Path, first: Offset) -> PathBuf {
+    folder.join(format!("{first:020}.seg"))
+}
+
+/// Lists segment files by their first offset, ascending, with their sizes.
+pub(crate) fn list_segments(folder: &Path) -> Result<Vec<(Offset, u64)>, DiskError> {
+    let mut found = Vec::new();
+    for entry in at("list", folder, std::fs::read_dir(folder))? {
+        let entry = at("list", folder, entry)?;
+        let name = entry.file_name();
+        let first = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".seg"))
+            .and_then(|first| first.parse().ok());
+        if let Some(first) = first {
+            found.push((first, at("look at", &entry.path(), entry.metadata())?.len()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Deletes a segment; one that is gone already is fine.
+pub(crate) fn delete_segment(folder: &Path, first: Offset) -> Result<(), DiskError> {
+    let path = segment_path(folder, first);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => at("delete", &path, Err(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A segment file open for appending.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter {
+    path: PathBuf,
+    file: File,
+    len: u64,
+}
+
+impl SegmentWriter {
+    /// Makes a segment file with its header; the header is durable when this returns.
+    pub(crate) fn create(folder: &Path, first: Offset, header: &[u8]) -> Result<Self, DiskError> {
+        let path = segment_path(folder, first);
+        let file = at(
+            "create",
+            &path,
+            OpenOptions::new().create(true).truncate(true).write(true).open(&path),
+        )?;
+        let mut writer = Self { path, file, len: 0 };
+        writer.append(header)?;
+        writer.sync()?;
+        sync_folder(folder)?;
+        Ok(writer)
+    }
+
+    /// Opens a segment file, cutting everything from `len` on.
+    pub(crate) fn open(folder: &Path, first: Offset, len: u64) -> Result<Self, DiskError> {
+        let path = segment_path(folder, first);
+        let file = at("open", &path, OpenOptions::new().write(true).open(&path))?;
+        let mut writer = Self { path, file, len };
+        writer.cut_to(len)?;
+        Ok(writer)
+    }
+
+    fn cut_to(&mut self, len: u64) -> Result<(), DiskError> {
+        at("cut", &self.path, self.file.set_len(len))?;
+        at("seek in", &self.path, self.file.seek(SeekFrom::Start(len)))?;
+        self.len = len;
+        at("sync", &self.path, self.file.sync_all())
+    }
+
+    /// Appends bytes. After an error the file ends where it did before, so that the same bytes can be tried again.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        match self.file.write_all(bytes) {
+            Ok(()) => {
+                self.len += bytes.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.cut_to(self.len)?;
+                at("write to", &self.path, Err(error))
+            }
+        }
+    }
+
+    /// Makes everything appended durable.
+    pub(crate) fn sync(&mut self) -> Result<(), DiskError> {
+        at("sync", &self.path, self.file.sync_data())
+    }
+}
+
+/// A segment file open for reading.
+#[derive(Debug)]
+pub(crate) struct SegmentReader {
+    path: PathBuf,
+    file: File,
+}
+
+impl SegmentReader {
+    /// Opens a segment; `None` when the file is gone.
+    pub(crate) fn open(folder: &Path, first: Offset) -> Result<Option<Self>, DiskError> {
+        let path = segment_path(folder, first);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Self { path, file })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => at("open", &path, Err(error)),
+        }
+    }
+
+    /// Reads up to `max` bytes from `position` into `buffer`, replacing what was in it.
+    pub(crate) fn read_at(
+        &mut self,
+        position: u64,
+        max: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), DiskError> {
+        buffer.clear();
+        let read = self.file.seek(SeekFrom::Start(position)).and_then(|_| {
+            let limit = u64::try_from(max).unwrap_or(u64::MAX);
+            (&mut self.file).take(limit).read_to_end(buffer)
+        });
+        at("read", &self.path, read).map(|_| ())
+    }
+}

@@ -1,0 +1,21 @@
+//! Store and forward: the spool on disk and the uplink that empties it.
+//!
+//! `append` puts messages behind each other in memory, one writer thread writes and syncs whatever has gathered (group
+//! commit), and whoever has to acknowledge waits for [`Spool::progress`] to pass its offset (INV-1). The uplink reads
+//! what is synced, sends it in frames and lets the spool forget it when a receipt covers it (INV-3).
+#![warn(missing_docs)]
+
+pub mod config;
+mod disk;
+pub mod metrics;
+mod reader;
+mod spool;
+mod state;
+pub mod uplink;
+mod writer;
+
+pub use config::{SpoolConfig, UplinkConfig};
+pub use disk::DiskError;
+pub use spool::{AppendError, Message, Progress, Spool, SpoolError, SpoolStatus};
+pub use state::rebind;
+pub use writer::WriterThread;

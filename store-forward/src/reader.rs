@@ -1,0 +1,242 @@
+//! Reads what is synced back from the disk, in runs that fit a frame; holes and damage come out as gap records.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use telemetry_core::frame::FRAME_MAX;
+use telemetry_core::id::{Epoch, Offset};
+use telemetry_core::spool::record::{self, GapReason, Item, MAYBE_REPEAT, MESSAGE_MAX, Parsed};
+use telemetry_core::spool::recovery::{Resync, resync, scan};
+use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
+use tracing::warn;
+
+use crate::disk::{self, DiskError, SegmentReader, SegmentWriter};
+use crate::spool::Shared;
+use crate::state::State;
+
+/// A run of records ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) records: Vec<u8>,
+    pub(crate) end: Offset,
+    pub(crate) chain_end: u64,
+}
+
+/// Where the next record of an open segment stands.
+#[derive(Debug)]
+struct Open {
+    file: SegmentReader,
+    segment: Offset,
+    position: u64,
+    next: Offset,
+    chain: u64,
+}
+
+/// Reads a spool at one position at a time; sequential reads cost one system call each.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    open: Option<Open>,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, open: None, buffer: Vec::new() }
+    }
+
+    /// Reads records from `from` on: at most `raw_max` bytes (one record at least), all below `limit`, which must be synced.
+    pub(crate) fn read(
+        &mut self,
+        from: Offset,
+        limit: Offset,
+        raw_max: usize,
+    ) -> Result<Batch, DiskError> {
+        let Some((first, end)) = self.locate(from) else {
+            return Ok(self.gap(from, limit, GapReason::Corrupt, 0));
+        };
+        if first > from {
+            let chain = self.header_chain(first)?;
+            return Ok(self.gap(from, first.min(limit), self.hole_reason(first), chain));
+        }
+        let limit = limit.min(end);
+        if !self.seek(first, from)? {
+            return Ok(self.gap(from, limit, GapReason::Corrupt, 0));
+        }
+        let Some(open) = self.open.as_mut() else {
+            return Ok(self.gap(from, limit, GapReason::Corrupt, 0));
+        };
+        if open.next > from {
+            let (next, chain) = (open.next, open.chain);
+            return Ok(self.gap(from, next.min(limit), GapReason::Corrupt, chain));
+        }
+        open.file.read_at(open.position, raw_max.max(MESSAGE_MAX), &mut self.buffer)?;
+        let run = scan(&self.buffer, from, open.chain, raw_max, limit);
+        if run.len == 0 {
+            return self.skip_damage(from, limit, end);
+        }
+        open.position += run.len as u64;
+        (open.next, open.chain) = (run.next, run.chain);
+        let records = self.buffer.get(..run.len).unwrap_or_default().to_vec();
+        Ok(Batch { records, end: run.next, chain_end: run.chain })
+    }
+
+    /// Returns the chain value before `offset`; `None` when it is no longer (or not yet) on disk.
+    pub(crate) fn chain_at(&mut self, offset: Offset) -> Result<Option<u64>, DiskError> {
+        {
+            let tail = self.shared.tail();
+            if offset == tail.next {
+                return Ok(Some(tail.chain));
+            }
+            if offset == tail.state.landed {
+                return Ok(Some(tail.state.chain));
+            }
+        }
+        match self.locate(offset) {
+            Some((first, _)) if first <= offset && self.seek(first, offset)? => {
+                Ok(self.open.as_ref().filter(|open| open.next == offset).map(|open| open.chain))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn locate(&self, offset: Offset) -> Option<(Offset, Offset)> {
+        self.shared.tail().plan.locate(offset).map(|segment| (segment.first, segment.end))
+    }
+
+    fn hole_reason(&self, end: Offset) -> GapReason {
+        if end <= self.shared.tail().state.evicted {
+            GapReason::Dropped
+        } else {
+            GapReason::Corrupt
+        }
+    }
+
+    fn gap(&self, from: Offset, to: Offset, reason: GapReason, chain_end: u64) -> Batch {
+        warn!(from, to, reason = reason.as_str(), "messages cannot be delivered: sending a gap");
+        let mut records = Vec::new();
+        record::encode_gap(from, to - from, reason, chain_end, 0, &mut records);
+        Batch { records, end: to, chain_end }
+    }
+
+    fn header_chain(&self, first: Offset) -> Result<u64, DiskError> {
+        let Some(mut file) = SegmentReader::open(&self.shared.segments, first)? else {
+            return Ok(0);
+        };
+        let mut bytes = Vec::new();
+        file.read_at(0, HEADER_LEN, &mut bytes)?;
+        Ok(SegmentHeader::decode(&bytes).map_or(0, |header| header.chain))
+    }
+
+    /// Opens the segment and goes to the record `to`, or to the first intact one after it. `false` when the file is gone.
+    fn seek(&mut self, segment: Offset, to: Offset) -> Result<bool, DiskError> {
+        let reusable =
+            self.open.as_ref().is_some_and(|open| open.segment == segment && open.next <= to);
+        if !reusable {
+            let Some(file) = SegmentReader::open(&self.shared.segments, segment)? else {
+                return Ok(false);
+            };
+            let chain = self.header_chain(segment)?;
+            self.open =
+                Some(Open { file, segment, position: HEADER_LEN as u64, next: segment, chain });
+        }
+        let Some(open) = self.open.as_mut() else { return Ok(false) };
+        while open.next < to {
+            open.file.read_at(open.position, FRAME_MAX, &mut self.buffer)?;
+            let run = scan(&self.buffer, open.next, open.chain, usize::MAX, to);
+            if run.len == 0 {
+                let Some(found) = resync_to_end(open, &mut self.buffer)? else { return Ok(true) };
+                open.position += found.at as u64;
+                (open.next, open.chain) = (found.offset, found.chain);
+                continue;
+            }
+            open.position += run.len as u64;
+            (open.next, open.chain) = (run.next, run.chain);
+        }
+        Ok(true)
+    }
+
+    /// The record at `from` is damaged: returns a gap up to the next intact record of the segment, or its end.
+    fn skip_damage(
+        &mut self,
+        from: Offset,
+        limit: Offset,
+        end: Offset,
+    ) -> Result<Batch, DiskError> {
+        let found = match self.open.as_mut() {
+            Some(open) => resync_to_end(open, &mut self.buffer)?.inspect(|found| {
+                open.position += found.at as u64;
+                (open.next, open.chain) = (found.offset, found.chain);
+            }),
+            None => None,
+        };
+        if let Some(found) = found.filter(|found| found.offset <= limit) {
+            return Ok(self.gap(from, found.offset, GapReason::Corrupt, found.chain));
+        }
+        self.open = None;
+        let chain = {
+            let tail = self.shared.tail();
+            if tail.next == limit { Some(tail.chain) } else { None }
+        };
+        let chain = match chain {
+            Some(chain) => chain,
+            None if limit == end => self.header_chain(end)?,
+            None => 0,
+        };
+        Ok(self.gap(from, limit, GapReason::Corrupt, chain))
+    }
+}
+
+fn resync_to_end(open: &mut Open, buffer: &mut Vec<u8>) -> Result<Option<Resync>, DiskError> {
+    open.file.read_at(open.position, usize::MAX, buffer)?;
+    let found = resync(buffer, open.next);
+    // Reading to the end of a segment may have taken much memory: give it back.
+    buffer.clear();
+    buffer.shrink_to(FRAME_MAX);
+    Ok(found)
+}
+
+/// Moves everything that has not landed into a new epoch, flagged as possibly repeated: the answer to a fork.
+pub(crate) fn move_to_epoch(
+    folder: &Path,
+    state: &mut State,
+    epoch: Epoch,
+) -> Result<(), DiskError> {
+    let old = state.segments(folder);
+    let moved = State { epoch, landed: 0, chain: 0, evicted: 0, forked: false, ..state.clone() };
+    let new = moved.segments(folder);
+    disk::make_folder(&new)?;
+    let header = SegmentHeader { epoch, first: 0, chain: record::CHAIN_START };
+    let mut segment = SegmentWriter::create(&new, 0, &header.encode())?;
+    let (mut next, mut chain, mut bytes, mut out) =
+        (0, record::CHAIN_START, Vec::new(), Vec::new());
+    for (first, len) in disk::list_segments(&old)? {
+        let Some(mut file) = SegmentReader::open(&old, first)? else { continue };
+        file.read_at(HEADER_LEN as u64, usize::try_from(len).unwrap_or(usize::MAX), &mut bytes)?;
+        let (mut at, mut expected) = (0, first);
+        while let Some(found) = resync(bytes.get(at..).unwrap_or_default(), expected) {
+            let start = at + found.at;
+            let Parsed::Item { item, len, .. } =
+                record::parse(bytes.get(start..).unwrap_or_default())
+            else {
+                break;
+            };
+            (at, expected) = (start + len, item.end());
+            if let Item::Record(old) = item
+                && old.offset >= state.landed
+            {
+                let flags = old.flags | MAYBE_REPEAT;
+                chain =
+                    record::encode(&record::Record { offset: next, chain, flags, ..old }, &mut out);
+                next += 1;
+            }
+        }
+        segment.append(&out)?;
+        out.clear();
+    }
+    segment.sync()?;
+    moved.save(folder)?;
+    warn!(from = %state.epoch, to = %epoch, messages = next, "spool was forked: moved what had not landed to a new epoch");
+    *state = moved;
+    disk::at("delete", &old, std::fs::remove_dir_all(&old))
+}

@@ -1,0 +1,160 @@
+//! The spool's state file: who it is, which lake it is bound to and how far it has landed.
+//!
+//! `spool.json`, replaced atomically:
+//!
+//! ```text
+//! {"v":1,"source_id":"gateway","epoch":"16 hex digits","lake_id":"…","landed":0,"chain":"16 hex digits",
+//!  "evicted":0,"forked":false}
+//! ```
+//!
+//! `landed` may lag behind the truth (it is written when segments are deleted and at the end); then some messages are sent
+//! again and ingest drops them. `forked` asks the next start to move what is not landed to a new epoch.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use telemetry_core::id::{Epoch, Offset, SourceId};
+
+use crate::disk::{self, DiskError};
+
+const FILE: &str = "spool.json";
+const VERSION: u8 = 1;
+
+/// The content of the state file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct State {
+    pub(crate) v: u8,
+    pub(crate) source_id: SourceId,
+    pub(crate) epoch: Epoch,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lake_id: Option<String>,
+    pub(crate) landed: Offset,
+    #[serde(with = "hex")]
+    pub(crate) chain: u64,
+    /// Offsets below were evicted before they landed, as far as they are above `landed`.
+    pub(crate) evicted: Offset,
+    pub(crate) forked: bool,
+}
+
+/// Why a state file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Not a state file of ours.
+    #[error("{} is not a spool's state: restore it, or move the folder away to start a new spool", path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Written by a newer version.
+    #[error("{} has version {version}, this program reads up to {VERSION}: update it", path.display())]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        version: u8,
+    },
+}
+
+impl State {
+    pub(crate) fn new(source_id: SourceId, epoch: Epoch) -> Self {
+        Self {
+            v: VERSION,
+            source_id,
+            epoch,
+            lake_id: None,
+            landed: 0,
+            chain: 0,
+            evicted: 0,
+            forked: false,
+        }
+    }
+
+    pub(crate) fn load(folder: &Path) -> Result<Option<Self>, StateError> {
+        let path = folder.join(FILE);
+        let Some(bytes) = disk::read_small(&path)? else {
+            return Ok(None);
+        };
+        let state: Self = serde_json::from_slice(&bytes)
+            .map_err(|source| StateError::Invalid { path: path.clone(), source })?;
+        if state.v == 0 || state.v > VERSION {
+            return Err(StateError::Version { path, version: state.v });
+        }
+        Ok(Some(state))
+    }
+
+    pub(crate) fn save(&self, folder: &Path) -> Result<(), DiskError> {
+        let bytes = serde_json::to_vec(self).expect("the state is plain data");
+        disk::replace(&folder.join(FILE), &bytes)
+    }
+
+    /// Returns the folder of the epoch's segments.
+    pub(crate) fn segments(&self, folder: &Path) -> PathBuf {
+        folder.join(self.epoch.to_string())
+    }
+}
+
+/// Forgets which lake a spool is bound to, so that the next receipt binds it anew. The spool must not be in use.
+///
+/// Returns the lake it was bound to.
+///
+/// # Errors
+/// When there is no spool in `folder`, it is in use, or its state cannot be read or written.
+pub fn rebind(folder: &Path) -> Result<Option<String>, StateError> {
+    let _lock = disk::lock(folder)?;
+    let Some(mut state) = State::load(folder)? else {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(disk::at::<()>("find", &folder.join(FILE), Err(missing))
+            .expect_err("it is an error")
+            .into());
+    };
+    let before = state.lake_id.take();
+    state.save(folder)?;
+    Ok(before)
+}
+
+mod hex {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN_V1: &str = r#"{"v":1,"source_id":"gw","epoch":"0000000000000007","lake_id":"l","landed":5,"chain":"00000000000000ff","evicted":0,"forked":false}"#;
+
+    #[test]
+    fn golden_bytes_of_version_1() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::new("gw".parse().unwrap(), Epoch::from_random(7));
+        assert_eq!(State::load(folder.path()).unwrap(), None);
+        (state.lake_id, state.landed, state.chain) = (Some("l".into()), 5, 255);
+        state.save(folder.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), GOLDEN_V1);
+        assert_eq!(State::load(folder.path()).unwrap(), Some(state));
+    }
+
+    #[test]
+    fn rebinding_forgets_the_lake_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), GOLDEN_V1).unwrap();
+        assert_eq!(rebind(folder.path()).unwrap(), Some("l".into()));
+        let state = State::load(folder.path()).unwrap().unwrap();
+        assert_eq!((state.lake_id, state.landed), (None, 5));
+    }
+}

@@ -1,0 +1,400 @@
+//! Sends a spool's messages in frames and takes receipts: the loop around [`Delivery`].
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use service_runtime::{Clock, Stop};
+use telemetry_core::delivery::{Delivery, Next, Patience, Positions, Refusal, Verdict};
+use telemetry_core::frame::{self, FrameHeader};
+use telemetry_core::receipt::Receipt;
+use telemetry_core::topic::ControlTopics;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use crate::config::UplinkConfig;
+use crate::disk::DiskError;
+use crate::metrics::gauge;
+use crate::reader::{Batch, Reader};
+use crate::spool::Spool;
+
+/// Enough unsent bytes to send at once instead of waiting for more, in messages.
+const LINGER_MESSAGES: u64 = 2048;
+
+/// How frames leave and receipts come: an MQTT client in the agent, the bus in the gateway.
+pub trait Transport: Send + 'static {
+    /// Waits for the next event; `None` when the transport has ended for good. Must be cancel-safe.
+    fn event(&mut self) -> impl Future<Output = Option<TransportEvent>> + Send;
+
+    /// Hands a frame over. It may be lost after that: receipts tell.
+    fn send(&mut self, topic: &str, frame: Bytes) -> impl Future<Output = ()> + Send;
+}
+
+/// What a transport reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransportEvent {
+    /// Frames can be sent and receipts will come.
+    Connected,
+    /// Nothing can be sent until the next `Connected`.
+    Disconnected,
+    /// A receipt's bytes.
+    Receipt(Bytes),
+}
+
+/// Why an uplink ended.
+#[derive(Debug, thiserror::Error)]
+pub enum UplinkError {
+    /// The spool cannot be read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A thread that reads the spool panicked.
+    #[error("reading the spool was interrupted")]
+    Interrupted,
+    /// Another spool with our identity wrote to the lake.
+    #[error(
+        "the lake holds other messages of {source_id} than this spool (it claims {claimed}, common up to {common}): the \
+         spool was cloned or restored; the next start moves what has not landed to a new epoch"
+    )]
+    Forked {
+        /// Our name.
+        source_id: String,
+        /// What the receipt claimed as landed.
+        claimed: u64,
+        /// Where lake and spool still agree.
+        common: u64,
+    },
+}
+
+/// What the uplink is doing, for status and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UplinkStatus {
+    /// Where the source is.
+    pub positions: Positions,
+    /// The credit from the last receipt.
+    pub window: Option<u64>,
+    /// Whether the transport is connected.
+    pub connected: bool,
+    /// The lake that the source is bound to.
+    pub lake_id: Option<String>,
+    /// Another lake that answers on our topic, if one does.
+    pub wrong_lake: Option<String>,
+}
+
+/// What one look at the delivery state led to.
+enum Step {
+    /// Something was sent: look again at once.
+    Again,
+    /// Nothing to do until this uptime, or until an event.
+    Wait { until: Option<Duration> },
+}
+
+/// The loop that empties a spool.
+#[derive(Debug)]
+pub struct Uplink<T> {
+    spool: Spool,
+    transport: T,
+    config: UplinkConfig,
+    topic: String,
+    clock: Clock,
+    delivery: Delivery,
+    reader: Option<Reader>,
+    status: watch::Sender<UplinkStatus>,
+    connected: bool,
+    wrong_lake: Option<String>,
+    random: u64,
+    /// Uptime before which the drain rate allows no further frame.
+    paced_until: Duration,
+    /// When the oldest unsent message was first seen.
+    unsent_since: Option<Duration>,
+}
+
+impl<T: Transport> Uplink<T> {
+    /// Prepares an uplink. `random` seeds the jitter.
+    pub fn new(
+        spool: Spool,
+        transport: T,
+        config: UplinkConfig,
+        topics: &ControlTopics,
+        clock: Clock,
+        patience: Patience,
+        random: u64,
+    ) -> Self {
+        let (landed, lake) = spool.resume_from();
+        let synced = spool.progress().borrow().synced;
+        let landed = landed.min(synced);
+        let delivery = Delivery::new(clock.uptime(), spool.epoch(), lake, landed, synced, patience);
+        Self {
+            topic: topics.up(spool.source_id()),
+            reader: Some(spool.reader()),
+            spool,
+            transport,
+            config,
+            clock,
+            delivery,
+            status: watch::Sender::default(),
+            connected: false,
+            wrong_lake: None,
+            random,
+            paced_until: Duration::ZERO,
+            unsent_since: None,
+        }
+    }
+
+    /// Watches what the uplink is doing.
+    pub fn status(&self) -> watch::Receiver<UplinkStatus> {
+        self.status.subscribe()
+    }
+
+    /// Runs until `stop` and then until everything accepted has landed, or `drain` has passed.
+    ///
+    /// # Errors
+    /// When the spool cannot be read, or was forked.
+    pub async fn run(mut self, stop: Stop, drain: Duration) -> Result<(), UplinkError> {
+        let mut progress = self.spool.progress();
+        let stopping = async {
+            stop.cancelled().await;
+            tokio::time::sleep(drain).await;
+        };
+        let mut stopping = pin!(stopping);
+        loop {
+            let now = self.clock.uptime();
+            let seen = *progress.borrow_and_update();
+            self.delivery.on_synced(now, seen.appended, seen.synced);
+            let random = self.next_random();
+            if self.delivery.on_time(now, random) {
+                self.spool.shared.metrics.rewinds.inc();
+                warn!(from = self.delivery.positions().sent, "no receipt for long: sending again");
+            }
+            self.report();
+            let at = self.delivery.positions();
+            if stop.is_cancelled() && at.landed == at.synced {
+                info!(landed = at.landed, "drained: everything accepted is readable in the lake");
+                return Ok(());
+            }
+            let step =
+                if self.connected { self.act(now).await? } else { Step::Wait { until: None } };
+            let Step::Wait { until } = step else {
+                // Something was sent and more may follow: only look at what the transport has for us.
+                tokio::select! {
+                    biased;
+                    event = self.transport.event() => if !self.on_event(event).await? { return Ok(()) },
+                    () = std::future::ready(()) => {}
+                }
+                continue;
+            };
+            let timer = async {
+                match until {
+                    Some(uptime) => {
+                        tokio::time::sleep_until(self.clock.instant(uptime).into()).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut stopping => {
+                    info!(pending = at.synced - at.landed, "stopping with messages that have not landed: they are safe in the spool and go on at the next start");
+                    return Ok(());
+                }
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+                event = self.transport.event() => if !self.on_event(event).await? { return Ok(()) },
+                changed = progress.changed() => if changed.is_err() { return Ok(()) },
+                () = timer => {}
+            }
+        }
+    }
+
+    /// Does what the delivery state asks for.
+    async fn act(&mut self, now: Duration) -> Result<Step, UplinkError> {
+        match self.delivery.next(now) {
+            Next::Wait { until } => Ok(Step::Wait { until }),
+            Next::Probe { from } => {
+                let random = self.next_random();
+                self.delivery.on_probed(now, random);
+                self.spool.shared.metrics.probes.inc();
+                let batch = Batch { records: Vec::new(), end: from, chain_end: 0 };
+                let bytes = self.encode(from, batch).await?.1;
+                self.transport.send(&self.topic, bytes).await;
+                Ok(Step::Again)
+            }
+            Next::Frame { from, limit, raw_max } => {
+                let since = *self.unsent_since.get_or_insert(now);
+                let linger_until = since + self.config.linger();
+                let ready_at = self.paced_until.max(if limit - from >= LINGER_MESSAGES {
+                    since
+                } else {
+                    linger_until
+                });
+                if now < ready_at {
+                    return Ok(Step::Wait { until: Some(ready_at) });
+                }
+                self.unsent_since = None;
+                self.send_frame(now, from, limit, raw_max).await?;
+                Ok(Step::Again)
+            }
+        }
+    }
+
+    async fn send_frame(
+        &mut self,
+        now: Duration,
+        from: u64,
+        limit: u64,
+        raw_max: usize,
+    ) -> Result<(), UplinkError> {
+        let reader = self.reader.take().ok_or(UplinkError::Interrupted)?;
+        let (reader, batch) =
+            blocking(reader, move |reader| reader.read(from, limit, raw_max)).await?;
+        self.reader = Some(reader);
+        let (end, raw_bytes, chain_end) = (batch.end, batch.records.len() as u64, batch.chain_end);
+        let (count, bytes) = self.encode(from, batch).await?;
+        self.transport.send(&self.topic, bytes).await;
+        self.delivery.on_sent(end, raw_bytes, chain_end);
+        let metrics = &self.spool.shared.metrics;
+        metrics.frames.inc();
+        metrics.frame_bytes.inc_by(raw_bytes);
+        let rate = self.config.drain_bytes_per_second;
+        if let Some(cost_us) = raw_bytes.saturating_mul(1_000_000).checked_div(rate) {
+            self.paced_until = self.paced_until.max(now) + Duration::from_micros(cost_us);
+        }
+        debug!(from, count, raw_bytes, "frame sent");
+        Ok(())
+    }
+
+    async fn encode(&self, from: u64, batch: Batch) -> Result<(u64, Bytes), UplinkError> {
+        let at = self.delivery.positions();
+        let header = FrameHeader {
+            source_id: self.spool.source_id().clone(),
+            epoch: self.spool.epoch(),
+            oldest: self.spool.oldest(at.landed).min(at.appended),
+            first_offset: from,
+            count: batch.end - from,
+            appended: at.appended,
+        };
+        let (count, codec) = (header.count, self.config.codec);
+        if batch.records.len() < 16 << 10 {
+            return Ok((count, frame::encode(&header, &batch.records, codec).into()));
+        }
+        let encoded =
+            tokio::task::spawn_blocking(move || frame::encode(&header, &batch.records, codec));
+        Ok((count, encoded.await.map_err(|_| UplinkError::Interrupted)?.into()))
+    }
+
+    /// Takes an event; `false` when the transport has ended.
+    async fn on_event(&mut self, event: Option<TransportEvent>) -> Result<bool, UplinkError> {
+        match event {
+            None => return Ok(false),
+            Some(TransportEvent::Connected) => {
+                self.connected = true;
+                self.delivery.on_connected(self.clock.uptime());
+            }
+            Some(TransportEvent::Disconnected) => self.connected = false,
+            Some(TransportEvent::Receipt(bytes)) => match Receipt::from_json(&bytes) {
+                Ok(receipt) if receipt.source_id == *self.spool.source_id() => {
+                    self.on_receipt(receipt).await?;
+                }
+                Ok(_) => {
+                    self.spool.shared.metrics.receipts_refused.inc();
+                }
+                Err(error) => {
+                    self.spool.shared.metrics.receipts_refused.inc();
+                    warn!(%error, "receipt cannot be read");
+                }
+            },
+        }
+        Ok(true)
+    }
+
+    async fn on_receipt(&mut self, receipt: Receipt) -> Result<(), UplinkError> {
+        let offset = receipt.landed;
+        let own_chain = match self.delivery.chain_in_flight(offset) {
+            Some(chain) => Some(chain),
+            None if offset > self.delivery.positions().synced => None,
+            None => {
+                let reader = self.reader.take().ok_or(UplinkError::Interrupted)?;
+                let (reader, chain) =
+                    blocking(reader, move |reader| reader.chain_at(offset)).await?;
+                self.reader = Some(reader);
+                chain
+            }
+        };
+        let before = self.delivery.positions().sent;
+        match self.delivery.on_receipt(self.clock.uptime(), &receipt, own_chain) {
+            Verdict::Landed { landed } => {
+                self.spool.landed(landed, receipt.chain, &receipt.lake_id);
+            }
+            Verdict::Unchanged => {}
+            Verdict::Refused(Refusal::WrongLake { bound, heard }) => {
+                self.spool.shared.metrics.receipts_refused.inc();
+                if self.wrong_lake.as_ref() != Some(&heard) {
+                    warn!(
+                        bound,
+                        heard,
+                        "another lake answers: ignoring it; `tidemark source rebind` changes the lake"
+                    );
+                    self.wrong_lake = Some(heard);
+                }
+            }
+            Verdict::Refused(refusal) => {
+                self.spool.shared.metrics.receipts_refused.inc();
+                debug!(?refusal, "receipt ignored");
+            }
+            Verdict::Fork(fork) => {
+                self.spool.forked();
+                let source_id = self.spool.source_id().to_string();
+                return Err(UplinkError::Forked {
+                    source_id,
+                    claimed: fork.claimed,
+                    common: fork.common,
+                });
+            }
+        }
+        if self.delivery.positions().sent < before {
+            self.spool.shared.metrics.rewinds.inc();
+            debug!(from = self.delivery.positions().sent, "ingest misses messages: sending again");
+        }
+        Ok(())
+    }
+
+    fn report(&self) {
+        let at = self.delivery.positions();
+        self.spool.shared.metrics.sent.set(gauge(at.sent));
+        self.spool.shared.metrics.landed.set(gauge(at.landed));
+        self.status.send_if_modified(|status| {
+            let next = UplinkStatus {
+                positions: at,
+                window: self.delivery.window(),
+                connected: self.connected,
+                lake_id: self.delivery.lake().map(str::to_owned),
+                wrong_lake: self.wrong_lake.clone(),
+            };
+            let changed = *status != next;
+            *status = next;
+            changed
+        });
+    }
+
+    fn next_random(&mut self) -> u64 {
+        // xorshift64*: jitter needs spread, not secrecy.
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random = self.random.max(1);
+        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+/// Lends the reader to a thread that may block on the disk.
+async fn blocking<R: Send + 'static>(
+    mut reader: Reader,
+    work: impl FnOnce(&mut Reader) -> Result<R, DiskError> + Send + 'static,
+) -> Result<(Reader, R), UplinkError> {
+    let (reader, result) = tokio::task::spawn_blocking(move || {
+        let result = work(&mut reader);
+        (reader, result)
+    })
+    .await
+    .map_err(|_| UplinkError::Interrupted)?;
+    Ok((reader, result?))
+}

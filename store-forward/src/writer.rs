@@ -1,0 +1,322 @@
+//! The one writer of a spool: opens it, writes and syncs what has gathered, deletes what is no longer needed.
+
+use std::mem;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use telemetry_core::id::{Epoch, Offset};
+use telemetry_core::spool::plan::{Plan, Segment};
+use telemetry_core::spool::recovery;
+use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::config::SpoolOptions;
+use crate::disk::{self, DiskError, SegmentReader, SegmentWriter};
+use crate::metrics::SpoolMetrics;
+use crate::reader;
+use crate::spool::{Progress, Shared, Spool, SpoolError, Tail, report};
+use crate::state::State;
+
+/// How long the writer waits before it tries a full disk again.
+const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
+
+/// The writer of an open spool: run it on a thread of its own until [`Spool::close`].
+#[derive(Debug)]
+pub struct WriterThread {
+    shared: Arc<Shared>,
+    segment: Option<SegmentWriter>,
+    synced: Offset,
+    chain: u64,
+    spare: Vec<u8>,
+}
+
+/// What the writer took over in one round.
+struct Round {
+    records: Vec<u8>,
+    end: Offset,
+    chain_end: u64,
+    roll: bool,
+    doomed: Vec<Segment>,
+    state: Option<State>,
+    closing: bool,
+}
+
+/// What recovery found.
+struct Found {
+    segments: Vec<Segment>,
+    last: Option<SegmentWriter>,
+    next: Offset,
+    chain: u64,
+}
+
+impl Spool {
+    /// Opens a spool, or makes one with `fresh_epoch`; recovers from a crash and finishes what the last run left.
+    ///
+    /// # Errors
+    /// When the folder is in use, belongs to another source, or the disk refuses.
+    pub fn open(
+        options: &SpoolOptions,
+        fresh_epoch: Epoch,
+        metrics: SpoolMetrics,
+    ) -> Result<(Self, WriterThread), SpoolError> {
+        let config = &options.config;
+        config.check().map_err(SpoolError::Config)?;
+        let folder = &config.dir;
+        disk::make_folder(folder)?;
+        let lock = disk::lock(folder)?;
+        let mut state = load_state(folder, options, fresh_epoch)?;
+        if state.forked {
+            reader::move_to_epoch(folder, &mut state, fresh_epoch)?;
+        }
+        let mut found = recover(&state.segments(folder), state.epoch)?;
+        if state.landed > found.next {
+            // The lake has more than the disk: the folder was restored from an older copy. What is there has landed.
+            warn!(
+                landed = state.landed,
+                found = found.next,
+                "spool is older than the lake: starting a new epoch"
+            );
+            let lake_id = state.lake_id.take();
+            state = State { lake_id, ..State::new(state.source_id, fresh_epoch) };
+            disk::make_folder(&state.segments(folder))?;
+            state.save(folder)?;
+            found = recover(&state.segments(folder), state.epoch)?;
+        }
+        let plan = Plan::new(config.limits(), found.segments);
+        let (next, chain) = (found.next, found.chain);
+        let progress = Progress { appended: next, synced: next, ..Progress::default() };
+        let shared = Arc::new(Shared {
+            segments: state.segments(folder),
+            folder: folder.clone(),
+            epoch: state.epoch,
+            source_id: state.source_id.clone(),
+            pending_bytes_max: config.pending_bytes_max,
+            tail: Mutex::new(Tail {
+                next,
+                chain,
+                buffer: Vec::new(),
+                writing: 0,
+                plan,
+                doomed: Vec::new(),
+                state,
+                save_state: false,
+                disk_full: false,
+                failed: false,
+                closing: false,
+            }),
+            wake: Condvar::new(),
+            progress: watch::Sender::new(progress),
+            metrics,
+            _lock: lock,
+        });
+        report(&shared, next, false);
+        let writer = WriterThread {
+            shared: shared.clone(),
+            segment: found.last,
+            synced: next,
+            chain,
+            spare: Vec::new(),
+        };
+        Ok((Self { shared }, writer))
+    }
+}
+
+fn load_state(
+    folder: &Path,
+    options: &SpoolOptions,
+    fresh_epoch: Epoch,
+) -> Result<State, SpoolError> {
+    let Some(state) = State::load(folder)? else {
+        let state = State::new(options.source_id.clone(), fresh_epoch);
+        // The folder first: a state file without its folder would look like lost data.
+        disk::make_folder(&state.segments(folder))?;
+        state.save(folder)?;
+        info!(source = %state.source_id, epoch = %state.epoch, "new spool");
+        return Ok(state);
+    };
+    if state.source_id != options.source_id {
+        let (found, expected) = (state.source_id, options.source_id.clone());
+        return Err(SpoolError::OtherSource { path: folder.to_owned(), found, expected });
+    }
+    disk::make_folder(&state.segments(folder))?;
+    Ok(state)
+}
+
+/// Finds the segments of an epoch and cuts the torn tail of the last one.
+fn recover(folder: &Path, epoch: Epoch) -> Result<Found, DiskError> {
+    let mut files = disk::list_segments(folder)?;
+    let mut found = Found { segments: Vec::new(), last: None, next: 0, chain: 0 };
+    let mut bytes = Vec::new();
+    while let Some((first, len)) = files.pop() {
+        let Some(mut file) = SegmentReader::open(folder, first)? else { continue };
+        file.read_at(0, usize::try_from(len).unwrap_or(usize::MAX), &mut bytes)?;
+        let header = match SegmentHeader::decode(&bytes) {
+            Ok(header) if header.epoch == epoch && header.first == first => header,
+            _ if bytes.len() <= HEADER_LEN => {
+                // A crash while the segment was made: nothing was accepted into it yet.
+                disk::delete_segment(folder, first)?;
+                continue;
+            }
+            _ => SegmentHeader { epoch, first, chain: 0 },
+        };
+        let records = bytes.get(HEADER_LEN..).unwrap_or_default();
+        let tail = recovery::tail(records, first, header.chain);
+        if tail.keep < records.len() {
+            info!(segment = first, bytes = records.len() - tail.keep, "cut a torn tail");
+        }
+        if tail.damaged > 0 {
+            warn!(
+                segment = first,
+                messages = tail.damaged,
+                "damaged records: they will be reported as a gap"
+            );
+        }
+        let len = (HEADER_LEN + tail.keep) as u64;
+        found.last = Some(SegmentWriter::open(folder, first, len)?);
+        found.segments.push(Segment { first, end: tail.next, bytes: len });
+        (found.next, found.chain) = (tail.next, tail.chain);
+        break;
+    }
+    // The others were closed and synced before the last one was made, so their ends are their successors' starts.
+    let mut end = found.segments.first().map_or(0, |s| s.first);
+    for (first, bytes) in files.into_iter().rev() {
+        found.segments.push(Segment { first, end, bytes });
+        end = first;
+    }
+    found.segments.reverse();
+    Ok(found)
+}
+
+impl WriterThread {
+    /// Writes until the spool is closed.
+    ///
+    /// # Errors
+    /// When the disk fails for another reason than being full. From then on the spool accepts nothing: after a failed
+    /// sync nobody can know what is durable, so the process must end and recover.
+    pub fn run(mut self) -> Result<(), SpoolError> {
+        let result = self.write_all();
+        if let Err(failure) = &result {
+            error!(error = %failure, "spool has failed: nothing is accepted any more");
+        }
+        let mut tail = self.shared.tail();
+        // Also after a close: a late append must not wait for a writer that is gone.
+        tail.failed = true;
+        drop(tail);
+        report(&self.shared, self.synced, result.is_err());
+        result
+    }
+
+    fn write_all(&mut self) -> Result<(), SpoolError> {
+        loop {
+            let round = self.next_round();
+            let closing = round.closing;
+            if !round.records.is_empty() {
+                self.write(&round)?;
+            }
+            self.clean_up(&round)?;
+            self.spare = round.records;
+            self.spare.clear();
+            if closing {
+                let state = self.shared.tail().state.clone();
+                state.save(&self.shared.folder)?;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until there is something to do and takes all of it.
+    fn next_round(&mut self) -> Round {
+        let mut tail = self.shared.tail();
+        while tail.buffer.is_empty() && tail.doomed.is_empty() && !tail.save_state && !tail.closing
+        {
+            tail = self.shared.wake.wait(tail).unwrap_or_else(PoisonError::into_inner);
+        }
+        let records = mem::replace(&mut tail.buffer, mem::take(&mut self.spare));
+        tail.writing = records.len() as u64;
+        let state = mem::take(&mut tail.save_state).then(|| tail.state.clone());
+        Round {
+            end: tail.next,
+            chain_end: tail.chain,
+            roll: tail.plan.must_roll(),
+            doomed: mem::take(&mut tail.doomed),
+            state,
+            closing: tail.closing,
+            records,
+        }
+    }
+
+    fn write(&mut self, round: &Round) -> Result<(), SpoolError> {
+        if round.roll || self.segment.is_none() {
+            let header =
+                SegmentHeader { epoch: self.shared.epoch, first: self.synced, chain: self.chain };
+            let shared = self.shared.clone();
+            let segment = retry_when_full(&shared, || {
+                SegmentWriter::create(&shared.segments, header.first, &header.encode())
+            })?;
+            self.segment = Some(segment);
+            self.shared.tail().plan.roll(self.synced);
+        }
+        let segment = self.segment.as_mut().expect("opened above");
+        retry_when_full(&self.shared, || segment.append(&round.records))?;
+        retry_when_full(&self.shared, || segment.sync())?;
+        {
+            let mut tail = self.shared.tail();
+            tail.plan.appended(round.end, round.records.len() as u64);
+            tail.writing = 0;
+        }
+        (self.synced, self.chain) = (round.end, round.chain_end);
+        self.shared.metrics.syncs.inc();
+        report(&self.shared, self.synced, false);
+        Ok(())
+    }
+
+    /// Saves the state before the segments that it makes superfluous are deleted.
+    fn clean_up(&self, round: &Round) -> Result<(), SpoolError> {
+        if let Some(state) = &round.state {
+            retry_when_full(&self.shared, || state.save(&self.shared.folder))?;
+        }
+        for segment in &round.doomed {
+            disk::delete_segment(&self.shared.segments, segment.first)?;
+        }
+        Ok(())
+    }
+}
+
+/// Repeats an operation while the disk is full; meanwhile the spool refuses and landed segments are deleted.
+fn retry_when_full<T>(
+    shared: &Shared,
+    mut operation: impl FnMut() -> Result<T, DiskError>,
+) -> Result<T, DiskError> {
+    let mut waiting = false;
+    loop {
+        match operation() {
+            Err(failure) if failure.is_full() => {
+                if !mem::replace(&mut waiting, true) {
+                    warn!(error = %failure, "disk is full: refusing messages until there is room");
+                }
+                let mut tail = shared.tail();
+                tail.disk_full = true;
+                let doomed = mem::take(&mut tail.doomed);
+                if doomed.is_empty() {
+                    let waited = shared.wake.wait_timeout(tail, FULL_DISK_RETRY);
+                    drop(waited.unwrap_or_else(PoisonError::into_inner));
+                } else {
+                    drop(tail);
+                    for segment in doomed {
+                        disk::delete_segment(&shared.segments, segment.first)?;
+                    }
+                }
+            }
+            other => {
+                if waiting {
+                    info!("disk has room again");
+                    shared.tail().disk_full = false;
+                    shared.progress.send_modify(|progress| progress.freed += 1);
+                }
+                return other;
+            }
+        }
+    }
+}
