@@ -10,7 +10,7 @@ use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::uplink::{Uplink, UplinkStatus};
-use store_forward::{Spool, WriterThread};
+use store_forward::{Spool, WriterThread, status};
 use telemetry_core::delivery::Patience;
 use telemetry_core::id::Epoch;
 use telemetry_core::topic::ControlTopics;
@@ -26,7 +26,6 @@ use crate::listener;
 use crate::metrics::GatewayMetrics;
 use crate::retained::Retained;
 use crate::session::Registry;
-use crate::status;
 use crate::transport::BusTransport;
 
 /// How often the bus has to prove that it lives.

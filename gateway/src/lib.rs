@@ -13,7 +13,6 @@ mod metrics;
 mod mqtt;
 mod retained;
 mod session;
-pub mod status;
 mod subscriptions;
 mod transport;
 

@@ -11,8 +11,12 @@ pub mod metrics;
 mod reader;
 mod spool;
 mod state;
+pub mod status;
 pub mod uplink;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{SpoolConfig, UplinkConfig};
 pub use disk::DiskError;

@@ -29,11 +29,14 @@ impl TestGateway {
 
     pub(crate) async fn with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = GatewayConfig::default();
-        config.listen = ([127, 0, 0, 1], 0).into();
-        config.admin_listen = ([127, 0, 0, 1], 0).into();
+        let free_port = ([127, 0, 0, 1], 0).into();
+        let mut config = GatewayConfig {
+            listen: free_port,
+            admin_listen: free_port,
+            drain_seconds: 0,
+            ..GatewayConfig::default()
+        };
         config.spool.dir = folder.path().join("spool");
-        config.drain_seconds = 0;
         change(&mut config);
         let metrics = Metrics::default();
         let gateway = Gateway::bind(config, metrics.clone(), Clock::default()).await.unwrap();

@@ -1,5 +1,9 @@
 //! What a client may rely on, over real sockets with a real client library (rumqttc, both protocol versions).
-#![expect(clippy::disallowed_methods, reason = "tests run event loops of their own")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test code: runs event loops of its own"
+)]
 
 mod harness;
 mod telemetry;

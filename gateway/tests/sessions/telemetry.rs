@@ -65,7 +65,10 @@ impl TestGateway {
     async fn fill(&self, device: &mut Client) {
         let mut progress = self.spool.progress();
         while !self.metrics.render().contains("gateway_messages_refused_total 1") {
-            drop(tokio::time::timeout(std::time::Duration::from_millis(20), progress.changed()).await);
+            drop(
+                tokio::time::timeout(std::time::Duration::from_millis(20), progress.changed())
+                    .await,
+            );
         }
         device.wait(|packet| matches!(packet, Packet::PingResp).then_some(())).await;
         let mut other = Client::connect(self, "other").await;

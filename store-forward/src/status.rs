@@ -1,13 +1,14 @@
-//! What the admin endpoint tells about the gateway's source: `GET /status`.
+//! A source's books for people: what `GET /status` answers, and `tidemark status` prints.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use service_runtime::admin::Routes;
 use service_runtime::http::{Method, Response, StatusCode};
-use store_forward::Spool;
-use store_forward::uplink::UplinkStatus;
 use tokio::sync::watch;
+
+use crate::Spool;
+use crate::uplink::UplinkStatus;
 
 /// One source's books: accepted = landed + pending (+ what was dropped).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +60,7 @@ pub fn source_status(spool: &Spool, uplink: &UplinkStatus) -> SourceStatus {
 }
 
 /// Serves `/status`: a JSON array with one object per source.
-pub(crate) fn routes(spool: Spool, uplink: watch::Receiver<UplinkStatus>) -> Routes {
+pub fn routes(spool: Spool, uplink: watch::Receiver<UplinkStatus>) -> Routes {
     Arc::new(move |request| {
         let found = (request.method == Method::GET && request.path == "/status")
             .then(|| Response::json(StatusCode::OK, &[source_status(&spool, &uplink.borrow())]));

@@ -1,0 +1,169 @@
+//! Wires the agent together: every task and queue of it.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use service_runtime::admin::{self, Readiness};
+use service_runtime::{Clock, Metrics, Stop, Tasks};
+use store_forward::config::SpoolOptions;
+use store_forward::metrics::SpoolMetrics;
+use store_forward::uplink::{Uplink, UplinkStatus};
+use store_forward::{Spool, WriterThread, status};
+use telemetry_core::delivery::Patience;
+use telemetry_core::id::Epoch;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::config::AgentConfig;
+use crate::inputs::{Door, http, mqtt, ndjson};
+use crate::uplink_mqtt::{Connection, MqttTransport, connect};
+
+/// What tasks get beyond the drain to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// An agent that has its spool open and its ports bound, ready to run.
+pub struct Agent {
+    config: AgentConfig,
+    spool: Spool,
+    writer: WriterThread,
+    uplink: Uplink<MqttTransport>,
+    connection: Connection,
+    status: watch::Receiver<UplinkStatus>,
+    admin: TcpListener,
+    http: Option<TcpListener>,
+    metrics: Metrics,
+    clock: Clock,
+}
+
+impl Agent {
+    /// Opens the spool and binds the ports.
+    ///
+    /// # Errors
+    /// When a setting does not fit, the spool cannot be opened or a port is taken.
+    pub async fn bind(config: AgentConfig, metrics: Metrics, clock: Clock) -> anyhow::Result<Self> {
+        let topics = config.check()?;
+        let admin = bind(config.admin_listen, "agent.admin_listen").await?;
+        let http = match config.inputs.http_listen {
+            Some(address) => Some(bind(address, "agent.inputs.http_listen").await?),
+            None => None,
+        };
+        let options =
+            SpoolOptions { source_id: config.source_id.clone(), config: config.spool.clone() };
+        let spool_metrics = SpoolMetrics::register(&metrics, "agent");
+        let opened = tokio::task::spawn_blocking(move || {
+            Spool::open(&options, Epoch::from_random(random()), spool_metrics)
+        });
+        let (spool, writer) = opened.await?.context("cannot open the spool")?;
+        let receipts = topics.receipt(spool.source_id(), spool.epoch());
+        let (transport, connection) =
+            connect(&config.gateway, spool.source_id(), receipts, random())?;
+        let uplink = Uplink::new(
+            spool.clone(),
+            transport,
+            config.uplink.clone(),
+            &topics,
+            clock,
+            Patience::default(),
+            random(),
+        );
+        let status = uplink.status();
+        Ok(Self { config, spool, writer, uplink, connection, status, admin, http, metrics, clock })
+    }
+
+    /// Returns where the admin endpoint is.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn admin_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.admin.local_addr()?)
+    }
+
+    /// Returns where messages are taken by HTTP, if they are.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn http_address(&self) -> anyhow::Result<Option<SocketAddr>> {
+        Ok(self.http.as_ref().map(TcpListener::local_addr).transpose()?)
+    }
+
+    /// Returns the agent's spool, for status.
+    pub fn spool(&self) -> Spool {
+        self.spool.clone()
+    }
+
+    /// Runs until `stop`; then waits a little for what was accepted to land.
+    ///
+    /// # Errors
+    /// The first task that failed, by name.
+    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+        let Self {
+            config,
+            spool,
+            writer,
+            uplink,
+            connection,
+            status: uplink_status,
+            admin,
+            http,
+            metrics,
+            clock,
+        } = self;
+        info!(source = %spool.source_id(), epoch = %spool.epoch(), admin = %admin.local_addr()?, "agent is running");
+        let readiness = Readiness::default();
+        readiness.set("spool", Ok(()));
+        let door = |publisher| Door { spool: spool.clone(), clock, publisher, stop: stop.clone() };
+        let drain = Duration::from_secs(config.drain_seconds);
+        let closing = Stop::new();
+        let mut tasks = Tasks::new(stop.clone());
+        let failed_spool = readiness.clone();
+        tasks.spawn_blocking("spool writer", move || {
+            writer
+                .run()
+                .inspect_err(|error| failed_spool.set("spool", Err(error.to_string())))
+                .map_err(Into::into)
+        });
+        if let Some(listener) = http {
+            info!(address = %listener.local_addr()?, "taking messages by POST /v1/messages");
+            tasks.spawn("http input", http::run(listener, door("http"), stop.clone()));
+        }
+        if let Some(path) = config.inputs.ndjson {
+            tasks.spawn("ndjson input", ndjson::run(path, door("ndjson"), stop.clone()));
+        }
+        if let Some(input) = config.inputs.mqtt {
+            tasks.spawn("mqtt input", mqtt::run(input, door("mqtt"), stop.clone()));
+        }
+        tasks.spawn("connection", connection.run(closing.clone()));
+        tasks.spawn(
+            "admin",
+            admin::serve(
+                admin,
+                metrics,
+                readiness,
+                status::routes(spool.clone(), uplink_status),
+                closing.clone(),
+            ),
+        );
+        tasks.spawn("uplink", async move {
+            let result = uplink.run(stop, drain).await;
+            closing.cancel();
+            spool.close();
+            Ok(result?)
+        });
+        tasks.join(drain + GRACE).await
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another agent running? change {setting}")
+    })
+}
+
+/// Returns random bits: the standard library seeds its hash maps from the operating system.
+fn random() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}

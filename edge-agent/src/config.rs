@@ -1,0 +1,137 @@
+//! The settings of the agent.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use store_forward::{SpoolConfig, UplinkConfig};
+use telemetry_core::frame::Codec;
+use telemetry_core::id::SourceId;
+use telemetry_core::topic::{ControlTopics, validate_filter};
+
+/// The `[agent]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentConfig {
+    /// The name of this agent's spool in the lake. Unique among all gateways and agents of a lake.
+    pub source_id: SourceId,
+    /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served. It has no authentication.
+    pub admin_listen: SocketAddr,
+    /// Prefix of the topics for frames, receipts and status; the gateway's.
+    pub control_prefix: String,
+    /// Seconds that a stop waits for what was accepted to land. What does not land in time is sent at the next start.
+    pub drain_seconds: u64,
+    /// The gateway.
+    pub gateway: GatewayAddress,
+    /// Where messages come from.
+    pub inputs: Inputs,
+    /// The spool on disk.
+    pub spool: SpoolConfig,
+    /// How the spool is emptied.
+    pub uplink: UplinkConfig,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            source_id: "agent".parse().expect("a valid name"),
+            admin_listen: ([127, 0, 0, 1], 8081).into(),
+            control_prefix: "tm/v1".into(),
+            drain_seconds: 5,
+            gateway: GatewayAddress::default(),
+            inputs: Inputs::default(),
+            spool: SpoolConfig {
+                dir: "tidemark-data/agent-spool".into(),
+                bytes_max: 1 << 30,
+                ..SpoolConfig::default()
+            },
+            uplink: UplinkConfig { codec: Codec::Zstd, ..UplinkConfig::default() },
+        }
+    }
+}
+
+/// The `[agent.gateway]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayAddress {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Connect by TLS. The server's certificate is checked against `ca_file`.
+    pub tls: bool,
+    /// PEM file with the certificates that the server's is checked against; needed with `tls`.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for GatewayAddress {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".into(), port: 1883, tls: false, ca_file: None }
+    }
+}
+
+/// The `[agent.inputs]` table. Inputs that are not set are off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inputs {
+    /// Take messages by `POST /v1/messages` on this loopback address.
+    pub http_listen: Option<SocketAddr>,
+    /// Read lines `{"topic": …, "payload": …}` from a file, or from standard input with `-`.
+    pub ndjson: Option<PathBuf>,
+    /// Subscribe to a broker nearby.
+    pub mqtt: Option<MqttInput>,
+}
+
+/// The `[agent.inputs.mqtt]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MqttInput {
+    /// Host name or address of the broker.
+    pub host: String,
+    /// Port.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// What to subscribe to.
+    #[serde(default = "default_filters")]
+    pub filters: Vec<String>,
+}
+
+fn default_port() -> u16 {
+    1883
+}
+
+fn default_filters() -> Vec<String> {
+    vec!["dt/#".into()]
+}
+
+/// A setting that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("[agent] {0}")]
+pub struct ConfigError(String);
+
+impl AgentConfig {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// Which setting does not fit, and what it must be.
+    pub fn check(&self) -> Result<ControlTopics, ConfigError> {
+        self.spool.check().map_err(ConfigError)?;
+        if self.gateway.tls && self.gateway.ca_file.is_none() {
+            return Err(ConfigError(
+                "gateway.tls needs gateway.ca_file: the certificates to trust".into(),
+            ));
+        }
+        if self.inputs.http_listen.is_some_and(|address| !address.ip().is_loopback()) {
+            return Err(ConfigError(
+                "inputs.http_listen must be a loopback address: it has no authentication".into(),
+            ));
+        }
+        for filter in self.inputs.mqtt.iter().flat_map(|mqtt| &mqtt.filters) {
+            validate_filter(filter).map_err(|error| {
+                ConfigError(format!("inputs.mqtt.filters: {filter:?}: {error}"))
+            })?;
+        }
+        ControlTopics::new(&self.control_prefix)
+            .map_err(|error| ConfigError(format!("control_prefix: {error}")))
+    }
+}

@@ -1,0 +1,93 @@
+//! Takes messages by HTTP: `POST /v1/messages` with one message, an array, or one per line.
+//!
+//! The answer comes after the sync: `{"source":…,"epoch":…,"offsets":[first,last]}`, the messages' positions, with which
+//! `tidemark wait` tells when they are readable. 400 names what is wrong with a message, 507 says that the spool is full.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use service_runtime::Stop;
+use service_runtime::http::{self, Method, Request, Response, StatusCode};
+use telemetry_core::spool::record::MESSAGE_MAX;
+use tokio::net::TcpListener;
+
+use super::ndjson::parse_line;
+use super::{AcceptError, Door, WhenFull};
+
+/// Largest request body: some messages of the largest size.
+const BODY_MAX: usize = 4 * MESSAGE_MAX;
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    source: &'a str,
+    epoch: String,
+    offsets: [u64; 2],
+}
+
+pub(crate) async fn run(listener: TcpListener, door: Door, stop: Stop) -> anyhow::Result<()> {
+    let door = Arc::new(door);
+    http::serve(listener, BODY_MAX, move |request| answer(request, door.clone()), stop).await
+}
+
+async fn answer(request: Request, door: Arc<Door>) -> Response {
+    if (request.method, request.path.as_str()) != (Method::POST, "/v1/messages") {
+        return Response::text(
+            StatusCode::NOT_FOUND,
+            "unknown path: POST messages to /v1/messages\n",
+        );
+    }
+    let messages: Result<Vec<_>, _> = split(&request.body).into_iter().map(parse_line).collect();
+    let messages = match messages {
+        Ok(messages) if messages.is_empty() => {
+            return Response::text(StatusCode::BAD_REQUEST, "no message in the body\n");
+        }
+        Ok(messages) => messages,
+        Err(problem) => return Response::text(StatusCode::BAD_REQUEST, format!("{problem}\n")),
+    };
+    match door.accept(&messages, WhenFull::Tell).await {
+        Ok(offsets) => {
+            let ends =
+                [offsets.first(), offsets.last()].map(|offset| offset.copied().unwrap_or_default());
+            let (source, epoch) = (door.spool.source_id().as_str(), door.spool.epoch().to_string());
+            Response::json(StatusCode::OK, &Accepted { source, epoch, offsets: ends })
+        }
+        Err(error @ AcceptError::Topic { .. }) => {
+            Response::text(StatusCode::BAD_REQUEST, format!("{error}\n"))
+        }
+        Err(error @ AcceptError::Refused { .. }) => Response::text(
+            StatusCode::INSUFFICIENT_STORAGE,
+            format!("{error}: those before it were accepted\n"),
+        ),
+        Err(error @ AcceptError::Stopping) => {
+            Response::text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
+        }
+    }
+}
+
+/// Splits a body into JSON objects: the elements of an array, or the lines.
+fn split(body: &[u8]) -> Vec<&[u8]> {
+    let trimmed = body.trim_ascii();
+    if trimmed.starts_with(b"[")
+        && let Ok(elements) = serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(trimmed)
+    {
+        return elements.into_iter().map(|element| element.get().as_bytes()).collect();
+    }
+    if trimmed.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(trimmed).is_ok()
+    {
+        return vec![trimmed];
+    }
+    trimmed.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_object_an_array_and_lines_are_understood() {
+        assert_eq!(split(b" {\n\"topic\":\"a\"} ").len(), 1);
+        assert_eq!(split(b"[{\"a\":1},{\"b\":2}]"), [&b"{\"a\":1}"[..], b"{\"b\":2}"]);
+        assert_eq!(split(b"{\"a\":1}\n\n{\"b\":2}\n").len(), 2);
+        assert!(split(b"").is_empty());
+    }
+}

@@ -1,0 +1,40 @@
+//! The edge agent as a process of its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use edge_agent::{Agent, AgentConfig};
+use service_runtime::config::ConfigFile;
+use service_runtime::{Clock, Metrics, Stop, logging, signals};
+
+fn main() -> ExitCode {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = runtime.map_err(Into::into).and_then(|runtime| {
+        let result = runtime.block_on(run());
+        // A read from standard input cannot be interrupted: do not wait for it.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        result
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let path = std::env::args_os().nth(1).map(PathBuf::from);
+    let file = ConfigFile::load(path.as_deref())?;
+    logging::start(&file.section("log")?)?;
+    let config: AgentConfig = file.section("agent")?;
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("a TLS provider is installed already");
+    }
+    let stop = Stop::new();
+    let agent = Agent::bind(config, Metrics::default(), Clock::default()).await?;
+    let (ran, signalled) = tokio::join!(agent.run(stop.clone()), signals::stop_on_signal(stop));
+    ran.and(signalled)
+}

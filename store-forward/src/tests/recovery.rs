@@ -1,0 +1,146 @@
+//! Full spools, damaged files, forks, locks.
+
+use std::os::unix::fs::FileExt;
+
+use telemetry_core::spool::record::{GapReason, MAYBE_REPEAT};
+
+use super::*;
+use crate::AppendError;
+use crate::disk;
+
+fn segment_files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let segments = folder.join("spool").join(Epoch::from_random(7).to_string());
+    let found = disk::list_segments(&segments).unwrap();
+    found.into_iter().map(|(first, _)| disk::segment_path(&segments, first)).collect()
+}
+
+fn fill(running: &Running, count: u64) {
+    for n in 0..count {
+        assert_eq!(running.append(&[payload(n)]).refused, None);
+        running.sync();
+    }
+}
+
+#[test]
+fn inv3_a_full_spool_refuses_and_goes_on_when_a_receipt_made_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    let mut accepted = 0;
+    while running.append(&[payload(2)]).refused.is_none() {
+        running.sync();
+        accepted += 1;
+    }
+    assert_eq!(running.append(&[payload(2)]).refused, Some(AppendError::Full));
+    assert_eq!(read_all(&running, 0).len(), accepted);
+    let landed = accepted as u64 / 2;
+    let chain = running.spool.reader().chain_at(landed).unwrap().unwrap();
+    running.spool.landed(landed, chain, "lake");
+    assert_eq!(running.append(&[payload(2)]).refused, None);
+    running.close();
+}
+
+#[test]
+fn inv4_what_drop_oldest_drops_is_counted_and_travels_as_a_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::DropOldest));
+    fill(&running, 400);
+    let oldest = running.spool.oldest(0);
+    assert!(oldest > 0);
+    assert_eq!(running.spool.shared.metrics.dropped.get(), oldest);
+    let batch = running.spool.reader().read(0, 400, FRAME_MAX).unwrap();
+    let Parsed::Item { item: Item::Gap { first, count, reason, chain_end }, .. } =
+        parse(&batch.records)
+    else {
+        panic!("a gap comes first")
+    };
+    assert_eq!((first, count, reason), (0, oldest, GapReason::Dropped));
+    assert_eq!(Some(chain_end), running.spool.reader().chain_at(oldest).unwrap());
+    let all = read_all(&running, 0);
+    assert_eq!(all.iter().filter(|found| found.is_none()).count() as u64, oldest);
+    assert_eq!(all.last(), Some(&Some(payload(399))));
+    running.close();
+}
+
+#[test]
+fn inv4_a_flipped_bit_costs_its_record_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    fill(&running, 100);
+    running.close();
+    let files = segment_files(folder.path());
+    assert!(files.len() > 1, "the damage is in a closed segment");
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(&files[0]).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 5000).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], 5000).unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    let found = read_all(&running, 0);
+    let missing: Vec<_> = found.iter().enumerate().filter(|(_, found)| found.is_none()).collect();
+    assert_eq!((found.len(), missing.len()), (100, 1));
+    for (n, found) in found.iter().enumerate().filter(|(_, found)| found.is_some()) {
+        assert_eq!(found.as_deref(), Some(&payload(n as u64)[..]));
+    }
+    running.close();
+}
+
+#[test]
+fn a_lost_segment_is_a_gap_between_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    fill(&running, 130);
+    running.close();
+    let files = segment_files(folder.path());
+    assert!(files.len() >= 3);
+    std::fs::remove_file(&files[1]).unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    let found = read_all(&running, 0);
+    assert_eq!(found.len(), 130);
+    assert!(found.first().unwrap().is_some() && found.last().unwrap().is_some());
+    assert!(found.iter().any(Option::is_none));
+    running.close();
+}
+
+#[test]
+fn two_processes_cannot_share_a_spool_and_neither_can_two_sources() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    let error = Running::try_open(folder.path(), small(WhenFull::Refuse), 8).err().unwrap();
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+    running.close();
+    let config = SpoolConfig { dir: folder.path().join("spool"), ..small(WhenFull::Refuse) };
+    let options = SpoolOptions { source_id: "other".parse().unwrap(), config };
+    let error =
+        Spool::open(&options, Epoch::from_random(8), SpoolMetrics::default()).err().unwrap();
+    assert!(error.to_string().contains("is the spool of s, not of other"), "{error}");
+}
+
+#[test]
+fn a_forked_spool_moves_what_has_not_landed_to_a_new_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    fill(&running, 100);
+    let chain = running.spool.reader().chain_at(60).unwrap().unwrap();
+    running.spool.landed(60, chain, "lake");
+    running.spool.forked();
+    running.close();
+    let running = Running::try_open(folder.path(), small(WhenFull::Refuse), 9).unwrap();
+    assert_eq!(running.spool.epoch(), Epoch::from_random(9));
+    let expected: Vec<_> = (60..100).map(|n| Some(payload(n))).collect();
+    assert_eq!(read_all(&running, 0), expected);
+    let batch = running.spool.reader().read(0, 1, FRAME_MAX).unwrap();
+    let Parsed::Item { item: Item::Record(record), .. } = parse(&batch.records) else {
+        panic!("a record")
+    };
+    assert_eq!(record.flags & MAYBE_REPEAT, MAYBE_REPEAT);
+    running.close();
+}
+
+#[test]
+fn messages_that_no_frame_could_carry_are_refused_before_acceptance() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::open(folder.path(), SpoolConfig::default());
+    let appended = running.append(&[vec![0; 100], vec![0; 1 << 20], vec![0; 100]]);
+    assert_eq!(appended.offsets, 0..1);
+    assert_eq!(appended.refused, Some(AppendError::TooLarge));
+    running.close();
+}

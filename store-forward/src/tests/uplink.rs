@@ -1,0 +1,175 @@
+//! The uplink against a model of ingest that loses frames and receipts.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use service_runtime::{Clock, Stop};
+use telemetry_core::delivery::Patience;
+use telemetry_core::frame::Frame;
+use telemetry_core::receipt::Receipt;
+use telemetry_core::topic::ControlTopics;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::UplinkConfig;
+use crate::uplink::{Transport, TransportEvent, Uplink, UplinkError};
+
+/// The source's end of a wire.
+struct Wire {
+    frames: mpsc::Sender<Bytes>,
+    events: mpsc::Receiver<TransportEvent>,
+}
+
+impl Transport for Wire {
+    async fn event(&mut self) -> Option<TransportEvent> {
+        self.events.recv().await
+    }
+
+    async fn send(&mut self, topic: &str, frame: Bytes) {
+        assert!(topic.starts_with("tm/v1/up/"));
+        self.frames.send(frame).await.unwrap();
+    }
+}
+
+/// What ingest has.
+#[derive(Default)]
+struct Lake {
+    next: Offset,
+    chain: u64,
+    payloads: Vec<Vec<u8>>,
+}
+
+impl Lake {
+    fn take(&mut self, bytes: &Bytes) -> Option<Offset> {
+        let frame = Frame::decode(bytes).unwrap();
+        if frame.header.first_offset > self.next {
+            return Some(self.next);
+        }
+        for (item, chain) in frame.items() {
+            if item.end() > self.next
+                && let Item::Record(record) = item
+            {
+                self.payloads.push(record.payload.to_vec());
+                (self.next, self.chain) = (item.end(), chain);
+            }
+        }
+        None
+    }
+
+    fn receipt(&self, epoch: Epoch, resend_from: Option<Offset>) -> TransportEvent {
+        let receipt = Receipt {
+            v: 1,
+            lake_id: "lake".into(),
+            source_id: "s".parse().unwrap(),
+            epoch,
+            landed: self.next,
+            chain: self.chain,
+            resend_from,
+            window: 100_000,
+            worker: "w".into(),
+            at: 0,
+        };
+        TransportEvent::Receipt(receipt.to_json().into())
+    }
+}
+
+fn patience() -> Patience {
+    let ms = Duration::from_millis;
+    Patience { probe_first: ms(20), probe_max: ms(40), rewind_first: ms(200), rewind_max: ms(400) }
+}
+
+fn wired(running: &Running) -> (Uplink<Wire>, mpsc::Receiver<Bytes>, mpsc::Sender<TransportEvent>) {
+    let (frames, received) = mpsc::channel(4);
+    let (sender, events) = mpsc::channel(64);
+    let config = UplinkConfig { linger_ms: 0, ..UplinkConfig::default() };
+    let topics = ControlTopics::default();
+    let uplink = Uplink::new(
+        running.spool.clone(),
+        Wire { frames, events },
+        config,
+        &topics,
+        Clock::default(),
+        patience(),
+        5,
+    );
+    (uplink, received, sender)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv5_every_message_arrives_once_although_frames_and_receipts_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = tokio::task::block_in_place(|| {
+        let running = Running::open(
+            folder.path(),
+            SpoolConfig { bytes_max: 64 << 20, ..small(WhenFull::Refuse) },
+        );
+        for n in 0..2000 {
+            running.append(&[payload(n)]);
+        }
+        running
+    });
+    let (uplink, mut frames, events) = wired(&running);
+    let epoch = running.spool.epoch();
+    let (stop, mut lake) = (Stop::new(), Lake::default());
+    let ingest = async {
+        events.send(TransportEvent::Connected).await.unwrap();
+        let mut seen = 0_u32;
+        while lake.next < 2000 {
+            let frame = frames.recv().await.unwrap();
+            seen += 1;
+            if seen % 3 == 0 {
+                continue;
+            }
+            let resend_from = lake.take(&frame);
+            if seen % 4 != 0 {
+                events.send(lake.receipt(epoch, resend_from)).await.unwrap();
+            }
+        }
+        stop.cancel();
+        // The last receipt may have been lost: the source asks again.
+        loop {
+            tokio::select! {
+                frame = frames.recv() => match frame {
+                    Some(frame) => {
+                        lake.take(&frame);
+                        if events.send(lake.receipt(epoch, None)).await.is_err() { return }
+                    }
+                    None => return,
+                }
+            }
+        }
+    };
+    let (ran, ()) = tokio::join!(uplink.run(stop.clone(), Duration::from_secs(20)), ingest);
+    ran.unwrap();
+    let expected: Vec<_> = (0..2000).map(payload).collect();
+    assert!(lake.payloads == expected);
+    assert_eq!(running.spool.resume_from(), (2000, Some("lake".into())));
+    tokio::task::block_in_place(|| running.close());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv3_a_receipt_with_a_foreign_chain_ends_the_uplink_and_frees_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = tokio::task::block_in_place(|| {
+        let running = Running::open(folder.path(), small(WhenFull::Refuse));
+        fill_some(&running);
+        running
+    });
+    let (uplink, mut frames, events) = wired(&running);
+    let foreign = Lake { next: 5, chain: 12345, payloads: Vec::new() };
+    let receipt = foreign.receipt(running.spool.epoch(), None);
+    let ingest = async {
+        events.send(TransportEvent::Connected).await.unwrap();
+        frames.recv().await.unwrap();
+        events.send(receipt).await.unwrap();
+    };
+    let (ran, ()) = tokio::join!(uplink.run(Stop::new(), Duration::ZERO), ingest);
+    assert!(matches!(ran, Err(UplinkError::Forked { claimed: 5, common: 0, .. })), "{ran:?}");
+    assert_eq!(running.spool.resume_from().0, 0);
+    tokio::task::block_in_place(|| running.close());
+}
+
+fn fill_some(running: &Running) {
+    running.append(&(0..10).map(payload).collect::<Vec<_>>());
+    running.sync();
+}
