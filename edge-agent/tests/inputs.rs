@@ -1,0 +1,115 @@
+//! What a sender may rely on: an answer means that the message is on stable storage, with the gateway away.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test code: runs the agent as a task"
+)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_agent::{Agent, AgentConfig};
+use serde_json::Value;
+use service_runtime::http::{self, Method, StatusCode};
+use service_runtime::{Clock, Metrics, Stop};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn config(folder: &Path) -> AgentConfig {
+    let free_port = ([127, 0, 0, 1], 0).into();
+    let mut config =
+        AgentConfig { admin_listen: free_port, drain_seconds: 0, ..AgentConfig::default() };
+    config.spool.dir = folder.join("spool");
+    // Nobody listens there: the agent is on its own.
+    config.gateway.port = 9;
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv1_http_answers_with_positions_after_the_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.inputs.http_listen = Some(([127, 0, 0, 1], 0).into());
+    let agent = Agent::bind(config, Metrics::default(), Clock::default()).await.unwrap();
+    let (http_address, admin) =
+        (agent.http_address().unwrap().unwrap(), agent.admin_address().unwrap());
+    let (spool, stop) = (agent.spool(), Stop::new());
+    let running = tokio::spawn(agent.run(stop.clone()));
+    let post = |body: &'static str| {
+        http::call(
+            http_address,
+            Method::POST,
+            "/v1/messages",
+            Bytes::from_static(body.as_bytes()),
+            PATIENCE,
+        )
+    };
+
+    let (status, body) = post(r#"{"topic":"dt/w/a/readings","payload":{"v":1}}"#).await.unwrap();
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &answer["offsets"]), (StatusCode::OK, &serde_json::json!([0, 0])));
+    assert_eq!(answer["source"], "agent");
+    assert!(spool.progress().borrow().synced >= 1);
+
+    let (_, body) =
+        post("{\"topic\":\"a/b\",\"payload\":1}\n{\"topic\":\"a/b\",\"payload\":\"x\"}\n")
+            .await
+            .unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&body).unwrap()["offsets"],
+        serde_json::json!([1, 2])
+    );
+
+    let (status, body) = post(r#"{"topic":"a/#","payload":1}"#).await.unwrap();
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(&body[..], b"message 0: wildcard `+` or `#` in the wrong place\n");
+    assert_eq!(post("nonsense").await.unwrap().0, StatusCode::BAD_REQUEST);
+
+    let (_, body) =
+        http::call(admin, Method::GET, "/status", Bytes::new(), PATIENCE).await.unwrap();
+    let sources: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (&sources[0]["synced"], &sources[0]["lag"]),
+        (&serde_json::json!(3), &serde_json::json!(3))
+    );
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_stored_and_bad_ones_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let lines = folder.path().join("messages.ndjson");
+    let text: String =
+        (0..1000).map(|n| format!("{{\"topic\":\"dt/w/a/readings\",\"payload\":{n}}}\n")).collect();
+    std::fs::write(&lines, format!("nonsense\n{text}{{\"topic\":\"a/+\",\"payload\":1}}\n"))
+        .unwrap();
+    config.inputs.ndjson = Some(lines);
+    let agent = Agent::bind(config, Metrics::default(), Clock::default()).await.unwrap();
+    let (spool, stop) = (agent.spool(), Stop::new());
+    let running = tokio::spawn(agent.run(stop.clone()));
+    let mut progress = spool.progress();
+    tokio::time::timeout(PATIENCE, progress.wait_for(|now| now.synced == 1000))
+        .await
+        .unwrap()
+        .unwrap();
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[test]
+fn settings_that_do_not_fit_are_refused_by_name() {
+    let mut open = AgentConfig::default();
+    open.inputs.http_listen = Some(([0, 0, 0, 0], 80).into());
+    assert!(
+        open.check()
+            .unwrap_err()
+            .to_string()
+            .contains("inputs.http_listen must be a loopback address")
+    );
+    let mut tls = AgentConfig::default();
+    tls.gateway.tls = true;
+    assert!(tls.check().unwrap_err().to_string().contains("gateway.ca_file"));
+}
