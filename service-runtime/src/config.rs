@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// Every section that a file may have.
-pub const SECTIONS: [&str; 5] = ["agent", "gateway", "ingest", "lake", "log"];
+pub const SECTIONS: [&str; 6] = ["agent", "gateway", "ingest", "lake", "log", "simulator"];
 const PREFIX: &str = "TIDEMARK_";
 
 /// Why a configuration was refused.
@@ -168,7 +168,7 @@ mod tests {
         assert!(load("[gateway]\nlisen = 1\n", &[]).unwrap_err().contains("lisen"));
         assert_eq!(
             load("[gatway]\n", &[]).unwrap_err(),
-            "unknown section [gatway]: the sections are agent, gateway, ingest, lake, log"
+            "unknown section [gatway]: the sections are agent, gateway, ingest, lake, log, simulator"
         );
         assert!(load("[gateway\n", &[]).unwrap_err().starts_with("x.toml is not valid TOML"));
     }

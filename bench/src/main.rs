@@ -1,0 +1,2 @@
+//! Throughput of the path against its limits and its peers.
+fn main() {}

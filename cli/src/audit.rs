@@ -1,0 +1,87 @@
+//! `tidemark audit`: the journal against the lake.
+
+use std::path::Path;
+
+use futures::TryStreamExt;
+use lake::Lake;
+use simulator::{Audit, AuditReport};
+
+use crate::args::{self, Format};
+use crate::audit_rows::{AUDITED, rows};
+use crate::{config, print};
+
+/// True when nothing was lost, doubled or altered.
+pub(crate) async fn run(options: &args::Audit) -> anyhow::Result<bool> {
+    let lake = config::open_lake(&options.lake).await?;
+    let report = audit(&lake, &options.journal, options.temporary.as_deref()).await?;
+    match options.format {
+        Format::Json => print::json(&report)?,
+        Format::Text => print_report(&report)?,
+    }
+    Ok(report.passed)
+}
+
+/// Streams every audited row of the lake past the journal.
+pub(crate) async fn audit(
+    lake: &Lake,
+    journal: &Path,
+    temporary: Option<&Path>,
+) -> anyhow::Result<AuditReport> {
+    let mut audit = Audit::new(temporary)?;
+    for (table, columns) in AUDITED {
+        let mut batches = lake.scan(table, columns).await?;
+        while let Some(batch) = batches.try_next().await? {
+            // Sorting into partitions writes temporary files: off the threads that serve the network.
+            tokio::task::block_in_place(|| {
+                rows(table, &batch, &mut |row| audit.add(row).map_err(Into::into))
+            })?;
+        }
+    }
+    let journal = journal.to_owned();
+    Ok(tokio::task::spawn_blocking(move || audit.finish(&journal)).await??)
+}
+
+/// Prints a report for people.
+pub(crate) fn print_report(report: &AuditReport) -> std::io::Result<()> {
+    let count =
+        |what: &str, number: u64| print::line(&format!("{:>12}  {what}", print::grouped(number)));
+    count("messages in the journal", report.messages)?;
+    count("times they were sent", report.sends)?;
+    count("messages acknowledged", report.acknowledged)?;
+    count("messages landed", report.landed)?;
+    count("of them in dead_letters", report.dead_lettered)?;
+    count("copies that repeated sends explain (resent)", report.resent)?;
+    if report.unacknowledged + report.unacknowledged_landed > 0 {
+        count("never acknowledged, and not landed", report.unacknowledged)?;
+        count("never acknowledged, but landed", report.unacknowledged_landed)?;
+    }
+    if report.foreign > 0 {
+        count("messages of devices that are not in the journal, not judged", report.foreign)?;
+    }
+    count("lost", report.lost)?;
+    count("doubled", report.doubled)?;
+    count("altered", report.altered)?;
+    if report.unexplained > 0 {
+        count("messages of these devices that the journal does not know", report.unexplained)?;
+    }
+    for range in &report.missing {
+        print::line(&format!(
+            "missing: {}/{} boot {} seq {} to {}",
+            range.site, range.device_id, range.boot, range.first_seq, range.last_seq
+        ))?;
+    }
+    if report.missing_cut {
+        print::line("missing: … more ranges than listed")?;
+    }
+    for example in &report.altered_examples {
+        print::line(&format!(
+            "altered: {}/{} boot {} seq {}: {}",
+            example.site, example.device_id, example.boot, example.seq, example.reason
+        ))?;
+    }
+    print::line(if report.passed {
+        "audit PASSED: nothing lost, doubled or altered"
+    } else {
+        "audit FAILED"
+    })
+}

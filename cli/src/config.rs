@@ -1,0 +1,112 @@
+//! The configuration of all services from one file.
+
+use std::path::Path;
+
+use anyhow::Context;
+use edge_agent::AgentConfig;
+use gateway::GatewayConfig;
+use lake::{Lake, OpenMode};
+use serde::{Deserialize, Serialize};
+use service_runtime::config::ConfigFile;
+use service_runtime::logging::{self, LogConfig};
+
+use crate::args::LakeOption;
+
+/// The `[lake]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LakeConfig {
+    /// A folder, file:///… or s3://bucket/prefix.
+    pub(crate) url: String,
+}
+
+impl Default for LakeConfig {
+    fn default() -> Self {
+        Self { url: "tidemark-data/lake".into() }
+    }
+}
+
+/// Everything that a file may set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Everything {
+    pub(crate) log: LogConfig,
+    pub(crate) lake: LakeConfig,
+    pub(crate) gateway: GatewayConfig,
+    pub(crate) ingest: ingest::Config,
+    pub(crate) agent: AgentConfig,
+    pub(crate) simulator: simulator::Config,
+}
+
+/// Reads every section, so that a mistake in any of them is found whoever reads it.
+pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Everything> {
+    resolve(&ConfigFile::load(path)?)
+}
+
+fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {
+    let everything = Everything {
+        log: file.section("log")?,
+        lake: file.section("lake")?,
+        gateway: file.section("gateway")?,
+        ingest: file.section("ingest")?,
+        agent: file.section("agent")?,
+        simulator: file.section("simulator")?,
+    };
+    everything.gateway.check()?;
+    everything.ingest.check()?;
+    everything.agent.check()?;
+    Ok(everything)
+}
+
+/// Reads the configuration and starts logging.
+pub(crate) fn start(path: Option<&Path>) -> anyhow::Result<Everything> {
+    let everything = load(path)?;
+    logging::start(&everything.log)?;
+    Ok(everything)
+}
+
+/// Opens a lake that exists already, named by `--lake` or by the configuration.
+pub(crate) async fn open_lake(option: &LakeOption) -> anyhow::Result<Lake> {
+    let url = match &option.lake {
+        Some(url) => url.clone(),
+        None => load(option.config.as_deref())?.lake.url,
+    };
+    open(&url, OpenMode::Read).await
+}
+
+/// Opens a lake.
+pub(crate) async fn open(url: &str, mode: OpenMode) -> anyhow::Result<Lake> {
+    Lake::open(url, &std::env::vars().collect(), mode)
+        .await
+        .with_context(|| format!("cannot open the lake {url}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+    fn parse(text: &str) -> Everything {
+        resolve(&ConfigFile::parse(text, Path::new("config.example.toml"), []).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_example_is_complete_and_says_the_defaults() {
+        assert_eq!(parse(EXAMPLE), parse(""));
+        // Complete: taking the comments off optional settings must leave every key of the defaults in the text.
+        let defaults = toml::Table::try_from(parse("")).unwrap();
+        let example: toml::Table = EXAMPLE.parse().unwrap();
+        missing("", &defaults, &example);
+    }
+
+    fn missing(path: &str, defaults: &toml::Table, example: &toml::Table) {
+        for (key, value) in defaults {
+            let shown = example
+                .get(key)
+                .unwrap_or_else(|| panic!("{path}{key} is not in config.example.toml"));
+            if let (toml::Value::Table(inner), toml::Value::Table(shown)) = (value, shown) {
+                missing(&format!("{path}{key}."), inner, shown);
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! `tidemark demo`: the whole path at work, from a simulated ward to an audited lake.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use gateway::{Gateway, GatewayConfig};
+use lake::{Lake, OpenMode, TableSummary};
+use service_runtime::logging::{self, LogConfig};
+use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
+use simulator::config::{Disorder, Pace};
+use simulator::{AuditReport, Simulation, Summary};
+use store_forward::uplink::UplinkStatus;
+use tokio::sync::watch;
+
+use crate::args::Demo;
+use crate::{audit, config, print, services, simulate};
+
+/// Simulated seconds per second: half an hour of a ward in half a minute.
+const SPEED: f64 = 60.0;
+/// Rows are readable after this long at the latest; a real deployment flushes less often, into larger files.
+const FLUSH_AGE_MS: u64 = 2_000;
+/// What gateway and ingest get to land everything at the end.
+const GRACE: Duration = Duration::from_secs(60);
+
+struct Folders {
+    spool: PathBuf,
+    lake: PathBuf,
+    journal: PathBuf,
+}
+
+/// Runs the demo; true when the audit passes.
+pub(crate) async fn run(options: Demo) -> anyhow::Result<bool> {
+    logging::start(&LogConfig { level: "warn".into(), ..LogConfig::default() })?;
+    let data = std::path::absolute(&options.data)?;
+    let folders = Folders {
+        spool: data.join("spool"),
+        lake: data.join("lake"),
+        journal: data.join("journal"),
+    };
+    std::fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    print::line(&format!(
+        "Tidemark demo: 60 devices and an EHR system for {} s. Data in {}",
+        options.seconds,
+        data.display()
+    ))?;
+    let lake = config::open(path_text(&folders.lake)?, OpenMode::Create).await?;
+    let rows_before = lake.tables().await?;
+    let summary = play(&options, &folders, lake.clone()).await?;
+    print::line("auditing: every row of the lake against the simulator's journal")?;
+    let report = audit::audit(&lake, &folders.journal, None).await?;
+    print_summary(&summary, &lake.tables().await?, &rows_before)?;
+    print_verdict(&report, &lake)?;
+    Ok(report.passed)
+}
+
+fn path_text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8: choose another --data", path.display()))
+}
+
+/// Runs gateway, ingest and the simulation, and waits until everything has landed.
+async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<Summary> {
+    let metrics = Metrics::default();
+    let free_port = ([127, 0, 0, 1], 0).into();
+    let mut gateway =
+        GatewayConfig { listen: free_port, admin_listen: free_port, ..GatewayConfig::default() };
+    gateway.spool.dir = folders.spool.clone();
+    let gateway = Gateway::bind(gateway, metrics.clone(), Clock::default()).await?;
+    let address = gateway.address()?.to_string();
+    let uplink = gateway.uplink_status();
+    print::line(&format!(
+        "gateway at mqtt://{address}, status and metrics at http://{}",
+        gateway.admin_address()?
+    ))?;
+    let ingest = ingest::Config {
+        broker: address.clone(),
+        flush_age_ms: FLUSH_AGE_MS,
+        ..ingest::Config::default()
+    };
+    let mut tasks = Tasks::new(Stop::new());
+    let stop = tasks.stop();
+    services::spawn_pair(&mut tasks, gateway, ingest, lake, metrics);
+    tasks.spawn("signals", signals::stop_on_signal(stop.clone()));
+    let simulation = Simulation::new(simulation(options, folders, address))?;
+    let played = watch_simulation(simulation, uplink, stop.clone()).await;
+    // Also after a failure: what was accepted must land, and the services end in order.
+    stop.cancel();
+    let landed = tasks.join(GRACE).await;
+    let summary = played?;
+    landed?;
+    Ok(summary)
+}
+
+fn simulation(options: &Demo, folders: &Folders, gateway: String) -> simulator::Config {
+    #[expect(clippy::cast_precision_loss, reason = "a demo of years would still be exact")]
+    let seconds = Some(options.seconds as f64);
+    simulator::Config {
+        gateway,
+        seed: options.seed,
+        site: "demo-ward".into(),
+        journal: Some(folders.journal.clone()),
+        pace: Pace::Speed(SPEED),
+        seconds,
+        receipts: true,
+        receipt_wait_s: 20.0,
+        disorder: Disorder { malformed: 0.003, artefacts: true, ..Disorder::some() },
+        ..simulator::Config::default()
+    }
+}
+
+async fn watch_simulation(
+    simulation: Simulation,
+    uplink: watch::Receiver<UplinkStatus>,
+    stop: Stop,
+) -> anyhow::Result<Summary> {
+    let progress = simulation.progress();
+    let run = simulation.run(stop);
+    tokio::pin!(run);
+    let mut live = print::LiveLine::default();
+    let mut every_second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            summary = &mut run => {
+                live.finish()?;
+                return summary;
+            }
+            _ = every_second.tick() => {
+                let at = uplink.borrow().positions;
+                let line = simulate::progress_line(&progress);
+                live.show(&format!("{line}  stored {}  landed {}", print::grouped(at.synced), print::grouped(at.landed)))?;
+            }
+        }
+    }
+}
+
+fn print_summary(
+    summary: &Summary,
+    tables: &[TableSummary],
+    before: &[TableSummary],
+) -> std::io::Result<()> {
+    print::line("")?;
+    print::line(&format!(
+        "published {} messages ({} malformed on purpose) and {} deliberate duplicates; {} acknowledgements",
+        print::grouped(summary.published),
+        summary.malformed,
+        summary.duplicates,
+        print::grouped(summary.acknowledged),
+    ))?;
+    print::line(&format!(
+        "publish to PUBACK  (on stable storage):   p50 {:.1} ms, p99 {:.1} ms",
+        summary.publish_to_puback.p50_ms, summary.publish_to_puback.p99_ms
+    ))?;
+    print::line(&format!(
+        "publish to receipt (readable in the lake): p50 {:.0} ms, p99 {:.0} ms; the demo lands every {FLUSH_AGE_MS} ms",
+        summary.publish_to_receipt.p50_ms, summary.publish_to_receipt.p99_ms
+    ))?;
+    print::line("")?;
+    let rows: Vec<Vec<String>> = tables
+        .iter()
+        .map(|table| {
+            let earlier =
+                before.iter().find(|old| old.name == table.name).map_or(0, |old| old.rows);
+            #[expect(clippy::cast_precision_loss, reason = "an average for people")]
+            let per_row = table.bytes as f64 / table.rows.max(1) as f64;
+            vec![
+                table.name.to_owned(),
+                print::grouped(table.rows - earlier.min(table.rows)),
+                print::grouped(table.rows),
+                print::grouped(table.files),
+                format!("{per_row:.1}"),
+            ]
+        })
+        .collect();
+    print::columns(&["table", "new rows", "rows", "files", "bytes/row"], &rows)
+}
+
+fn print_verdict(report: &AuditReport, lake: &Lake) -> std::io::Result<()> {
+    print::line("")?;
+    audit::print_report(report)?;
+    print::line("")?;
+    print::line(&format!("The lake is in {}", lake.url()))?;
+    print::line("Look at it with any engine that reads Delta, for example DuckDB:")?;
+    print::line(&format!(
+        "  duckdb -c \"INSTALL delta; LOAD delta; SELECT metric, count(*), round(avg(value), 1) FROM delta_scan('{}') WHERE quality = 'good' GROUP BY metric\"",
+        lake.address("readings")
+    ))?;
+    print::line("or without Delta: `tidemark files readings --lake …` lists its Parquet files.")
+}

@@ -1,0 +1,69 @@
+//! `tidemark`: everything of Tidemark in one program.
+
+mod args;
+mod audit;
+mod audit_rows;
+mod config;
+mod demo;
+mod print;
+mod receipts_mqtt;
+mod services;
+mod simulate;
+mod source;
+mod status;
+mod tables;
+mod wait;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use args::{Arguments, Command};
+use clap::Parser;
+
+/// Exit code when a command worked and its answer is no: an audit that failed, a wait that timed out.
+const NO: u8 = 1;
+/// Exit code when a command could not do its work.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Into::into)
+        .and_then(|runtime| {
+            let result = runtime.block_on(run(arguments.command));
+            // A read from standard input cannot be interrupted: do not wait for it.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            result
+        });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NO),
+        Err(error) => {
+            print::error(&error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<bool> {
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        anyhow::bail!("a TLS provider is installed already");
+    }
+    match command {
+        Command::Demo(options) => return demo::run(options).await,
+        Command::Up(options) => services::up(&options).await?,
+        Command::Gateway(options) => services::gateway(&options).await?,
+        Command::Ingest(options) => services::ingest(&options).await?,
+        Command::Agent(options) => services::agent(&options).await?,
+        Command::Simulate(options) => return simulate::run(*options).await,
+        Command::Audit(options) => return audit::run(&options).await,
+        Command::Tables(options) => tables::tables(&options).await?,
+        Command::Files(options) => tables::files(&options).await?,
+        Command::Status(options) => status::run(&options).await?,
+        Command::Wait(options) => return wait::run(&options).await,
+        Command::Source(options) => source::run(&options)?,
+    }
+    Ok(true)
+}

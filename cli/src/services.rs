@@ -1,0 +1,90 @@
+//! Runs services until Ctrl-C.
+
+use std::time::Duration;
+
+use edge_agent::Agent;
+use gateway::Gateway;
+use lake::{Lake, OpenMode};
+use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
+
+use crate::args::Service;
+use crate::config::{self, Everything};
+use crate::print;
+
+/// What parts get to end once they are told to; each has its own, shorter limit inside.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// Reads the configuration; with `--check` prints it and returns `None`.
+fn prepare(options: &Service) -> anyhow::Result<Option<Everything>> {
+    if options.check {
+        let everything = config::load(options.config.as_deref())?;
+        print::line(toml::to_string(&everything)?.trim_end())?;
+        return Ok(None);
+    }
+    config::start(options.config.as_deref()).map(Some)
+}
+
+/// Runs tasks until a signal.
+async fn until_signal(mut tasks: Tasks) -> anyhow::Result<()> {
+    tasks.spawn("signals", signals::stop_on_signal(tasks.stop()));
+    tasks.join(GRACE).await
+}
+
+/// Gateway and ingest in one process: ingest follows the gateway wherever it listens, and ends after it.
+pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
+    let Some(mut everything) = prepare(options)? else { return Ok(()) };
+    let lake = config::open(&everything.lake.url, OpenMode::Create).await?;
+    let metrics = Metrics::default();
+    let gateway = Gateway::bind(everything.gateway, metrics.clone(), Clock::default()).await?;
+    everything.ingest.broker = gateway.address()?.to_string();
+    let mut tasks = Tasks::new(Stop::new());
+    spawn_pair(&mut tasks, gateway, everything.ingest, lake, metrics);
+    until_signal(tasks).await
+}
+
+/// Starts gateway and ingest so that a stop reaches ingest only when the gateway has drained into it.
+pub(crate) fn spawn_pair(
+    tasks: &mut Tasks,
+    gateway: Gateway,
+    ingest: ingest::Config,
+    lake: Lake,
+    metrics: Metrics,
+) {
+    let (stop, ingest_stop) = (tasks.stop(), Stop::new());
+    let gateway_ended = ingest_stop.clone();
+    tasks.spawn("gateway", async move {
+        let result = gateway.run(stop).await;
+        gateway_ended.cancel();
+        result
+    });
+    let stop_all = tasks.stop();
+    tasks.spawn("ingest", async move {
+        let result = ingest::run(ingest, lake, metrics, ingest_stop).await;
+        stop_all.cancel();
+        result
+    });
+}
+
+pub(crate) async fn gateway(options: &Service) -> anyhow::Result<()> {
+    let Some(everything) = prepare(options)? else { return Ok(()) };
+    let gateway = Gateway::bind(everything.gateway, Metrics::default(), Clock::default()).await?;
+    let mut tasks = Tasks::new(Stop::new());
+    tasks.spawn("gateway", gateway.run(tasks.stop()));
+    until_signal(tasks).await
+}
+
+pub(crate) async fn ingest(options: &Service) -> anyhow::Result<()> {
+    let Some(everything) = prepare(options)? else { return Ok(()) };
+    let lake = config::open(&everything.lake.url, OpenMode::Create).await?;
+    let mut tasks = Tasks::new(Stop::new());
+    tasks.spawn("ingest", ingest::run(everything.ingest, lake, Metrics::default(), tasks.stop()));
+    until_signal(tasks).await
+}
+
+pub(crate) async fn agent(options: &Service) -> anyhow::Result<()> {
+    let Some(everything) = prepare(options)? else { return Ok(()) };
+    let agent = Agent::bind(everything.agent, Metrics::default(), Clock::default()).await?;
+    let mut tasks = Tasks::new(Stop::new());
+    tasks.spawn("agent", agent.run(tasks.stop()));
+    until_signal(tasks).await
+}

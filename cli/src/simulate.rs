@@ -1,0 +1,100 @@
+//! `tidemark simulate`: plays devices against a gateway.
+
+use std::time::Duration;
+
+use service_runtime::{Stop, Tasks, signals};
+use simulator::config::Pace;
+use simulator::{Progress, Simulation, Summary};
+
+use crate::args::{Format, Simulate};
+use crate::{config, print};
+
+/// Publishes until it is done or Ctrl-C; true when everything was acknowledged.
+pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
+    let everything = config::start(options.config.as_deref())?;
+    let format = options.format;
+    let simulation = Simulation::new(apply(everything.simulator, options))?;
+    let progress = simulation.progress();
+    let stop = Stop::new();
+    let mut tasks = Tasks::new(stop.clone());
+    tasks.spawn("signals", signals::stop_on_signal(stop.clone()));
+    let run = simulation.run(stop.clone());
+    tokio::pin!(run);
+    let mut live = print::LiveLine::default();
+    let mut every_second = tokio::time::interval(Duration::from_secs(1));
+    let summary = loop {
+        tokio::select! {
+            summary = &mut run => break summary?,
+            _ = every_second.tick() => if format == Format::Text { live.show(&progress_line(&progress))? },
+        }
+    };
+    live.finish()?;
+    stop.cancel();
+    tasks.join(Duration::from_secs(1)).await?;
+    match format {
+        Format::Json => print::json(&summary)?,
+        Format::Text => print_summary(&summary)?,
+    }
+    Ok(summary.unacknowledged == 0 && summary.refused == 0)
+}
+
+fn apply(mut config: simulator::Config, options: Simulate) -> simulator::Config {
+    fn set<T>(target: &mut T, option: Option<T>) {
+        if let Some(value) = option {
+            *target = value;
+        }
+    }
+    set(&mut config.gateway, options.gateway);
+    set(&mut config.seed, options.seed);
+    set(&mut config.connections, options.connections);
+    set(&mut config.pace, options.speed.map(Pace::Speed));
+    set(&mut config.pace, options.rate.map(Pace::Rate));
+    set(&mut config.pace, options.as_fast_as_acknowledged.then_some(Pace::Acknowledged));
+    set(&mut config.ward.beds, options.beds);
+    set(&mut config.disorder.duplicates, options.duplicates);
+    set(&mut config.disorder.reordering, options.reordering);
+    set(&mut config.disorder.malformed, options.malformed);
+    set(&mut config.disorder.disconnect_every, options.disconnect_every);
+    config.disorder.artefacts |= options.artefacts;
+    config.disorder.clock_offset |= options.clock_offset;
+    config.journal = options.journal.or(config.journal);
+    config.seconds = options.seconds.or(config.seconds);
+    config.messages = options.messages.or(config.messages);
+    config.fhir = options.fhir.or(config.fhir);
+    config.replay.extend(options.replay);
+    config
+}
+
+pub(crate) fn progress_line(progress: &Progress) -> String {
+    format!(
+        "published {}  acknowledged {}  connections {}  simulated {}",
+        print::grouped(progress.published.get() + progress.duplicates.get()),
+        print::grouped(progress.acknowledged.get()),
+        progress.connected.get(),
+        clock(progress.simulated_us.get() / 1_000_000),
+    )
+}
+
+/// Writes seconds as h:mm:ss.
+pub(crate) fn clock(seconds: u64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn print_summary(summary: &Summary) -> std::io::Result<()> {
+    print::line(&format!(
+        "published {} messages and {} duplicates in {:.1} s: {} acknowledged, {} refused, {} unanswered",
+        print::grouped(summary.published),
+        summary.duplicates,
+        summary.seconds,
+        print::grouped(summary.acknowledged),
+        summary.refused,
+        summary.unacknowledged,
+    ))?;
+    print::line(&format!(
+        "publish to PUBACK: p50 {:.1} ms, p99 {:.1} ms; {} reconnects, {} resent",
+        summary.publish_to_puback.p50_ms,
+        summary.publish_to_puback.p99_ms,
+        summary.reconnects,
+        summary.resent,
+    ))
+}

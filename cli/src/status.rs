@@ -1,0 +1,109 @@
+//! `tidemark status`: how far sources are.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use lake::OpenMode;
+use serde::Serialize;
+use service_runtime::http::{self, Method, StatusCode};
+use store_forward::status::SourceStatus;
+
+use crate::args::{self, Format};
+use crate::{config, print};
+
+#[derive(Serialize)]
+struct LakeSource {
+    source_id: String,
+    epoch: String,
+    landed: u64,
+}
+
+/// Asks a running gateway or agent, or a lake.
+pub(crate) async fn run(options: &args::Status) -> anyhow::Result<()> {
+    match &options.lake {
+        Some(url) => of_lake(url, options.format).await,
+        None => of_service(options).await,
+    }
+}
+
+async fn of_service(options: &args::Status) -> anyhow::Result<()> {
+    let answer =
+        http::call(options.admin, Method::GET, "/status", Bytes::new(), Duration::from_secs(5))
+            .await;
+    let (status, body) = answer.with_context(|| {
+        format!(
+            "nobody answers at {}: is the gateway running? --admin names another address",
+            options.admin
+        )
+    })?;
+    ensure!(status == StatusCode::OK, "{} answered with {status}", options.admin);
+    let sources: Vec<SourceStatus> =
+        serde_json::from_slice(&body).context("not the answer of a gateway or agent")?;
+    if options.format == Format::Json {
+        return Ok(print::json(&sources)?);
+    }
+    let rows: Vec<Vec<String>> = sources
+        .iter()
+        .map(|source| {
+            let number = |value: u64| print::grouped(value);
+            vec![
+                source.source_id.clone(),
+                source.epoch.clone(),
+                number(source.appended),
+                number(source.synced),
+                number(source.sent),
+                number(source.landed),
+                number(source.lag),
+                source.window.map_or("-".into(), number),
+                number(source.spool_bytes),
+                if source.connected { "yes" } else { "no" }.into(),
+            ]
+        })
+        .collect();
+    let header = [
+        "source",
+        "epoch",
+        "appended",
+        "synced",
+        "sent",
+        "landed",
+        "lag",
+        "window",
+        "spool bytes",
+        "connected",
+    ];
+    print::columns(&header, &rows)?;
+    for source in &sources {
+        if let Some(lake) = &source.wrong_lake {
+            let bound = source.lake_id.as_deref().unwrap_or("none");
+            print::line(&format!(
+                "{}: bound to lake {bound}, but lake {lake} answers: see `tidemark source rebind`",
+                source.source_id
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+async fn of_lake(url: &str, format: Format) -> anyhow::Result<()> {
+    let lake = config::open(url, OpenMode::Read).await?;
+    let sources = lake.sources().await?;
+    let mut sources: Vec<LakeSource> = sources
+        .into_iter()
+        .map(|(key, at)| LakeSource {
+            source_id: key.source_id,
+            epoch: format!("{:016x}", key.epoch),
+            landed: at.landed,
+        })
+        .collect();
+    sources.sort_by(|a, b| (&a.source_id, &a.epoch).cmp(&(&b.source_id, &b.epoch)));
+    if format == Format::Json {
+        return Ok(print::json(&sources)?);
+    }
+    let rows: Vec<Vec<String>> = sources
+        .into_iter()
+        .map(|source| vec![source.source_id, source.epoch, print::grouped(source.landed)])
+        .collect();
+    Ok(print::columns(&["source", "epoch", "landed"], &rows)?)
+}

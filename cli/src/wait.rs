@@ -1,0 +1,85 @@
+//! `tidemark wait SOURCE/EPOCH/OFFSET`: until a message is readable in the lake.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use telemetry_core::id::{Epoch, Offset, SourceId};
+use telemetry_core::topic::ControlTopics;
+
+use crate::args;
+use crate::print;
+use crate::receipts_mqtt::Receipts;
+
+/// A message's identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Position {
+    source: SourceId,
+    epoch: Epoch,
+    offset: Offset,
+}
+
+impl FromStr for Position {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split('/');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(source), Some(epoch), Some(offset), None) => Ok(Self {
+                source: source.parse().map_err(|error| format!("{error}"))?,
+                epoch: epoch.parse().map_err(|error| format!("{error}"))?,
+                offset: offset.parse().map_err(|_| format!("offset {offset:?} is not a number"))?,
+            }),
+            _ => {
+                Err("expected SOURCE/EPOCH/OFFSET, for example gateway/00c0ffee00c0ffee/41".into())
+            }
+        }
+    }
+}
+
+/// True once the message is readable; false when the time is up first.
+pub(crate) async fn run(options: &args::Wait) -> anyhow::Result<bool> {
+    let topics = ControlTopics::new(&options.control_prefix).context("--control-prefix")?;
+    let Position { source, epoch, offset } = &options.position;
+    let mut receipts = Receipts::new(&options.broker, topics.receipt(source, *epoch))?;
+    let landed = async {
+        loop {
+            let receipt = receipts.next().await?;
+            if receipt.landed > *offset {
+                return anyhow::Ok(receipt.landed);
+            }
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(options.timeout), landed).await {
+        Ok(landed) => {
+            print::line(&format!(
+                "landed: everything of {source}/{epoch} below {} is readable",
+                landed?
+            ))?;
+            Ok(true)
+        }
+        Err(_) => {
+            print::line(&format!("not landed within {} s", options.timeout))?;
+            Ok(false)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_source_epoch_and_offset() {
+        let position: Position = "gateway/00c0ffee00c0ffee/41".parse().unwrap();
+        assert_eq!((position.source.as_str(), position.offset), ("gateway", 41));
+        for bad in [
+            "gateway/41",
+            "gateway/xyz/41",
+            "gateway/00c0ffee00c0ffee/-1",
+            "a b/00c0ffee00c0ffee/1",
+        ] {
+            assert!(bad.parse::<Position>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The rules of the architecture that the compiler cannot check: who may depend on whom, how large trees and files get.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Returns the crates in a package's tree of normal dependencies as `name version`, as built for this platform.
+fn tree(package: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some(format!("{} {}", words.next()?, words.next()?))
+        })
+        .collect()
+}
+
+fn names(package: &str) -> BTreeSet<String> {
+    tree(package).iter().map(|krate| krate.split(' ').next().unwrap().to_owned()).collect()
+}
+
+/// Returns each workspace crate's direct dependencies inside the workspace, tests included.
+fn workspace_edges() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let members: BTreeSet<&str> = packages.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    packages
+        .iter()
+        .map(|package| {
+            let names = package["dependencies"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|d| d["name"].as_str().unwrap());
+            let inside = names.filter(|name| members.contains(name)).map(str::to_owned).collect();
+            (package["name"].as_str().unwrap().to_owned(), inside)
+        })
+        .collect()
+}
+
+#[test]
+fn crates_depend_only_on_what_the_design_allows() {
+    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("telemetry-core", &[][..]),
+        ("service-runtime", &[]),
+        ("lake", &[]),
+        ("store-forward", &["service-runtime", "telemetry-core"]),
+        ("edge-agent", &["service-runtime", "store-forward", "telemetry-core"]),
+        ("gateway", &["service-runtime", "store-forward", "telemetry-core"]),
+        ("ingest", &["lake", "service-runtime", "telemetry-core"]),
+        ("simulator", &["service-runtime", "telemetry-core"]),
+    ]);
+    for (krate, dependencies) in workspace_edges() {
+        // Only these see several services at once.
+        if krate == "tidemark" || krate == "bench" {
+            continue;
+        }
+        let allowed: BTreeSet<String> = allowed
+            .get(krate.as_str())
+            .unwrap_or_else(|| panic!("{krate} is new: say here what it may depend on"))
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect();
+        let excess: Vec<_> = dependencies.difference(&allowed).collect();
+        assert!(excess.is_empty(), "{krate} must not depend on {excess:?}");
+    }
+}
+
+#[test]
+fn the_core_has_no_io() {
+    let tree = names("telemetry-core");
+    for banned in ["tokio", "tracing", "mio", "rustls", "uuid", "chrono"] {
+        assert!(!tree.contains(banned), "telemetry-core pulls in {banned}");
+    }
+}
+
+#[test]
+fn the_agent_fits_small_boards() {
+    let tree = names("edge-agent");
+    for banned in [
+        "arrow",
+        "parquet",
+        "object_store",
+        "datafusion",
+        "deltalake-core",
+        "rumqttd",
+        "aws-lc-rs",
+        "aws-lc-sys",
+        "openssl-sys",
+    ] {
+        let found = tree
+            .iter()
+            .find(|name| name.as_str() == banned || name.starts_with(&format!("{banned}-")));
+        assert_eq!(found, None, "edge-agent pulls in {banned}");
+    }
+    assert!(
+        tree.len() <= 125,
+        "edge-agent's tree has grown to {} crates: is it worth it?",
+        tree.len()
+    );
+}
+
+#[test]
+fn the_tree_has_one_arrow_one_parquet_and_one_object_store() {
+    let tree = tree("tidemark");
+    for name in ["arrow-array", "parquet", "object_store", "deltalake-core"] {
+        let versions: Vec<_> =
+            tree.iter().filter(|krate| krate.split(' ').next() == Some(name)).collect();
+        assert_eq!(versions.len(), 1, "{versions:?}");
+    }
+    let heavy = tree.iter().find(|krate| krate.starts_with("datafusion"));
+    assert_eq!(heavy, None, "the demo must stay lean");
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            rust_files(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are_for() {
+    let mut files = Vec::new();
+    rust_files(&root(), &mut files);
+    assert!(files.len() > 50, "the walk finds the sources");
+    let mut problems = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let shown = path.strip_prefix(root()).unwrap().display().to_string();
+        if text.lines().count() > 500 {
+            problems.push(format!("{shown} has {} lines: is it one thing?", text.lines().count()));
+        }
+        if !text.starts_with("//!") {
+            problems.push(format!("{shown} does not open with a line that says what it is for"));
+        }
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        if ["utils", "util", "common", "manager", "helpers", "types"].contains(&stem) {
+            problems.push(format!("{shown}: name it after what it does"));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn a_technology_is_named_only_in_the_files_that_are_named_after_it() {
+    // (crate, word in a `use` or path, files that may have it)
+    let rules: [(&str, &str, &[&str]); 7] = [
+        ("gateway/src", "rumqttc::", &["mqtt/"]),
+        ("gateway/src", "rumqttd::", &["bus.rs"]),
+        ("edge-agent/src", "rumqttc::", &["inputs/mqtt.rs", "uplink_mqtt.rs"]),
+        ("store-forward/src", "std::fs", &["disk.rs", "reader.rs", "tests/"]),
+        ("ingest/src", "rumqttc::", &["mqtt"]),
+        ("lake/src", "deltalake_core::", &["delta"]),
+        ("simulator/src", "rumqttc::", &["publisher/"]),
+    ];
+    let mut problems = Vec::new();
+    for (folder, word, allowed) in rules {
+        let mut files = Vec::new();
+        rust_files(&root().join(folder), &mut files);
+        for path in files {
+            let shown = path.strip_prefix(root().join(folder)).unwrap().display().to_string();
+            let code = std::fs::read_to_string(&path).unwrap();
+            let used = code
+                .lines()
+                .any(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            if used && !allowed.iter().any(|prefix| shown.starts_with(prefix)) {
+                problems.push(format!("{folder}/{shown} touches {word}"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn services_have_short_mains() {
+    for service in ["edge-agent", "gateway", "ingest", "simulator"] {
+        let lines = std::fs::read_to_string(root().join(service).join("src/main.rs"))
+            .unwrap()
+            .lines()
+            .count();
+        assert!(
+            lines <= 40,
+            "{service}/src/main.rs has {lines} lines: wiring belongs in the library"
+        );
+    }
+}

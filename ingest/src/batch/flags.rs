@@ -1,0 +1,97 @@
+//! What is remarkable about a row, and the quality that follows from it.
+
+use std::ops::{BitOr, BitOrAssign};
+
+/// A set of flags. The bits are in the order of the names, so that the joined names are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub(crate) struct Flags(pub(crate) u16);
+
+const NAMES: [&str; 9] = [
+    "absent",
+    "date_only",
+    "maybe_repeat",
+    "out_of_range",
+    "sentinel",
+    "time_absurd",
+    "time_unparsable",
+    "unit_differs",
+    "unknown_metric",
+];
+
+/// The values of the column `quality`.
+pub(crate) const QUALITIES: [&str; 3] = ["bad", "good", "suspect"];
+
+impl Flags {
+    /// The device sent null.
+    pub(crate) const ABSENT: Self = Self(1);
+    /// Only a date was given, the time is its first moment.
+    pub(crate) const DATE_ONLY: Self = Self(1 << 1);
+    /// The message may be in the lake already under another epoch.
+    pub(crate) const MAYBE_REPEAT: Self = Self(1 << 2);
+    /// Outside the metric's plausible range.
+    pub(crate) const OUT_OF_RANGE: Self = Self(1 << 3);
+    /// A code for "no value".
+    pub(crate) const SENTINEL: Self = Self(1 << 4);
+    /// The device's time can't be right; the receive time stands in.
+    pub(crate) const TIME_ABSURD: Self = Self(1 << 5);
+    /// There is no time that can be read; the receive time stands in.
+    pub(crate) const TIME_UNPARSABLE: Self = Self(1 << 6);
+    /// Not the catalogue's unit, so the range was not checked.
+    pub(crate) const UNIT_DIFFERS: Self = Self(1 << 7);
+    /// Not in the catalogue.
+    pub(crate) const UNKNOWN_METRIC: Self = Self(1 << 8);
+
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The names, joined by commas; `None` for the empty set.
+    pub(crate) fn text(self) -> Option<String> {
+        let names = NAMES.iter().enumerate().filter(|(bit, _)| self.0 >> bit & 1 == 1);
+        let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+        (!names.is_empty()).then(|| names.join(","))
+    }
+
+    /// Number of the quality in [`QUALITIES`].
+    pub(crate) fn quality(self) -> u8 {
+        if self.has(Self::ABSENT | Self::SENTINEL) {
+            0
+        } else if self.has(Self::OUT_OF_RANGE) {
+            2
+        } else {
+            1
+        }
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Flags {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_the_worst_flag_makes_the_quality() {
+        assert!(NAMES.is_sorted() && QUALITIES.is_sorted());
+        assert_eq!(Flags::default().text(), None);
+        let both = Flags::UNKNOWN_METRIC | Flags::SENTINEL;
+        assert_eq!(both.text().unwrap(), "sentinel,unknown_metric");
+        let quality = |flags: Flags| QUALITIES[usize::from(flags.quality())];
+        assert_eq!(quality(both), "bad");
+        assert_eq!(quality(Flags::OUT_OF_RANGE), "suspect");
+        assert_eq!(quality(Flags::OUT_OF_RANGE | Flags::ABSENT), "bad");
+        assert_eq!(quality(Flags::TIME_ABSURD), "good");
+    }
+}

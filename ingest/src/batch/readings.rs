@@ -1,0 +1,211 @@
+//! The rows of `readings` of one landing, as plain vectors: nothing is allocated per row.
+
+use std::collections::HashMap;
+
+use telemetry_core::catalog::{self, Metric};
+
+use super::flags::Flags;
+use super::intern::{Interner, NONE, Seeded};
+
+/// An absent time, boot or sequence number. No device means -2^63.
+pub(crate) const ABSENT: i64 = i64::MIN;
+
+/// Which message a row comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// Number of the source in the batch.
+    pub source: u32,
+    /// Number of the device in the batch.
+    pub device: u32,
+    /// Offset in the source.
+    pub offset: u64,
+    /// When it was accepted, Unix microseconds.
+    pub received_us: i64,
+    /// It may be in the lake already under another epoch.
+    pub maybe_repeat: bool,
+}
+
+/// What is said about all readings of one JSON object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context {
+    pub(crate) event_us: i64,
+    pub(crate) device_us: i64,
+    pub(crate) boot: i64,
+    pub(crate) seq: i64,
+    /// Number of the place, from [`Readings::place`].
+    pub(crate) place: u32,
+    pub(crate) flags: Flags,
+    /// Number of the protocol, from [`PROTOCOLS`].
+    pub(crate) protocol: u8,
+}
+
+/// The values of the column `protocol`.
+pub(crate) const PROTOCOLS: [&str; 2] = ["readings-json", "fhir-r4"];
+pub(crate) const READINGS_JSON: u8 = 0;
+pub(crate) const FHIR_R4: u8 = 1;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Measured<'a> {
+    Number(f64),
+    Text(&'a str),
+    Absent,
+}
+
+/// A metric as the rows name it.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    metric: Option<&'static Metric>,
+    unit: u32,
+}
+
+/// See the module. All vectors have one entry per row.
+#[derive(Debug, Default)]
+pub(crate) struct Readings {
+    pub(crate) source: Vec<u32>,
+    pub(crate) device: Vec<u32>,
+    pub(crate) metric: Vec<u32>,
+    pub(crate) unit: Vec<u32>,
+    pub(crate) text: Vec<u32>,
+    pub(crate) place: Vec<u32>,
+    pub(crate) flags: Vec<Flags>,
+    pub(crate) protocol: Vec<u8>,
+    pub(crate) event_us: Vec<i64>,
+    pub(crate) device_us: Vec<i64>,
+    pub(crate) received_us: Vec<i64>,
+    /// NaN: none.
+    pub(crate) value: Vec<f64>,
+    pub(crate) boot: Vec<i64>,
+    pub(crate) seq: Vec<i64>,
+    pub(crate) offset: Vec<i64>,
+    pub(crate) row_no: Vec<i32>,
+
+    known: Vec<Known>,
+    pub(crate) metrics: Interner,
+    pub(crate) units: Interner,
+    pub(crate) texts: Interner,
+    pub(crate) people: Interner,
+    places: HashMap<[u32; 4], u32, Seeded>,
+    /// Patient, encounter, ward and bed of each place.
+    pub(crate) place_list: Vec<[u32; 4]>,
+}
+
+impl Readings {
+    /// Rows so far.
+    pub(crate) fn len(&self) -> usize {
+        self.event_us.len()
+    }
+
+    /// The number of a place (patient, encounter, ward, bed), [`NONE`] if nothing is known of it.
+    pub(crate) fn place(&mut self, parts: [Option<&str>; 4]) -> u32 {
+        if parts.iter().all(Option::is_none) {
+            return NONE;
+        }
+        let parts = parts.map(|part| self.people.optional(part));
+        let next = u32::try_from(self.place_list.len()).expect("fewer places than rows");
+        *self.places.entry(parts).or_insert_with(|| {
+            self.place_list.push(parts);
+            next
+        })
+    }
+
+    /// Adds a row: judges the value by the catalogue, fills in the unit, and says so in the flags.
+    pub(crate) fn push(
+        &mut self,
+        origin: &Origin,
+        context: &Context,
+        row_no: i32,
+        metric: &str,
+        unit: Option<&str>,
+        measured: Measured<'_>,
+    ) {
+        let number = self.metrics.number(metric);
+        if number as usize == self.known.len() {
+            let known = catalog::metric(metric);
+            let unit = self.units.optional(known.and_then(|known| known.unit));
+            self.known.push(Known { metric: known, unit });
+        }
+        let known = self.known[number as usize];
+        let unit = unit.map_or(known.unit, |unit| self.units.number(unit));
+        let mut flags = context.flags;
+        if known.metric.is_none() {
+            flags |= Flags::UNKNOWN_METRIC;
+        }
+        if origin.maybe_repeat {
+            flags |= Flags::MAYBE_REPEAT;
+        }
+        let (value, text) = match measured {
+            Measured::Number(value) => (judged(&known, unit, value, &mut flags), NONE),
+            Measured::Text(text) => (f64::NAN, self.texts.number(text)),
+            Measured::Absent => {
+                flags |= Flags::ABSENT;
+                (f64::NAN, NONE)
+            }
+        };
+        self.source.push(origin.source);
+        self.device.push(origin.device);
+        self.metric.push(number);
+        self.unit.push(unit);
+        self.text.push(text);
+        self.place.push(context.place);
+        self.flags.push(flags);
+        self.protocol.push(context.protocol);
+        self.event_us.push(context.event_us);
+        self.device_us.push(context.device_us);
+        self.received_us.push(origin.received_us);
+        self.value.push(value);
+        self.boot.push(context.boot);
+        self.seq.push(context.seq);
+        self.offset.push(origin.offset.cast_signed());
+        self.row_no.push(row_no);
+    }
+
+    /// Takes back the rows from `rows` on: the message turned out not to be sound.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        for column in [
+            &mut self.source,
+            &mut self.device,
+            &mut self.metric,
+            &mut self.unit,
+            &mut self.text,
+            &mut self.place,
+        ] {
+            column.truncate(rows);
+        }
+        let times = [
+            &mut self.event_us,
+            &mut self.device_us,
+            &mut self.received_us,
+            &mut self.boot,
+            &mut self.seq,
+            &mut self.offset,
+        ];
+        for column in times {
+            column.truncate(rows);
+        }
+        self.flags.truncate(rows);
+        self.protocol.truncate(rows);
+        self.value.truncate(rows);
+        self.row_no.truncate(rows);
+    }
+}
+
+/// The value that the row may show. A sentinel is none; a number outside the plausible range stays and is marked. The range
+/// is in the catalogue's unit, so a value in another one is judged like that of an unknown metric.
+fn judged(known: &Known, unit: u32, value: f64, flags: &mut Flags) -> f64 {
+    let comparable = known.metric.filter(|_| unit == known.unit);
+    if comparable.is_none() && known.metric.is_some() {
+        *flags |= Flags::UNIT_DIFFERS;
+    }
+    match catalog::judge(comparable, value) {
+        catalog::Verdict::Plausible => value,
+        catalog::Verdict::OutOfRange => {
+            *flags |= Flags::OUT_OF_RANGE;
+            value
+        }
+        catalog::Verdict::Sentinel => {
+            *flags |= Flags::SENTINEL;
+            f64::NAN
+        }
+    }
+}

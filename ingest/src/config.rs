@@ -1,0 +1,192 @@
+//! The `[ingest]` section of the configuration.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use telemetry_core::lane::LANES;
+
+/// What ingest needs to know; every key has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Broker, `host:port`.
+    pub broker: String,
+    /// MQTT client id; two workers need two.
+    pub client_id: String,
+    /// Name of this worker in receipts, plans and the ledger.
+    pub worker: String,
+    /// User name at the broker; none: anonymous.
+    pub username: Option<String>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// CA certificates (PEM); setting it turns TLS on.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Client certificate chain and key (PEM), for mutual TLS.
+    pub tls_cert_file: Option<PathBuf>,
+    /// Key of `tls_cert_file`.
+    pub tls_key_file: Option<PathBuf>,
+    /// Prefix of the control topics.
+    pub prefix: String,
+    /// Lanes of this worker, 0 to 63; empty: all.
+    pub lanes: Vec<u8>,
+    /// Land at the latest when this many rows are decoded.
+    pub flush_rows: usize,
+    /// … or this many raw bytes of messages.
+    pub flush_bytes: u64,
+    /// … or when the oldest message has waited this long, in milliseconds.
+    pub flush_age_ms: u64,
+    /// Raw bytes of messages that may be received and not landed, over all sources; becomes the windows in the receipts.
+    pub memory_bytes: u64,
+    /// Sources that are served at most; frames of further ones are refused.
+    pub sources_max: usize,
+    /// How long a shutdown may take to land what was received, in milliseconds.
+    pub shutdown_grace_ms: u64,
+    /// Source id → topic filters that its messages must match; `*` stands for every source that is not named.
+    pub sources: BTreeMap<String, Vec<String>>,
+    /// Which decoder a topic goes to; the first that matches wins.
+    pub topics: Vec<TopicRule>,
+}
+
+/// One line of the topic table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicRule {
+    /// Topic filter with MQTT wildcards.
+    pub filter: String,
+    /// What the payload is.
+    pub decoder: DecoderKind,
+}
+
+/// The decoders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecoderKind {
+    /// JSON readings.
+    Readings,
+    /// FHIR R4 JSON.
+    Fhir,
+    /// JSON device status.
+    Status,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let rule =
+            |stream: &str, decoder| TopicRule { filter: format!("dt/+/+/{stream}"), decoder };
+        Self {
+            broker: "127.0.0.1:1883".into(),
+            client_id: "tidemark-ingest".into(),
+            worker: "ingest-1".into(),
+            username: None,
+            password_file: None,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            prefix: "tm/v1".into(),
+            lanes: Vec::new(),
+            flush_rows: 500_000,
+            flush_bytes: 64 << 20,
+            flush_age_ms: 10_000,
+            memory_bytes: 192 << 20,
+            sources_max: 10_000,
+            shutdown_grace_ms: 30_000,
+            sources: [("*".to_owned(), vec!["#".to_owned()])].into(),
+            topics: vec![
+                rule("readings", DecoderKind::Readings),
+                rule("fhir", DecoderKind::Fhir),
+                rule("status", DecoderKind::Status),
+            ],
+        }
+    }
+}
+
+/// A value that is well-formed and makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("[ingest] {key}: {problem}")]
+pub struct ConfigError {
+    /// Which key.
+    pub key: &'static str,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl Config {
+    /// The lanes of this worker, in order.
+    #[must_use]
+    pub fn own_lanes(&self) -> Vec<u8> {
+        if self.lanes.is_empty() { (0..LANES).collect() } else { self.lanes.clone() }
+    }
+
+    /// Host and port of the broker.
+    ///
+    /// # Errors
+    /// When `broker` is not `host:port`.
+    pub fn address(&self) -> Result<(String, u16), ConfigError> {
+        let problem = || ConfigError {
+            key: "broker",
+            problem: format!("`{}` is not host:port", self.broker),
+        };
+        let (host, port) = self.broker.rsplit_once(':').ok_or_else(problem)?;
+        Ok((host.trim_matches(['[', ']']).to_owned(), port.parse().map_err(|_| problem())?))
+    }
+
+    /// Checks what types can't.
+    ///
+    /// # Errors
+    /// The first key that makes no sense.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, problem: String| Err(ConfigError { key, problem });
+        self.address()?;
+        if let Some(lane) = self.lanes.iter().find(|lane| **lane >= LANES) {
+            return refuse("lanes", format!("{lane} is not below {LANES}"));
+        }
+        if self.flush_rows == 0 || self.flush_age_ms == 0 {
+            return refuse("flush_rows", "and flush_age_ms must be above 0".into());
+        }
+        if self.flush_bytes == 0 || self.memory_bytes < self.flush_bytes * 2 {
+            let problem =
+                "must be at least twice flush_bytes: one batch lands while the next one fills"
+                    .to_owned();
+            return refuse("memory_bytes", problem);
+        }
+        if self.worker.is_empty() || self.client_id.is_empty() {
+            return refuse("worker", "and client_id must not be empty".into());
+        }
+        let filters =
+            self.sources.values().flatten().chain(self.topics.iter().map(|rule| &rule.filter));
+        for filter in filters {
+            if let Err(error) = telemetry_core::topic::validate_filter(filter) {
+                return refuse(
+                    "sources",
+                    format!("or topics: `{filter}` is not a topic filter: {error}"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_make_sense() {
+        Config::default().check().unwrap();
+        assert_eq!(Config::default().own_lanes().len(), 64);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_key() {
+        let refused = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(refused(|c| c.broker = "localhost".into()).contains("broker"));
+        assert!(refused(|c| c.lanes = vec![64]).contains("lanes"));
+        assert!(refused(|c| c.memory_bytes = c.flush_bytes).contains("memory_bytes"));
+        assert!(refused(|c| c.topics[0].filter = "a/#/b".into()).contains("a/#/b"));
+    }
+}

@@ -1,0 +1,324 @@
+//! The stream `fhir`: one FHIR R4 resource as JSON, or a Bundle of them.
+//!
+//! Each resource becomes one row of `ehr_events` with its JSON as it came; of an Observation each number, its own and its
+//! components', also becomes a reading. Types that are not known here keep their envelope. A resource of a Bundle that is
+//! no resource leaves its neighbours alone.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use telemetry_core::catalog;
+
+use super::json;
+use super::reject::{Code, Reject};
+use super::time::{self, DAY_US, Parsed, YEAR_1900_US};
+use crate::batch::flags::Flags;
+use crate::batch::readings::{ABSENT, Context, FHIR_R4, Measured, Origin};
+use crate::batch::small::Cell;
+use crate::batch::{Batch, Target};
+
+const LOINC: &str = "http://loinc.org";
+
+type Object = Map<String, Value>;
+
+pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
+    let root = json::parse_object(text)?;
+    let mut rows = Rows { batch, origin, events: 0, readings: 0 };
+    if root.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
+        return rows.resource(&root, text.trim());
+    }
+    // Read once more for the text of each entry, which is kept as it came.
+    let bundle: Bundle<'_> = serde_json::from_str(text)
+        .map_err(|_| shape("`entry` of the Bundle is not a list of objects"))?;
+    let mut first = None;
+    for entry in &bundle.entry {
+        let result = match entry.resource {
+            Some(raw) => json::parse_object(raw.get())
+                .map_err(|_| shape("a `resource` of the Bundle is not an object"))
+                .and_then(|resource| rows.resource(&resource, raw.get())),
+            None => Err(shape("an entry of the Bundle has no `resource`")),
+        };
+        if let Err(reject) = result {
+            first.get_or_insert(reject);
+        }
+    }
+    match first {
+        Some(reject) => Err(reject),
+        None if bundle.entry.is_empty() => Err(shape("the Bundle has no entry")),
+        None => Ok(()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Bundle<'a> {
+    #[serde(borrow, default)]
+    entry: Vec<Entry<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+}
+
+fn shape(reason: &'static str) -> Reject {
+    Reject::new(Code::FhirShapeUnknown, reason)
+}
+
+/// The rows of one message.
+struct Rows<'a> {
+    batch: &'a mut Batch,
+    origin: &'a Origin,
+    events: i32,
+    readings: i32,
+}
+
+/// A coded concept: the code we go by and its name.
+#[derive(Debug, Default, Clone, Copy)]
+struct Coded<'a> {
+    system: Option<&'a str>,
+    code: Option<&'a str>,
+    display: Option<&'a str>,
+}
+
+/// A value and its unit.
+#[derive(Debug, Default, Clone)]
+struct Observed<'a> {
+    number: Option<f64>,
+    text: Option<Cow<'a, str>>,
+    unit: Option<&'a str>,
+}
+
+impl Rows<'_> {
+    fn resource(&mut self, resource: &Object, text: &str) -> Result<(), Reject> {
+        let Some(kind) =
+            resource.get("resourceType").and_then(Value::as_str).filter(|kind| !kind.is_empty())
+        else {
+            return Err(shape("there is no `resourceType`"));
+        };
+        // Everything that can be refused comes before the first row.
+        let observed = observed(resource)?;
+        let components = components(resource)?;
+        let coded = coded(kind, resource);
+        let (start, end) = effective(resource);
+        let received_us = self.origin.received_us;
+        let possible = |us: &i64| *us >= YEAR_1900_US && *us <= received_us.saturating_add(DAY_US);
+        let event_us = start
+            .map(|start| start.us)
+            .or_else(|| recorded(resource))
+            .filter(possible)
+            .unwrap_or(received_us);
+        let patient = patient(kind, resource);
+        let encounter = encounter(kind, resource);
+        let version = resource.get("meta").and_then(|meta| text_of(meta.get("versionId")));
+        let (site, system) = self.batch.devices.names(self.origin.device);
+        let (site, system) = (site.to_owned(), system.to_owned());
+        let cells = [
+            Cell::Time(event_us),
+            Cell::Time(received_us),
+            Cell::Text(&site),
+            Cell::Text(&system),
+            Cell::Text(kind),
+            Cell::text(text_of(resource.get("id"))),
+            Cell::text(version),
+            Cell::text(patient),
+            Cell::text(encounter),
+            Cell::text(text_of(resource.get("status"))),
+            Cell::text(coded.system),
+            Cell::text(coded.code),
+            Cell::text(coded.display),
+            Cell::double(observed.number),
+            Cell::text(observed.text.as_deref()),
+            Cell::text(observed.unit),
+            Cell::time(start.map(|start| start.us)),
+            Cell::time(end.map(|end| end.us)),
+            Cell::Text(text),
+        ];
+        self.batch.push_small(Target::Ehr, self.origin, self.events, event_us, &cells);
+        self.events += 1;
+        if kind == "Observation" {
+            let context = self.context(start, event_us, [patient, encounter]);
+            for (code, value) in std::iter::once((resource.get("code"), observed)).chain(components)
+            {
+                self.reading(&context, code, &value);
+            }
+        }
+        Ok(())
+    }
+
+    fn context(&mut self, start: Option<Parsed>, event_us: i64, who: [Option<&str>; 2]) -> Context {
+        let flags = match start {
+            None => Flags::TIME_UNPARSABLE,
+            Some(start) if start.us != event_us => Flags::TIME_ABSURD,
+            Some(start) if start.date_only => Flags::DATE_ONLY,
+            Some(_) => Flags::default(),
+        };
+        let place = self.batch.readings.place([who[0], who[1], None, None]);
+        let device_us = start.map_or(ABSENT, |start| start.us);
+        Context { event_us, device_us, boot: ABSENT, seq: ABSENT, place, flags, protocol: FHIR_R4 }
+    }
+
+    /// A number with a code becomes a reading; other values stay in `ehr_events`.
+    fn reading(&mut self, context: &Context, code: Option<&Value>, value: &Observed<'_>) {
+        let (Some(number), Some(concept)) = (value.number, code) else { return };
+        let Some(metric) = metric(concept) else { return };
+        let measured = Measured::Number(number);
+        self.batch.readings.push(
+            self.origin,
+            context,
+            self.readings,
+            &metric,
+            value.unit,
+            measured,
+        );
+        self.batch.count_row(self.origin.source, Target::Readings, context.event_us);
+        self.readings += 1;
+    }
+}
+
+/// The metric of a code: the catalogue's name for its LOINC code, else the code itself with its system's short name.
+fn metric(concept: &Value) -> Option<Cow<'static, str>> {
+    let known = codings(concept).filter(|coding| coding.system == Some(LOINC));
+    if let Some(metric) = known.filter_map(|coding| coding.code).find_map(catalog::metric_by_loinc)
+    {
+        return Some(metric.name.into());
+    }
+    let coding = preferred(concept);
+    let prefix = match coding.system {
+        Some(LOINC) => "loinc",
+        Some("http://snomed.info/sct") => "snomed",
+        Some("urn:iso:std:iso:11073:10101") => "mdc",
+        _ => "code",
+    };
+    coding.code.map(|code| format!("{prefix}:{code}").into())
+}
+
+fn codings(concept: &Value) -> impl Iterator<Item = Coded<'_>> {
+    concept.get("coding").and_then(Value::as_array).into_iter().flatten().map(coding)
+}
+
+fn coding(coding: &Value) -> Coded<'_> {
+    Coded {
+        system: text_of(coding.get("system")),
+        code: text_of(coding.get("code")),
+        display: text_of(coding.get("display")),
+    }
+}
+
+/// Of several codes for one thing: LOINC if it is among them, else the first.
+fn preferred(concept: &Value) -> Coded<'_> {
+    let loinc = codings(concept).find(|coding| coding.system == Some(LOINC));
+    let mut coded = loinc.or_else(|| codings(concept).next()).unwrap_or_default();
+    coded.display = coded.display.or_else(|| text_of(concept.get("text")));
+    coded
+}
+
+/// What the resource is about.
+fn coded<'a>(kind: &str, resource: &'a Object) -> Coded<'a> {
+    let concept = match kind {
+        "Encounter" => return resource.get("class").map(coding).unwrap_or_default(),
+        "MedicationAdministration" | "MedicationRequest" => "medicationCodeableConcept",
+        _ => "code",
+    };
+    resource.get(concept).map(preferred).unwrap_or_default()
+}
+
+/// The value of an Observation or of a component, or the dose of an administration.
+fn observed(element: &Object) -> Result<Observed<'_>, Reject> {
+    let dosage = element.get("dosage");
+    let quantity = element
+        .get("valueQuantity")
+        .or_else(|| dosage?.get("dose"))
+        .or_else(|| dosage?.get("rateQuantity"));
+    if let Some(quantity) = quantity {
+        let quantity = quantity.as_object().ok_or_else(|| shape("a quantity is not an object"))?;
+        let number = match quantity.get("value") {
+            None => None,
+            Some(value) => Some(
+                value.as_f64().ok_or_else(|| shape("the `value` of a quantity is not a number"))?,
+            ),
+        };
+        let unit = text_of(quantity.get("code")).or_else(|| text_of(quantity.get("unit")));
+        return Ok(Observed { number, unit, text: None });
+    }
+    if let Some(number) = element.get("valueInteger") {
+        let number = number.as_f64().ok_or_else(|| shape("`valueInteger` is not a number"))?;
+        return Ok(Observed { number: Some(number), ..Observed::default() });
+    }
+    let text = if let Some(concept) = element.get("valueCodeableConcept") {
+        let coded = preferred(concept);
+        text_of(concept.get("text")).or(coded.display).or(coded.code).map(Cow::Borrowed)
+    } else if let Some(truth) = element.get("valueBoolean").and_then(Value::as_bool) {
+        Some(Cow::Owned(truth.to_string()))
+    } else {
+        let names = ["valueString", "valueDateTime", "valueTime", "conclusion"];
+        names.iter().find_map(|name| text_of(element.get(*name))).map(Cow::Borrowed)
+    };
+    Ok(Observed { text, ..Observed::default() })
+}
+
+/// A component's code and value.
+type Component<'a> = (Option<&'a Value>, Observed<'a>);
+
+fn components(resource: &Object) -> Result<Vec<Component<'_>>, Reject> {
+    let Some(components) = resource.get("component") else { return Ok(Vec::new()) };
+    let components = components.as_array().ok_or_else(|| shape("`component` is not a list"))?;
+    let each = components.iter().map(|component| {
+        let component =
+            component.as_object().ok_or_else(|| shape("a component is not an object"))?;
+        Ok((component.get("code"), observed(component)?))
+    });
+    each.collect()
+}
+
+/// When what the resource tells of began and ended.
+fn effective(resource: &Object) -> (Option<Parsed>, Option<Parsed>) {
+    let time = |value: Option<&Value>| time::fhir(text_of(value)?);
+    let instant =
+        ["effectiveDateTime", "effectiveInstant"].iter().find_map(|name| time(resource.get(*name)));
+    if instant.is_some() {
+        return (instant, None);
+    }
+    let period = resource.get("effectivePeriod").or_else(|| resource.get("period"));
+    let part = |name| time(period?.get(name));
+    (part("start"), part("end"))
+}
+
+/// When it was written down, if it does not say when it happened.
+fn recorded(resource: &Object) -> Option<i64> {
+    let names = ["issued", "authoredOn", "recordedDate", "occurrenceDateTime", "date"];
+    let own = names.iter().find_map(|name| time::fhir(text_of(resource.get(*name))?));
+    let updated = || time::fhir(text_of(resource.get("meta")?.get("lastUpdated"))?);
+    own.or_else(updated).map(|time| time.us)
+}
+
+fn patient<'a>(kind: &str, resource: &'a Object) -> Option<&'a str> {
+    if kind == "Patient" {
+        return text_of(resource.get("id"));
+    }
+    referenced(resource.get("subject").or_else(|| resource.get("patient")), "Patient/")
+}
+
+fn encounter<'a>(kind: &str, resource: &'a Object) -> Option<&'a str> {
+    if kind == "Encounter" {
+        return text_of(resource.get("id"));
+    }
+    referenced(resource.get("encounter").or_else(|| resource.get("context")), "Encounter/")
+}
+
+/// The id in a reference such as `Patient/7`, `http://ehr/fhir/Patient/7/_history/2` or `urn:uuid:…`; `None` if it refers to
+/// another kind of resource.
+fn referenced<'a>(reference: Option<&'a Value>, kind: &str) -> Option<&'a str> {
+    let text = text_of(reference?.get("reference"))?;
+    if text.starts_with("urn:") {
+        return Some(text);
+    }
+    let (_, id) = text.rsplit_once(kind)?;
+    id.split('/').next().filter(|id| !id.is_empty())
+}
+
+fn text_of(value: Option<&Value>) -> Option<&str> {
+    value?.as_str().filter(|text| !text.is_empty())
+}

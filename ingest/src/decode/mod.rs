@@ -1,0 +1,120 @@
+//! Messages to rows. Every message becomes rows, or one dead letter with its reason and its bytes (INV-4), or both when
+//! only a part of it is bad.
+
+mod fhir;
+mod json;
+mod readings;
+pub mod reject;
+mod scan;
+mod status;
+mod time;
+
+use telemetry_core::spool::record::{MAYBE_REPEAT, Record};
+use telemetry_core::topic::DeviceTopic;
+
+use crate::access::Access;
+use crate::batch::small::Cell;
+use crate::batch::{Batch, Origin, Route, Target};
+use crate::config::{Config, DecoderKind};
+use reject::{Code, Reject};
+
+/// Levels of JSON that a payload may have. FHIR needs about ten.
+pub const DEPTH_MAX: usize = 64;
+
+/// Turns messages into rows of a [`Batch`].
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    access: Access,
+}
+
+impl Decoder {
+    /// A decoder with the topic and source tables of a configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { access: Access::new(config) }
+    }
+
+    /// Decodes one message of the batch's `source`. Returns the code if it became, wholly or partly, a dead letter.
+    pub fn record(&self, batch: &mut Batch, source: u32, record: &Record<'_>) -> Option<Code> {
+        batch.count_message();
+        let mut origin = Origin {
+            source,
+            device: 0,
+            offset: record.offset,
+            received_us: record.received_us,
+            maybe_repeat: record.flags & MAYBE_REPEAT != 0,
+        };
+        let result = match batch.route(&self.access, source, record.topic) {
+            Route::Refused(reject) => Err(reject),
+            Route::To { decoder, device } => {
+                origin.device = device;
+                payload(batch, &origin, decoder, record.payload)
+            }
+        };
+        let reject = result.err()?;
+        dead_letter(batch, &origin, record, &reject);
+        Some(reject.code)
+    }
+
+    /// Keeps whole bytes of a sound frame that are no record.
+    pub fn unparsable(
+        &self,
+        batch: &mut Batch,
+        source: u32,
+        offset: u64,
+        bytes: &[u8],
+        now_us: i64,
+    ) -> Code {
+        batch.count_message();
+        let origin = Origin { source, device: 0, offset, received_us: now_us, maybe_repeat: false };
+        let reject =
+            Reject::new(Code::FrameRecordUnparsable, "the frame is sound, the record in it is not");
+        let record = Record {
+            offset,
+            chain: 0,
+            received_us: now_us,
+            flags: 0,
+            publisher: "",
+            topic: "",
+            payload: bytes,
+        };
+        dead_letter(batch, &origin, &record, &reject);
+        reject.code
+    }
+}
+
+fn payload(
+    batch: &mut Batch,
+    origin: &Origin,
+    decoder: DecoderKind,
+    bytes: &[u8],
+) -> Result<(), Reject> {
+    if bytes.is_empty() {
+        return Err(Reject::new(Code::EmptyPayload, "the payload has no bytes"));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Reject::new(Code::NotUtf8, format!("not UTF-8 after byte {}", error.valid_up_to()))
+    })?;
+    match decoder {
+        DecoderKind::Readings => readings::decode(batch, origin, text),
+        DecoderKind::Fhir => fhir::decode(batch, origin, text),
+        DecoderKind::Status => status::decode(batch, origin, text),
+    }
+}
+
+fn dead_letter(batch: &mut Batch, origin: &Origin, record: &Record<'_>, reject: &Reject) {
+    let device = DeviceTopic::parse(record.topic);
+    let given = |text| (!str::is_empty(text)).then_some(text);
+    let cells = [
+        Cell::Time(record.received_us),
+        Cell::text(device.map(|device| device.site)),
+        Cell::text(device.map(|device| device.device_id)),
+        Cell::text(given(record.topic)),
+        Cell::text(given(record.publisher)),
+        Cell::Bytes(record.payload),
+        Cell::Text(reject.code.as_str()),
+        Cell::Text(&reject.reason),
+        Cell::Text(reject.code.stage()),
+    ];
+    batch.push_small(Target::DeadLetters, origin, 0, record.received_us, &cells);
+}

@@ -1,0 +1,314 @@
+//! The stream `readings`: one JSON object, an array of them, or many values under one time.
+//!
+//! ```text
+//! {"ts": RFC 3339 | ms since 1970, "metric": …, "value": number | text | null,
+//!  "unit"?, "boot"?, "seq"?, "patient_id"?, "encounter_id"?, "ward"?, "bed"?}
+//! [ such an object, … ]
+//! {"ts": …, "values": {metric: value, …}, and the other members as above}
+//! ```
+//!
+//! A payload is read by the fast scanner if it can, else by serde_json; both end in the same rows. One bad reading among
+//! good ones leaves the good ones alone: the message then has rows and a dead letter. JSON that is not sound has no rows.
+
+use serde_json::{Map, Value};
+
+use super::json::{self, Given, as_double, wrong_type};
+use super::reject::{Code, Reject};
+use super::scan::Scan;
+use super::time::{self, DAY_US, YEAR_2000_US};
+use crate::batch::flags::Flags;
+use crate::batch::readings::{ABSENT, Context, Measured, Origin, READINGS_JSON, Readings};
+use crate::batch::{Batch, Target};
+
+/// The members of one object.
+#[derive(Debug, Clone, Copy, Default)]
+struct Members<'a> {
+    ts: Given<'a>,
+    metric: Given<'a>,
+    value: Given<'a>,
+    unit: Given<'a>,
+    boot: Given<'a>,
+    seq: Given<'a>,
+    patient_id: Given<'a>,
+    encounter_id: Given<'a>,
+    ward: Given<'a>,
+    bed: Given<'a>,
+    values: Given<'a>,
+}
+
+impl<'a> Members<'a> {
+    /// The member of that name, unless nobody asks for it.
+    fn named(&mut self, name: &str) -> Option<&mut Given<'a>> {
+        Some(match name {
+            "ts" => &mut self.ts,
+            "metric" => &mut self.metric,
+            "value" => &mut self.value,
+            "unit" => &mut self.unit,
+            "boot" => &mut self.boot,
+            "seq" => &mut self.seq,
+            "patient_id" => &mut self.patient_id,
+            "encounter_id" => &mut self.encounter_id,
+            "ward" => &mut self.ward,
+            "bed" => &mut self.bed,
+            "values" => &mut self.values,
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
+    let start = batch.readings.len();
+    let mut rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
+    let result = match rows.fast(text) {
+        Some(()) => rows.finish(),
+        None => {
+            rows.readings.truncate(start);
+            let mut rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
+            rows.careful(text).and_then(|()| rows.finish())
+        }
+    };
+    for row in start..batch.readings.len() {
+        let event_us = batch.readings.event_us[row];
+        batch.count_row(origin.source, Target::Readings, event_us);
+    }
+    result
+}
+
+/// The rows of one message.
+struct Rows<'a> {
+    readings: &'a mut Readings,
+    origin: &'a Origin,
+    next: i32,
+    /// What is wrong with the first bad reading.
+    reject: Option<Reject>,
+}
+
+impl Rows<'_> {
+    fn finish(self) -> Result<(), Reject> {
+        match self.reject {
+            Some(reject) => Err(reject),
+            None if self.next == 0 => {
+                Err(Reject::new(Code::ValueMissing, "the message has no reading"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn note(&mut self, result: Result<(), Reject>) {
+        if let Err(reject) = result {
+            self.reject.get_or_insert(reject);
+        }
+    }
+
+    /// `None`: not for the scanner. Rows that were added must be taken back then.
+    fn fast(&mut self, text: &str) -> Option<()> {
+        let mut scan = Scan::new(text);
+        match scan.peek()? {
+            b'{' => {
+                let (members, values) = fast_object(&mut scan)?;
+                if !scan.ends() {
+                    return None;
+                }
+                self.fast_emit(&members, values)
+            }
+            b'[' => {
+                scan.take(b'[');
+                if !scan.take(b']') {
+                    loop {
+                        let (members, values) = fast_object(&mut scan)?;
+                        self.fast_emit(&members, values)?;
+                        if !scan.take(b',') {
+                            break;
+                        }
+                    }
+                    if !scan.take(b']') {
+                        return None;
+                    }
+                }
+                scan.ends().then_some(())
+            }
+            _ => None,
+        }
+    }
+
+    fn fast_emit(&mut self, members: &Members<'_>, values: Option<Scan<'_>>) -> Option<()> {
+        let Some(mut values) = values else {
+            let result = self.single(members);
+            self.note(result);
+            return Some(());
+        };
+        match self.context(members) {
+            Ok(context) => {
+                // `fast_object` went over these members: they are sound.
+                while let Some((name, value)) = fast_member(&mut values) {
+                    let result = self.one(&context, Given::Text(name), value, None);
+                    self.note(result);
+                    values.take(b',');
+                }
+            }
+            Err(reject) => self.note(Err(reject)),
+        }
+        Some(())
+    }
+
+    fn careful(&mut self, text: &str) -> Result<(), Reject> {
+        match json::parse(text)? {
+            Value::Object(object) => {
+                let result = self.object(&object);
+                self.note(result);
+            }
+            Value::Array(elements) => {
+                for element in &elements {
+                    let result = match element {
+                        Value::Object(object) => self.object(object),
+                        _ => Err(Reject::new(
+                            Code::WrongType,
+                            "an element of the array is not an object",
+                        )),
+                    };
+                    self.note(result);
+                }
+            }
+            _ => {
+                return Err(Reject::new(
+                    Code::WrongType,
+                    "the payload is neither an object nor an array",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, object: &Map<String, Value>) -> Result<(), Reject> {
+        let mut members = Members::default();
+        for (name, value) in object {
+            if let Some(member) = members.named(name) {
+                *member = Given::of(Some(value));
+            }
+        }
+        let Some(values) = object.get("values").and_then(Value::as_object) else {
+            return self.single(&members);
+        };
+        let context = self.context(&members)?;
+        for (name, value) in values {
+            let result = self.one(&context, Given::Text(name), Given::of(Some(value)), None);
+            self.note(result);
+        }
+        Ok(())
+    }
+
+    /// An object with one metric and one value.
+    fn single(&mut self, members: &Members<'_>) -> Result<(), Reject> {
+        if members.values != Given::Absent {
+            return Err(wrong_type("values", "an object"));
+        }
+        let context = self.context(members)?;
+        let unit = members.unit.optional_text("unit")?;
+        self.one(&context, members.metric, members.value, unit)
+    }
+
+    fn one(
+        &mut self,
+        context: &Context,
+        metric: Given<'_>,
+        value: Given<'_>,
+        unit: Option<&str>,
+    ) -> Result<(), Reject> {
+        let metric = match metric {
+            Given::Text(metric) if !metric.is_empty() => metric,
+            Given::Text(_) | Given::Absent | Given::Null => {
+                return Err(Reject::new(Code::MetricMissing, "a reading has no `metric`"));
+            }
+            _ => return Err(wrong_type("metric", "a text")),
+        };
+        let measured = match value {
+            Given::Int(int) => Measured::Number(as_double(int)),
+            Given::Float(number) => Measured::Number(number),
+            Given::Text(text) => Measured::Text(text),
+            Given::Null => Measured::Absent,
+            Given::Absent => {
+                return Err(Reject::new(Code::ValueMissing, "a reading has no `value`"));
+            }
+            Given::Bool | Given::Nested => {
+                return Err(wrong_type("value", "a number, a text or null"));
+            }
+        };
+        self.readings.push(self.origin, context, self.next, metric, unit, measured);
+        self.next += 1;
+        Ok(())
+    }
+
+    fn context(&mut self, members: &Members<'_>) -> Result<Context, Reject> {
+        if members.values == Given::Nested
+            && (members.metric, members.value) != (Given::Absent, Given::Absent)
+        {
+            return Err(wrong_type("values", "alone: `metric` and `value` are there too"));
+        }
+        let place = [
+            members.patient_id.optional_text("patient_id")?,
+            members.encounter_id.optional_text("encounter_id")?,
+            members.ward.optional_text("ward")?,
+            members.bed.optional_text("bed")?,
+        ];
+        let boot = members.boot.optional_int("boot")?.unwrap_or(ABSENT);
+        let seq = members.seq.optional_int("seq")?.unwrap_or(ABSENT);
+        let (event_us, device_us, flags) = event_time(members.ts, self.origin.received_us);
+        let place = self.readings.place(place);
+        Ok(Context { event_us, device_us, boot, seq, place, flags, protocol: READINGS_JSON })
+    }
+}
+
+/// When it happened: what the device says, unless that can't be.
+pub(super) fn event_time(ts: Given<'_>, received_us: i64) -> (i64, i64, Flags) {
+    let device_us = match ts {
+        Given::Text(text) => time::rfc3339(text),
+        Given::Int(ms) => time::epoch_ms(as_double(ms)),
+        Given::Float(ms) => time::epoch_ms(ms),
+        _ => None,
+    };
+    match device_us {
+        None => (received_us, ABSENT, Flags::TIME_UNPARSABLE),
+        Some(us) if us < YEAR_2000_US || us > received_us.saturating_add(DAY_US) => {
+            (received_us, us, Flags::TIME_ABSURD)
+        }
+        Some(us) => (us, us, Flags::default()),
+    }
+}
+
+/// One object and, if it has `values`, where its members begin.
+fn fast_object<'a>(scan: &mut Scan<'a>) -> Option<(Members<'a>, Option<Scan<'a>>)> {
+    let (mut members, mut values) = (Members::default(), None);
+    if !scan.take(b'{') {
+        return None;
+    }
+    if scan.take(b'}') {
+        return Some((members, values));
+    }
+    loop {
+        let name = scan.key()?;
+        let given = if scan.peek()? == b'{' && name == "values" {
+            scan.take(b'{');
+            values = Some(*scan);
+            while fast_member(scan).is_some() && scan.take(b',') {}
+            if !scan.take(b'}') {
+                return None;
+            }
+            Given::Nested
+        } else {
+            scan.scalar()?
+        };
+        match members.named(name) {
+            // Which of two counts is for the careful way to say.
+            Some(member) if *member != Given::Absent => return None,
+            Some(member) => *member = given,
+            None => {}
+        }
+        if !scan.take(b',') {
+            return scan.take(b'}').then_some((members, values));
+        }
+    }
+}
+
+fn fast_member<'a>(scan: &mut Scan<'a>) -> Option<(&'a str, Given<'a>)> {
+    Some((scan.key()?, scan.scalar()?))
+}

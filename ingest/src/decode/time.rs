@@ -1,0 +1,160 @@
+//! Times as devices and EHR systems write them: RFC 3339, its FHIR subset with missing parts, milliseconds since 1970.
+
+/// Microseconds in a day.
+pub(crate) const DAY_US: i64 = 86_400_000_000;
+/// 2000-01-01T00:00:00Z: a device that says it is earlier has lost its clock.
+pub(crate) const YEAR_2000_US: i64 = 946_684_800_000_000;
+/// 1900-01-01T00:00:00Z: earlier than anything in a living patient's record.
+pub(crate) const YEAR_1900_US: i64 = -2_208_988_800_000_000;
+
+/// A parsed time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    /// Microseconds since the Unix epoch.
+    pub(crate) us: i64,
+    /// Only a date, a month or a year was given; the time is its first moment, UTC.
+    pub(crate) date_only: bool,
+}
+
+/// Parses `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`; a space may stand for the `T`. Digits beyond microseconds are cut off.
+pub(crate) fn rfc3339(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let (date, rest) = bytes.split_at_checked(10)?;
+    let days = date_days(date)?;
+    let (clock, mut rest) = rest.split_at_checked(9)?;
+    let &[b'T' | b't' | b' ', h1, h2, b':', m1, m2, b':', s1, s2] = clock else { return None };
+    let (hour, minute, second) = (two(h1, h2)?, two(m1, m2)?, two(s1, s2)?);
+    // A leap second counts as the first moment of the next minute.
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let mut fraction = 0;
+    if let [b'.', digits @ ..] = rest {
+        let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if count == 0 {
+            return None;
+        }
+        let digit = |place: usize| if place < count { i64::from(digits[place] - b'0') } else { 0 };
+        fraction = (0..6).fold(0, |fraction, place| fraction * 10 + digit(place));
+        rest = &digits[count..];
+    }
+    let zone_minutes = match *rest {
+        [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (hours, minutes) = (two(h1, h2)?, two(m1, m2)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            if sign == b'-' { -(hours * 60 + minutes) } else { hours * 60 + minutes }
+        }
+        _ => return None,
+    };
+    let seconds = days * 86_400 + (hour * 60 + minute - zone_minutes) * 60 + second;
+    Some(seconds * 1_000_000 + fraction)
+}
+
+/// Parses FHIR's `dateTime`, `instant` and `date`: RFC 3339, or `YYYY`, `YYYY-MM`, `YYYY-MM-DD`.
+pub(crate) fn fhir(text: &str) -> Option<Parsed> {
+    let bytes = text.as_bytes();
+    let mut date = *b"0000-01-01";
+    match bytes.len() {
+        4 | 7 | 10 => date[..bytes.len()].copy_from_slice(bytes),
+        _ => return Some(Parsed { us: rfc3339(text)?, date_only: false }),
+    }
+    Some(Parsed { us: date_days(&date)? * DAY_US, date_only: true })
+}
+
+/// Days since 1970-01-01 of `YYYY-MM-DD` (Howard Hinnant's `days_from_civil`).
+fn date_days(date: &[u8]) -> Option<i64> {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = date else { return None };
+    let (year, month, day) = (two(y1, y2)? * 100 + two(y3, y4)?, two(m1, m2)?, two(d1, d2)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=length).contains(&day) {
+        return None;
+    }
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year - era * 400;
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+}
+
+fn two(tens: u8, ones: u8) -> Option<i64> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit())
+        .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+}
+
+/// Milliseconds since the Unix epoch as microseconds, if it is a time of our calendar.
+pub(crate) fn epoch_ms(ms: f64) -> Option<i64> {
+    /// 9999-12-31.
+    const END_MS: f64 = 253_402_300_800_000.0;
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be far inside the range")]
+    (ms.abs() < END_MS).then(|| (ms * 1000.0).round() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, SecondsFormat};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rfc3339_with_zones_and_fractions() {
+        assert_eq!(rfc3339("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(rfc3339("2026-08-01T02:00:00.123456789+02:00"), Some(1_785_542_400_123_456));
+        assert_eq!(rfc3339("2026-07-31 19:00:00.5-05:00"), Some(1_785_542_400_500_000));
+        assert_eq!(rfc3339("2016-12-31T23:59:60Z"), rfc3339("2017-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for bad in [
+            "",
+            "now",
+            "2026-08-01",
+            "2026-08-01T00:00:00",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-08-01T24:00:00Z",
+            "2026-08-01T00:00:00.Z",
+            "2026-08-01T00:00:00+2:00",
+            "2026-08-01T00:00:00Zx",
+            "20é6-08-01T00:00:00Z",
+        ] {
+            assert_eq!(rfc3339(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn fhir_dates_are_the_first_moment_of_their_year_month_or_day() {
+        let date = |us| Some(Parsed { us, date_only: true });
+        assert_eq!(fhir("1970"), date(0));
+        assert_eq!(fhir("1970-02"), date(31 * DAY_US));
+        assert_eq!(fhir("1999-07-02"), date(10_774 * DAY_US));
+        assert_eq!(
+            fhir("2015-02-19T09:30:35+01:00"),
+            Some(Parsed { us: 1_424_334_635_000_000, date_only: false })
+        );
+        assert_eq!(fhir("soon"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_chrono(us in YEAR_1900_US..4_102_444_800_000_000_i64) {
+            let text = DateTime::from_timestamp_micros(us).unwrap().to_rfc3339_opts(SecondsFormat::Micros, true);
+            prop_assert_eq!(rfc3339(&text), Some(us));
+        }
+
+        #[test]
+        fn nothing_panics(text in "\\PC{0,40}") {
+            let _any = (rfc3339(&text), fhir(&text));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The task that lands batches, one at a time, while the next one is being decoded.
+//!
+//! Whatever fails, the answer is the same: read the ledger again, finish what was decided, and say where the sources
+//! really are. A batch that was not decided is dropped; its sources send it again.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use lake::{LakeError, LandOutcome, Lander, SourceAdvance, Staged};
+use service_runtime::Clock;
+use telemetry_core::backoff::Backoff;
+use telemetry_core::id::Offset;
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+use crate::batch::Batch;
+use crate::metrics::IngestMetrics;
+use crate::sequencer::Key;
+
+/// Files that are encoded and stored at once.
+const FILES_AT_ONCE: usize = 2;
+
+/// What the pipeline wants.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Land this.
+    Land(Box<Batch>),
+    /// Read the ledger again: somebody else may have landed.
+    Reread,
+}
+
+/// What became of an order.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The rows can be read: these sources are landed to there, with that chain value.
+    Landed(Vec<(Key, Offset, u64)>),
+    /// Nothing of the batch counts. All sources of this worker are at these positions.
+    Reset(Vec<(Key, Offset, u64)>),
+}
+
+/// Serves orders until there are no more.
+pub(crate) async fn run(
+    mut lander: Lander,
+    mut orders: mpsc::Receiver<Order>,
+    reports: mpsc::Sender<Report>,
+    clock: Clock,
+    metrics: IngestMetrics,
+) -> anyhow::Result<()> {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+    while let Some(order) = orders.recv().await {
+        let report = match order {
+            Order::Land(batch) => land(&mut lander, *batch, clock, &metrics, &mut backoff).await,
+            Order::Reread => recovered(&mut lander, clock, &mut backoff).await,
+        };
+        if reports.send(report).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn land(
+    lander: &mut Lander,
+    batch: Batch,
+    clock: Clock,
+    metrics: &IngestMetrics,
+    backoff: &mut Backoff,
+) -> Report {
+    let (started, rows, messages) = (clock.uptime(), batch.rows(), batch.messages());
+    let (sources, outcome) = match stage(lander, batch, clock).await {
+        Ok((staged, sources)) => (sources, lander.land(&staged, clock.now_us()).await),
+        Err(error) => (Vec::new(), Err(error)),
+    };
+    let advanced = || sources.iter().filter_map(position).collect::<Vec<_>>();
+    match outcome {
+        Ok(LandOutcome::Landed { version }) => {
+            backoff.reset();
+            let took = clock.uptime() - started;
+            metrics.landed(rows as u64, took);
+            debug!(version, rows, messages, ms = took.as_millis(), "landed");
+            return Report::Landed(advanced());
+        }
+        Ok(LandOutcome::Lost(lost)) => {
+            metrics.landing("lost");
+            warn!(reason = %lost, messages, "a landing was lost; its messages are asked for again");
+            tokio::time::sleep(backoff.delay(jitter())).await;
+        }
+        Err(error) => {
+            metrics.landing("failed");
+            warn!(
+                error = chain(&error),
+                messages, "a landing's outcome is unknown; the ledger decides"
+            );
+        }
+    }
+    let report = recovered(lander, clock, backoff).await;
+    // The ledger may well have it: then the only thing lost was an answer.
+    let known = lander.positions();
+    let all_there = !sources.is_empty()
+        && sources.iter().all(|source| {
+            known
+                .get(&source.key)
+                .is_some_and(|at| (at.landed, at.chain) == (source.to, source.chain))
+        });
+    if all_there {
+        metrics.landing("found_landed");
+        return Report::Landed(advanced());
+    }
+    report
+}
+
+async fn stage(
+    lander: &Lander,
+    batch: Batch,
+    clock: Clock,
+) -> Result<(Staged, Vec<SourceAdvance>), LakeError> {
+    let staging = lander.begin(clock.now_us());
+    let (files, sources) =
+        tokio::task::spawn_blocking(move || batch.into_files()).await.map_err(|error| {
+            LakeError::File { action: "encode", table: "of any name".into(), source: error.into() }
+        })??;
+    let written = futures::stream::iter(files)
+        .map(|file| staging.write(file.table, file.date, file.batches))
+        .buffer_unordered(FILES_AT_ONCE);
+    let files: Vec<_> =
+        written.try_filter_map(|file| futures::future::ready(Ok(file))).try_collect().await?;
+    Ok((staging.finish(files, sources.clone()), sources))
+}
+
+/// Tries until the ledger is read and everything decided is applied.
+async fn recovered(lander: &mut Lander, clock: Clock, backoff: &mut Backoff) -> Report {
+    loop {
+        match lander.recover(clock.now_us()).await {
+            Ok(()) => return Report::Reset(positions(lander)),
+            Err(error) => {
+                warn!(error = chain(&error), "the lake cannot be read; trying again");
+                tokio::time::sleep(backoff.delay(jitter())).await;
+            }
+        }
+    }
+}
+
+/// Where all sources are that the ledger knows.
+pub(crate) fn positions(lander: &Lander) -> Vec<(Key, Offset, u64)> {
+    let positions = lander.positions();
+    positions.iter().filter_map(|(key, at)| Some((parse_key(key)?, at.landed, at.chain))).collect()
+}
+
+fn position(source: &SourceAdvance) -> Option<(Key, Offset, u64)> {
+    Some((parse_key(&source.key)?, source.to, source.chain))
+}
+
+fn parse_key(key: &lake::SourceKey) -> Option<Key> {
+    Some((key.source_id.parse().ok()?, key.epoch.try_into().ok()?))
+}
+
+/// An error with its causes: for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn jitter() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}

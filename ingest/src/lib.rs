@@ -1,0 +1,125 @@
+//! Frames in, Delta tables out, receipts back.
+//!
+//! ```text
+//! broker ─► mqtt ─► pipeline (sequencer, decoder, batch) ─► lander ─► lake
+//!    ▲                 │                                      │
+//!    └── receipts ◄────┴────────────── positions ◄────────────┘
+//! ```
+//!
+//! Sources are in order and complete because the sequencer takes nothing out of turn; their rows are in the lake exactly
+//! once because the ledger decides; a receipt is sent only for what a fresh reader sees.
+#![warn(missing_docs)]
+
+pub mod access;
+pub mod batch;
+pub mod config;
+pub mod decode;
+mod lander;
+mod metrics;
+mod mqtt;
+mod pipeline;
+pub mod sequencer;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lake::{Lake, Lander};
+use service_runtime::{Clock, Metrics, Stop, Tasks};
+use telemetry_core::topic::ControlTopics;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+pub use config::Config;
+pub use metrics::IngestMetrics;
+pub use pipeline::{Inbound, Outbound};
+
+/// Frames that wait for the pipeline; each is at most 2 MiB.
+const INBOX_FRAMES: usize = 8;
+/// Receipts that wait for the connection.
+const OUTBOX_RECEIPTS: usize = 512;
+/// How often the tables' logs are looked after.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// Lands what sources send to the broker until `stop`, then lands what was received and ends.
+///
+/// # Errors
+/// A configuration that makes no sense, a lake that can't be taken over, or a task that failed.
+pub async fn run(config: Config, lake: Lake, metrics: Metrics, stop: Stop) -> anyhow::Result<()> {
+    config.check()?;
+    let (inbox_sender, inbox) = mpsc::channel(INBOX_FRAMES);
+    let (outbox, outbox_receiver) = mpsc::channel(OUTBOX_RECEIPTS);
+    let topics = ControlTopics::new(&config.prefix).context("[ingest] prefix")?;
+    let grace = Duration::from_millis(config.shutdown_grace_ms);
+    let mut tasks = Tasks::new(stop);
+    start(&mut tasks, config.clone(), &lake, &metrics, inbox, outbox).await?;
+    let stop = tasks.stop();
+    tasks.spawn("mqtt", mqtt::run(config, topics, inbox_sender, outbox_receiver, stop));
+    tasks.join(grace).await
+}
+
+/// Starts everything but the transport: whoever holds the other ends of `inbox` and `outbox` is the broker.
+///
+/// # Errors
+/// As [`run`].
+pub async fn start(
+    tasks: &mut Tasks,
+    config: Config,
+    lake: &Lake,
+    metrics: &Metrics,
+    inbox: mpsc::Receiver<Inbound>,
+    outbox: mpsc::Sender<Outbound>,
+) -> anyhow::Result<()> {
+    let clock = Clock::default();
+    let metrics = IngestMetrics::register(metrics);
+    let lander = Lander::open(lake, &config.worker, config.own_lanes(), clock.now_us())
+        .await
+        .context("cannot take over the lanes")?;
+    let positions: Vec<_> = pipeline::own(&config, lander::positions(&lander)).collect();
+    info!(lake = lake.url(), sources = positions.len(), worker = config.worker, "ledger read");
+    let (orders, orders_receiver) = mpsc::channel(1);
+    let (reports_sender, reports) = mpsc::channel(1);
+    let pipeline = pipeline::Pipeline {
+        lake_id: lake.id().to_owned(),
+        topics: ControlTopics::new(&config.prefix).context("[ingest] prefix")?,
+        clock,
+        metrics: metrics.clone(),
+        decoder: decode::Decoder::new(&config),
+        sequencer: sequencer::Sequencer::new(config.sources_max, positions),
+        ends: pipeline::Ends { inbox, outbox, orders, reports },
+        state: pipeline::State::default(),
+        config,
+    };
+    tasks.spawn("lander", lander::run(lander, orders_receiver, reports_sender, clock, metrics));
+    let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
+    tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));
+    tasks.spawn("maintain", maintain(lake.clone(), clock, tasks.stop()));
+    Ok(())
+}
+
+async fn maintain(lake: Lake, clock: Clock, stop: Stop) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(MAINTAIN_EVERY) => {}
+        }
+        match lake::maintain::run_once(&lake, clock.now_us()).await {
+            Ok(done) => {
+                for table in done {
+                    info!(
+                        table = table.table,
+                        checkpoint = table.checkpoint,
+                        removed = table.removed,
+                        "log maintained"
+                    );
+                }
+            }
+            // Nothing depends on it being done now.
+            Err(error) => {
+                warn!(
+                    error = lander::chain(&error),
+                    "maintenance failed; trying again in a minute"
+                );
+            }
+        }
+    }
+}

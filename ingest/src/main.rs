@@ -1,0 +1,28 @@
+//! `ingest [config.toml]`: runs ingest alone until Ctrl-C.
+
+use std::path::PathBuf;
+
+use lake::{Lake, OpenMode};
+use serde::Deserialize;
+use service_runtime::{Metrics, Stop, config::ConfigFile, logging, signals};
+
+/// The `[lake]` section.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LakeConfig {
+    url: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let path = std::env::args_os().nth(1).map(PathBuf::from);
+    let file = ConfigFile::load(path.as_deref())?;
+    logging::start(&file.section("log")?)?;
+    let lake: LakeConfig = file.section("lake")?;
+    let lake = Lake::open(&lake.url, &std::env::vars().collect(), OpenMode::Create).await?;
+    let stop = Stop::new();
+    let signals = signals::stop_on_signal(stop.clone());
+    let ingest = ingest::run(file.section("ingest")?, lake, Metrics::default(), stop);
+    tokio::try_join!(ingest, signals)?;
+    Ok(())
+}

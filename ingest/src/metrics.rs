@@ -1,0 +1,131 @@
+//! The metrics of ingest. Names live here and nowhere else.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use service_runtime::Metrics;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+/// Counts what ingest does. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct IngestMetrics {
+    frames: Family<Outcome, Counter>,
+    frame_bytes: Counter,
+    messages: Counter,
+    rows: Counter,
+    dead_letters: Family<Reason, Counter>,
+    gap_offsets: Counter,
+    landings: Family<Outcome, Counter>,
+    landing_seconds: Histogram,
+    receipts: Family<Outcome, Counter>,
+    pending_bytes: Gauge,
+}
+
+impl IngestMetrics {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        let own = Self {
+            frames: Family::default(),
+            frame_bytes: Counter::default(),
+            messages: Counter::default(),
+            rows: Counter::default(),
+            dead_letters: Family::default(),
+            gap_offsets: Counter::default(),
+            landings: Family::default(),
+            landing_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
+            receipts: Family::default(),
+            pending_bytes: Gauge::default(),
+        };
+        metrics.register("ingest", |registry| {
+            registry.register(
+                "frames",
+                "Frames received, by what became of them",
+                own.frames.clone(),
+            );
+            registry.register(
+                "frame_bytes",
+                "Raw bytes of the frames that were taken",
+                own.frame_bytes.clone(),
+            );
+            registry.register(
+                "messages",
+                "Messages decoded; those of a lost landing count again",
+                own.messages.clone(),
+            );
+            registry.register("rows", "Rows landed", own.rows.clone());
+            registry.register(
+                "dead_letters",
+                "Messages that became dead letters, by reason",
+                own.dead_letters.clone(),
+            );
+            registry.register(
+                "gap_offsets",
+                "Offsets that sources could not deliver",
+                own.gap_offsets.clone(),
+            );
+            registry.register("landings", "Landings, by outcome", own.landings.clone());
+            registry.register(
+                "landing_seconds",
+                "From the first file to readable in every table",
+                own.landing_seconds.clone(),
+            );
+            registry.register("receipts", "Receipts, by outcome", own.receipts.clone());
+            registry.register(
+                "pending_bytes",
+                "Raw bytes received and not landed",
+                own.pending_bytes.clone(),
+            );
+        });
+        own
+    }
+
+    pub(crate) fn frame(&self, outcome: &'static str) {
+        self.frames.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn taken(&self, raw_bytes: u64, messages: u64) {
+        self.frame("taken");
+        self.frame_bytes.inc_by(raw_bytes);
+        self.messages.inc_by(messages);
+    }
+
+    pub(crate) fn dead_letter(&self, reason: &'static str) {
+        self.dead_letters.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn gap(&self, offsets: u64) {
+        self.gap_offsets.inc_by(offsets);
+    }
+
+    pub(crate) fn landed(&self, rows: u64, took: Duration) {
+        self.landing("landed");
+        self.rows.inc_by(rows);
+        self.landing_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn landing(&self, outcome: &'static str) {
+        self.landings.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn receipt(&self, outcome: &'static str) {
+        self.receipts.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn pending(&self, bytes: u64) {
+        self.pending_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,325 @@
+//! The heart of ingest: frames in, batches out, receipts back. It owns the sequencer and the batch that is filling, and
+//! runs on a thread of its own, because decoding is work for a CPU and must not hold up anybody's network.
+//!
+//! It never waits for the lake: while a batch is being landed the next one fills, and when the memory is used up frames
+//! are dropped and their sources told to wait.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use service_runtime::{Clock, Stop};
+use telemetry_core::frame::Frame;
+use telemetry_core::receipt::{self, Receipt};
+use telemetry_core::spool::record::{GapReason, Item};
+use telemetry_core::topic::{Control, ControlTopics};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::decode::Decoder;
+use crate::lander::{Order, Report};
+use crate::metrics::IngestMetrics;
+use crate::sequencer::{Key, Sequencer, Verdict, window};
+
+/// How often receipts that are owed are looked at, and the age of the batch.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What arrives from the transport.
+#[derive(Debug)]
+pub enum Inbound {
+    /// The connection is new: frames may have been lost with the old one.
+    Connected,
+    /// A message on a control topic.
+    Frame {
+        /// Its topic.
+        topic: String,
+        /// The frame's bytes.
+        payload: Bytes,
+    },
+}
+
+/// A retained message for the transport to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    /// Where.
+    pub topic: String,
+    /// A receipt.
+    pub payload: Vec<u8>,
+}
+
+/// What the pipeline is connected to.
+pub(crate) struct Ends {
+    pub(crate) inbox: mpsc::Receiver<Inbound>,
+    pub(crate) outbox: mpsc::Sender<Outbound>,
+    pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) reports: mpsc::Receiver<Report>,
+}
+
+/// See the module.
+pub(crate) struct Pipeline {
+    pub(crate) config: Config,
+    pub(crate) lake_id: String,
+    pub(crate) topics: ControlTopics,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: IngestMetrics,
+    pub(crate) decoder: Decoder,
+    pub(crate) sequencer: Sequencer,
+    pub(crate) ends: Ends,
+    pub(crate) state: State,
+}
+
+/// The batches.
+#[derive(Default)]
+pub(crate) struct State {
+    filling: Batch,
+    /// When the first frame of `filling` came.
+    since: Option<Duration>,
+    /// Raw bytes of the batch that is being landed.
+    landing: Option<u64>,
+    /// A frame that waits for the ledger to be read again; others are dropped meanwhile.
+    rereading: Option<Frame>,
+}
+
+impl Pipeline {
+    /// Runs until `stop`, then lands what was received.
+    pub(crate) async fn run(mut self, stop: Stop) -> anyhow::Result<()> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                report = self.ends.reports.recv() => self.on_report(report.context("the lander has ended")?),
+                _ = tick.tick() => {}
+                inbound = self.ends.inbox.recv() => match inbound {
+                    Some(Inbound::Connected) => self.sequencer.connected(),
+                    Some(Inbound::Frame { topic, payload }) => self.on_frame(&topic, &payload),
+                    None => break,
+                },
+            }
+            self.flush_if_due()?;
+            self.send_receipts();
+        }
+        self.drain().await
+    }
+
+    fn on_frame(&mut self, topic: &str, payload: &Bytes) {
+        let frame = match Frame::decode(payload) {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.metrics.frame("unreadable");
+                // The source is not known, so nobody can be told; it will probe and send again.
+                return warn!(topic, bytes = payload.len(), %error, "dropped what is not a sound frame");
+            }
+        };
+        let header = &frame.header;
+        if self.topics.parse(topic) != Some(Control::Up(header.source_id.clone())) {
+            self.metrics.frame("impersonated");
+            return warn!(topic, source = %header.source_id, "dropped a frame on another source's topic");
+        }
+        if self.state.rereading.is_some() {
+            return self.metrics.frame("waiting");
+        }
+        self.offer(frame, false);
+    }
+
+    /// Takes a frame or says why not. `reread`: the ledger was read again since it came.
+    fn offer(&mut self, frame: Frame, reread: bool) {
+        let header = &frame.header;
+        let room = self.pending() + frame.records.len() as u64 <= self.config.memory_bytes;
+        match self.sequencer.offer(self.clock.uptime(), header, room) {
+            Verdict::Take { next, chain } => self.take(&frame, next, chain),
+            Verdict::Repeat => {
+                self.metrics.frame(if header.count == 0 { "probe" } else { "repeat" });
+            }
+            Verdict::Gap => self.metrics.frame("gap"),
+            Verdict::Full => self.metrics.frame("no_memory"),
+            Verdict::TooMany => {
+                self.metrics.frame("too_many_sources");
+                warn!(source = %header.source_id, limit = self.config.sources_max, "refused a new source: raise sources_max");
+            }
+            // Does the ledger know better than we do? What is on its way to it must have arrived first.
+            Verdict::Gone { .. } if !reread => self.state.rereading = Some(frame),
+            Verdict::Gone { from, oldest } => {
+                let key = (header.source_id.clone(), header.epoch);
+                warn!(source = %key.0, epoch = %key.1, from, oldest, "the source no longer has these offsets, and the lake never had them");
+                self.metrics.gap(oldest - from);
+                let source = self.state.filling.source(&key.0, key.1, from);
+                self.state.filling.gap(source, from, oldest - from, GapReason::Replaced.as_str());
+                self.state.filling.advance(source, oldest, 0);
+                self.state.since.get_or_insert(self.clock.uptime());
+                self.sequencer.skip(&key, oldest);
+                self.offer(frame, true);
+            }
+        }
+    }
+
+    /// Takes the items of a frame from `next` on.
+    fn take(&mut self, frame: &Frame, next: u64, expected: Option<u64>) {
+        let key: Key = (frame.header.source_id.clone(), frame.header.epoch);
+        let batch = &mut self.state.filling;
+        let mut source = None;
+        let (mut reached, mut chain) = (next, expected.unwrap_or_default());
+        let before = batch.messages();
+        for (item, chain_after) in frame.items() {
+            if item.end() <= next {
+                continue;
+            }
+            if let (None, Item::Record(record), Some(expected)) = (source, item, expected)
+                && record.chain != expected
+            {
+                self.metrics.frame("forked");
+                self.sequencer.forked(&key);
+                return warn!(source = %key.0, epoch = %key.1, offset = next, "dropped a frame that contradicts what is landed: the spool was copied");
+            }
+            let source = *source.get_or_insert_with(|| batch.source(&key.0, key.1, next));
+            match item {
+                Item::Record(record) => {
+                    if let Some(code) = self.decoder.record(batch, source, &record) {
+                        self.metrics.dead_letter(code.as_str());
+                    }
+                }
+                Item::Gap { first, count, reason, .. } => {
+                    let missing = count - next.saturating_sub(first).min(count);
+                    batch.gap(source, first.max(next), missing, reason.as_str());
+                    self.metrics.gap(missing);
+                }
+                Item::Unparsable { first, count, bytes } => {
+                    let first_new = first.max(next);
+                    let code = self.decoder.unparsable(
+                        batch,
+                        source,
+                        first_new,
+                        bytes,
+                        self.clock.now_us(),
+                    );
+                    self.metrics.dead_letter(code.as_str());
+                    let rest = first + count - first_new - 1;
+                    if rest > 0 {
+                        // One dead letter holds the bytes of them all.
+                        batch.gap(source, first_new + 1, rest, "unparsable");
+                    }
+                }
+            }
+            (reached, chain) = (item.end(), chain_after);
+        }
+        if let Some(source) = source {
+            batch.advance(source, reached, chain);
+            batch.add_raw_bytes(frame.records.len() as u64);
+            self.metrics.taken(frame.records.len() as u64, batch.messages() - before);
+            self.sequencer.took(&key, reached, chain);
+            self.state.since.get_or_insert(self.clock.uptime());
+        }
+    }
+
+    fn pending(&self) -> u64 {
+        self.state.filling.raw_bytes() + self.state.landing.unwrap_or_default()
+    }
+
+    fn flush_if_due(&mut self) -> anyhow::Result<()> {
+        if self.state.landing.is_some() {
+            return Ok(());
+        }
+        let batch = &self.state.filling;
+        let age = self.state.since.map(|since| self.clock.uptime().saturating_sub(since));
+        let due = batch.rows() >= self.config.flush_rows
+            || batch.raw_bytes() >= self.config.flush_bytes
+            || age.is_some_and(|age| age >= Duration::from_millis(self.config.flush_age_ms))
+            || self.state.rereading.is_some();
+        if due && !batch.is_empty() {
+            self.flush()?;
+        } else if self.state.rereading.is_some() {
+            self.state.landing = Some(0);
+            self.ends.orders.try_send(Order::Reread).context("the lander has ended")?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let batch = std::mem::take(&mut self.state.filling);
+        self.state.since = None;
+        self.state.landing = Some(batch.raw_bytes());
+        // One order is out at most, so there is room.
+        self.ends.orders.try_send(Order::Land(Box::new(batch))).context("the lander has ended")
+    }
+
+    fn on_report(&mut self, report: Report) {
+        self.state.landing = None;
+        match report {
+            Report::Landed(positions) => self.sequencer.landed(positions),
+            Report::Reset(positions) => {
+                // What was decoded since builds on what was lost.
+                let dropped = std::mem::take(&mut self.state.filling);
+                self.state.since = None;
+                debug!(
+                    messages = dropped.messages(),
+                    "the ledger was read again; asking the sources for what it has not"
+                );
+                self.sequencer.reset(own(&self.config, positions));
+                self.sequencer.landed([]);
+                if let Some(frame) = self.state.rereading.take() {
+                    self.offer(frame, true);
+                }
+            }
+        }
+    }
+
+    fn send_receipts(&mut self) {
+        let now = self.clock.uptime();
+        self.metrics.pending(self.pending());
+        for answer in self.sequencer.answers(now) {
+            let window = window(self.config.memory_bytes, self.sequencer.active(now));
+            let (source_id, epoch) = answer.key.clone();
+            let topic = self.topics.receipt(&source_id, epoch);
+            let receipt = Receipt {
+                v: receipt::VERSION,
+                lake_id: self.lake_id.clone(),
+                source_id,
+                epoch,
+                landed: answer.landed,
+                chain: answer.chain,
+                resend_from: answer.resend_from,
+                window: if answer.closed { 0 } else { window },
+                worker: self.config.worker.clone(),
+                at: self.clock.now_ms(),
+            };
+            if self.ends.outbox.try_send(Outbound { topic, payload: receipt.to_json() }).is_ok() {
+                self.metrics.receipt("sent");
+            } else {
+                self.metrics.receipt("held_back");
+                self.sequencer.not_sent(&answer);
+            }
+        }
+    }
+
+    /// Lands what was received and sends the receipts for it.
+    async fn drain(mut self) -> anyhow::Result<()> {
+        let messages = self.state.filling.messages();
+        if messages > 0 || self.state.landing.is_some() {
+            info!(messages, "landing what was received");
+        }
+        while self.state.landing.is_some() || !self.state.filling.is_empty() {
+            if self.state.landing.is_none() {
+                self.flush()?;
+            }
+            let report = self.ends.reports.recv().await.context("the lander has ended")?;
+            self.on_report(report);
+        }
+        self.send_receipts();
+        info!("everything received is landed");
+        Ok(())
+    }
+}
+
+/// The positions of this worker's lanes.
+pub(crate) fn own(
+    config: &Config,
+    positions: Vec<(Key, u64, u64)>,
+) -> impl Iterator<Item = (Key, u64, u64)> {
+    let lanes = config.own_lanes();
+    positions
+        .into_iter()
+        .filter(move |((source, _), _, _)| lanes.contains(&telemetry_core::lane::lane_of(source)))
+}

@@ -1,0 +1,15 @@
+//! Ingest from outside, without a broker: frames go in, rows are in the lake, receipts come back.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "ingest/bad_input.rs"]
+mod bad_input;
+#[path = "ingest/fhir.rs"]
+mod fhir;
+#[path = "ingest/flow.rs"]
+mod flow;
+#[path = "ingest/kit.rs"]
+mod kit;
+#[path = "ingest/recovery.rs"]
+mod recovery;
+#[path = "ingest/rows.rs"]
+mod rows;

@@ -1,0 +1,119 @@
+//! What happens after a kill, with a replaced lake, a copied spool, or another worker.
+
+use ingest::Inbound;
+use telemetry_core::spool::record::CHAIN_START;
+
+use super::kit::{Lakeside, Source, again};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_tells_every_known_source_where_it_is() {
+    let lakeside = Lakeside::new().await;
+    let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));
+    ingest.send(source.readings(5)).await;
+    ingest.landed(&source).await;
+    ingest.stop().await;
+    let mut next = lakeside.ingest(|config| config.worker = "w2".into()).await;
+    let receipt = next.receipt().await;
+    assert_eq!((receipt.landed, receipt.chain, receipt.worker.as_str()), (5, source.chain, "w2"));
+    assert_eq!(receipt.resend_from, Some(5), "what was on its way to the old process is lost");
+    next.send(source.readings(5)).await;
+    next.landed(&source).await;
+    assert_eq!(lakeside.offsets().await, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv5_a_killed_process_loses_nothing_that_is_sent_again() {
+    let lakeside = Lakeside::new().await;
+    let mut source = Source::new("gw");
+    let frames: Vec<Inbound> = (0..20).map(|_| source.readings(10)).collect();
+    for kill_after in [1, 5, 12] {
+        let ingest = lakeside.ingest(|config| config.flush_rows = 30).await;
+        for frame in frames.iter().take(kill_after) {
+            ingest.send(again(frame)).await;
+        }
+        ingest.kill();
+    }
+    let mut last = lakeside.ingest(|_| {}).await;
+    for frame in &frames {
+        last.send(again(frame)).await;
+    }
+    last.landed(&source).await;
+    assert_eq!(lakeside.offsets().await, (0..200).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_whose_lake_was_replaced_goes_on_and_the_gap_is_recorded() {
+    let lakeside = Lakeside::new().await;
+    let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));
+    source.readings(50);
+    source.oldest = 50;
+    ingest.send(source.readings(5)).await;
+    let receipt = ingest.landed(&source).await;
+    assert_eq!(receipt.chain, source.chain);
+    assert_eq!(lakeside.offsets().await, (50..55).collect::<Vec<_>>());
+    let gaps: Vec<_> = lakeside
+        .rows("landings")
+        .await
+        .into_iter()
+        .filter_map(|row| row.get("gaps").cloned())
+        .collect();
+    assert_eq!(gaps, [r#"[{"first":0,"count":50,"reason":"replaced"}]"#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_of_a_source_whose_lake_was_replaced_moves_nothing() {
+    let lakeside = Lakeside::new().await;
+    let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));
+    source.readings(50);
+    source.oldest = 50;
+    ingest.send(source.probe()).await;
+    let receipt = ingest.receipt().await;
+    assert_eq!(
+        (receipt.landed, receipt.chain),
+        (0, CHAIN_START),
+        "no chain value is known at 50 yet"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_spool_can_not_go_on_where_the_other_one_is() {
+    let lakeside = Lakeside::new().await;
+    let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));
+    ingest.send(source.readings(5)).await;
+    ingest.landed(&source).await;
+    let mut copy = source.clone();
+    ingest.send(source.readings(5)).await;
+    ingest.landed(&source).await;
+    // The copy accepted other messages for the same offsets, and now sends what comes after.
+    copy.frame(&[("dt/icu/mon-2/readings", "{}"); 5]);
+    ingest.send(copy.readings(3)).await;
+    let receipt = ingest.receipt().await;
+    assert_eq!(
+        (receipt.landed, receipt.chain),
+        (10, source.chain),
+        "it can see that this is not its chain"
+    );
+    ingest.stop().await;
+    assert_eq!(lakeside.offsets().await.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv5_two_processes_on_the_same_lanes_land_everything_once() {
+    let lakeside = Lakeside::new().await;
+    let mut a = lakeside.ingest(|config| config.worker = "a".into()).await;
+    let b = lakeside.ingest(|config| config.worker = "b".into()).await;
+    let mut source = Source::new("gw");
+    let frames: Vec<Inbound> = (0..6).map(|_| source.readings(10)).collect();
+    // Both get every frame, as two subscribers of one broker would; a source sends again until all is landed.
+    let mut landed = 0;
+    while landed < source.next {
+        for frame in &frames {
+            a.send(again(frame)).await;
+            b.send(again(frame)).await;
+        }
+        landed = a.receipt().await.landed.max(landed);
+    }
+    a.stop().await;
+    b.stop().await;
+    assert_eq!(lakeside.offsets().await, (0..60).collect::<Vec<_>>());
+}

@@ -1,0 +1,175 @@
+//! The few Delta actions that an append needs, as lines of a log entry.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Delta's `add` action: a data file becomes part of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddFile {
+    /// Relative to the table's folder; only characters that need no percent-encoding.
+    pub path: String,
+    /// Partition column → its value as text.
+    pub partition_values: BTreeMap<String, Option<String>>,
+    /// Bytes.
+    pub size: u64,
+    /// Unix milliseconds.
+    pub modification_time: i64,
+    /// True: these rows are new.
+    pub data_change: bool,
+    /// Delta's per-file statistics, JSON in a string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<String>,
+}
+
+/// A commit that appends files and moves application versions, nothing else.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) adds: &'a [AddFile],
+    /// Application id → its new version.
+    pub(crate) txns: BTreeMap<String, i64>,
+    pub(crate) landing: Uuid,
+    pub(crate) now_ms: i64,
+}
+
+impl Entry<'_> {
+    /// The log entry's bytes. Two encodings differ (each carries a fresh id), so equal bytes in the log mean *this* commit.
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut lines = Vec::with_capacity(256 + self.adds.len() * 512 + self.txns.len() * 96);
+        let mut line = |action: &Line<'_>| {
+            serde_json::to_writer(&mut lines, action).expect("writing to memory succeeds");
+            lines.push(b'\n');
+        };
+        line(&Line::CommitInfo(CommitInfo {
+            timestamp: self.now_ms,
+            operation: "WRITE",
+            operation_parameters: [("mode", "Append")].into(),
+            is_blind_append: true,
+            engine_info: concat!("tidemark/", env!("CARGO_PKG_VERSION")),
+            landing: self.landing,
+            txn_id: Uuid::new_v4(),
+        }));
+        for (app_id, version) in &self.txns {
+            line(&Line::Txn(Txn {
+                app_id: app_id.into(),
+                version: *version,
+                last_updated: Some(self.now_ms),
+            }));
+        }
+        for add in self.adds {
+            line(&Line::Add(add));
+        }
+        lines.into()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Line<'a> {
+    CommitInfo(CommitInfo),
+    Txn(Txn<'a>),
+    Add(&'a AddFile),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CommitInfo {
+    timestamp: i64,
+    operation: &'static str,
+    operation_parameters: BTreeMap<&'static str, &'static str>,
+    is_blind_append: bool,
+    engine_info: &'static str,
+    #[serde(rename = "tidemarkLanding")]
+    landing: Uuid,
+    txn_id: Uuid,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Txn<'a> {
+    #[serde(borrow)]
+    pub(super) app_id: Cow<'a, str>,
+    pub(super) version: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_updated: Option<i64>,
+}
+
+/// What an append has to know of somebody else's log line; all else is skipped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Seen<'a> {
+    #[serde(borrow)]
+    pub(super) txn: Option<Txn<'a>>,
+    pub(super) meta_data: Option<MetaData>,
+    pub(super) protocol: Option<Protocol>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct MetaData {
+    pub(super) id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Protocol {
+    pub(super) min_reader_version: i32,
+    pub(super) min_writer_version: i32,
+}
+
+/// The lines of a log entry.
+pub(super) fn lines(entry: &[u8]) -> impl Iterator<Item = serde_json::Result<Seen<'_>>> {
+    entry.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(serde_json::from_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_what_the_protocol_says_and_is_told_apart_from_its_twin() {
+        let add = AddFile {
+            path: "event_date=2026-08-01/a.parquet".into(),
+            partition_values: [("event_date".to_owned(), Some("2026-08-01".to_owned()))].into(),
+            size: 7,
+            modification_time: 1,
+            data_change: true,
+            stats: None,
+        };
+        let entry = Entry {
+            adds: &[add],
+            txns: [("lane/3".to_owned(), 8)].into(),
+            landing: Uuid::nil(),
+            now_ms: 5,
+        };
+        let bytes = entry.encode();
+        let lines: Vec<&str> = std::str::from_utf8(&bytes).unwrap().lines().collect();
+        assert!(
+            lines[0].starts_with(r#"{"commitInfo":{"timestamp":5,"operation":"WRITE""#),
+            "{}",
+            lines[0]
+        );
+        assert_eq!(lines[1], r#"{"txn":{"appId":"lane/3","version":8,"lastUpdated":5}}"#);
+        assert_eq!(
+            lines[2],
+            r#"{"add":{"path":"event_date=2026-08-01/a.parquet","partitionValues":{"event_date":"2026-08-01"},"size":7,"modificationTime":1,"dataChange":true}}"#
+        );
+        assert_ne!(bytes, entry.encode());
+    }
+
+    #[test]
+    fn lines_of_others_are_read_for_what_matters() {
+        let entry = br#"{"commitInfo":{"operation":"OPTIMIZE"}}
+{"remove":{"path":"x"}}
+{"txn":{"appId":"a\"b","version":2}}
+{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":[]}}
+"#;
+        let seen: Vec<_> = lines(entry).collect::<Result<_, _>>().unwrap();
+        assert_eq!(seen[2].txn.as_ref().unwrap().app_id, "a\"b");
+        assert_eq!(seen[3].protocol.as_ref().unwrap().min_writer_version, 7);
+        assert!(seen[1].txn.is_none() && seen[1].meta_data.is_none());
+    }
+}

@@ -1,0 +1,317 @@
+//! One table's log: replayed for application versions (`txn`), and appended to with every winner inspected.
+//!
+//! Only the `txn`s, the table's id and the version are kept in memory, so a log may be held for ever: unlike a full
+//! snapshot it does not grow with the files.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use arrow::array::{Array, AsArray, StructArray};
+use arrow::datatypes::{Int32Type, Int64Type};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::action::{Entry, lines};
+use crate::error::LakeError;
+use crate::parquet;
+use crate::schema::Table;
+use crate::store::{Created, Store};
+
+/// Attempts to learn the outcome of one put before giving up.
+const ATTEMPTS: u32 = 4;
+/// Pause before the second attempt; doubles each time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The log of one table as of [`TableLog::version`].
+#[derive(Debug)]
+pub(crate) struct TableLog {
+    store: Store,
+    table: &'static Table,
+    id: String,
+    version: u64,
+    txns: HashMap<String, i64>,
+}
+
+/// How an append ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// Our entry is in the log, at this version.
+    At(u64),
+    /// Somebody moved one of our application ids first. The log is up to date with them.
+    Conflict,
+    /// Our entry was written where clean-up had already been, so it may be behind the log's start and count for nothing. The
+    /// log was reloaded; look whether it knows our commit.
+    Reloaded,
+}
+
+impl TableLog {
+    /// Replays the log of `table` below `lake`, or returns `None` if there is no such table.
+    ///
+    /// # Errors
+    /// [`LakeError::Unsupported`] if the table needs Delta features that we don't write; [`LakeError::Damaged`] or
+    /// [`LakeError::Store`] if the log can't be read.
+    pub(crate) async fn load(
+        lake: &Store,
+        table: &'static Table,
+    ) -> Result<Option<Self>, LakeError> {
+        let store = lake.child(table.name);
+        let mut replay = Replay::default();
+        let mut next = 0;
+        if let Some(checkpoint) = last_checkpoint(&store).await? {
+            let path = format!("_delta_log/{checkpoint:020}.checkpoint.parquet");
+            let bytes = store.get(&path).await?;
+            let bytes = bytes.ok_or_else(|| {
+                LakeError::damaged(&path, "_last_checkpoint names it, but it isn't there")
+            })?;
+            replay.checkpoint(table, &path, bytes)?;
+            next = checkpoint + 1;
+        }
+        while let Some(entry) = store.get(&entry_path(next)).await? {
+            replay.entry(table, &entry_path(next), &entry)?;
+            next += 1;
+        }
+        let Some(id) = replay.id else { return Ok(None) };
+        Ok(Some(Self { store, table, id, version: next - 1, txns: replay.txns }))
+    }
+
+    /// The table.
+    pub(crate) fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    /// The table's id, made at its creation.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The last version replayed.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The version of application `id`, or 0 if it has none.
+    pub(crate) fn txn(&self, id: &str) -> i64 {
+        self.txns.get(id).copied().unwrap_or(0)
+    }
+
+    /// All application versions.
+    pub(crate) fn txns(&self) -> &HashMap<String, i64> {
+        &self.txns
+    }
+
+    /// Replays what was committed since.
+    ///
+    /// # Errors
+    /// As [`TableLog::load`]; [`LakeError::Changed`] if schema or protocol were changed.
+    pub(crate) async fn refresh(&mut self) -> Result<(), LakeError> {
+        while let Some(entry) = self.store.get(&entry_path(self.version + 1)).await? {
+            self.inspect(self.version + 1, &entry, None)?;
+        }
+        Ok(())
+    }
+
+    /// Starts over from the last checkpoint.
+    ///
+    /// # Errors
+    /// As [`TableLog::load`]; [`LakeError::Missing`] if the table is gone.
+    pub(crate) async fn reload(&mut self, lake: &Store) -> Result<(), LakeError> {
+        let missing = || LakeError::Missing {
+            table: self.table.name.to_owned(),
+            url: lake.url().to_string(),
+        };
+        let fresh = Self::load(lake, self.table).await?.ok_or_else(missing)?;
+        if fresh.id != self.id {
+            return Err(LakeError::Changed {
+                table: self.table.name.to_owned(),
+                version: fresh.version,
+            });
+        }
+        *self = fresh;
+        Ok(())
+    }
+
+    /// Commits `entry` at the first free version after [`TableLog::version`]. The caller must have decided on exactly this
+    /// state: whoever wins a version in between is inspected, and is a conflict if it moves one of the entry's
+    /// application ids.
+    ///
+    /// # Errors
+    /// Any error means that the outcome is unknown. [`LakeError::Changed`] if schema or protocol were changed in between.
+    pub(crate) async fn append(
+        &mut self,
+        lake: &Store,
+        entry: &Entry<'_>,
+    ) -> Result<Appended, LakeError> {
+        let body = entry.encode();
+        loop {
+            let version = self.version + 1;
+            let Some(winner) = self.put(version, &body).await? else {
+                // Ours. But did clean-up remove an older entry of that name before us?
+                if last_checkpoint(&self.store)
+                    .await?
+                    .is_some_and(|checkpoint| checkpoint >= version)
+                {
+                    self.reload(lake).await?;
+                    return Ok(Appended::Reloaded);
+                }
+                self.version = version;
+                self.txns.extend(entry.txns.iter().map(|(id, version)| (id.clone(), *version)));
+                return Ok(Appended::At(version));
+            };
+            if self.inspect(version, &winner, Some(entry))? {
+                return Ok(Appended::Conflict);
+            }
+        }
+    }
+
+    /// Writes the entry of `version` unless there is one. Returns the winner's bytes, or `None` if the winner is us.
+    async fn put(&self, version: u64, body: &Bytes) -> Result<Option<Bytes>, LakeError> {
+        let path = entry_path(version);
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            let created = self.store.create(&path, body.clone()).await;
+            if matches!(created, Ok(Created::New)) {
+                return Ok(None);
+            }
+            // An error may come after the entry was written, and "exists" may be our own first attempt: the log decides.
+            match self.store.get(&path).await {
+                Ok(Some(winner)) => return Ok((winner != body).then_some(winner)),
+                // It existed a moment ago: clean-up is at work here, far behind the head of the log.
+                Ok(None) if created.is_ok() => break,
+                outcome if attempt == ATTEMPTS => {
+                    created?;
+                    outcome?;
+                    break;
+                }
+                _ => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Err(LakeError::Unknowable { table: self.table.name.to_owned(), version })
+    }
+
+    /// Takes over somebody's entry; true if it moves an application id that `ours` moves too.
+    fn inspect(
+        &mut self,
+        version: u64,
+        entry: &[u8],
+        ours: Option<&Entry<'_>>,
+    ) -> Result<bool, LakeError> {
+        let path = entry_path(version);
+        let mut conflict = false;
+        for line in lines(entry) {
+            let line =
+                line.map_err(|error| LakeError::damaged(self.store.address(&path), error))?;
+            if line.meta_data.is_some() || line.protocol.is_some() {
+                return Err(LakeError::Changed { table: self.table.name.to_owned(), version });
+            }
+            if let Some(txn) = line.txn {
+                conflict |= ours.is_some_and(|ours| ours.txns.contains_key(&*txn.app_id));
+                self.txns.insert(txn.app_id.into_owned(), txn.version);
+            }
+        }
+        self.version = version;
+        Ok(conflict)
+    }
+}
+
+fn entry_path(version: u64) -> String {
+    format!("_delta_log/{version:020}.json")
+}
+
+/// The version of the table's last checkpoint, if it has one. `store` is the table's folder.
+///
+/// # Errors
+/// [`LakeError::Unsupported`] if it is of a form that we don't read.
+pub(crate) async fn last_checkpoint(store: &Store) -> Result<Option<u64>, LakeError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Hint {
+        version: u64,
+        parts: Option<u64>,
+        v2_checkpoint: Option<serde::de::IgnoredAny>,
+    }
+    let path = "_delta_log/_last_checkpoint";
+    let Some(bytes) = store.get(path).await? else { return Ok(None) };
+    let hint: Hint = serde_json::from_slice(&bytes)
+        .map_err(|error| LakeError::damaged(store.address(path), error))?;
+    if hint.parts.is_some_and(|parts| parts > 1) || hint.v2_checkpoint.is_some() {
+        let needs = "a checkpoint in parts or of version 2".to_owned();
+        return Err(LakeError::Unsupported { table: store.url().to_string(), needs });
+    }
+    Ok(Some(hint.version))
+}
+
+/// What a replay gathers.
+#[derive(Default)]
+struct Replay {
+    id: Option<String>,
+    txns: HashMap<String, i64>,
+}
+
+impl Replay {
+    fn entry(&mut self, table: &'static Table, path: &str, entry: &[u8]) -> Result<(), LakeError> {
+        for line in lines(entry) {
+            let line = line.map_err(|error| LakeError::damaged(path, error))?;
+            if let Some(protocol) = line.protocol {
+                supported(table, protocol.min_reader_version, protocol.min_writer_version)?;
+            }
+            if let Some(metadata) = line.meta_data {
+                self.id = Some(metadata.id);
+            }
+            if let Some(txn) = line.txn {
+                self.txns.insert(txn.app_id.into_owned(), txn.version);
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint(
+        &mut self,
+        table: &'static Table,
+        path: &str,
+        bytes: Bytes,
+    ) -> Result<(), LakeError> {
+        for batch in parquet::read(path, bytes, &["txn", "metaData", "protocol"])? {
+            let damaged = |what: &str| LakeError::damaged(path, format!("no {what}"));
+            let part = |name| batch.column_by_name(name).and_then(|column| column.as_struct_opt());
+            let text = |part: &StructArray, name, row| {
+                let column = part.column_by_name(name)?.as_string_opt::<i32>()?;
+                column.is_valid(row).then(|| column.value(row).to_owned())
+            };
+            let txn = part("txn").ok_or_else(|| damaged("txn"))?;
+            let version = txn
+                .column_by_name("version")
+                .and_then(|column| column.as_primitive_opt::<Int64Type>());
+            let version = version.ok_or_else(|| damaged("txn.version"))?;
+            for row in (0..batch.num_rows()).filter(|row| txn.is_valid(*row)) {
+                let id = text(txn, "appId", row).ok_or_else(|| damaged("txn.appId"))?;
+                self.txns.insert(id, version.value(row));
+            }
+            let metadata = part("metaData").ok_or_else(|| damaged("metaData"))?;
+            for row in (0..batch.num_rows()).filter(|row| metadata.is_valid(*row)) {
+                self.id = text(metadata, "id", row);
+            }
+            let protocol = part("protocol").ok_or_else(|| damaged("protocol"))?;
+            let number = |name, row| {
+                let column = protocol.column_by_name(name)?.as_primitive_opt::<Int32Type>()?;
+                Some(column.value(row))
+            };
+            for row in (0..batch.num_rows()).filter(|row| protocol.is_valid(*row)) {
+                let needs = number("minReaderVersion", row).zip(number("minWriterVersion", row));
+                let (reader, writer) = needs.ok_or_else(|| damaged("protocol versions"))?;
+                supported(table, reader, writer)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appending to a table needs to know all its features; up to writer version 2 there are none that concern an append.
+fn supported(table: &'static Table, reader: i32, writer: i32) -> Result<(), LakeError> {
+    if reader <= 1 && writer <= 2 {
+        return Ok(());
+    }
+    let needs = format!("Delta reader version {reader} and writer version {writer}");
+    Err(LakeError::Unsupported { table: table.name.to_owned(), needs })
+}

@@ -1,0 +1,10 @@
+//! Delta: the log as we read and append to it, and what deltalake does for us (create, list files, checkpoint, clean up).
+
+mod action;
+mod log;
+mod table;
+
+pub use action::AddFile;
+pub(crate) use action::Entry;
+pub(crate) use log::{Appended, TableLog, last_checkpoint};
+pub(crate) use table::{checkpoint, create, files};

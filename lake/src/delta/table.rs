@@ -1,0 +1,155 @@
+//! What deltalake does for us: create a table, list its files, write checkpoints, remove old log entries.
+//!
+//! Never in the path of a commit. A loaded table holds its whole file list, so none is kept.
+
+use std::sync::Arc;
+
+use deltalake_core::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
+use deltalake_core::kernel::transaction::CommitProperties;
+use deltalake_core::kernel::{DataType, PrimitiveType, StructField};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::protocol::SaveMode;
+use deltalake_core::{DeltaTable, DeltaTableError};
+use object_store::prefix::PrefixStore;
+use serde::Deserialize;
+
+use crate::error::LakeError;
+use crate::reader::FileInfo;
+use crate::schema::{Kind, PARTITION, Table, date_parse};
+use crate::store::Store;
+
+fn log_store(lake: &Store, table: &Table) -> LogStoreRef {
+    let folder = lake.child(table.name);
+    let prefixed = Arc::new(PrefixStore::new(folder.root(), folder.base().clone()));
+    default_logstore(prefixed, folder.root(), folder.url(), &StorageConfig::default())
+}
+
+fn failed(action: &'static str, table: &Table) -> impl FnOnce(DeltaTableError) -> LakeError {
+    let table = table.name.to_owned();
+    move |error| LakeError::Delta { action, table, source: Box::new(error) }
+}
+
+async fn load(lake: &Store, table: &Table) -> Result<DeltaTable, LakeError> {
+    let mut loaded = DeltaTable::new(log_store(lake, table));
+    loaded.load().await.map_err(failed("load", table))?;
+    Ok(loaded)
+}
+
+/// Creates the table. One that exists already, perhaps since a moment, is left as it is.
+///
+/// # Errors
+/// [`LakeError::Delta`].
+pub(crate) async fn create(lake: &Store, table: &'static Table) -> Result<(), LakeError> {
+    let columns = table.columns.iter().map(|column| {
+        let primitive = match column.kind {
+            Kind::Text => PrimitiveType::String,
+            Kind::Double => PrimitiveType::Double,
+            Kind::Long => PrimitiveType::Long,
+            Kind::Int => PrimitiveType::Integer,
+            Kind::Date => PrimitiveType::Date,
+            Kind::Timestamp => PrimitiveType::Timestamp,
+            Kind::Binary => PrimitiveType::Binary,
+        };
+        StructField::new(column.name, DataType::Primitive(primitive), column.nullable)
+    });
+    let properties = CommitProperties::default()
+        .with_create_checkpoint(false)
+        .with_cleanup_expired_logs(Some(false));
+    let created = CreateBuilder::new()
+        .with_log_store(log_store(lake, table))
+        .with_table_name(table.name)
+        .with_columns(columns)
+        .with_partition_columns([PARTITION])
+        .with_save_mode(SaveMode::Ignore)
+        .with_configuration([
+            // Other writers, say somebody's OPTIMIZE, must not put identifying values into the log either.
+            ("delta.dataSkippingStatsColumns", Some(table.stats.join(","))),
+            ("delta.logRetentionDuration", Some("interval 7 days".to_owned())),
+            ("delta.deletedFileRetentionDuration", Some("interval 7 days".to_owned())),
+            ("delta.checkpointInterval", Some("100".to_owned())),
+        ])
+        .with_commit_properties(properties)
+        .await;
+    match created {
+        Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => Ok(()),
+        Err(error) => {
+            // Somebody else's creation at the same moment shows in several ways; what counts is whether the table is there.
+            match load(lake, table).await {
+                Ok(_) => Ok(()),
+                Err(_) => Err(failed("create", table)(error)),
+            }
+        }
+    }
+}
+
+/// The table's files and its version, as of now.
+///
+/// # Errors
+/// [`LakeError::Delta`], also if there is no such table.
+pub(crate) async fn files(
+    lake: &Store,
+    table: &'static Table,
+) -> Result<(Vec<FileInfo>, u64), LakeError> {
+    let loaded = load(lake, table).await?;
+    let snapshot = loaded.snapshot().map_err(failed("load", table))?;
+    let folder = lake.child(table.name);
+    let files = snapshot.log_data().into_iter().map(|file| {
+        let stats = file
+            .stats()
+            .and_then(|stats| serde_json::from_str::<Stats>(&stats).ok())
+            .unwrap_or_default();
+        let date = file.partition_values_map().get(PARTITION).cloned().flatten();
+        let path = file.object_store_path().to_string();
+        let range = |column: &str| {
+            let bound = |bounds: &serde_json::Value| bounds.get(column).cloned();
+            stats.min_values.as_ref().and_then(bound).zip(stats.max_values.as_ref().and_then(bound))
+        };
+        FileInfo {
+            address: folder.address(&path),
+            rows: stats.num_records.unwrap_or_else(|| {
+                file.num_records().and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0)
+            }),
+            bytes: u64::try_from(file.size()).unwrap_or(0),
+            date: date.as_deref().and_then(date_parse),
+            newest_us: range(table.time).and_then(|(_, newest)| time_us(newest.as_str()?)),
+            modified_ms: file.modification_time(),
+            lanes: range("lane").and_then(|(low, high)| Some(low.as_i64()?..=high.as_i64()?)),
+            path,
+        }
+    });
+    let files = files.collect();
+    Ok((files, snapshot.version()))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats {
+    num_records: Option<u64>,
+    min_values: Option<serde_json::Value>,
+    max_values: Option<serde_json::Value>,
+}
+
+fn time_us(text: &str) -> Option<i64> {
+    Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros())
+}
+
+/// Writes a checkpoint of the current version, then removes log entries that are older than `keep_after_ms` (Unix
+/// milliseconds) and below a checkpoint. Returns the version and the number of removed entries.
+///
+/// # Errors
+/// [`LakeError::Delta`].
+pub(crate) async fn checkpoint(
+    lake: &Store,
+    table: &'static Table,
+    keep_after_ms: i64,
+) -> Result<(u64, usize), LakeError> {
+    let loaded = load(lake, table).await?;
+    create_checkpoint(&loaded, None).await.map_err(failed("checkpoint", table))?;
+    let version = loaded.version().unwrap_or(0);
+    let log_store = loaded.log_store();
+    let removed = cleanup_expired_logs_for(version, log_store.as_ref(), keep_after_ms, None)
+        .await
+        .map_err(failed("clean the log of", table))?;
+    Ok((version, removed))
+}

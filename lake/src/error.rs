@@ -1,0 +1,140 @@
+//! What can go wrong in the lake, and what to do about it.
+
+/// The cause below a [`LakeError`], whatever library it came from.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An operation on the lake failed.
+///
+/// An error from anything that writes means *unknown*, not *did not happen*: reload ([`crate::Lander::recover`]) and decide.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The lake's URL does not name a folder or a bucket.
+    #[error(
+        "lake url `{url}` is not usable, {reason}: give a folder, file:///folder or s3://bucket/prefix"
+    )]
+    Location {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no lake, or no such table, and none was to be made.
+    #[error(
+        "no table `{table}` at `{url}`: check the lake's url, or start ingest once to create it"
+    )]
+    Missing {
+        /// Table name.
+        table: String,
+        /// The lake's URL.
+        url: String,
+    },
+    /// Only the tables of [`crate::schema::TABLES`] can be read and written.
+    #[error("`{name}` is not {what} of this lake")]
+    Unknown {
+        /// "a table", "a column".
+        what: &'static str,
+        /// The name asked for.
+        name: String,
+    },
+    /// The object store failed.
+    #[error("cannot {action} `{path}`")]
+    Store {
+        /// "read", "write", "list", …
+        action: &'static str,
+        /// Path in the store.
+        path: String,
+        /// The store's own error.
+        source: Cause,
+    },
+    /// The store lets two writers create the same object, so commits could be lost.
+    #[error(
+        "store `{url}` is not safe to write to: of {tries} concurrent creations of one object {winners} succeeded; \
+         use a store whose If-None-Match is atomic (AWS S3, MinIO, Cloudflare R2, Ceph)"
+    )]
+    UnsafeStore {
+        /// The lake's URL.
+        url: String,
+        /// Concurrent attempts.
+        tries: usize,
+        /// How many were told that they had created it; exactly one is right.
+        winners: usize,
+    },
+    /// A log entry, checkpoint or plan does not have the form that this version writes.
+    #[error(
+        "`{path}` cannot be understood, {reason}: it was damaged or written by another program"
+    )]
+    Damaged {
+        /// Path in the store.
+        path: String,
+        /// What was expected.
+        reason: String,
+    },
+    /// The table needs Delta features that this version does not write.
+    #[error(
+        "table `{table}` asks for {needs}: upgrade tidemark, or undo the change to the table's protocol"
+    )]
+    Unsupported {
+        /// Table name.
+        table: String,
+        /// Protocol versions or features.
+        needs: String,
+    },
+    /// Schema or protocol changed while we were writing; a reload makes it clear.
+    #[error(
+        "schema or protocol of table `{table}` changed at version {version}: reload before writing again"
+    )]
+    Changed {
+        /// Table name.
+        table: String,
+        /// The log entry that changed it.
+        version: u64,
+    },
+    /// The outcome of a commit stays unknown.
+    #[error(
+        "cannot tell whether version {version} of table `{table}` is ours: reload, then decide"
+    )]
+    Unknowable {
+        /// Table name.
+        table: String,
+        /// The version that was attempted.
+        version: u64,
+    },
+    /// deltalake failed.
+    #[error("cannot {action} delta table `{table}`")]
+    Delta {
+        /// "create", "load", "checkpoint", …
+        action: &'static str,
+        /// Table name.
+        table: String,
+        /// deltalake's own error.
+        source: Cause,
+    },
+    /// Rows could not be encoded or decoded.
+    #[error("cannot {action} a file of table `{table}`")]
+    File {
+        /// "encode", "read".
+        action: &'static str,
+        /// Table name.
+        table: String,
+        /// The Parquet or Arrow error.
+        source: Cause,
+    },
+    /// A landing that contradicts itself; a defect of the caller.
+    #[error("landing {landing} is not consistent: {reason}")]
+    Inconsistent {
+        /// Landing id.
+        landing: String,
+        /// The contradiction.
+        reason: String,
+    },
+}
+
+impl LakeError {
+    pub(crate) fn file(action: &'static str, table: &str, source: impl Into<Cause>) -> Self {
+        Self::File { action, table: table.to_owned(), source: source.into() }
+    }
+
+    pub(crate) fn damaged(path: impl ToString, reason: impl ToString) -> Self {
+        Self::Damaged { path: path.to_string(), reason: reason.to_string() }
+    }
+}

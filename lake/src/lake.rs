@@ -1,0 +1,156 @@
+//! A lake: opened once, then read, written through [`crate::Lander`], and maintained.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::delta::{self, TableLog};
+use crate::error::LakeError;
+use crate::landing::{self, SourceKey, SourcePosition};
+use crate::reader::{self, FileInfo, Rows, TableSummary};
+use crate::schema::{self, LANDINGS, TABLES, Table};
+use crate::stage::Staging;
+use crate::store::Store;
+
+/// What opening may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Create the tables that are missing, and prove that the store is safe to write to.
+    Create,
+    /// Only look; the lake must exist.
+    Read,
+}
+
+/// An open lake. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    id: String,
+}
+
+impl Lake {
+    /// Opens the lake at `url` (a folder, `file:///…` or `s3://bucket/prefix`). `env` supplies the usual `AWS_*` variables.
+    ///
+    /// # Errors
+    /// [`LakeError::Location`], [`LakeError::Missing`] when there is nothing to read, [`LakeError::UnsafeStore`] when commits
+    /// could be lost there, [`LakeError::Store`], [`LakeError::Delta`].
+    pub async fn open(
+        url: &str,
+        env: &HashMap<String, String>,
+        mode: OpenMode,
+    ) -> Result<Self, LakeError> {
+        Self::open_on(Store::open(url, env)?, mode).await
+    }
+
+    /// Opens the lake in `store`; for stores that no URL names, such as one in memory.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub async fn open_on(store: Store, mode: OpenMode) -> Result<Self, LakeError> {
+        if mode == OpenMode::Create {
+            store.selftest().await?;
+            for table in TABLES {
+                if TableLog::load(&store, table).await?.is_none() {
+                    delta::create(&store, table).await?;
+                }
+            }
+        }
+        let missing =
+            || LakeError::Missing { table: LANDINGS.name.to_owned(), url: store.url().to_string() };
+        let id = TableLog::load(&store, &LANDINGS).await?.ok_or_else(missing)?.id().to_owned();
+        Ok(Self { inner: Arc::new(Inner { store, id }) })
+    }
+
+    /// What tells this lake from every other: the id of its ledger table.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// The lake's URL, ending in `/`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.inner.store.url().as_str()
+    }
+
+    /// The folder of a table, for people and tools: a plain path for a local lake, else a URL.
+    #[must_use]
+    pub fn address(&self, table: &str) -> String {
+        self.inner.store.address(table)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Every table in numbers, as of now.
+    ///
+    /// # Errors
+    /// [`LakeError::Delta`].
+    pub async fn tables(&self) -> Result<Vec<TableSummary>, LakeError> {
+        let mut summaries = Vec::with_capacity(TABLES.len());
+        for table in TABLES {
+            summaries.push(reader::summary(self.store(), table).await?);
+        }
+        Ok(summaries)
+    }
+
+    /// The exact data files of a table's current version. A raw listing of its folder would see uncommitted and superseded
+    /// files too.
+    ///
+    /// # Errors
+    /// [`LakeError::Unknown`], [`LakeError::Delta`].
+    pub async fn files(&self, table: &str) -> Result<Vec<FileInfo>, LakeError> {
+        Ok(delta::files(self.store(), known(table)?).await?.0)
+    }
+
+    /// Streams the named columns of a table's current version, file by file, in constant memory.
+    ///
+    /// # Errors
+    /// [`LakeError::Unknown`] for a table or column that does not exist, [`LakeError::Delta`], and in the stream
+    /// [`LakeError::File`].
+    pub async fn scan(&self, table: &str, columns: &[&str]) -> Result<Rows, LakeError> {
+        let files = self.files(table).await?;
+        self.scan_files(table, files, columns)
+    }
+
+    /// As [`Lake::scan`], of the files that the caller picked from [`Lake::files`], say by date.
+    ///
+    /// # Errors
+    /// As [`Lake::scan`].
+    pub fn scan_files(
+        &self,
+        table: &str,
+        files: Vec<FileInfo>,
+        columns: &[&str],
+    ) -> Result<Rows, LakeError> {
+        reader::scan(self.store(), known(table)?, files, columns)
+    }
+
+    /// How far every source is landed, by the ledger, as of now. Decided landings count here although a table may not show
+    /// their rows for a moment; receipts are stricter.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`], [`LakeError::Damaged`], [`LakeError::Missing`].
+    pub async fn sources(&self) -> Result<HashMap<SourceKey, SourcePosition>, LakeError> {
+        let missing =
+            || LakeError::Missing { table: LANDINGS.name.to_owned(), url: self.url().to_owned() };
+        let ledger = TableLog::load(self.store(), &LANDINGS).await?.ok_or_else(missing)?;
+        Ok(landing::positions(ledger.txns()))
+    }
+
+    /// Begins a landing (see [`crate::Lander::land`]). Files that are written but never landed are orphans.
+    #[must_use]
+    pub fn stage(&self, now_us: i64) -> Staging {
+        Staging::new(self.store().clone(), now_us)
+    }
+}
+
+fn known(table: &str) -> Result<&'static Table, LakeError> {
+    schema::table(table)
+        .ok_or_else(|| LakeError::Unknown { what: "a table", name: table.to_owned() })
+}

@@ -1,0 +1,214 @@
+//! Decides landings in the ledger and applies them to the tables: the shell around [`crate::landing`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures::future::try_join_all;
+use tracing::info;
+
+use crate::delta::{Appended, Entry, TableLog};
+use crate::error::LakeError;
+use crate::lake::Lake;
+use crate::landing::{self, AGE_MAX_US, Lost, SourceKey, SourcePosition, Staged};
+use crate::ledger;
+use crate::plan::Plan;
+use crate::schema::{LANDINGS, TABLES, Table, date_of};
+use crate::stage::Staging;
+use crate::store::Store;
+
+/// How a landing ended, when the outcome is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LandOutcome {
+    /// Every row is visible to a fresh reader: receipts may be sent.
+    Landed {
+        /// The ledger's version.
+        version: u64,
+    },
+    /// It was not decided and never will be. Drop its rows, [`Lander::recover`], and go on from [`Lander::positions`].
+    Lost(Lost),
+}
+
+/// The writing end of the lake for a set of lanes. One landing at a time; any number of workers on other lanes beside it, and
+/// zombies on the same lanes, which lose.
+#[derive(Debug)]
+pub struct Lander {
+    lake: Lake,
+    worker: String,
+    lanes: BTreeSet<u8>,
+    ledger: TableLog,
+    tables: BTreeMap<&'static str, TableLog>,
+}
+
+impl Lander {
+    /// Takes over `lanes` of the lake, finishing what another worker decided but did not apply. `worker` names this worker in
+    /// plans and in the ledger.
+    ///
+    /// # Errors
+    /// As [`Lander::recover`]; [`LakeError::Missing`] if a table is not there.
+    pub async fn open(
+        lake: &Lake,
+        worker: &str,
+        lanes: impl IntoIterator<Item = u8>,
+        now_us: i64,
+    ) -> Result<Self, LakeError> {
+        let ledger = open_log(lake.store(), &LANDINGS).await?;
+        let mut tables = BTreeMap::new();
+        for table in TABLES.into_iter().filter(|table| table.name != LANDINGS.name) {
+            tables.insert(table.name, open_log(lake.store(), table).await?);
+        }
+        let lanes = lanes.into_iter().collect();
+        let mut lander =
+            Self { lake: lake.clone(), worker: worker.to_owned(), lanes, ledger, tables };
+        lander.redo(now_us).await?;
+        Ok(lander)
+    }
+
+    /// Where every source is that the ledger knows, of all lanes.
+    #[must_use]
+    pub fn positions(&self) -> HashMap<SourceKey, SourcePosition> {
+        landing::positions(self.ledger.txns())
+    }
+
+    /// Begins a landing: its files are written while an earlier landing may still be decided and applied.
+    #[must_use]
+    pub fn begin(&self, now_us: i64) -> Staging {
+        self.lake.stage(now_us)
+    }
+
+    /// Decides the landing and applies it everywhere. When it returns [`LandOutcome::Landed`], its rows can be read.
+    ///
+    /// # Errors
+    /// [`LakeError::Inconsistent`] if the landing contradicts itself; it was not decided. After any other error the outcome is
+    /// unknown: [`Lander::recover`], then compare [`Lander::positions`] with the landing's ranges.
+    pub async fn land(&mut self, staged: &Staged, now_us: i64) -> Result<LandOutcome, LakeError> {
+        let inconsistent =
+            |reason| LakeError::Inconsistent { landing: staged.landing.to_string(), reason };
+        if let Some(reason) = staged.flaw() {
+            return Err(inconsistent(reason));
+        }
+        if let Some(source) =
+            staged.sources.iter().find(|source| !self.lanes.contains(&source.lane))
+        {
+            return Err(inconsistent(format!("lane {} is not this worker's", source.lane)));
+        }
+        if now_us.saturating_sub(staged.started_us) > AGE_MAX_US {
+            return Ok(LandOutcome::Lost(Lost::TooOld));
+        }
+        self.ledger.refresh().await?;
+        // From here to the append nothing refreshes the ledger, so filter and first attempted version are of one snapshot.
+        let plan = match staged.plan(&self.worker, |app| self.ledger.txn(app)) {
+            Ok(plan) => plan,
+            Err(lost) => return Ok(LandOutcome::Lost(lost)),
+        };
+        self.lake.store().put(&Plan::path(plan.landing), plan.encode().into()).await?;
+        let Some(version) = self.decide(staged, &plan, now_us).await? else {
+            return Ok(LandOutcome::Lost(Lost::Lane));
+        };
+        self.apply(&plan, now_us).await?;
+        Ok(LandOutcome::Landed { version })
+    }
+
+    /// Forgets what it believes of the lake, reads it again, and applies what was decided on its lanes but not applied.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] if log or plans can't be understood, [`LakeError::Unsupported`] if a table was upgraded, else as the
+    /// store fails. Safe to call again.
+    pub async fn recover(&mut self, now_us: i64) -> Result<(), LakeError> {
+        self.ledger.reload(self.lake.store()).await?;
+        for log in self.tables.values_mut() {
+            log.reload(self.lake.store()).await?;
+        }
+        self.redo(now_us).await
+    }
+
+    async fn redo(&mut self, now_us: i64) -> Result<(), LakeError> {
+        let mut last = landing::lanes(self.ledger.txns());
+        last.retain(|lane, _| self.lanes.contains(lane));
+        for plan in ledger::last_plans(self.lake.store(), last).await? {
+            self.apply(&plan, now_us).await?;
+        }
+        Ok(())
+    }
+
+    /// The one commit that decides. `None`: another worker was first.
+    async fn decide(
+        &mut self,
+        staged: &Staged,
+        plan: &Plan,
+        now_us: i64,
+    ) -> Result<Option<u64>, LakeError> {
+        let rows = ledger::rows(staged, plan, now_us)?;
+        // In the same landing, so that its file shares the landing's name and age.
+        let staging = Staging::again(self.lake.store().clone(), staged);
+        let file = staging.write(&LANDINGS, date_of(now_us), [rows]).await?;
+        let file = file.expect("a landing has at least one source, so at least one row");
+        let entry = Entry {
+            adds: std::slice::from_ref(&file.add),
+            txns: landing::decided_txns(plan),
+            landing: plan.landing,
+            now_ms: now_us.div_euclid(1000),
+        };
+        match self.ledger.append(self.lake.store(), &entry).await? {
+            Appended::At(version) => Ok(Some(version)),
+            Appended::Conflict => Ok(None),
+            Appended::Reloaded => Ok(self.knows(plan).await?.then(|| self.ledger.version())),
+        }
+    }
+
+    /// Whether `plan` is the last one of its lanes in the ledger.
+    async fn knows(&self, plan: &Plan) -> Result<bool, LakeError> {
+        let mut last = landing::lanes(self.ledger.txns());
+        last.retain(|lane, _| plan.lanes.contains_key(lane));
+        let plans = ledger::last_plans(self.lake.store(), last).await?;
+        Ok(plans.iter().any(|known| known.landing == plan.landing))
+    }
+
+    async fn apply(&mut self, plan: &Plan, now_us: i64) -> Result<(), LakeError> {
+        if let Some(unknown) =
+            plan.tables.keys().find(|name| !self.tables.contains_key(name.as_str()))
+        {
+            return Err(LakeError::Unknown { what: "a table", name: unknown.clone() });
+        }
+        let lake = self.lake.store();
+        let touched = self.tables.iter_mut().filter(|(name, _)| plan.tables.contains_key(**name));
+        let applied =
+            try_join_all(touched.map(|(_, log)| apply_to(lake, log, plan, now_us))).await?;
+        if applied.contains(&false) {
+            info!(landing = %plan.landing, "finished or found finished a landing that was decided before");
+        }
+        Ok(())
+    }
+
+    /// The id that plans and ledger carry for this worker.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        &self.worker
+    }
+}
+
+/// Applies `plan` to one table unless that has happened. False: somebody else had.
+async fn apply_to(
+    lake: &Store,
+    log: &mut TableLog,
+    plan: &Plan,
+    now_us: i64,
+) -> Result<bool, LakeError> {
+    log.refresh().await?;
+    let entry = Entry {
+        adds: plan.tables.get(log.table().name).map_or(&[][..], Vec::as_slice),
+        txns: landing::applied_txns(plan),
+        landing: plan.landing,
+        now_ms: now_us.div_euclid(1000),
+    };
+    let mut ours = false;
+    // After a conflict or a reload the log is up to date: it says whether the plan is in.
+    while !landing::applied(plan, |app| log.txn(app)) {
+        ours = matches!(log.append(lake, &entry).await?, Appended::At(_));
+    }
+    Ok(ours)
+}
+
+async fn open_log(lake: &Store, table: &'static Table) -> Result<TableLog, LakeError> {
+    let missing =
+        || LakeError::Missing { table: table.name.to_owned(), url: lake.url().to_string() };
+    TableLog::load(lake, table).await?.ok_or_else(missing)
+}

@@ -1,0 +1,33 @@
+//! The data lake: Delta tables of Parquet files in S3 or a local folder, written exactly once through a ledger.
+//!
+//! Reading goes through [`Lake`]. Writing is a landing: files are written with [`Lake::stage`], then decided and applied by
+//! [`Lander::land`]; `landing` has the rules and `plan` the format that makes a decision redoable by anybody.
+#![warn(missing_docs)]
+
+mod delta;
+mod error;
+mod lake;
+mod lander;
+pub mod landing;
+mod ledger;
+mod location;
+pub mod maintain;
+pub mod parquet;
+pub mod plan;
+mod reader;
+pub mod schema;
+pub mod sort;
+mod stage;
+mod store;
+
+pub use delta::AddFile;
+pub use error::{Cause, LakeError};
+pub use lake::{Lake, OpenMode};
+pub use lander::{LandOutcome, Lander};
+pub use landing::{
+    Gap, Lost, SourceAdvance, SourceKey, SourcePosition, Staged, StagedFile, TableRows,
+};
+pub use location::Location;
+pub use reader::{FileInfo, Rows, TableSummary, count};
+pub use stage::Staging;
+pub use store::{Created, Object, Store};

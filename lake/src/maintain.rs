@@ -1,0 +1,41 @@
+//! Upkeep beside running workers: checkpoints and log clean-up. Never in the path of a commit.
+
+use crate::delta::{self, TableLog, last_checkpoint};
+use crate::error::LakeError;
+use crate::lake::Lake;
+use crate::schema::TABLES;
+
+/// Commits after which a table gets a new checkpoint.
+pub const CHECKPOINT_COMMITS: u64 = 100;
+/// Log entries below a checkpoint are kept this long, for readers of older versions and for sleeping workers.
+pub const LOG_RETENTION_US: i64 = 7 * 24 * 3600 * 1_000_000;
+
+/// What was done to one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintained {
+    /// Table name.
+    pub table: &'static str,
+    /// The version of the new checkpoint.
+    pub checkpoint: u64,
+    /// Old log entries removed.
+    pub removed: usize,
+}
+
+/// Looks at every table once and returns those that needed upkeep. Any number of processes may do this at once.
+///
+/// # Errors
+/// [`LakeError::Delta`], [`LakeError::Store`]; nothing is half done, the next run continues.
+pub async fn run_once(lake: &Lake, now_us: i64) -> Result<Vec<Maintained>, LakeError> {
+    let mut done = Vec::new();
+    for table in TABLES {
+        let Some(log) = TableLog::load(lake.store(), table).await? else { continue };
+        let last = last_checkpoint(&lake.store().child(table.name)).await?;
+        if log.version() < last.unwrap_or(0) + CHECKPOINT_COMMITS {
+            continue;
+        }
+        let keep_after_ms = (now_us - LOG_RETENTION_US).div_euclid(1000);
+        let (checkpoint, removed) = delta::checkpoint(lake.store(), table, keep_after_ms).await?;
+        done.push(Maintained { table: table.name, checkpoint, removed });
+    }
+    Ok(done)
+}

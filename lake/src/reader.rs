@@ -1,0 +1,136 @@
+//! Reading a table: its exact file list, and its rows as a stream in constant memory.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::delta;
+use crate::error::LakeError;
+use crate::parquet;
+use crate::schema::{Column, PARTITION, Table};
+use crate::store::Store;
+
+/// One data file of a table's current version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// A plain path for a local lake, else a URL: what to give a tool that reads Parquet.
+    pub address: String,
+    /// Relative to the table's folder.
+    pub path: String,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Partition date, days since 1970-01-01.
+    pub date: Option<i32>,
+    /// Newest time in it, Unix microseconds, rounded up to a millisecond.
+    pub newest_us: Option<i64>,
+    /// When it was made, Unix milliseconds.
+    pub modified_ms: i64,
+    /// Range of the column `lane` (the ledger's files have one).
+    pub lanes: Option<RangeInclusive<i64>>,
+}
+
+/// A table in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSummary {
+    /// Table name.
+    pub name: &'static str,
+    /// Rows.
+    pub rows: u64,
+    /// Data files.
+    pub files: u64,
+    /// Bytes of the data files.
+    pub bytes: u64,
+    /// Newest time in it, Unix microseconds, rounded up to a millisecond.
+    pub newest: Option<i64>,
+    /// Delta version.
+    pub version: u64,
+}
+
+/// Rows, a few thousand at a time.
+pub type Rows = BoxStream<'static, Result<RecordBatch, LakeError>>;
+
+pub(crate) async fn summary(
+    lake: &Store,
+    table: &'static Table,
+) -> Result<TableSummary, LakeError> {
+    let (files, version) = delta::files(lake, table).await?;
+    Ok(TableSummary {
+        name: table.name,
+        rows: files.iter().map(|file| file.rows).sum(),
+        files: files.len() as u64,
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        newest: files.iter().filter_map(|file| file.newest_us).max(),
+        version,
+    })
+}
+
+/// Streams `columns` of `files` of `table`, in the order of both. One file is open at a time.
+pub(crate) fn scan(
+    lake: &Store,
+    table: &'static Table,
+    files: Vec<FileInfo>,
+    columns: &[&str],
+) -> Result<Rows, LakeError> {
+    let wanted = columns.iter().map(|name| {
+        let unknown =
+            || LakeError::Unknown { what: "a column", name: format!("{}.{name}", table.name) };
+        table.column(name).ok_or_else(unknown)
+    });
+    let wanted: Vec<&'static Column> = wanted.collect::<Result<_, _>>()?;
+    let fields =
+        wanted.iter().map(|column| Field::new(column.name, column.kind.arrow(), column.nullable));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let folder = lake.child(table.name);
+    let opened = stream::iter(files).then(move |file| {
+        let (folder, schema, wanted) = (folder.clone(), schema.clone(), wanted.clone());
+        async move {
+            let names: Vec<&str> = wanted.iter().map(|column| column.name).collect();
+            let batches =
+                parquet::stream(&folder, table, folder.path(&file.path), file.bytes, &names)
+                    .await?;
+            let shape = move |batch: RecordBatch| shape(table, &schema, &wanted, file.date, &batch);
+            Ok::<_, LakeError>(batches.and_then(move |batch| futures::future::ready(shape(batch))))
+        }
+    });
+    Ok(opened.try_flatten().boxed())
+}
+
+/// Puts a file's batch into the asked order, with the partition column and with nulls for columns younger than the file.
+fn shape(
+    table: &'static Table,
+    schema: &SchemaRef,
+    wanted: &[&'static Column],
+    date: Option<i32>,
+    batch: &RecordBatch,
+) -> Result<RecordBatch, LakeError> {
+    let rows = batch.num_rows();
+    let columns = wanted.iter().map(|column| -> ArrayRef {
+        if column.name == PARTITION {
+            Arc::new(Date32Array::from(vec![date; rows]))
+        } else {
+            let found = batch.column_by_name(column.name).cloned();
+            found.unwrap_or_else(|| new_null_array(&column.kind.arrow(), rows))
+        }
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options)
+        .map_err(|error| LakeError::file("read", table.name, error))
+}
+
+/// Counts rows by reading them, not by trusting statistics.
+///
+/// # Errors
+/// [`LakeError`] from the stream.
+pub async fn count(mut rows: Rows) -> Result<u64, LakeError> {
+    let mut count = 0;
+    while let Some(batch) = rows.try_next().await? {
+        count += batch.num_rows() as u64;
+    }
+    Ok(count)
+}

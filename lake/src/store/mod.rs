@@ -1,0 +1,206 @@
+//! The object store below the lake: one root store, and paths relative to the lake or to one of its tables.
+
+mod local;
+mod s3;
+mod selftest;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::{Path, PathPart};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use url::Url;
+
+use crate::error::LakeError;
+use crate::location::Location;
+
+pub(crate) use local::FsyncLocal;
+
+/// What a put-if-absent found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The object did not exist and now holds our bytes.
+    New,
+    /// Somebody's object is there (it can be ours, from an attempt whose answer was lost).
+    Exists,
+}
+
+/// An object as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Relative to the [`Store`] that listed it.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Unix milliseconds.
+    pub modified_ms: i64,
+}
+
+/// A folder in an object store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: Arc<dyn ObjectStore>,
+    base: Path,
+    url: Url,
+}
+
+impl Store {
+    /// Opens the store that `url` names. `env` supplies the usual `AWS_*` variables for `s3://`; nothing is read from
+    /// the process environment.
+    ///
+    /// # Errors
+    /// [`LakeError::Location`] for an unusable URL, [`LakeError::Store`] if the client can't be built.
+    pub fn open(url: &str, env: &HashMap<String, String>) -> Result<Self, LakeError> {
+        let location: Location = url.parse()?;
+        let root: Arc<dyn ObjectStore> = match &location {
+            Location::Folder(_) => Arc::new(FsyncLocal::default()),
+            Location::Bucket { bucket, .. } => Arc::new(s3::bucket(bucket, env)?),
+        };
+        Self::on(root, location.url())
+    }
+
+    /// A store over `root`, whose paths are those of `url` (for a file URL: from `/`; for a bucket: from its root).
+    ///
+    /// # Errors
+    /// [`LakeError::Location`] if the URL's path is not a valid object path.
+    pub fn on(root: Arc<dyn ObjectStore>, mut url: Url) -> Result<Self, LakeError> {
+        if !url.path().ends_with('/') {
+            let path = format!("{}/", url.path());
+            url.set_path(&path);
+        }
+        let base = Path::from_url_path(url.path()).map_err(|error| LakeError::Location {
+            url: url.to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { root, base, url })
+    }
+
+    /// The folder `name` below this one. `name` is one plain path segment.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{name}/", self.url.path()));
+        Self { root: self.root.clone(), base: self.base.clone().join(PathPart::from(name)), url }
+    }
+
+    /// Absolute URL of this folder, ending in `/`.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The root store, for libraries that want one.
+    #[must_use]
+    pub fn root(&self) -> Arc<dyn ObjectStore> {
+        self.root.clone()
+    }
+
+    /// Path of this folder in the root store.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Path of `relative` in the root store.
+    #[must_use]
+    pub fn path(&self, relative: &str) -> Path {
+        self.base.parts().chain(relative.split('/').map(PathPart::from)).collect()
+    }
+
+    /// Where a person or tool finds `relative`: a plain path for a local lake, else a URL.
+    #[must_use]
+    pub fn address(&self, relative: &str) -> String {
+        match self.url.to_file_path() {
+            Ok(folder) if self.url.scheme() == "file" => {
+                folder.join(relative).display().to_string()
+            }
+            _ => format!("{}{relative}", self.url),
+        }
+    }
+
+    /// The object's bytes, or `None` if there is no such object.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`].
+    pub async fn get(&self, relative: &str) -> Result<Option<Bytes>, LakeError> {
+        let path = self.path(relative);
+        let result = match self.root.get(&path).await {
+            Ok(found) => found.bytes().await.map(Some),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| failed("read", &path, error))
+    }
+
+    /// Writes the object, replacing what was there. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`]; the object may have been written all the same.
+    pub async fn put(&self, relative: &str, bytes: Bytes) -> Result<(), LakeError> {
+        let path = self.path(relative);
+        self.root.put(&path, bytes.into()).await.map_err(|error| failed("write", &path, error))?;
+        Ok(())
+    }
+
+    /// Writes the object only if there is none. Durable when it returns [`Created::New`].
+    ///
+    /// # Errors
+    /// [`LakeError::Store`]; the object may have been written all the same.
+    pub async fn create(&self, relative: &str, bytes: Bytes) -> Result<Created, LakeError> {
+        let path = self.path(relative);
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.root.put_opts(&path, PutPayload::from_bytes(bytes), options).await {
+            Ok(_) => Ok(Created::New),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(Created::Exists),
+            Err(error) => Err(failed("create", &path, error)),
+        }
+    }
+
+    /// Removes the object; one that isn't there is fine.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`].
+    pub async fn delete(&self, relative: &str) -> Result<(), LakeError> {
+        let path = self.path(relative);
+        match self.root.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed("delete", &path, error)),
+        }
+    }
+
+    /// Everything below `folder`, in no particular order.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`].
+    pub async fn list(&self, folder: &str) -> Result<Vec<Object>, LakeError> {
+        let path = self.path(folder);
+        let skip = self.base.parts_count();
+        self.root
+            .list(Some(&path))
+            .map_ok(|meta| Object {
+                path: meta.location.parts().skip(skip).collect::<Path>().to_string(),
+                size: meta.size,
+                modified_ms: meta.last_modified.timestamp_millis(),
+            })
+            .try_collect()
+            .await
+            .map_err(|error| failed("list", &path, error))
+    }
+
+    /// Proves that put-if-absent has exactly one winner here.
+    ///
+    /// # Errors
+    /// [`LakeError::UnsafeStore`], or [`LakeError::Store`] if the probe object can't be written at all.
+    pub async fn selftest(&self) -> Result<(), LakeError> {
+        selftest::run(self).await
+    }
+}
+
+fn failed(action: &'static str, path: &Path, error: object_store::Error) -> LakeError {
+    LakeError::Store { action, path: path.to_string(), source: Box::new(error) }
+}

@@ -1,0 +1,11 @@
+//! The lake from outside: what is landed can be read, by anybody, exactly once.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "lake/kit.rs"]
+mod kit;
+#[path = "lake/maintenance.rs"]
+mod maintenance;
+#[path = "lake/protocol.rs"]
+mod protocol;
+#[path = "lake/reading.rs"]
+mod reading;

@@ -1,0 +1,379 @@
+//! The simulator's configuration, section `[simulator]`.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use telemetry_core::id::{DeviceId, SiteId};
+use telemetry_core::topic::ControlTopics;
+
+/// The MQTT version that devices speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MqttVersion {
+    /// MQTT 3.1.1.
+    #[serde(rename = "3.1.1")]
+    V311,
+    /// MQTT 5; needed for the latency from publish to receipt.
+    #[serde(rename = "5")]
+    V5,
+}
+
+/// How fast messages leave.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// Simulated seconds per second; 1 is real time.
+    Speed(f64),
+    /// Messages per second, whether or not they are acknowledged (open loop). Latency then counts from the moment
+    /// a message was due, so that a stalled gateway shows.
+    Rate(f64),
+    /// The next message as soon as the windows have room.
+    Acknowledged,
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `host:port` of the gateway.
+    pub gateway: String,
+    /// What devices speak.
+    pub mqtt: MqttVersion,
+    /// Site id of every simulated device.
+    pub site: String,
+    /// The same seed and configuration give byte-identical payloads.
+    pub seed: u64,
+    /// The world's clock at the start.
+    pub start: DateTime<Utc>,
+    /// Boot number of every device; by default one more than the newest in the journal.
+    pub boot: Option<i64>,
+    /// Folder of the journal; none is kept without it, and nothing can be audited then.
+    pub journal: Option<PathBuf>,
+    /// Connections that the devices share; 0 is one each.
+    pub connections: u32,
+    /// Unacknowledged messages per connection, 1 to 4096.
+    pub inflight: u16,
+    /// Keep-alive in seconds, 5 to 3600.
+    pub keep_alive_s: u16,
+    /// How fast.
+    pub pace: Pace,
+    /// Stop after so many seconds.
+    pub seconds: Option<f64>,
+    /// Stop after so many messages, repeats not counted.
+    pub messages: Option<u64>,
+    /// How long to wait at the end for outstanding acknowledgements, in seconds.
+    pub drain_s: f64,
+    /// Listen to receipts and measure the latency from publish to receipt (MQTT 5).
+    pub receipts: bool,
+    /// How long to wait at the end for outstanding receipts, in seconds.
+    pub receipt_wait_s: f64,
+    /// Prefix of the pipeline's control topics.
+    pub control_prefix: String,
+    /// The simulated ward.
+    pub ward: Ward,
+    /// What goes wrong on purpose.
+    pub disorder: Disorder,
+    /// CSV files of time series to publish; each file is one device.
+    pub replay: Vec<PathBuf>,
+    /// Folder of FHIR resources (`*.json`) to publish once.
+    pub fhir: Option<PathBuf>,
+}
+
+/// Who is in the ward. Intervals are simulated seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ward {
+    /// Whether to play it; by default if there is nothing to replay.
+    pub enabled: Option<bool>,
+    /// Beds, each with a patient monitor.
+    pub beds: u32,
+    /// Infusion pumps, dealt out to the beds.
+    pub pumps: u32,
+    /// Vaccine fridges.
+    pub fridges: u32,
+    /// Room sensors.
+    pub rooms: u32,
+    /// Whether an EHR system publishes.
+    pub ehr: bool,
+    /// Share of patients who become septic or fail to breathe.
+    pub deteriorating: f64,
+    /// Seconds between two messages of a monitor.
+    pub monitor_s: f64,
+    /// Seconds between two messages of a pump.
+    pub pump_s: f64,
+    /// Seconds between two messages of a fridge or room sensor.
+    pub building_s: f64,
+    /// Seconds between two status messages of a device.
+    pub status_s: f64,
+}
+
+/// Disorder on request. Probabilities are per message, 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Disorder {
+    /// A message is published twice.
+    pub duplicates: f64,
+    /// A message is overtaken by up to eight later ones.
+    pub reordering: f64,
+    /// A malformed message follows.
+    pub malformed: f64,
+    /// A message carries a time that is unparsable or absurd.
+    pub bad_time: f64,
+    /// A monitor has artefacts: sentinels, probes off, impossible values.
+    pub artefacts: bool,
+    /// Devices' clocks are wrong.
+    pub clock_offset: bool,
+    /// A connection is cut after about so many messages; 0 is never.
+    pub disconnect_every: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            gateway: "127.0.0.1:1883".into(),
+            mqtt: MqttVersion::V5,
+            site: "sim".into(),
+            seed: 1,
+            start: DateTime::from_timestamp(1_767_225_600, 0).expect("2026-01-01 is a date"),
+            boot: None,
+            journal: None,
+            connections: 0,
+            inflight: 64,
+            keep_alive_s: 30,
+            pace: Pace::Speed(1.0),
+            seconds: None,
+            messages: None,
+            drain_s: 30.0,
+            receipts: false,
+            receipt_wait_s: 60.0,
+            control_prefix: "tm/v1".into(),
+            ward: Ward::default(),
+            disorder: Disorder::default(),
+            replay: Vec::new(),
+            fhir: None,
+        }
+    }
+}
+
+impl Default for Ward {
+    /// Sixty devices.
+    fn default() -> Self {
+        Self {
+            enabled: None,
+            beds: 24,
+            pumps: 16,
+            fridges: 2,
+            rooms: 18,
+            ehr: true,
+            deteriorating: 0.2,
+            monitor_s: 5.0,
+            pump_s: 60.0,
+            building_s: 60.0,
+            status_s: 300.0,
+        }
+    }
+}
+
+impl Default for Disorder {
+    /// Order.
+    fn default() -> Self {
+        Self {
+            duplicates: 0.0,
+            reordering: 0.0,
+            malformed: 0.0,
+            bad_time: 0.0,
+            artefacts: false,
+            clock_offset: false,
+            disconnect_every: 0,
+        }
+    }
+}
+
+impl Disorder {
+    /// A bit of everything, as a real ward has it.
+    #[must_use]
+    pub fn some() -> Self {
+        Self {
+            duplicates: 0.005,
+            reordering: 0.01,
+            malformed: 0.002,
+            bad_time: 0.002,
+            artefacts: true,
+            clock_offset: true,
+            disconnect_every: 5_000,
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value outside its bounds.
+    #[error("`{key}` is {value}: it must be {bounds}")]
+    Bounds {
+        /// Which key.
+        key: &'static str,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        bounds: &'static str,
+    },
+    /// The site is not a site id.
+    #[error("`site` is not a site id")]
+    Site(#[source] telemetry_core::id::IdError),
+    /// The prefix makes no valid topics.
+    #[error("`control_prefix` is not a topic prefix")]
+    Prefix(#[source] telemetry_core::topic::TopicError),
+    /// Neither a ward nor files.
+    #[error("there is nothing to simulate: enable the ward, or name files to replay")]
+    Nothing,
+}
+
+impl Config {
+    /// Whether the ward is played.
+    #[must_use]
+    pub fn plays_ward(&self) -> bool {
+        self.ward.enabled.unwrap_or(self.replay.is_empty() && self.fhir.is_none())
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first value out of bounds, by name.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.site.parse::<SiteId>().map_err(ConfigError::Site)?;
+        ControlTopics::new(&self.control_prefix).map_err(ConfigError::Prefix)?;
+        let Disorder { duplicates, reordering, malformed, bad_time, .. } = self.disorder;
+        let shares = [
+            ("disorder.duplicates", duplicates),
+            ("disorder.reordering", reordering),
+            ("disorder.malformed", malformed),
+            ("disorder.bad_time", bad_time),
+            ("ward.deteriorating", self.ward.deteriorating),
+        ];
+        for (key, value) in shares {
+            bounds(key, value, (0.0..=1.0).contains(&value), "between 0 and 1")?;
+        }
+        let Ward { monitor_s, pump_s, building_s, status_s, .. } = self.ward;
+        let intervals = [
+            ("ward.monitor_s", monitor_s),
+            ("ward.pump_s", pump_s),
+            ("ward.building_s", building_s),
+            ("ward.status_s", status_s),
+        ];
+        for (key, value) in intervals {
+            bounds(key, value, (0.001..=86_400.0).contains(&value), "between 0.001 and 86400")?;
+        }
+        let pace = match self.pace {
+            Pace::Speed(speed) | Pace::Rate(speed) => speed,
+            Pace::Acknowledged => 1.0,
+        };
+        bounds("pace", pace, (1e-3..=1e9).contains(&pace), "between 0.001 and 1e9")?;
+        bounds(
+            "inflight",
+            f64::from(self.inflight),
+            (1..=4096).contains(&self.inflight),
+            "between 1 and 4096",
+        )?;
+        let keep_alive = self.keep_alive_s;
+        bounds(
+            "keep_alive_s",
+            f64::from(keep_alive),
+            (5..=3600).contains(&keep_alive),
+            "between 5 and 3600",
+        )?;
+        let seconds = self.seconds.unwrap_or(0.0);
+        bounds("seconds", seconds, (0.0..=1e9).contains(&seconds), "between 0 and 1e9")?;
+        bounds(
+            "drain_s",
+            self.drain_s,
+            (0.0..=86_400.0).contains(&self.drain_s),
+            "between 0 and 86400",
+        )?;
+        let wait = self.receipt_wait_s;
+        bounds("receipt_wait_s", wait, (0.0..=86_400.0).contains(&wait), "between 0 and 86400")?;
+        bounds("boot", 0.0, self.boot.is_none_or(|boot| boot >= 0), "0 or more")?;
+        let Ward { beds, pumps, fridges, rooms, .. } = self.ward;
+        for (key, n) in [
+            ("ward.beds", beds),
+            ("ward.pumps", pumps),
+            ("ward.fridges", fridges),
+            ("ward.rooms", rooms),
+        ] {
+            bounds(key, f64::from(n), n <= 100_000, "at most 100000")?;
+        }
+        if !self.plays_ward() && self.replay.is_empty() && self.fhir.is_none() {
+            return Err(ConfigError::Nothing);
+        }
+        Ok(())
+    }
+}
+
+fn bounds(
+    key: &'static str,
+    value: f64,
+    inside: bool,
+    bounds: &'static str,
+) -> Result<(), ConfigError> {
+    if inside { Ok(()) } else { Err(ConfigError::Bounds { key, value: value.to_string(), bounds }) }
+}
+
+/// Makes a device id of any text: every character that an id cannot have becomes `-`, at most 64 are kept.
+#[must_use]
+pub fn device_id_from(text: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let id: String = text.chars().take(64).map(|c| if allowed(c) { c } else { '-' }).collect();
+    if DeviceId::check(&id).is_ok() { id } else { "device".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_survives_json() {
+        let config = Config::default();
+        config.check().unwrap();
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        for json in [
+            r#"{"sede":1}"#,
+            r#"{"ward":{"bed":1}}"#,
+            r#"{"disorder":{"chaos":1}}"#,
+            r#"{"pace":{"warp":9}}"#,
+        ] {
+            assert!(serde_json::from_str::<Config>(json).is_err(), "{json}");
+        }
+        let config: Config =
+            serde_json::from_str(r#"{"pace":"acknowledged","mqtt":"3.1.1"}"#).unwrap();
+        assert_eq!((config.pace, config.mqtt), (Pace::Acknowledged, MqttVersion::V311));
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_named() {
+        let refused = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(|c| c.disorder.malformed = 1.5),
+            "`disorder.malformed` is 1.5: it must be between 0 and 1"
+        );
+        assert!(refused(|c| c.inflight = 0).contains("inflight"));
+        assert!(refused(|c| c.pace = Pace::Speed(f64::NAN)).contains("pace"));
+        assert!(refused(|c| c.site = "a/b".into()).contains("site"));
+        assert!(refused(|c| c.ward.enabled = Some(false)).contains("nothing to simulate"));
+    }
+
+    #[test]
+    fn any_text_makes_a_device_id() {
+        assert_eq!(device_id_from("machine temperature/ü"), "machine-temperature--");
+        assert_eq!(device_id_from(""), "device");
+        assert_eq!(device_id_from(".."), "device");
+    }
+}

@@ -1,0 +1,24 @@
+//! Plays devices and EHR systems over MQTT, keeps the journal of what it sent, and audits the lake against it.
+#![warn(missing_docs)]
+
+pub mod audit;
+pub mod canonical;
+pub mod config;
+pub mod device;
+pub mod disorder;
+pub mod fingerprint;
+pub mod journal;
+pub mod latency;
+pub mod message;
+pub mod plan;
+pub mod progress;
+mod publisher;
+pub mod seeded;
+pub mod simulation;
+pub mod world;
+
+pub use audit::{Audit, AuditReport, LakeRow, Position};
+pub use config::Config;
+pub use progress::{Progress, Summary};
+pub use publisher::{Dial, Socket, Tcp};
+pub use simulation::Simulation;

@@ -1,0 +1,25 @@
+//! The simulator as a program of its own: `simulator [CONFIG.toml]`, section `[simulator]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use service_runtime::config::ConfigFile;
+use service_runtime::{Stop, Tasks, logging, signals};
+use simulator::Simulation;
+use tracing::info;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let path = std::env::args_os().nth(1).map(PathBuf::from);
+    let file = ConfigFile::load(path.as_deref())?;
+    logging::start(&file.section("log")?)?;
+    let simulation = Simulation::new(file.section("simulator")?)?;
+    let stop = Stop::new();
+    let mut tasks = Tasks::new(stop.clone());
+    tasks.spawn("signals", signals::stop_on_signal(stop.clone()));
+    let summary = simulation.run(stop.clone()).await?;
+    stop.cancel();
+    tasks.join(Duration::from_secs(1)).await?;
+    info!(summary = serde_json::to_string(&summary)?, "simulation ended");
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Publishes a folder of FHIR resources, one message a file.
+//!
+//! The content is not the simulator's own, so what it must become is left open: rows, or a dead letter. The identity of
+//! its resources is read from the JSON, to tell the message among the rows.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde_json::Value as Json;
+use tracing::warn;
+
+use super::PlanError;
+use crate::fingerprint::{Fingerprint, MessageKey, payload_key, resource_key};
+use crate::message::{
+    DeviceName, Expectation, Message, Outcome, PAYLOAD_MAX, Planned, Run, StreamKind,
+};
+
+/// The system that the files come from.
+const SYSTEM: &str = "ehr-files";
+
+/// The files of a folder, in the order of their names.
+#[derive(Debug)]
+pub struct FhirFiles {
+    /// Not read yet, the next one last.
+    paths: Vec<PathBuf>,
+    device: DeviceName,
+    number: u32,
+    run: Run,
+    seq: i64,
+}
+
+impl FhirFiles {
+    /// Lists `*.json` in `folder`.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or has none.
+    pub fn open(folder: &Path, site: &str, run: Run, number: u32) -> Result<Self, PlanError> {
+        let read = |source| PlanError::Read { path: folder.to_owned(), source };
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(read)? {
+            let path = entry.map_err(read)?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                paths.push(path);
+            }
+        }
+        if paths.is_empty() {
+            return Err(PlanError::NoFhir { path: folder.to_owned() });
+        }
+        paths.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(Self { paths, device: DeviceName::new(site, SYSTEM), number, run, seq: 0 })
+    }
+
+    /// The sending system.
+    #[must_use]
+    pub fn device(&self) -> &DeviceName {
+        &self.device
+    }
+
+    fn message(&mut self, payload: Vec<u8>) -> Message {
+        self.seq += 1;
+        let topic = self.device.topic(StreamKind::Fhir.as_str());
+        let key = self.key(&payload).unwrap_or_else(|| payload_key(&topic, &payload));
+        let expect =
+            Expectation { outcome: Outcome::Any, rows: 1, fingerprint: Fingerprint::default() };
+        Message {
+            device: self.number,
+            stream: StreamKind::Fhir,
+            topic,
+            payload: Bytes::from(payload),
+            boot: self.run.boot,
+            seq: self.seq,
+            key,
+            expect,
+        }
+    }
+
+    /// The sum of the resources' keys; none if this is no FHIR.
+    fn key(&self, payload: &[u8]) -> Option<MessageKey> {
+        let json: Json = serde_json::from_slice(payload).ok()?;
+        let text = |json: &Json, name: &str| json[name].as_str().unwrap_or_default().to_owned();
+        let one = |json: &Json| {
+            let kind = json["resourceType"].as_str()?;
+            let (id, version) = (text(json, "id"), text(&json["meta"], "versionId"));
+            Some(resource_key(&self.device.site, &self.device.device_id, kind, &id, &version))
+        };
+        if json["resourceType"] != "Bundle" {
+            return one(&json);
+        }
+        let entries = json["entry"].as_array()?.iter().filter_map(|entry| one(&entry["resource"]));
+        entries.reduce(MessageKey::and)
+    }
+}
+
+impl Iterator for FhirFiles {
+    type Item = Result<Planned, PlanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let path = self.paths.pop()?;
+            let payload = match std::fs::read(&path) {
+                Ok(payload) => payload,
+                Err(source) => return Some(Err(PlanError::Read { path, source })),
+            };
+            if payload.len() > PAYLOAD_MAX {
+                warn!(path = %path.display(), bytes = payload.len(), "left out: longer than a message may be");
+                continue;
+            }
+            return Some(Ok(Planned { due_us: 0, message: self.message(payload) }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_is_a_message_known_by_its_resources() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("a.json", r#"{"resourceType":"Patient","id":"p","meta":{"versionId":"2"}}"#);
+        write(
+            "b.json",
+            r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","id":"p","meta":{"versionId":"2"}}},{"resource":{"resourceType":"Patient","id":"q"}}]}"#,
+        );
+        write("c.json", "{ not json");
+        write("d.txt", "ignored");
+        let files = FhirFiles::open(folder.path(), "s", Run::of_boot(4), 9).unwrap();
+        let messages: Vec<_> = files.map(|planned| planned.unwrap().message).collect();
+        let p = resource_key("s", "ehr-files", "Patient", "p", "2");
+        let q = resource_key("s", "ehr-files", "Patient", "q", "");
+        let keys: Vec<_> = messages.iter().map(|m| m.key).collect();
+        assert_eq!(keys, [p, p.and(q), payload_key("dt/s/ehr-files/fhir", b"{ not json")]);
+        assert!(
+            messages
+                .iter()
+                .all(|m| m.expect.outcome == Outcome::Any && m.boot == 4 && m.device == 9)
+        );
+        assert_eq!(messages.iter().map(|m| m.seq).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn an_empty_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            FhirFiles::open(folder.path(), "s", Run::of_boot(1), 0),
+            Err(PlanError::NoFhir { .. })
+        ));
+    }
+}

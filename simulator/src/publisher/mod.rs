@@ -1,0 +1,19 @@
+//! A small MQTT client that publishes with QoS 1 and knows, for every packet id, which message it is.
+//!
+//! `rumqttc`'s client loses unacknowledged messages when a session is not resumed and cannot tie an acknowledgement to
+//! a message; its codec does neither harm.
+
+mod connection;
+mod dial;
+mod link;
+mod mqtt;
+mod receipts;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use dial::{Dial, Socket, Tcp};
+
+pub(crate) use connection::{Connection, Queued, Shared};
+pub(crate) use mqtt::Codec;
+pub(crate) use receipts::{Tracker, watch};
