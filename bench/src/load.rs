@@ -123,7 +123,9 @@ pub(crate) async fn run(load: &Load, clock: Clock) -> anyhow::Result<Sent> {
 }
 
 pub(crate) async fn connect(address: SocketAddr, id: &str) -> anyhow::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+    let mut stream = TcpStream::connect(address)
+        .await
+        .with_context(|| format!("cannot connect to {address}"))?;
     stream.set_nodelay(true)?;
     let len = u8::try_from(12 + id.len()).context("client id is short")?;
     let id_len = u8::try_from(id.len()).context("client id is short")?;
@@ -136,7 +138,13 @@ pub(crate) async fn connect(address: SocketAddr, id: &str) -> anyhow::Result<Tcp
     Ok(stream)
 }
 
-async fn one_connection(mut stream: TcpStream, load: Load, next: Arc<AtomicU64>, clock: Clock, started: Duration) -> anyhow::Result<Vec<u32>> {
+async fn one_connection(
+    mut stream: TcpStream,
+    load: Load,
+    next: Arc<AtomicU64>,
+    clock: Clock,
+    started: Duration,
+) -> anyhow::Result<Vec<u32>> {
     let (mut latencies, mut sent_at) = (Vec::new(), std::collections::VecDeque::new());
     let (mut scratch, mut out, mut answers) = (Vec::new(), Vec::new(), vec![0; 16 << 10]);
     let (mut kept, mut pkid) = (0, 0_u16);
@@ -145,7 +153,9 @@ async fn one_connection(mut stream: TcpStream, load: Load, next: Arc<AtomicU64>,
         let now = clock.uptime();
         while (sent_at.len() as u64) < load.in_flight {
             let due = load.rate.map(|rate| (now - started).as_micros() as u64 * rate / 1_000_000);
-            let claimed = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < load.messages && due.is_none_or(|due| n < due)).then_some(n + 1));
+            let claimed = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n < load.messages && due.is_none_or(|due| n < due)).then_some(n + 1)
+            });
             let Ok(n) = claimed else { break };
             pkid = pkid.checked_add(1).unwrap_or(1);
             publish(n, pkid, &mut scratch, &mut out);

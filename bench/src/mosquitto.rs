@@ -17,16 +17,21 @@ pub(crate) async fn run(load: &Load, folder: &Path, clock: Clock) -> anyhow::Res
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let config = folder.join("mosquitto.conf");
     // Persistence off, and no limits that would make it drop or stall: as fast as it can be.
-    let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\n");
+    let text = format!(
+        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\n"
+    );
     std::fs::write(&config, text)?;
-    let mut command = Command::new(which("mosquitto").context("mosquitto is not installed: apt-get install mosquitto")?);
+    let mut command = Command::new(
+        which("mosquitto").context("mosquitto is not installed: apt-get install mosquitto")?,
+    );
     command.arg("-c").arg(&config);
     let mut broker = Part::start("mosquitto", command, folder)?;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     broker.until("listening", || async move { TcpStream::connect(address).await.is_ok() }).await?;
     let subscriber = subscribe(address).await?;
     let load = Load { address, ..load.clone() };
-    let (sent, received) = tokio::join!(load::run(&load, clock), count(subscriber, load.messages, clock));
+    let (sent, received) =
+        tokio::join!(load::run(&load, clock), count(subscriber, load.messages, clock));
     let (sent, received) = (sent?, received?);
     broker.stop().await?;
     Ok(load.messages as f64 / (received - sent.started).as_secs_f64())
@@ -51,7 +56,11 @@ async fn subscribe(address: SocketAddr) -> anyhow::Result<TcpStream> {
 }
 
 /// Counts PUBLISH packets until all have come; returns when.
-async fn count(mut stream: TcpStream, messages: u64, clock: Clock) -> anyhow::Result<std::time::Duration> {
+async fn count(
+    mut stream: TcpStream,
+    messages: u64,
+    clock: Clock,
+) -> anyhow::Result<std::time::Duration> {
     let (mut buffer, mut have, mut seen) = (vec![0; 256 << 10], 0, 0);
     loop {
         let read = stream.read(buffer.get_mut(have..).unwrap_or_default()).await?;

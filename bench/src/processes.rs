@@ -25,7 +25,12 @@ pub(crate) struct Part {
 
 impl Part {
     /// Starts this program again in another role.
-    pub(crate) fn start_self(name: &'static str, role: &str, folder: &Path, config: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start_self(
+        name: &'static str,
+        role: &str,
+        folder: &Path,
+        config: &Path,
+    ) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);
         command.args(["serve", role]).arg(config);
@@ -33,9 +38,14 @@ impl Part {
     }
 
     /// Starts a program with its output in a log file.
-    pub(crate) fn start(name: &'static str, mut command: Command, folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        name: &'static str,
+        mut command: Command,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         let log = folder.join(format!("{name}.log"));
-        let file = std::fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        let file = std::fs::File::create(&log)
+            .with_context(|| format!("cannot create {}", log.display()))?;
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
@@ -48,12 +58,19 @@ impl Part {
 
     /// Returns what the process has used so far.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        let pid = self.child.id().with_context(|| format!("{} has ended: {}", self.name, self.log_tail()))?;
+        let pid = self
+            .child
+            .id()
+            .with_context(|| format!("{} has ended: {}", self.name, self.log_tail()))?;
         usage_of(&pid.to_string())
     }
 
     /// Waits until a condition holds, failing when the process ends first.
-    pub(crate) async fn until<F: Future<Output = bool>>(&mut self, what: &str, mut holds: impl FnMut() -> F) -> anyhow::Result<()> {
+    pub(crate) async fn until<F: Future<Output = bool>>(
+        &mut self,
+        what: &str,
+        mut holds: impl FnMut() -> F,
+    ) -> anyhow::Result<()> {
         for _ in 0..3000 {
             if holds().await {
                 return Ok(());
@@ -68,7 +85,14 @@ impl Part {
 
     fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+        text.lines()
+            .rev()
+            .take(5)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Asks the process to stop and waits for it.
@@ -90,13 +114,20 @@ impl Part {
 
 /// Returns what a process has used, by its name in `/proc` (`self` for this one).
 pub(crate) fn usage_of(pid: &str) -> anyhow::Result<Usage> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("cannot read /proc: this needs Linux")?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .context("cannot read /proc: this needs Linux")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     // Fields 14 and 15 of proc(5); the command name in field 2 may hold spaces, so count from its closing parenthesis.
     let after = stat.rsplit_once(')').context("unexpected /proc format")?.1;
-    let ticks: f64 = after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    let ticks: f64 = after
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    let kib: f64 = peak.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default();
+    let kib: f64 =
+        peak.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default();
     // USER_HZ is 100 on every Linux platform that Rust supports.
     Ok(Usage { cpu_seconds: ticks / 100.0, rss_mb: kib / 1024.0 })
 }

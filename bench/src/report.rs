@@ -50,15 +50,42 @@ impl PathReport {
             writeln!(out)?;
             return Ok(());
         }
-        writeln!(out, "{:>12.0} messages/s from first publish to last row readable ({} in {:.2} s, {} connections)", self.messages_per_second, self.messages, self.seconds, self.connections)?;
-        writeln!(out, "{:>12.0} messages/s from first publish to last PUBACK; PUBACK p50 {:.1} ms, p99 {:.1} ms", self.acknowledged_per_second, self.puback_p50_ms, self.puback_p99_ms)?;
-        if let (Some(rate), Some(ratio)) = (self.mosquitto_messages_per_second, self.ratio_to_mosquitto) {
-            writeln!(out, "{rate:>12.0} messages/s through mosquitto to a counting subscriber, storing nothing: ours is {ratio:.2} x")?;
+        writeln!(
+            out,
+            "{:>12.0} messages/s from first publish to last row readable ({} in {:.2} s, {} connections)",
+            self.messages_per_second, self.messages, self.seconds, self.connections
+        )?;
+        writeln!(
+            out,
+            "{:>12.0} messages/s from first publish to last PUBACK; PUBACK p50 {:.1} ms, p99 {:.1} ms",
+            self.acknowledged_per_second, self.puback_p50_ms, self.puback_p99_ms
+        )?;
+        if let (Some(rate), Some(ratio)) =
+            (self.mosquitto_messages_per_second, self.ratio_to_mosquitto)
+        {
+            writeln!(
+                out,
+                "{rate:>12.0} messages/s through mosquitto to a counting subscriber, storing nothing: ours is {ratio:.2} x"
+            )?;
         }
-        writeln!(out, "{:>12.0} rows/s JSON decode and Parquet encode from memory, one core: ours is {:.2} x", self.limit_decode_encode_rows_per_second, self.ratio_to_limit)?;
-        writeln!(out, "{:>12.0} messages/s spool append alone: ours is {:.2} x", self.limit_spool_messages_per_second, self.ratio_to_spool)?;
-        writeln!(out, "{:>12.2} bytes a row over {} rows in {} files", self.bytes_per_row, self.rows, self.files)?;
-        for (column, bytes) in self.bytes_per_row_by_column.iter().filter(|(_, bytes)| **bytes >= 0.01) {
+        writeln!(
+            out,
+            "{:>12.0} rows/s JSON decode and Parquet encode from memory, one core: ours is {:.2} x",
+            self.limit_decode_encode_rows_per_second, self.ratio_to_limit
+        )?;
+        writeln!(
+            out,
+            "{:>12.0} messages/s spool append alone: ours is {:.2} x",
+            self.limit_spool_messages_per_second, self.ratio_to_spool
+        )?;
+        writeln!(
+            out,
+            "{:>12.2} bytes a row over {} rows in {} files",
+            self.bytes_per_row, self.rows, self.files
+        )?;
+        for (column, bytes) in
+            self.bytes_per_row_by_column.iter().filter(|(_, bytes)| **bytes >= 0.01)
+        {
             writeln!(out, "{bytes:>16.2} {column}")?;
         }
         for (part, cpu) in &self.cpu_seconds {

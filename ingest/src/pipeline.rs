@@ -269,8 +269,12 @@ impl Pipeline {
     fn send_receipts(&mut self) {
         let now = self.clock.uptime();
         self.metrics.pending(self.pending());
-        for answer in self.sequencer.answers(now) {
-            let window = window(self.config.memory_bytes, self.sequencer.active(now));
+        let answers = self.sequencer.answers(now);
+        if answers.is_empty() {
+            return;
+        }
+        let window = window(self.config.memory_bytes, self.sequencer.active(now));
+        for answer in answers {
             let (source_id, epoch) = answer.key.clone();
             let topic = self.topics.receipt(&source_id, epoch);
             let receipt = Receipt {

@@ -245,9 +245,8 @@ impl Simulation {
         let Some(queue) = queues.get(outgoing.message.device as usize % queues.len().max(1)) else {
             return false;
         };
-        let now = self.clock.uptime();
         // Late is what an open loop is about; otherwise the latency is the gateway's alone.
-        let since = if matches!(self.config.pace, Pace::Rate(_)) { due } else { now };
+        let since = matches!(self.config.pace, Pace::Rate(_)).then_some(due);
         tokio::select! {
             sent = queue.send(Queued { outgoing, since }) => sent.is_ok(),
             () = stop.cancelled() => false,

@@ -81,7 +81,7 @@ async fn an_array_that_is_cut_off_leaves_no_rows() {
 async fn inv9_a_topic_that_is_not_the_sources_own_is_a_dead_letter() {
     let lakeside = Lakeside::new().await;
     let allow = |config: &mut ingest::Config| {
-        config.sources = [("gw".into(), vec!["dt/icu/#".into()])].into()
+        config.sources = [("gw".into(), vec!["dt/icu/#".into()])].into();
     };
     let (mut ingest, mut source) = (lakeside.ingest(allow).await, Source::new("gw"));
     ingest.send(source.frame(&[("dt/hall/mon-1/readings", reading(1)), (TOPIC, reading(2))])).await;

@@ -266,6 +266,7 @@ mod tests {
         journal.write(&[Entry::Send(intent(0, 1)), Entry::Acknowledged(MessageKey(1))]).unwrap();
         let path = folder.path().join("run-000001-000000.journal");
         let whole = std::fs::read(&path).unwrap();
+        assert!(whole.starts_with(b"TMJN\x01"), "the head of every file");
         for len in 0..whole.len() {
             std::fs::write(&path, &whole[..len]).unwrap();
             let (all, torn) = read(folder.path());

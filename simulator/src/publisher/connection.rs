@@ -43,11 +43,12 @@ pub(crate) struct Shared {
     pub(crate) abort: Stop,
 }
 
-/// A message and the moment from which its latency counts.
+/// A message for a connection.
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) outgoing: Outgoing,
-    pub(crate) since: Duration,
+    /// When its latency counts from, if that is not the moment of publishing: an open loop counts from when it was due.
+    pub(crate) since: Option<Duration>,
 }
 
 /// One connection.
@@ -250,6 +251,7 @@ impl Connection {
 
     fn publish(&mut self, link: &mut Link, queued: Queued) -> Result<(), LinkError> {
         let Queued { outgoing: Outgoing { message, copy, .. }, since } = queued;
+        let since = since.unwrap_or_else(|| self.shared.clock.uptime());
         let progress = &self.shared.progress;
         match copy {
             Sending::First | Sending::Malformed => {

@@ -1,0 +1,39 @@
+"""Counts the rows of each table with DuckDB, Polars, deltalake and pyarrow and compares them with Tidemark's own count."""
+import glob
+import json
+import os
+import sys
+
+import deltalake
+import duckdb
+import polars
+import pyarrow.dataset
+
+lake, tables = sys.argv[1], json.load(open(sys.argv[2]))
+con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+extensions = [p for base in sys.path for p in glob.glob(os.path.join(base, "duckdb_extension*", "**", "delta.duckdb_extension"), recursive=True)]
+if not extensions:
+    sys.exit("the duckdb-extension-delta wheel has no delta.duckdb_extension")
+con.execute(f"LOAD '{extensions[0]}'")
+bad = 0
+for table in tables:
+    name, url = table["table"], os.path.join(lake, table["table"])
+    delta = deltalake.DeltaTable(url)
+    files = delta.file_uris()
+    counts = {
+        "tidemark": table["rows"],
+        "duckdb": con.execute(f"SELECT count(*) FROM delta_scan('{url}')").fetchone()[0],
+        "polars": polars.scan_delta(url).select(polars.len()).collect().item(),
+        "deltalake": delta.to_pyarrow_dataset().count_rows(),
+        "pyarrow": pyarrow.dataset.dataset(files).count_rows() if files else 0,
+    }
+    agree = len(set(counts.values())) == 1
+    bad += not agree
+    print(f"{name:14}", counts, "" if agree else "DIFFER")
+good = con.execute(f"SELECT count(*), count(DISTINCT (source_id, epoch, source_offset, row_no)) FROM delta_scan('{lake}/readings')").fetchone()
+print("readings, distinct identities:", good)
+if good[0] != good[1]:
+    bad += 1
+sentinels = con.execute(f"SELECT count(*) FROM delta_scan('{lake}/readings') WHERE flags LIKE '%sentinel%' AND (value IS NOT NULL OR quality <> 'bad')").fetchone()[0]
+print("sentinels that reached a value:", sentinels)
+sys.exit(1 if bad or sentinels else 0)

@@ -1,0 +1,106 @@
+//! What the machine could do at best: decoding and encoding from memory, and the spool alone.
+
+use std::path::Path;
+
+use anyhow::Context;
+use ingest::batch::Batch;
+use ingest::decode::Decoder;
+use service_runtime::Clock;
+use store_forward::config::SpoolOptions;
+use store_forward::metrics::SpoolMetrics;
+use store_forward::{AppendError, Message, Spool, SpoolConfig};
+use telemetry_core::id::Epoch;
+use telemetry_core::spool::record::Record;
+
+use crate::load::{DEVICES, payload};
+
+/// Messages that a connection would hand over at once.
+const BATCH: usize = 100;
+
+/// The messages of the load, made beforehand.
+pub(crate) struct Messages {
+    topics: Vec<String>,
+    payloads: Vec<Vec<u8>>,
+}
+
+impl Messages {
+    pub(crate) fn new(count: u64) -> Self {
+        let topics =
+            (0..DEVICES).map(|device| format!("dt/bench/dev-{device:03}/readings")).collect();
+        let payloads = (0..count)
+            .map(|n| {
+                let mut bytes = Vec::with_capacity(128);
+                payload(n, &mut bytes);
+                bytes
+            })
+            .collect();
+        Self { topics, payloads }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let topics = self.topics.iter().map(String::as_str).cycle();
+        topics.zip(self.payloads.iter().map(Vec::as_slice))
+    }
+}
+
+/// Decodes JSON and encodes Parquet from memory on the calling thread; returns rows per second.
+pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Result<f64> {
+    let decoder = Decoder::new(&ingest::Config::default());
+    let started = clock.uptime();
+    let mut batch = Batch::default();
+    let source = batch.source(&"bench".parse()?, Epoch::from_random(1), 0);
+    let mut rows = 0_u64;
+    for (topic, payload) in messages.iter() {
+        let record = Record {
+            offset: rows,
+            chain: 0,
+            received_us: 1_790_000_000_000_000,
+            flags: 0,
+            publisher: "",
+            topic,
+            payload,
+        };
+        anyhow::ensure!(decoder.record(&mut batch, source, &record).is_none(), "the load decodes");
+        rows += 1;
+    }
+    batch.advance(source, rows, 0);
+    let (files, _) = batch.into_files()?;
+    let mut encoded = 0;
+    for file in files {
+        encoded += lake::parquet::encode(file.table, file.batches)?.map_or(0, |file| file.rows);
+    }
+    anyhow::ensure!(encoded == rows, "every message is a row");
+    Ok(rows as f64 / (clock.uptime() - started).as_secs_f64())
+}
+
+/// Appends to a spool in batches, waits for the last sync; returns messages per second.
+pub(crate) async fn spool(messages: &Messages, folder: &Path, clock: Clock) -> anyhow::Result<f64> {
+    let config = SpoolConfig { dir: folder.join("spool-alone"), ..SpoolConfig::default() };
+    let options = SpoolOptions { source_id: "bench".parse()?, config };
+    let (spool, writer) = Spool::open(&options, Epoch::from_random(2), SpoolMetrics::default())?;
+    let writer = tokio::task::spawn_blocking(move || writer.run());
+    let mut progress = spool.progress();
+    let started = clock.uptime();
+    let all: Vec<_> = messages.iter().collect();
+    for batch in all.chunks(BATCH) {
+        let mut rest = batch;
+        while !rest.is_empty() {
+            let appended = spool.append(
+                clock.now_us(),
+                rest.iter().map(|(topic, payload)| Message { publisher: "", topic, payload }),
+            );
+            let done = usize::try_from(appended.offsets.end - appended.offsets.start)?;
+            rest = rest.get(done..).unwrap_or_default();
+            match appended.refused {
+                None => {}
+                Some(AppendError::Busy) => progress.changed().await?,
+                Some(error) => return Err(error).context("the spool refused"),
+            }
+        }
+    }
+    progress.wait_for(|now| now.synced >= all.len() as u64).await?;
+    let seconds = (clock.uptime() - started).as_secs_f64();
+    spool.close();
+    writer.await??;
+    Ok(all.len() as f64 / seconds)
+}

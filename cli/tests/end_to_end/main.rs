@@ -1,0 +1,8 @@
+//! The whole path with real processes, judged by the simulator's journal.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod agent;
+mod crash;
+mod demo;
+mod harness;
+mod payloads;
