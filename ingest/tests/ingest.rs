@@ -3,6 +3,8 @@
 
 #[path = "ingest/bad_input.rs"]
 mod bad_input;
+#[path = "ingest/broker.rs"]
+mod broker;
 #[path = "ingest/fhir.rs"]
 mod fhir;
 #[path = "ingest/flow.rs"]
