@@ -133,7 +133,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn text<'a>(column: &'a StringArray, row: usize) -> Option<&'a str> {
+fn text(column: &StringArray, row: usize) -> Option<&str> {
     column.is_valid(row).then(|| column.value(row))
 }
 

@@ -31,7 +31,7 @@ struct Folders {
 
 /// Runs the demo; true when the audit passes.
 pub(crate) async fn run(options: Demo) -> anyhow::Result<bool> {
-    logging::start(&LogConfig { level: "warn".into(), ..LogConfig::default() })?;
+    logging::start(&LogConfig { level: "error".into(), ..LogConfig::default() })?;
     let data = std::path::absolute(&options.data)?;
     let folders = Folders {
         spool: data.join("spool"),

@@ -77,7 +77,7 @@ pub(crate) async fn ingest(options: &Service) -> anyhow::Result<()> {
     let Some(everything) = prepare(options)? else { return Ok(()) };
     let lake = config::open(&everything.lake.url, OpenMode::Create).await?;
     let mut tasks = Tasks::new(Stop::new());
-    tasks.spawn("ingest", ingest::run(everything.ingest, lake, Metrics::default(), tasks.stop()));
+    tasks.spawn("ingest", ingest::run_alone(everything.ingest, lake, tasks.stop()));
     until_signal(tasks).await
 }
 

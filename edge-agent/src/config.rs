@@ -45,7 +45,11 @@ impl Default for AgentConfig {
                 bytes_max: 1 << 30,
                 ..SpoolConfig::default()
             },
-            uplink: UplinkConfig { codec: Codec::Zstd, ..UplinkConfig::default() },
+            uplink: UplinkConfig {
+                codec: Codec::Zstd,
+                frame_bytes: 256 << 10,
+                ..UplinkConfig::default()
+            },
         }
     }
 }

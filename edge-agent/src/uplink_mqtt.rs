@@ -26,6 +26,8 @@ use crate::config::GatewayAddress;
 const QUEUE_MAX: usize = 2;
 /// Frames that the gateway has not acknowledged yet.
 const IN_FLIGHT_MAX: u16 = 8;
+/// How long one frame may take to leave; also the limit for connecting.
+const FLUSH_SECONDS_MAX: u64 = 120;
 const PACKET_MAX: usize = FRAME_MAX + FRAME_OVERHEAD + TOPIC_BYTES_MAX + 64;
 
 /// Returns the delays between attempts to connect.
@@ -59,13 +61,17 @@ pub(crate) fn connect(
 ) -> anyhow::Result<(MqttTransport, Connection)> {
     let mut options =
         MqttOptions::new(format!("tidemark-uplink-{source}"), &gateway.host, gateway.port);
-    options.set_keep_alive(Duration::from_secs(15)).set_max_packet_size(PACKET_MAX, PACKET_MAX);
+    // A ping waits behind a frame that a slow network takes long to carry.
+    options.set_keep_alive(Duration::from_secs(60)).set_max_packet_size(PACKET_MAX, PACKET_MAX);
     options.set_inflight(IN_FLIGHT_MAX).set_clean_session(true);
     if gateway.tls {
         let config = TlsConfiguration::Rustls(Arc::new(tls(gateway)?));
         options.set_transport(Wire::tls_with_config(config));
     }
-    let (client, events) = AsyncClient::new(options, QUEUE_MAX);
+    let (client, mut events) = AsyncClient::new(options, QUEUE_MAX);
+    let mut network = events.network_options();
+    network.set_connection_timeout(FLUSH_SECONDS_MAX).set_tcp_nodelay(true);
+    events.set_network_options(network);
     let (sender, receiver) = mpsc::channel(64);
     let address = format!("{}:{}", gateway.host, gateway.port);
     let connection =
@@ -131,6 +137,8 @@ impl Connection {
                     // Frames of the lost connection must not be replayed: the uplink decides what is sent again.
                     self.events.clean();
                     self.events.pending.clear();
+                    // The client keeps a publish that waited for a packet id, and with it would send nothing any more.
+                    self.events.state.collision = None;
                     if std::mem::take(&mut connected)
                         && self.sender.send(TransportEvent::Disconnected).await.is_err()
                     {

@@ -1,9 +1,5 @@
 //! What a sender may rely on: an answer means that the message is on stable storage, with the gateway away.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "test code: runs the agent as a task"
-)]
+#![expect(clippy::disallowed_methods, reason = "test code: runs the agent as a task")]
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! One client's connection: the socket around its session.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ use crate::subscriptions::Subscriptions;
 /// Room that is made in the receive buffer before a read; grows with what arrives, up to the second.
 const READ_BYTES: usize = 2 << 10;
 const READ_BYTES_MAX: usize = 128 << 10;
+/// Bytes that are gathered for one write.
+const OUTPUT_BYTES: usize = 1 << 20;
 /// A session that was taken over has this long to leave.
 const LEAVING_TIME: Duration = Duration::from_secs(5);
 
@@ -45,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// No new telemetry: devices are disconnected, who takes frames stays.
     pub(crate) draining: Stop,
+    /// Sessions that stay while draining.
+    pub(crate) staying: watch::Sender<usize>,
     /// Everybody is disconnected.
     pub(crate) closing: Stop,
 }
@@ -69,11 +74,15 @@ struct Connection {
     inbox: Inbox,
     subscriptions: Subscriptions,
     outbox: Outbox,
+    /// Retained messages that a subscription asked for and that are still to be sent.
+    backlog: VecDeque<BusMessage>,
     subscriber: Subscriber,
     packet_bytes_max: Option<u32>,
     progress: watch::Receiver<Progress>,
     keep_alive: Option<Duration>,
     heard: Instant,
+    /// Counted among those that stay while the gateway drains.
+    staying: bool,
 }
 
 /// Serves one client until it leaves.
@@ -211,12 +220,14 @@ impl Connection {
             inbox: Inbox::new(connect, client_id),
             subscriptions: Subscriptions::default(),
             outbox: Outbox::new(limits.inflight_max.min(connect.receive_max)),
+            backlog: VecDeque::new(),
             subscriber: shared.bus.subscriber(),
             packet_bytes_max: connect.packet_bytes_max,
             progress: shared.spool.progress(),
             keep_alive: (connect.keep_alive_seconds > 0)
                 .then(|| Duration::from_millis(u64::from(connect.keep_alive_seconds) * 1500)),
             heard: Instant::now(),
+            staying: false,
             stream,
             shared,
         }
@@ -236,11 +247,21 @@ impl Connection {
         }
         let shared = self.shared.clone();
         loop {
+            self.deliver_backlog();
             if let Err(end) = self.flush().await {
                 return end;
             }
-            let draining =
-                shared.draining.is_cancelled() && !self.subscriptions.take_frames(&shared.topics);
+            if self.outbox.has_room() && !self.backlog.is_empty() {
+                continue;
+            }
+            let stays = self.subscriptions.take_frames(&shared.topics);
+            let draining = shared.draining.is_cancelled() && !stays;
+            if shared.draining.is_cancelled()
+                && stays
+                && !std::mem::replace(&mut self.staying, true)
+            {
+                shared.staying.send_modify(|count| *count += 1);
+            }
             if draining && self.inbox.is_settled() {
                 return End::Reason(Reason::ShuttingDown);
             }
@@ -256,7 +277,7 @@ impl Connection {
                     Ok(()) => self.on_progress().await,
                     Err(_) => Err(End::Reason(Reason::ShuttingDown)),
                 },
-                message = self.subscriber.recv(), if self.outbox.has_room() => {
+                message = self.subscriber.recv(), if self.outbox.has_room() && self.backlog.is_empty() => {
                     self.deliver(&message, false);
                     Ok(())
                 }
@@ -360,22 +381,9 @@ impl Connection {
             .await
             .map_err(End::Reason)?;
         self.version.write_suback(pkid, &granted, &mut self.output);
-        for message in retained {
-            while !self.outbox.has_room() {
-                // More retained messages than the window takes: wait for the client's acknowledgements.
-                self.flush().await?;
-                self.input.reserve(self.read_bytes);
-                let room = timeout(
-                    Duration::from_millis(self.shared.limits.write_time_ms),
-                    self.stream.read_buf(&mut self.input),
-                );
-                match room.await {
-                    Ok(Ok(count)) if count > 0 => self.heard = Instant::now(),
-                    _ => return Err(End::Lost),
-                }
-                Box::pin(self.take_packets()).await?;
-            }
-            self.deliver(&message, true);
+        self.backlog.extend(retained);
+        if self.backlog.len() > self.shared.limits.retained_max {
+            return Err(End::Reason(Reason::QuotaExceeded));
         }
         Ok(())
     }
@@ -386,6 +394,14 @@ impl Connection {
             existed.push(self.subscriptions.remove(&mut self.subscriber, filter).await);
         }
         self.version.write_unsuback(pkid, &existed, &mut self.output);
+    }
+
+    /// Sends retained messages that a subscription asked for, as far as the client's window goes.
+    fn deliver_backlog(&mut self) {
+        while self.outbox.has_room() && self.output.len() < OUTPUT_BYTES {
+            let Some(message) = self.backlog.pop_front() else { return };
+            self.deliver(&message, true);
+        }
     }
 
     fn deliver(&mut self, message: &BusMessage, retain: bool) {

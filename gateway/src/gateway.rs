@@ -96,6 +96,7 @@ impl Gateway {
             metrics: own_metrics,
             clock,
             draining: Stop::new(),
+            staying: watch::Sender::default(),
             closing: closing.clone(),
         });
         let status = uplink.status();

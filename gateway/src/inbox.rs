@@ -5,7 +5,8 @@ use std::mem;
 
 use bytes::BytesMut;
 use store_forward::{AppendError, Message};
-use telemetry_core::topic::validate_topic;
+use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
+use telemetry_core::topic::{Control, validate_topic};
 
 use crate::bus::BusMessage;
 use crate::config::Limits;
@@ -25,6 +26,8 @@ pub(crate) struct Inbox {
     /// Telemetry that is not in the spool yet, in order.
     waiting: VecDeque<Publish>,
     waiting_bytes: usize,
+    /// How many of them will be acknowledged.
+    waiting_owed: usize,
     /// Why it is not.
     blocked: Option<AppendError>,
     acks: Acks,
@@ -40,6 +43,7 @@ impl Inbox {
             wants_receipts: connect.wants_receipts,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            waiting_owed: 0,
             blocked: None,
             acks: Acks::default(),
             owes_nothing: false,
@@ -64,7 +68,7 @@ impl Inbox {
     /// Nothing more is acknowledged to a client that is gone.
     pub(crate) fn owe_nothing(&mut self) {
         self.owes_nothing = true;
-        (self.acks, self.waiting_bytes) = (Acks::default(), 0);
+        (self.acks, self.waiting_bytes, self.waiting_owed) = (Acks::default(), 0, 0);
         self.waiting.clear();
     }
 
@@ -80,14 +84,17 @@ impl Inbox {
         if validate_topic(&publish.topic).is_err() {
             return Err(Reason::TopicInvalid);
         }
+        let owed = self.acks.len() + self.waiting_owed;
         if self.version == Version::V5
-            && self.acks.len() + self.waiting.len() >= usize::from(shared.limits.receive_max)
             && publish.qos > 0
+            && owed >= usize::from(shared.limits.receive_max)
         {
             return Err(Reason::ReceiveMaximum);
         }
         if route(&shared.topics, &publish.topic) == Route::Bus {
-            return Ok(Some(publish));
+            // Those who take frames and receipts take no larger packets, and 3.1.1 gives them no way to say so.
+            let too_large = publish.payload.len() > FRAME_MAX + FRAME_OVERHEAD;
+            return if too_large { Err(Reason::PacketTooLarge) } else { Ok(Some(publish)) };
         }
         if publish.payload.len() > shared.limits.payload_bytes_max {
             return Err(Reason::PacketTooLarge);
@@ -98,6 +105,7 @@ impl Inbox {
         {
             return Err(Reason::QuotaExceeded);
         }
+        self.waiting_owed += usize::from(publish.qos > 0);
         self.waiting.push_back(publish);
         Ok(None)
     }
@@ -105,7 +113,9 @@ impl Inbox {
     /// Turns a control message into one for the bus and owes its acknowledgement.
     pub(crate) fn control(&mut self, shared: &Shared, publish: Publish) -> BusMessage {
         self.owe(&publish, AckReason::Success, None);
-        let retain = publish.retain;
+        // A retained frame would only ever be a repeat.
+        let retain =
+            publish.retain && !matches!(shared.topics.parse(&publish.topic), Some(Control::Up(_)));
         let message = into_message(publish);
         if retain {
             shared.retained.set(&message);
@@ -159,6 +169,7 @@ impl Inbox {
     fn pop(&mut self) -> Option<Publish> {
         let publish = self.waiting.pop_front()?;
         self.waiting_bytes -= publish.topic.len() + publish.payload.len();
+        self.waiting_owed -= usize::from(publish.qos > 0);
         Some(publish)
     }
 

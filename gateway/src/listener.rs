@@ -51,18 +51,18 @@ pub(crate) async fn run(
     drop(listener);
     info!(connections = connections.len(), "no longer accepting: finishing with connected clients");
     shared.draining.cancel();
+    let mut staying = shared.staying.subscribe();
     let farewell = tokio::time::sleep(FAREWELL);
     tokio::pin!(farewell);
-    let mut waiting = true;
-    loop {
+    // Devices take their last acknowledgements and leave; then only those are left who take frames.
+    while connections.len() > *staying.borrow_and_update() {
         tokio::select! {
-            ended = connections.join_next() => if ended.is_none() { break },
-            () = &mut farewell, if waiting => {
-                waiting = false;
-                uplink_stop.cancel();
-            }
+            _ = connections.join_next() => {}
+            _ = staying.changed() => {}
+            () = &mut farewell => break,
         }
     }
     uplink_stop.cancel();
+    while connections.join_next().await.is_some() {}
     Ok(())
 }

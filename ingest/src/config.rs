@@ -1,6 +1,7 @@
 //! The `[ingest]` section of the configuration.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ use telemetry_core::lane::LANES;
 pub struct Config {
     /// Broker, `host:port`.
     pub broker: String,
+    /// Where a process that runs ingest alone serves `/healthz`, `/readyz` and `/metrics`. It has no authentication.
+    pub admin_listen: SocketAddr,
     /// MQTT client id; two workers need two.
     pub client_id: String,
     /// Name of this worker in receipts, plans and the ledger.
@@ -76,6 +79,7 @@ impl Default for Config {
             |stream: &str, decoder| TopicRule { filter: format!("dt/+/+/{stream}"), decoder };
         Self {
             broker: "127.0.0.1:1883".into(),
+            admin_listen: ([127, 0, 0, 1], 8083).into(),
             client_id: "tidemark-ingest".into(),
             worker: "ingest-1".into(),
             username: None,

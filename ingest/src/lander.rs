@@ -83,7 +83,6 @@ async fn land(
         Ok(LandOutcome::Lost(lost)) => {
             metrics.landing("lost");
             warn!(reason = %lost, messages, "a landing was lost; its messages are asked for again");
-            tokio::time::sleep(backoff.delay(jitter())).await;
         }
         Err(error) => {
             metrics.landing("failed");
@@ -93,6 +92,8 @@ async fn land(
             );
         }
     }
+    // Whoever lost once may lose again at once: to another worker, or for the same reason.
+    tokio::time::sleep(backoff.delay(jitter())).await;
     let report = recovered(lander, clock, backoff).await;
     // The ledger may well have it: then the only thing lost was an answer.
     let known = lander.positions();

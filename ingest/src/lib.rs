@@ -24,8 +24,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lake::{Lake, Lander};
+use service_runtime::admin::{self, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -57,6 +59,36 @@ pub async fn run(config: Config, lake: Lake, metrics: Metrics, stop: Stop) -> an
     tasks.join(grace).await
 }
 
+/// As [`run`], with the admin endpoint of a process of its own.
+///
+/// # Errors
+/// As [`run`]; also when `admin_listen` is taken.
+pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result<()> {
+    let address = config.admin_listen;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another ingest running? change ingest.admin_listen")
+    })?;
+    let (metrics, readiness) = (Metrics::default(), Readiness::default());
+    let mut tasks = Tasks::new(stop);
+    let (stop, closing) = (tasks.stop(), Stop::new());
+    let endpoint = admin::serve(
+        listener,
+        metrics.clone(),
+        readiness.clone(),
+        admin::no_routes(),
+        closing.clone(),
+    );
+    tasks.spawn("admin", endpoint);
+    let grace = Duration::from_millis(config.shutdown_grace_ms) * 2;
+    tasks.spawn("ingest", async move {
+        readiness.set("lake", Ok(()));
+        let result = run(config, lake, metrics, stop).await;
+        closing.cancel();
+        result
+    });
+    tasks.join(grace).await
+}
+
 /// Starts everything but the transport: whoever holds the other ends of `inbox` and `outbox` is the broker.
 ///
 /// # Errors
@@ -74,12 +106,13 @@ pub async fn start(
     let lander = Lander::open(lake, &config.worker, config.own_lanes(), clock.now_us())
         .await
         .context("cannot take over the lanes")?;
-    let positions: Vec<_> = pipeline::own(&config, lander::positions(&lander)).collect();
+    let positions = pipeline::own(&config.own_lanes(), lander::positions(&lander));
     info!(lake = lake.url(), sources = positions.len(), worker = config.worker, "ledger read");
     let (orders, orders_receiver) = mpsc::channel(1);
     let (reports_sender, reports) = mpsc::channel(1);
     let pipeline = pipeline::Pipeline {
         lake_id: lake.id().to_owned(),
+        lanes: config.own_lanes(),
         topics: ControlTopics::new(&config.prefix).context("[ingest] prefix")?,
         clock,
         metrics: metrics.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lake::{Lake, OpenMode};
 use serde::Deserialize;
-use service_runtime::{Metrics, Stop, config::ConfigFile, logging, signals};
+use service_runtime::{Stop, config::ConfigFile, logging, signals};
 
 /// The `[lake]` section.
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ async fn main() -> anyhow::Result<()> {
     let lake = Lake::open(&lake.url, &std::env::vars().collect(), OpenMode::Create).await?;
     let stop = Stop::new();
     let signals = signals::stop_on_signal(stop.clone());
-    let ingest = ingest::run(file.section("ingest")?, lake, Metrics::default(), stop);
+    let ingest = ingest::run_alone(file.section("ingest")?, lake, stop);
     tokio::try_join!(ingest, signals)?;
     Ok(())
 }

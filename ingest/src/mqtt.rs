@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, TlsConfiguration, Transport,
+    AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, SubscribeFilter, TlsConfiguration,
+    Transport,
 };
 use service_runtime::Stop;
 use telemetry_core::backoff::Backoff;
@@ -38,10 +39,12 @@ pub(crate) async fn run(
     let (client, mut events) = AsyncClient::new(options(&config)?, REQUESTS_MAX);
     let filters = topics.up_filters(&config.own_lanes());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+    let mut connected = false;
     loop {
         let event = tokio::select! {
             biased;
-            outbound = outbox.recv() => match outbound {
+            // Without a connection receipts stay with the pipeline, which sends the newest ones later.
+            outbound = outbox.recv(), if connected || outbox.is_closed() => match outbound {
                 Some(outbound) => {
                     publish(&client, outbound);
                     continue;
@@ -54,20 +57,30 @@ pub(crate) async fn run(
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
                 backoff.reset();
                 info!(broker = config.broker, "connected");
-                for filter in &filters {
-                    client
-                        .try_subscribe(filter, QoS::AtLeastOnce)
-                        .context("too many requests are waiting")?;
-                }
+                let filters = filters.iter().cloned();
+                let subscriptions =
+                    filters.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+                client
+                    .try_subscribe_many(subscriptions)
+                    .context("too many requests are waiting")?;
             }
             // Only now do receipts lead to frames that reach us.
-            Ok(Event::Incoming(Incoming::SubAck(_))) => deliver(&inbox, Inbound::Connected).await,
+            Ok(Event::Incoming(Incoming::SubAck(_))) => {
+                connected = true;
+                deliver(&inbox, Inbound::Connected).await;
+            }
             Ok(Event::Incoming(Incoming::Publish(publish))) => {
                 deliver(&inbox, Inbound::Frame { topic: publish.topic, payload: publish.payload })
                     .await;
             }
             Ok(_) => {}
             Err(error) => {
+                connected = false;
+                // Receipts of the lost connection are old by now, and a publish that waited for a packet id would keep the
+                // client from sending anything at all.
+                events.clean();
+                events.pending.clear();
+                events.state.collision = None;
                 if stop.is_cancelled() {
                     break;
                 }

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use service_runtime::{Clock, Stop};
 use telemetry_core::frame::Frame;
+use telemetry_core::lane::lane_of;
 use telemetry_core::receipt::{self, Receipt};
 use telemetry_core::spool::record::{GapReason, Item};
 use telemetry_core::topic::{Control, ControlTopics};
@@ -61,6 +62,7 @@ pub(crate) struct Ends {
 pub(crate) struct Pipeline {
     pub(crate) config: Config,
     pub(crate) lake_id: String,
+    pub(crate) lanes: Vec<u8>,
     pub(crate) topics: ControlTopics,
     pub(crate) clock: Clock,
     pub(crate) metrics: IngestMetrics,
@@ -118,6 +120,10 @@ impl Pipeline {
         if self.topics.parse(topic) != Some(Control::Up(header.source_id.clone())) {
             self.metrics.frame("impersonated");
             return warn!(topic, source = %header.source_id, "dropped a frame on another source's topic");
+        }
+        if !self.lanes.contains(&lane_of(&header.source_id)) {
+            // Another worker's: it could be taken, but never landed.
+            return self.metrics.frame("other_lane");
         }
         if self.state.rereading.is_some() {
             return self.metrics.frame("waiting");
@@ -257,7 +263,7 @@ impl Pipeline {
                     messages = dropped.messages(),
                     "the ledger was read again; asking the sources for what it has not"
                 );
-                self.sequencer.reset(own(&self.config, positions));
+                self.sequencer.reset(own(&self.lanes, positions));
                 self.sequencer.landed([]);
                 if let Some(frame) = self.state.rereading.take() {
                     self.offer(frame, true);
@@ -317,13 +323,8 @@ impl Pipeline {
     }
 }
 
-/// The positions of this worker's lanes.
-pub(crate) fn own(
-    config: &Config,
-    positions: Vec<(Key, u64, u64)>,
-) -> impl Iterator<Item = (Key, u64, u64)> {
-    let lanes = config.own_lanes();
+/// Of all positions those of the sources in `lanes`.
+pub(crate) fn own(lanes: &[u8], mut positions: Vec<(Key, u64, u64)>) -> Vec<(Key, u64, u64)> {
+    positions.retain(|((source, _), _, _)| lanes.contains(&lane_of(source)));
     positions
-        .into_iter()
-        .filter(move |((source, _), _, _)| lanes.contains(&telemetry_core::lane::lane_of(source)))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use tracing::info;
 
 use crate::delta::{Appended, Entry, TableLog};
@@ -99,7 +99,6 @@ impl Lander {
             Ok(plan) => plan,
             Err(lost) => return Ok(LandOutcome::Lost(lost)),
         };
-        self.lake.store().put(&Plan::path(plan.landing), plan.encode().into()).await?;
         let Some(version) = self.decide(staged, &plan, now_us).await? else {
             return Ok(LandOutcome::Lost(Lost::Lane));
         };
@@ -129,7 +128,7 @@ impl Lander {
         Ok(())
     }
 
-    /// The one commit that decides. `None`: another worker was first.
+    /// Stores the plan and the ledger's own file, then commits to the ledger. `None`: another worker was first.
     async fn decide(
         &mut self,
         staged: &Staged,
@@ -139,7 +138,10 @@ impl Lander {
         let rows = ledger::rows(staged, plan, now_us)?;
         // In the same landing, so that its file shares the landing's name and age.
         let staging = Staging::again(self.lake.store().clone(), staged);
-        let file = staging.write(&LANDINGS, date_of(now_us), [rows]).await?;
+        let path = Plan::path(plan.landing);
+        let stored = self.lake.store().put(&path, plan.encode().into());
+        let (file, ()) =
+            try_join(staging.write(&LANDINGS, date_of(now_us), [rows]), stored).await?;
         let file = file.expect("a landing has at least one source, so at least one row");
         let entry = Entry {
             adds: std::slice::from_ref(&file.add),

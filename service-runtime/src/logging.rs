@@ -34,9 +34,12 @@ impl Default for LogConfig {
 /// # Errors
 /// When the level is not a filter.
 pub fn start(config: &LogConfig) -> anyhow::Result<()> {
-    // rumqttd reports every connection of ours as if it were a client's.
-    let filter = EnvFilter::try_new(format!("rumqttd=error,{}", config.level))
-        .map_err(|error| anyhow::anyhow!("log.level {:?} is not a level: {error}", config.level))?;
+    // These report every step of theirs as if it were an event of ours; a level of the user's own comes later and wins.
+    let filter = EnvFilter::try_new(format!(
+        "rumqttd=error,buoyant_kernel=warn,deltalake_core=warn,{}",
+        config.level
+    ))
+    .map_err(|error| anyhow::anyhow!("log.level {:?} is not a level: {error}", config.level))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use telemetry_core::frame::Codec;
+use telemetry_core::frame::{Codec, FRAME_MAX};
 use telemetry_core::id::SourceId;
 use telemetry_core::spool::plan::{Limits, WhenFull};
+use telemetry_core::spool::record::MESSAGE_MAX;
 
 /// The `spool` table of `[gateway]` and `[agent]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +46,10 @@ impl SpoolConfig {
         if self.segment_bytes < 64 << 10 {
             return Err("spool.segment_bytes must be at least 65536".into());
         }
-        if self.bytes_max < 2 * self.segment_bytes {
+        let least = 2 * self.segment_bytes + MESSAGE_MAX as u64;
+        if self.bytes_max < least {
             return Err(format!(
-                "spool.bytes_max must hold two segments ({} bytes)",
-                2 * self.segment_bytes
+                "spool.bytes_max must hold two segments and a message ({least} bytes)"
             ));
         }
         if self.pending_bytes_max < 1 << 20 {
@@ -74,13 +75,15 @@ pub struct UplinkConfig {
     pub codec: Codec,
     /// How long a message may wait for others to share a frame, in milliseconds.
     pub linger_ms: u64,
+    /// Most raw bytes in a frame, at most 2 MiB. Smaller frames cost less when a connection breaks in the middle of one.
+    pub frame_bytes: usize,
     /// Most raw bytes a second that are sent, so that a backlog leaves room for others; 0 for no limit.
     pub drain_bytes_per_second: u64,
 }
 
 impl Default for UplinkConfig {
     fn default() -> Self {
-        Self { codec: Codec::Lz4, linger_ms: 20, drain_bytes_per_second: 0 }
+        Self { codec: Codec::Lz4, linger_ms: 20, frame_bytes: FRAME_MAX, drain_bytes_per_second: 0 }
     }
 }
 

@@ -128,6 +128,11 @@ pub(crate) fn delete_segment(folder: &Path, first: Offset) -> Result<(), DiskErr
     }
 }
 
+/// Deletes a folder and what is in it.
+pub(crate) fn delete_folder(path: &Path) -> Result<(), DiskError> {
+    at("delete", path, std::fs::remove_dir_all(path))
+}
+
 /// A segment file open for appending.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
@@ -180,6 +185,18 @@ impl SegmentWriter {
                 at("write to", &self.path, Err(error))
             }
         }
+    }
+
+    /// Appends bytes and makes them durable, or leaves the file as it was. A sync that failed is never tried again by
+    /// itself: the system may have dropped the pages and would report success the next time. They are written anew.
+    pub(crate) fn append_synced(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        let before = self.len;
+        self.append(bytes)?;
+        let synced = self.sync();
+        if synced.is_err() {
+            self.cut_to(before)?;
+        }
+        synced
     }
 
     /// Makes everything appended durable.

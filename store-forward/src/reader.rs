@@ -238,5 +238,5 @@ pub(crate) fn move_to_epoch(
     moved.save(folder)?;
     warn!(from = %state.epoch, to = %epoch, messages = next, "spool was forked: moved what had not landed to a new epoch");
     *state = moved;
-    disk::at("delete", &old, std::fs::remove_dir_all(&old))
+    disk::delete_folder(&old)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use service_runtime::{Clock, Stop};
 use telemetry_core::delivery::{Delivery, Next, Patience, Positions, Refusal, Verdict};
-use telemetry_core::frame::{self, FrameHeader};
+use telemetry_core::frame::{self, FRAME_MAX, FrameHeader};
 use telemetry_core::receipt::Receipt;
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::watch;
@@ -230,6 +230,7 @@ impl<T: Transport> Uplink<T> {
                     return Ok(Step::Wait { until: Some(ready_at) });
                 }
                 self.unsent_since = None;
+                let raw_max = raw_max.min(self.config.frame_bytes.clamp(1, FRAME_MAX));
                 self.send_frame(now, from, limit, raw_max).await?;
                 Ok(Step::Again)
             }

@@ -259,8 +259,7 @@ impl WriterThread {
             self.shared.tail().plan.roll(self.synced);
         }
         let segment = self.segment.as_mut().expect("opened above");
-        retry_when_full(&self.shared, || segment.append(&round.records))?;
-        retry_when_full(&self.shared, || segment.sync())?;
+        retry_when_full(&self.shared, || segment.append_synced(&round.records))?;
         {
             let mut tail = self.shared.tail();
             tail.plan.appended(round.end, round.records.len() as u64);

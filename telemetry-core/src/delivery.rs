@@ -217,7 +217,10 @@ impl Delivery {
         if now >= self.probe_at {
             return Next::Probe { from: self.at.sent };
         }
-        let until = Some(self.probe_at.min(self.rewind_at));
+        // Without anything in flight there is nothing to rewind, and that time may have passed long ago.
+        let rewindable = self.at.sent > self.at.landed;
+        let until = if rewindable { self.probe_at.min(self.rewind_at) } else { self.probe_at };
+        let until = Some(until);
         let unsent = self.at.synced > self.at.sent && self.in_flight.len() < IN_FLIGHT_MAX;
         let room = match self.window {
             None if self.in_flight.is_empty() => FRAME_MAX as u64,

@@ -32,7 +32,7 @@ impl Site {
             Self { folder: tempfile::tempdir().unwrap(), mqtt: free_port(), admin: free_port() };
         let root = site.folder.path();
         let config = format!(
-            "[log]\nlevel = \"info\"\n[lake]\nurl = {:?}\n[gateway]\nlisten = \"127.0.0.1:{}\"\nadmin_listen = \"127.0.0.1:{}\"\ndrain_seconds = 60\n[gateway.spool]\ndir = {:?}\n[ingest]\nflush_age_ms = 300\nbroker = \"127.0.0.1:{}\"\n{extra}",
+            "[log]\nlevel = \"info\"\n[lake]\nurl = {:?}\n[gateway]\nlisten = \"127.0.0.1:{}\"\nadmin_listen = \"127.0.0.1:{}\"\ndrain_seconds = 60\n[gateway.spool]\ndir = {:?}\n[ingest]\nadmin_listen = \"127.0.0.1:0\"\nflush_age_ms = 300\nbroker = \"127.0.0.1:{}\"\n{extra}",
             root.join("lake"),
             site.mqtt,
             site.admin,

@@ -73,6 +73,8 @@ impl Door {
             offsets.extend(appended.offsets);
             match appended.refused {
                 None => {}
+                // Not accepted, and not the message's fault: nobody may take it for settled.
+                Some(AppendError::Failed) => return Err(AcceptError::Stopping),
                 Some(AppendError::Busy) => self.changed(&mut progress).await?,
                 Some(AppendError::Full) if when_full == WhenFull::Wait => {
                     self.changed(&mut progress).await?;

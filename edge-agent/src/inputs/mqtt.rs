@@ -11,10 +11,13 @@ use super::{AcceptError, Door, Taken, WhenFull};
 use crate::config::MqttInput;
 use crate::uplink_mqtt::reconnect_delays;
 
-/// Messages taken from the broker and not acknowledged yet: the broker holds back the rest.
-const IN_FLIGHT_MAX: usize = 512;
-/// Largest packet taken.
-const PACKET_MAX: usize = 1 << 20;
+/// Messages that share a sync at most.
+const BATCH_MAX: usize = 512;
+/// Largest packet taken: all that MQTT can carry. A message too large for the spool is skipped by name; refusing its packet
+/// would make the broker send it again for ever, and nothing behind it.
+const PACKET_MAX: usize = 268_435_460;
+/// Only acknowledgements and subscriptions go out.
+const OUTGOING_MAX: usize = 64 << 10;
 
 /// Subscribes and stores until `stop`; reconnects for ever.
 pub(crate) async fn run(config: MqttInput, door: Door, stop: Stop) -> anyhow::Result<()> {
@@ -22,10 +25,12 @@ pub(crate) async fn run(config: MqttInput, door: Door, stop: Stop) -> anyhow::Re
     // A session that the broker keeps: what comes while we are away is waiting when we are back.
     let mut options = MqttOptions::new(format!("tidemark-{source}"), &config.host, config.port);
     options.set_clean_session(false).set_manual_acks(true).set_keep_alive(Duration::from_secs(15));
-    options.set_max_packet_size(PACKET_MAX, PACKET_MAX);
-    // Room for every acknowledgement that can be owed, so that acknowledging never waits for the loop that polls.
-    let (client, events) = AsyncClient::new(options, IN_FLIGHT_MAX + config.filters.len() + 1);
-    let (sender, receiver) = mpsc::channel(IN_FLIGHT_MAX);
+    options.set_max_packet_size(PACKET_MAX, OUTGOING_MAX);
+    // Room for every acknowledgement that can be owed (MQTT has 65,535 packet ids), so that acknowledging never waits for
+    // the loop that polls.
+    let owed_max = usize::from(u16::MAX) + config.filters.len() + 1;
+    let (client, events) = AsyncClient::new(options, owed_max);
+    let (sender, receiver) = mpsc::channel(BATCH_MAX);
     let polled = poll(events, client.clone(), config, sender, stop.clone());
     let stored = store(receiver, client, door, stop);
     let ((), ()) = tokio::join!(polled, stored);
@@ -60,12 +65,15 @@ async fn poll(
                 }
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => {
-                if sender.send(publish).await.is_err() {
-                    return;
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    sent = sender.send(publish) => if sent.is_err() { return },
                 }
             }
             Ok(_) => {}
             Err(error) => {
+                events.state.collision = None;
                 warn!(host = config.host, port = config.port, %error, "input is not connected");
                 // One input of one agent: there is no fleet here to spread.
                 tokio::select! {
@@ -79,12 +87,12 @@ async fn poll(
 
 /// Stores what has arrived, all that is there with one sync, then acknowledges it in order.
 async fn store(mut receiver: mpsc::Receiver<Publish>, client: AsyncClient, door: Door, stop: Stop) {
-    let mut arrived = Vec::with_capacity(IN_FLIGHT_MAX);
+    let mut arrived = Vec::with_capacity(BATCH_MAX);
     loop {
         let count = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            count = receiver.recv_many(&mut arrived, IN_FLIGHT_MAX) => count,
+            count = receiver.recv_many(&mut arrived, BATCH_MAX) => count,
         };
         if count == 0 {
             return;

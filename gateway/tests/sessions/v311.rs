@@ -133,3 +133,34 @@ async fn qos2_and_wildcards_in_a_topic_end_the_connection() {
     assert_eq!(granted, [rumqttc::SubscribeReasonCode::Success(QoS::AtLeastOnce)]);
     gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_for_retained_messages_and_takes_none_costs_only_itself() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let gateway = TestGateway::start().await;
+    let mut publisher = Client::connect(&gateway, "publisher").await;
+    for n in 0..150 {
+        publisher
+            .mqtt
+            .publish(format!("cmd/w/p-{n}/rate"), QoS::AtLeastOnce, true, "5")
+            .await
+            .unwrap();
+    }
+    for _ in 0..150 {
+        publisher.wait(|packet| matches!(packet, Packet::PubAck(_)).then_some(())).await;
+    }
+    let mut socket = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    let connect = [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 1, b'g'];
+    socket.write_all(&connect).await.unwrap();
+    // Two thousand SUBSCRIBEs to cmd/# with QoS 1, and not one PUBACK.
+    for _ in 0..2000 {
+        let subscribe = [0x82, 10, 0, 1, 0, 5, b'c', b'm', b'd', b'/', b'#', 1];
+        if socket.write_all(&subscribe).await.is_err() {
+            break;
+        }
+    }
+    let mut drained = vec![0; 1 << 16];
+    drop(tokio::time::timeout(Duration::from_millis(200), socket.read(&mut drained)).await);
+    publisher.publish("cmd/w/still/served", "1").await;
+    gateway.stop().await;
+}

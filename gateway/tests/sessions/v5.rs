@@ -70,7 +70,7 @@ async fn a_device_that_asks_gets_the_position_of_each_message() {
 async fn inv3_a_full_spool_says_quota_exceeded() {
     let gateway = TestGateway::with(|config| {
         config.spool.segment_bytes = 64 << 10;
-        config.spool.bytes_max = 128 << 10;
+        config.spool.bytes_max = 1280 << 10;
     })
     .await;
     let mut options = options(&gateway, "mon-1");
@@ -79,7 +79,7 @@ async fn inv3_a_full_spool_says_quota_exceeded() {
     let mut reasons = Vec::new();
     for _ in 0..10 {
         client
-            .publish("dt/w/mon-1/readings", QoS::AtLeastOnce, false, "x".repeat(20_000))
+            .publish("dt/w/mon-1/readings", QoS::AtLeastOnce, false, "x".repeat(200_000))
             .await
             .unwrap();
         reasons.push(
@@ -122,5 +122,30 @@ async fn properties_travel_from_publisher_to_subscriber() {
     let properties = message.properties.unwrap();
     assert_eq!(properties.content_type.as_deref(), Some("text/plain"));
     assert_eq!(properties.user_properties, [("k".to_owned(), "v".to_owned())]);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn best_effort_messages_do_not_count_against_the_receive_maximum() {
+    let gateway = TestGateway::with(|config| config.limits.receive_max = 10).await;
+    let (client, mut events) = AsyncClient::new(options(&gateway, "mon-1"), 5000);
+    for _ in 0..3000 {
+        client.try_publish("dt/w/mon-1/readings", QoS::AtMostOnce, false, "{}").unwrap();
+    }
+    client.try_publish("dt/w/mon-1/readings", QoS::AtLeastOnce, false, "{}").unwrap();
+    wait(&mut events, |packet| matches!(packet, Packet::PubAck(_)).then_some(())).await;
+    assert_eq!(gateway.spool.status().appended, 3001);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_message_that_no_subscriber_could_take_is_refused_at_the_door() {
+    let gateway = TestGateway::start().await;
+    let mut options = options(&gateway, "rogue");
+    options.set_max_packet_size(Some(4 << 20));
+    let (client, mut events) = AsyncClient::new(options, 10);
+    client.publish("tm/v1/receipt/a/b", QoS::AtLeastOnce, true, vec![0; 2_150_000]).await.unwrap();
+    let ended = async { while events.poll().await.is_ok() {} };
+    timeout(PATIENCE, ended).await.expect("the publisher is disconnected");
     gateway.stop().await;
 }

@@ -17,6 +17,7 @@ use telemetry_core::lane::lane_of;
 
 use crate::access::Access;
 use crate::config::DecoderKind;
+use crate::decode::members::Shape;
 use crate::decode::reject::Reject;
 use crate::sequencer::Key;
 use arrays::Sealed;
@@ -116,6 +117,8 @@ struct Slot {
 pub struct Batch {
     pub(crate) readings: Readings,
     pub(crate) devices: Devices,
+    /// How objects of readings look here.
+    pub(crate) shape: Shape,
     ehr: SmallTable,
     status: SmallTable,
     dead: SmallTable,
@@ -131,6 +134,7 @@ impl Default for Batch {
         Self {
             readings: Readings::default(),
             devices: Devices::default(),
+            shape: Shape::default(),
             ehr: SmallTable::new(&EHR_EVENTS),
             status: SmallTable::new(&DEVICE_STATUS),
             dead: SmallTable::new(&DEAD_LETTERS),

@@ -126,7 +126,13 @@ impl Readings {
             self.known.push(Known { metric: known, unit });
         }
         let known = self.known[number as usize];
-        let unit = unit.map_or(known.unit, |unit| self.units.number(unit));
+        let unit = match unit {
+            // Most devices name the unit that the catalogue names too.
+            Some(unit) if known.metric.and_then(|known| known.unit) != Some(unit) => {
+                self.units.number(unit)
+            }
+            _ => known.unit,
+        };
         let mut flags = context.flags;
         if known.metric.is_none() {
             flags |= Flags::UNKNOWN_METRIC;

@@ -3,6 +3,7 @@
 
 mod fhir;
 mod json;
+pub(crate) mod members;
 mod readings;
 pub mod reject;
 mod scan;

@@ -13,6 +13,7 @@
 use serde_json::{Map, Value};
 
 use super::json::{self, Given, as_double, wrong_type};
+use super::members::{Members, Name, Shape, scan_member, scan_object};
 use super::reject::{Code, Reject};
 use super::scan::Scan;
 use super::time::{self, DAY_US, YEAR_2000_US};
@@ -20,46 +21,10 @@ use crate::batch::flags::Flags;
 use crate::batch::readings::{ABSENT, Context, Measured, Origin, READINGS_JSON, Readings};
 use crate::batch::{Batch, Target};
 
-/// The members of one object.
-#[derive(Debug, Clone, Copy, Default)]
-struct Members<'a> {
-    ts: Given<'a>,
-    metric: Given<'a>,
-    value: Given<'a>,
-    unit: Given<'a>,
-    boot: Given<'a>,
-    seq: Given<'a>,
-    patient_id: Given<'a>,
-    encounter_id: Given<'a>,
-    ward: Given<'a>,
-    bed: Given<'a>,
-    values: Given<'a>,
-}
-
-impl<'a> Members<'a> {
-    /// The member of that name, unless nobody asks for it.
-    fn named(&mut self, name: &str) -> Option<&mut Given<'a>> {
-        Some(match name {
-            "ts" => &mut self.ts,
-            "metric" => &mut self.metric,
-            "value" => &mut self.value,
-            "unit" => &mut self.unit,
-            "boot" => &mut self.boot,
-            "seq" => &mut self.seq,
-            "patient_id" => &mut self.patient_id,
-            "encounter_id" => &mut self.encounter_id,
-            "ward" => &mut self.ward,
-            "bed" => &mut self.bed,
-            "values" => &mut self.values,
-            _ => return None,
-        })
-    }
-}
-
 pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
     let start = batch.readings.len();
     let mut rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
-    let result = match rows.fast(text) {
+    let result = match rows.fast(text, &mut batch.shape) {
         Some(()) => rows.finish(),
         None => {
             rows.readings.truncate(start);
@@ -101,11 +66,12 @@ impl Rows<'_> {
     }
 
     /// `None`: not for the scanner. Rows that were added must be taken back then.
-    fn fast(&mut self, text: &str) -> Option<()> {
+    fn fast(&mut self, text: &str, shape: &mut Shape) -> Option<()> {
         let mut scan = Scan::new(text);
         match scan.peek()? {
             b'{' => {
-                let (members, values) = fast_object(&mut scan)?;
+                let mut members = Members::default();
+                let values = scan_object(&mut scan, &mut members, shape)?;
                 if !scan.ends() {
                     return None;
                 }
@@ -115,7 +81,8 @@ impl Rows<'_> {
                 scan.take(b'[');
                 if !scan.take(b']') {
                     loop {
-                        let (members, values) = fast_object(&mut scan)?;
+                        let mut members = Members::default();
+                        let values = scan_object(&mut scan, &mut members, shape)?;
                         self.fast_emit(&members, values)?;
                         if !scan.take(b',') {
                             break;
@@ -139,8 +106,8 @@ impl Rows<'_> {
         };
         match self.context(members) {
             Ok(context) => {
-                // `fast_object` went over these members: they are sound.
-                while let Some((name, value)) = fast_member(&mut values) {
+                // `scan_object` went over these members: they are sound.
+                while let Some((name, value)) = scan_member(&mut values) {
                     let result = self.one(&context, Given::Text(name), value, None);
                     self.note(result);
                     values.take(b',');
@@ -182,8 +149,8 @@ impl Rows<'_> {
     fn object(&mut self, object: &Map<String, Value>) -> Result<(), Reject> {
         let mut members = Members::default();
         for (name, value) in object {
-            if let Some(member) = members.named(name) {
-                *member = Given::of(Some(value));
+            if let Some(name) = Name::of(name) {
+                members.set(name, Given::of(Some(value)));
             }
         }
         let Some(values) = object.get("values").and_then(Value::as_object) else {
@@ -199,12 +166,12 @@ impl Rows<'_> {
 
     /// An object with one metric and one value.
     fn single(&mut self, members: &Members<'_>) -> Result<(), Reject> {
-        if members.values != Given::Absent {
+        if members.get(Name::Values) != Given::Absent {
             return Err(wrong_type("values", "an object"));
         }
         let context = self.context(members)?;
-        let unit = members.unit.optional_text("unit")?;
-        self.one(&context, members.metric, members.value, unit)
+        let unit = members.get(Name::Unit).optional_text("unit")?;
+        self.one(&context, members.get(Name::Metric), members.get(Name::Value), unit)
     }
 
     fn one(
@@ -239,20 +206,22 @@ impl Rows<'_> {
     }
 
     fn context(&mut self, members: &Members<'_>) -> Result<Context, Reject> {
-        if members.values == Given::Nested
-            && (members.metric, members.value) != (Given::Absent, Given::Absent)
+        if members.get(Name::Values) == Given::Nested
+            && (members.get(Name::Metric), members.get(Name::Value))
+                != (Given::Absent, Given::Absent)
         {
             return Err(wrong_type("values", "alone: `metric` and `value` are there too"));
         }
         let place = [
-            members.patient_id.optional_text("patient_id")?,
-            members.encounter_id.optional_text("encounter_id")?,
-            members.ward.optional_text("ward")?,
-            members.bed.optional_text("bed")?,
+            members.get(Name::PatientId).optional_text("patient_id")?,
+            members.get(Name::EncounterId).optional_text("encounter_id")?,
+            members.get(Name::Ward).optional_text("ward")?,
+            members.get(Name::Bed).optional_text("bed")?,
         ];
-        let boot = members.boot.optional_int("boot")?.unwrap_or(ABSENT);
-        let seq = members.seq.optional_int("seq")?.unwrap_or(ABSENT);
-        let (event_us, device_us, flags) = event_time(members.ts, self.origin.received_us);
+        let boot = members.get(Name::Boot).optional_int("boot")?.unwrap_or(ABSENT);
+        let seq = members.get(Name::Seq).optional_int("seq")?.unwrap_or(ABSENT);
+        let (event_us, device_us, flags) =
+            event_time(members.get(Name::Ts), self.origin.received_us);
         let place = self.readings.place(place);
         Ok(Context { event_us, device_us, boot, seq, place, flags, protocol: READINGS_JSON })
     }
@@ -275,49 +244,6 @@ pub(super) fn event_time(ts: Given<'_>, received_us: i64) -> (i64, i64, Flags) {
     }
 }
 
-/// One object and, if it has `values`, where its members begin.
-fn fast_object<'a>(scan: &mut Scan<'a>) -> Option<(Members<'a>, Option<Scan<'a>>)> {
-    let (mut members, mut values) = (Members::default(), None);
-    if !scan.take(b'{') {
-        return None;
-    }
-    if scan.take(b'}') {
-        return Some((members, values));
-    }
-    loop {
-        let name = scan.key()?;
-        let given = if scan.peek()? == b'{' && name == "values" {
-            scan.take(b'{');
-            values = Some(*scan);
-            if !scan.take(b'}') {
-                fast_member(scan)?;
-                while scan.take(b',') {
-                    fast_member(scan)?;
-                }
-                if !scan.take(b'}') {
-                    return None;
-                }
-            }
-            Given::Nested
-        } else {
-            scan.scalar()?
-        };
-        match members.named(name) {
-            // Which of two counts is for the careful way to say.
-            Some(member) if *member != Given::Absent => return None,
-            Some(member) => *member = given,
-            None => {}
-        }
-        if !scan.take(b',') {
-            return scan.take(b'}').then_some((members, values));
-        }
-    }
-}
-
-fn fast_member<'a>(scan: &mut Scan<'a>) -> Option<(&'a str, Given<'a>)> {
-    Some((scan.key()?, scan.scalar()?))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -338,7 +264,7 @@ mod tests {
         let mut readings = Readings::default();
         let mut rows = Rows { readings: &mut readings, origin: &ORIGIN, next: 0, reject: None };
         if fast {
-            rows.fast(text)?;
+            rows.fast(text, &mut Shape::default())?;
         } else {
             rows.careful(text).ok()?;
         }

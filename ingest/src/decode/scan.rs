@@ -51,6 +51,15 @@ impl<'a> Scan<'a> {
         self.peek().is_none()
     }
 
+    /// Takes `literal` if exactly that comes next.
+    pub(super) fn literal(&mut self, literal: &str) -> bool {
+        self.peek();
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let found = rest.starts_with(literal.as_bytes());
+        self.at += if found { literal.len() } else { 0 };
+        found
+    }
+
     /// A text without escapes.
     pub(super) fn string(&mut self) -> Option<&'a str> {
         if !self.take(b'"') {
@@ -58,7 +67,7 @@ impl<'a> Scan<'a> {
         }
         let start = self.at;
         let rest = self.text.as_bytes().get(start..)?;
-        let len = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+        let len = plain_length(rest);
         if rest.get(len) != Some(&b'"') {
             return None;
         }
@@ -134,6 +143,27 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// How many bytes come before the first quote, backslash or control character; eight at a time.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    let mut len = 0;
+    while let Some(word) = bytes.get(len..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte that is below `limit`, for bytes and limits below 128; the lowest such bit is exact.
+        let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
+        let special = below(word, 0x20)
+            | below(word ^ (ONES * u64::from(b'"')), 1)
+            | below(word ^ (ONES * u64::from(b'\\')), 1);
+        if special != 0 {
+            return len + special.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    let rest = bytes.get(len..).unwrap_or_default();
+    len + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -193,6 +223,18 @@ mod tests {
                     prop_assert_eq!(fast.to_bits(), slow.to_bits());
                 }
             }
+        }
+
+        #[test]
+        fn eight_bytes_at_a_time_end_where_one_at_a_time_does(bytes in prop::collection::vec(any::<u8>(), 0..40), plain in 0_usize..40) {
+            let mut bytes = bytes;
+            for byte in bytes.iter_mut().take(plain) {
+                // Nothing special, whatever it was.
+                *byte |= 0x60;
+                *byte &= 0xf3;
+            }
+            let one = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(bytes.len());
+            prop_assert_eq!(plain_length(&bytes), one);
         }
 
         #[test]

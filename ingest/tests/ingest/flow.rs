@@ -125,6 +125,17 @@ async fn inv9_a_frame_on_another_sources_topic_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn frames_of_another_workers_lanes_are_left_to_it() {
+    let lakeside = Lakeside::new().await;
+    let mut ingest = lakeside.ingest(|config| config.lanes = vec![25]).await;
+    let (mut other, mut own) = (Source::new("agent-1"), Source::new("gateway"));
+    ingest.send(other.readings(2)).await;
+    ingest.send(own.readings(3)).await;
+    ingest.landed(&own).await;
+    assert_eq!(lakeside.offsets().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_lands_what_was_received_and_sends_the_receipts() {
     let lakeside = Lakeside::new().await;
     let (ingest, mut source) =

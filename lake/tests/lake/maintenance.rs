@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lake::maintain::{CHECKPOINT_COMMITS, LOG_RETENTION_US, run_once};
-use lake::{LandOutcome, Lander, SourcePosition};
+use lake::{Gap, Lake, LandOutcome, Lander, OpenMode, SourceAdvance, SourcePosition};
 use object_store::memory::InMemory;
 
 use super::kit::{LANE, NOW, created, key, land, offsets, opened, stage, store};
@@ -63,4 +63,28 @@ async fn inv5_a_commit_into_the_cleaned_part_of_the_log_does_not_count() {
     let again = stage(&lake, "late", LANE, 0, 1).await.unwrap();
     assert!(matches!(sleeper.land(&again, NOW).await.unwrap(), LandOutcome::Landed { .. }));
     assert_eq!(offsets(&lake, "readings", "late").await, [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_on_disk_is_checkpointed_and_opened_from_the_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().display().to_string();
+    let lake = Lake::open(&url, &[].into(), OpenMode::Create).await.unwrap();
+    let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+    for from in 0..CHECKPOINT_COMMITS {
+        // A landing of a gap alone commits to the ledger only.
+        let gaps = vec![Gap { first: from, count: 1, reason: "dropped".into() }];
+        let (to, tables) = (from + 1, [].into());
+        let advance =
+            SourceAdvance { key: key("gw"), lane: LANE, from, to, chain: to * 1000, gaps, tables };
+        let staged = lake.stage(NOW).finish(vec![], vec![advance]);
+        assert!(matches!(lander.land(&staged, NOW).await.unwrap(), LandOutcome::Landed { .. }));
+    }
+    let done = run_once(&lake, NOW).await.unwrap();
+    assert_eq!(done.iter().map(|done| done.table).collect::<Vec<_>>(), ["landings"]);
+    assert!(folder.path().join("landings/_delta_log/_last_checkpoint").is_file());
+    let again = Lake::open(&url, &[].into(), OpenMode::Read).await.unwrap();
+    let at = SourcePosition { landed: 100, chain: 100_000 };
+    assert_eq!(again.sources().await.unwrap(), [(key("gw"), at)].into());
+    assert_eq!(again.files("landings").await.unwrap().len(), 100);
 }

@@ -82,7 +82,7 @@ impl Running {
 fn small(when_full: WhenFull) -> SpoolConfig {
     SpoolConfig {
         segment_bytes: 64 << 10,
-        bytes_max: 256 << 10,
+        bytes_max: 1280 << 10,
         when_full,
         ..SpoolConfig::default()
     }

@@ -26,16 +26,16 @@ fn inv3_a_full_spool_refuses_and_goes_on_when_a_receipt_made_room() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::open(folder.path(), small(WhenFull::Refuse));
     let mut accepted = 0;
-    while running.append(&[payload(2)]).refused.is_none() {
+    while running.append(&[payload(81)]).refused.is_none() {
         running.sync();
         accepted += 1;
     }
-    assert_eq!(running.append(&[payload(2)]).refused, Some(AppendError::Full));
+    assert_eq!(running.append(&[payload(81)]).refused, Some(AppendError::Full));
     assert_eq!(read_all(&running, 0).len(), accepted);
     let landed = accepted as u64 / 2;
     let chain = running.spool.reader().chain_at(landed).unwrap().unwrap();
     running.spool.landed(landed, chain, "lake");
-    assert_eq!(running.append(&[payload(2)]).refused, None);
+    assert_eq!(running.append(&[payload(81)]).refused, None);
     running.close();
 }
 
@@ -43,11 +43,11 @@ fn inv3_a_full_spool_refuses_and_goes_on_when_a_receipt_made_room() {
 fn inv4_what_drop_oldest_drops_is_counted_and_travels_as_a_gap() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::open(folder.path(), small(WhenFull::DropOldest));
-    fill(&running, 400);
+    fill(&running, 1500);
     let oldest = running.spool.oldest(0);
     assert!(oldest > 0);
     assert_eq!(running.spool.shared.metrics.dropped.get(), oldest);
-    let batch = running.spool.reader().read(0, 400, FRAME_MAX).unwrap();
+    let batch = running.spool.reader().read(0, 1500, FRAME_MAX).unwrap();
     let Parsed::Item { item: Item::Gap { first, count, reason, chain_end }, .. } =
         parse(&batch.records)
     else {
@@ -57,7 +57,7 @@ fn inv4_what_drop_oldest_drops_is_counted_and_travels_as_a_gap() {
     assert_eq!(Some(chain_end), running.spool.reader().chain_at(oldest).unwrap());
     let all = read_all(&running, 0);
     assert_eq!(all.iter().filter(|found| found.is_none()).count() as u64, oldest);
-    assert_eq!(all.last(), Some(&Some(payload(399))));
+    assert_eq!(all.last(), Some(&Some(payload(1499))));
     running.close();
 }
 

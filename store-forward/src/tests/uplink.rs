@@ -117,11 +117,11 @@ async fn inv5_every_message_arrives_once_although_frames_and_receipts_are_lost()
         while lake.next < 2000 {
             let frame = frames.recv().await.unwrap();
             seen += 1;
-            if seen % 3 == 0 {
+            if seen.is_multiple_of(3) {
                 continue;
             }
             let resend_from = lake.take(&frame);
-            if seen % 4 != 0 {
+            if !seen.is_multiple_of(4) {
                 events.send(lake.receipt(epoch, resend_from)).await.unwrap();
             }
         }

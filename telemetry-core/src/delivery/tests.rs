@@ -94,6 +94,23 @@ fn silence_leads_to_a_probe_and_later_to_a_rewind() {
 }
 
 #[test]
+fn a_source_whose_window_is_closed_for_long_sleeps_between_its_probes() {
+    let mut delivery = delivery(100);
+    accept(&mut delivery, &receipt(0, 0));
+    for second in 1..300 {
+        let now = at(second);
+        delivery.on_time(now, 1);
+        match delivery.next(now) {
+            Next::Probe { .. } => delivery.on_probed(now, 1),
+            Next::Wait { until } => {
+                assert!(until.unwrap() > now, "waits until the past at {now:?}");
+            }
+            Next::Frame { .. } => panic!("the window is closed"),
+        }
+    }
+}
+
+#[test]
 fn inv3_a_fork_frees_nothing_and_sends_nothing() {
     let mut forked = delivery(10);
     send(&mut forked, 10);

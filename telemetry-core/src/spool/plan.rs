@@ -55,6 +55,7 @@ pub struct Plan {
     limits: Limits,
     segments: VecDeque<Segment>,
     used: u64,
+    landed: Offset,
 }
 
 impl Plan {
@@ -62,7 +63,7 @@ impl Plan {
     pub fn new(limits: Limits, found: impl IntoIterator<Item = Segment>) -> Self {
         let segments: VecDeque<_> = found.into_iter().collect();
         let used = segments.iter().map(|s| s.bytes).sum();
-        Self { limits, segments, used }
+        Self { limits, segments, used, landed: 0 }
     }
 
     /// Returns the bytes on disk.
@@ -82,7 +83,10 @@ impl Plan {
 
     /// Decides whether `bytes` more may be appended. A spool that refuses resumes as soon as a segment is freed.
     pub fn admit(&self, bytes: u64) -> Admission {
-        if self.used.saturating_add(bytes) <= self.limits.spool_bytes {
+        // A last segment that is full and has landed makes way for the next one: it does not count any more.
+        let leaving = self.segments.back().filter(|s| s.end <= self.landed && self.must_roll());
+        let used = self.used - leaving.map_or(0, |s| s.bytes);
+        if used.saturating_add(bytes) <= self.limits.spool_bytes {
             return Admission::Accept;
         }
         match self.limits.when_full {
@@ -112,6 +116,7 @@ impl Plan {
 
     /// Takes the segments that are wholly below `landed` out of the plan: delete their files. The last one stays.
     pub fn trim(&mut self, landed: Offset) -> Vec<Segment> {
+        self.landed = self.landed.max(landed);
         let mut freed = Vec::new();
         while self.segments.len() > 1
             && let Some(segment) = self.segments.pop_front_if(|s| s.end <= landed)
@@ -176,6 +181,17 @@ mod tests {
         assert_eq!(dropping.admit(1), Admission::EvictFirst);
         assert_eq!(dropping.evict().map(|s| (s.first, s.end)), Some((0, 10)));
         assert_eq!(dropping.admit(1), Admission::Accept);
+    }
+
+    #[test]
+    fn a_last_segment_that_outgrew_the_spool_makes_way_once_it_has_landed() {
+        let mut plan = plan(WhenFull::Refuse);
+        plan.roll(0);
+        plan.appended(10, 290);
+        assert_eq!(plan.admit(1), Admission::Refuse);
+        plan.trim(10);
+        assert_eq!(plan.admit(100), Admission::Accept);
+        assert!(plan.must_roll());
     }
 
     #[test]
