@@ -33,6 +33,7 @@ async fn until_signal(mut tasks: Tasks) -> anyhow::Result<()> {
 /// Gateway and ingest in one process: ingest follows the gateway wherever it listens, and ends after it.
 pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
     let Some(mut everything) = prepare(options)? else { return Ok(()) };
+    everything.ingest.prefix.clone_from(&everything.gateway.control_prefix);
     let lake = config::open(&everything.lake.url, OpenMode::Create).await?;
     let metrics = Metrics::default();
     let gateway = Gateway::bind(everything.gateway, metrics.clone(), Clock::default()).await?;

@@ -11,7 +11,7 @@ use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::uplink::{Uplink, UplinkStatus};
-use store_forward::{Spool, WriterThread, status};
+use store_forward::{CloseOnDrop, Spool, WriterThread, status};
 use telemetry_core::delivery::Patience;
 use telemetry_core::id::Epoch;
 use tokio::net::TcpListener;
@@ -147,10 +147,10 @@ impl Agent {
                 closing.clone(),
             ),
         );
+        let ended = (closing.drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {
             let result = uplink.run(stop, drain).await;
-            closing.cancel();
-            spool.close();
+            drop(ended);
             Ok(result?)
         });
         tasks.join(drain + GRACE).await

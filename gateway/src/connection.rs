@@ -217,7 +217,7 @@ impl Connection {
             input,
             output: BytesMut::new(),
             read_bytes: READ_BYTES,
-            inbox: Inbox::new(connect, client_id),
+            inbox: Inbox::new(connect, client_id, &shared.bus),
             subscriptions: Subscriptions::default(),
             outbox: Outbox::new(limits.inflight_max.min(connect.receive_max)),
             backlog: VecDeque::new(),
@@ -277,10 +277,6 @@ impl Connection {
                     Ok(()) => self.on_progress().await,
                     Err(_) => Err(End::Reason(Reason::ShuttingDown)),
                 },
-                message = self.subscriber.recv(), if self.outbox.has_room() && self.backlog.is_empty() => {
-                    self.deliver(&message, false);
-                    Ok(())
-                }
                 read = self.stream.read_buf(&mut self.input), if may_read => match read {
                     Ok(0) | Err(_) => Err(End::Lost),
                     Ok(count) => {
@@ -288,6 +284,11 @@ impl Connection {
                         self.take_packets().await
                     }
                 },
+                // After the read: who is behind must still be heard.
+                message = self.subscriber.recv(), if self.outbox.has_room() && self.backlog.is_empty() => {
+                    self.deliver(&message, false);
+                    Ok(())
+                }
                 () = until(deadline) => Err(End::Reason(Reason::KeepAlive)),
             };
             if let Err(end) = result {
@@ -312,7 +313,7 @@ impl Connection {
             self.version.read(&mut self.input, packet_bytes_max).map_err(End::Reason)?
         {
             match packet {
-                Incoming::Publish(publish) => self.publish(publish).await?,
+                Incoming::Publish(publish) => self.take(publish)?,
                 Incoming::PubAck { pkid } => {
                     self.outbox.acknowledged(pkid);
                 }
@@ -334,21 +335,12 @@ impl Connection {
         self.accept_batch().await
     }
 
-    async fn publish(&mut self, publish: Publish) -> Result<(), End> {
-        match self.inbox.take(&self.shared, publish).map_err(End::Reason)? {
-            None => Ok(()),
-            Some(control) => {
-                // Acknowledgements keep the order of the messages: what came before is accepted first.
-                self.accept_batch().await?;
-                let message = self.inbox.control(&self.shared, control);
-                self.shared.bus.publish(message).await;
-                self.write_acks();
-                Ok(())
-            }
-        }
+    fn take(&mut self, publish: Publish) -> Result<(), End> {
+        let takes_frames = self.subscriptions.take_frames(&self.shared.topics);
+        self.inbox.take(&self.shared, publish, takes_frames).map_err(End::Reason)
     }
 
-    /// Hands the telemetry that has gathered to the spool, all at once.
+    /// Hands what has gathered to the spool and the bus, all at once.
     async fn accept_batch(&mut self) -> Result<(), End> {
         let live = self.inbox.accept(&self.shared).map_err(End::Reason)?;
         for message in live {
@@ -433,16 +425,17 @@ impl Connection {
             return Ok(());
         }
         let patience = Duration::from_millis(self.shared.limits.write_time_ms);
-        let written = timeout(patience, self.stream.write_all(&self.output)).await;
-        self.output.clear();
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Lost),
-            Err(_) => {
-                self.shared.metrics.disconnected("write_timeout");
-                Err(End::Lost)
+        while !self.output.is_empty() {
+            match timeout(patience, self.stream.write_buf(&mut self.output)).await {
+                Ok(Ok(count)) if count > 0 => {}
+                Ok(_) => return Err(End::Lost),
+                Err(_) => {
+                    self.shared.metrics.disconnected("write_timeout");
+                    return Err(End::Lost);
+                }
             }
         }
+        Ok(())
     }
 
     async fn finish(&mut self, end: &End) {
@@ -461,7 +454,7 @@ impl Connection {
         let publish =
             Publish { topic, payload, qos: qos.min(1), retain, pkid: 0, properties: None };
         self.inbox.owe_nothing();
-        if self.publish(publish).await.is_err() || self.accept_batch().await.is_err() {
+        if self.take(publish).is_err() || self.accept_batch().await.is_err() {
             self.shared.metrics.disconnected("will_refused");
         }
     }

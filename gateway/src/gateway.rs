@@ -10,7 +10,7 @@ use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::uplink::{Uplink, UplinkStatus};
-use store_forward::{Spool, WriterThread, status};
+use store_forward::{CloseOnDrop, Spool, WriterThread, status};
 use telemetry_core::delivery::Patience;
 use telemetry_core::id::Epoch;
 use telemetry_core::topic::ControlTopics;
@@ -189,10 +189,10 @@ impl Gateway {
         tasks.spawn("admin", admin::serve(admin, metrics, readiness, routes, closing.clone()));
         let canary = bus.subscriber();
         tasks.spawn("canary", watch_bus(bus, canary, closing.clone()));
+        let ended = (closing.drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {
             let result = uplink.run(uplink_stop, drain).await;
-            closing.cancel();
-            spool.close();
+            drop(ended);
             Ok(result?)
         });
         tasks.join(drain + GRACE).await

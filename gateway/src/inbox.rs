@@ -8,7 +8,7 @@ use store_forward::{AppendError, Message};
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::topic::{Control, validate_topic};
 
-use crate::bus::BusMessage;
+use crate::bus::{Bus, BusMessage, Interest};
 use crate::config::Limits;
 use crate::connection::Shared;
 use crate::mqtt::{AckReason, Connect, Position, Publish, Reason, Version};
@@ -18,13 +18,12 @@ use crate::session::{Acks, Owed, Route, route};
 const BATCH_MAX: usize = 4096;
 
 /// The receiving side of a session.
-#[derive(Debug)]
 pub(crate) struct Inbox {
     version: Version,
     publisher: String,
     wants_receipts: bool,
-    /// Telemetry that is not in the spool yet, in order.
-    waiting: VecDeque<Publish>,
+    /// Messages that are not in the spool or on the bus yet, in order.
+    waiting: VecDeque<(Route, Publish)>,
     waiting_bytes: usize,
     /// How many of them will be acknowledged.
     waiting_owed: usize,
@@ -33,10 +32,11 @@ pub(crate) struct Inbox {
     acks: Acks,
     /// The client is gone: what still comes is its will.
     owes_nothing: bool,
+    interest: Interest,
 }
 
 impl Inbox {
-    pub(crate) fn new(connect: &Connect, client_id: &str) -> Self {
+    pub(crate) fn new(connect: &Connect, client_id: &str, bus: &Bus) -> Self {
         Self {
             version: connect.version,
             publisher: format!("anonymous:{client_id}"),
@@ -47,6 +47,7 @@ impl Inbox {
             blocked: None,
             acks: Acks::default(),
             owes_nothing: false,
+            interest: bus.interest(),
         }
     }
 
@@ -72,12 +73,14 @@ impl Inbox {
         self.waiting.clear();
     }
 
-    /// Checks a message and puts telemetry into the batch; control messages are handed back.
+    /// Checks a message and puts it behind those that wait. Control messages wait with the telemetry before them, because
+    /// acknowledgements keep the order of the messages.
     pub(crate) fn take(
         &mut self,
         shared: &Shared,
         publish: Publish,
-    ) -> Result<Option<Publish>, Reason> {
+        takes_frames: bool,
+    ) -> Result<(), Reason> {
         if publish.qos > 1 {
             return Err(Reason::QosNotSupported);
         }
@@ -91,13 +94,21 @@ impl Inbox {
         {
             return Err(Reason::ReceiveMaximum);
         }
-        if route(&shared.topics, &publish.topic) == Route::Bus {
+        let route = route(&shared.topics, &publish.topic);
+        let payload_bytes_max = match route {
+            Route::Spool => shared.limits.payload_bytes_max,
             // Those who take frames and receipts take no larger packets, and 3.1.1 gives them no way to say so.
-            let too_large = publish.payload.len() > FRAME_MAX + FRAME_OVERHEAD;
-            return if too_large { Err(Reason::PacketTooLarge) } else { Ok(Some(publish)) };
-        }
-        if publish.payload.len() > shared.limits.payload_bytes_max {
+            Route::Bus => FRAME_MAX + FRAME_OVERHEAD,
+        };
+        if publish.payload.len() > payload_bytes_max {
             return Err(Reason::PacketTooLarge);
+        }
+        // Receipts come from ingest only, which takes frames; a device or an agent that publishes one could free or fork a
+        // spool (INV-9).
+        let receipt = route == Route::Bus
+            && matches!(shared.topics.parse(&publish.topic), Some(Control::Receipt(..)));
+        if receipt && !takes_frames {
+            return Err(Reason::NotAuthorized);
         }
         self.waiting_bytes += publish.topic.len() + publish.payload.len();
         if self.blocked == Some(AppendError::Full)
@@ -106,12 +117,12 @@ impl Inbox {
             return Err(Reason::QuotaExceeded);
         }
         self.waiting_owed += usize::from(publish.qos > 0);
-        self.waiting.push_back(publish);
-        Ok(None)
+        self.waiting.push_back((route, publish));
+        Ok(())
     }
 
     /// Turns a control message into one for the bus and owes its acknowledgement.
-    pub(crate) fn control(&mut self, shared: &Shared, publish: Publish) -> BusMessage {
+    fn control(&mut self, shared: &Shared, publish: Publish) -> BusMessage {
         self.owe(&publish, AckReason::Success, None);
         // A retained frame would only ever be a repeat.
         let retain =
@@ -123,12 +134,19 @@ impl Inbox {
         message
     }
 
-    /// Appends what waits to the spool, as far as it goes; returns the live copies that somebody subscribed to.
+    /// Appends the telemetry that waits to the spool, as far as it goes; returns what goes over the bus: control messages, and
+    /// live copies that somebody subscribed to.
     pub(crate) fn accept(&mut self, shared: &Shared) -> Result<Vec<BusMessage>, Reason> {
         let mut live = Vec::new();
-        while !self.waiting.is_empty() {
+        while let Some((route, _)) = self.waiting.front() {
+            if *route == Route::Bus {
+                let Some(publish) = self.pop() else { break };
+                live.push(self.control(shared, publish));
+                continue;
+            }
             let publisher = self.publisher.as_str();
-            let messages = self.waiting.iter().take(BATCH_MAX).map(|publish| Message {
+            let telemetry = self.waiting.iter().take_while(|(route, _)| *route == Route::Spool);
+            let messages = telemetry.take(BATCH_MAX).map(|(_, publish)| Message {
                 publisher,
                 topic: &publish.topic,
                 payload: &publish.payload,
@@ -153,7 +171,7 @@ impl Inbox {
 
     /// The spool is full: QoS 0 is dropped, MQTT 5 hears of it, 3.1.1 waits. Tells whether the first message is settled.
     fn refuse_when_full(&mut self, shared: &Shared) -> bool {
-        let Some(first) = self.waiting.front() else { return false };
+        let Some((_, first)) = self.waiting.front() else { return false };
         if first.qos == 0 {
             shared.metrics.best_effort_dropped.inc();
         } else if self.version == Version::V311 && !self.owes_nothing {
@@ -167,7 +185,7 @@ impl Inbox {
     }
 
     fn pop(&mut self) -> Option<Publish> {
-        let publish = self.waiting.pop_front()?;
+        let (_, publish) = self.waiting.pop_front()?;
         self.waiting_bytes -= publish.topic.len() + publish.payload.len();
         self.waiting_owed -= usize::from(publish.qos > 0);
         Some(publish)
@@ -179,8 +197,8 @@ impl Inbox {
         }
     }
 
-    fn copy(&self, shared: &Shared, publish: Publish, live: &mut Vec<BusMessage>) {
-        let wanted = shared.bus.wants(&publish.topic);
+    fn copy(&mut self, shared: &Shared, publish: Publish, live: &mut Vec<BusMessage>) {
+        let wanted = self.interest.in_topic(&publish.topic);
         if publish.retain || wanted {
             let retain = publish.retain;
             let message = into_message(publish);

@@ -66,6 +66,6 @@ impl Subscriptions {
 
     /// Tells whether the session takes frames: such a one is needed until everything has landed.
     pub(crate) fn take_frames(&self, topics: &ControlTopics) -> bool {
-        self.granted.keys().any(|filter| topics.owns(filter))
+        self.granted.keys().any(|filter| topics.takes_frames(filter))
     }
 }

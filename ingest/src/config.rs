@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::lane::LANES;
 
 /// What ingest needs to know; every key has a default.
@@ -148,10 +149,11 @@ impl Config {
         if self.flush_rows == 0 || self.flush_age_ms == 0 {
             return refuse("flush_rows", "and flush_age_ms must be above 0".into());
         }
-        if self.flush_bytes == 0 || self.memory_bytes < self.flush_bytes * 2 {
-            let problem =
-                "must be at least twice flush_bytes: one batch lands while the next one fills"
-                    .to_owned();
+        let least = self.flush_bytes.max(FRAME_MAX as u64).saturating_mul(2);
+        if self.flush_bytes == 0 || self.memory_bytes < least {
+            let problem = format!(
+                "must be at least twice flush_bytes and twice a frame, {least}: one batch lands while the next one fills"
+            );
             return refuse("memory_bytes", problem);
         }
         if self.worker.is_empty() || self.client_id.is_empty() {

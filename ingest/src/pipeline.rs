@@ -78,7 +78,7 @@ pub(crate) struct State {
     filling: Batch,
     /// When the first frame of `filling` came.
     since: Option<Duration>,
-    /// Raw bytes of the batch that is being landed.
+    /// Memory of the batch that is being landed.
     landing: Option<u64>,
     /// A frame that waits for the ledger to be read again; others are dropped meanwhile.
     rereading: Option<Frame>,
@@ -221,7 +221,7 @@ impl Pipeline {
     }
 
     fn pending(&self) -> u64 {
-        self.state.filling.raw_bytes() + self.state.landing.unwrap_or_default()
+        self.state.filling.memory_bytes() + self.state.landing.unwrap_or_default()
     }
 
     fn flush_if_due(&mut self) -> anyhow::Result<()> {
@@ -246,7 +246,7 @@ impl Pipeline {
     fn flush(&mut self) -> anyhow::Result<()> {
         let batch = std::mem::take(&mut self.state.filling);
         self.state.since = None;
-        self.state.landing = Some(batch.raw_bytes());
+        self.state.landing = Some(batch.memory_bytes());
         // One order is out at most, so there is room.
         self.ends.orders.try_send(Order::Land(Box::new(batch))).context("the lander has ended")
     }
@@ -306,7 +306,7 @@ impl Pipeline {
 
     /// Lands what was received and sends the receipts for it.
     async fn drain(mut self) -> anyhow::Result<()> {
-        let messages = self.state.filling.messages();
+        let (messages, mut complete) = (self.state.filling.messages(), true);
         if messages > 0 || self.state.landing.is_some() {
             info!(messages, "landing what was received");
         }
@@ -315,10 +315,15 @@ impl Pipeline {
                 self.flush()?;
             }
             let report = self.ends.reports.recv().await.context("the lander has ended")?;
+            complete &= matches!(report, Report::Landed(_));
             self.on_report(report);
         }
         self.send_receipts();
-        info!("everything received is landed");
+        if complete {
+            info!("everything received is landed");
+        } else {
+            info!("a landing was lost: what it held is asked for again by the next worker");
+        }
         Ok(())
     }
 }

@@ -23,6 +23,9 @@ const CONNECTIONS_MAX: usize = 64;
 /// A client has this long to send a request's head.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// A client has this long to send a request's body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// A request with its whole body.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -141,7 +144,8 @@ where
     let (head, body) = request.into_parts();
     let header =
         |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let response = match Limited::new(body, body_bytes_max).collect().await {
+    let body = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, body_bytes_max).collect());
+    let response = match body.await.unwrap_or_else(|late| Err(late.into())) {
         Ok(body) => {
             let request = Request {
                 path: head.uri.path().to_owned(),
@@ -155,7 +159,7 @@ where
         }
         Err(_) => Response::text(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("body is larger than {body_bytes_max} bytes, or was cut off\n"),
+            format!("body is larger than {body_bytes_max} bytes, was cut off, or took too long\n"),
         ),
     };
     hyper::Response::builder()

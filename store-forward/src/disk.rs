@@ -128,9 +128,17 @@ pub(crate) fn delete_segment(folder: &Path, first: Offset) -> Result<(), DiskErr
     }
 }
 
-/// Deletes a folder and what is in it.
-pub(crate) fn delete_folder(path: &Path) -> Result<(), DiskError> {
-    at("delete", path, std::fs::remove_dir_all(path))
+/// Deletes every epoch's folder (16 hexadecimal digits) in a spool but the one in use.
+pub(crate) fn delete_other_epochs(spool: &Path, used: &str) -> Result<(), DiskError> {
+    for entry in at("list", spool, std::fs::read_dir(spool))? {
+        let entry = at("list", spool, entry)?;
+        let name = entry.file_name();
+        let is_epoch = |name: &str| name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        if name.to_str().is_some_and(|name| is_epoch(name) && name != used) {
+            at("delete", &entry.path(), std::fs::remove_dir_all(entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A segment file open for appending.
@@ -155,6 +163,11 @@ impl SegmentWriter {
         writer.sync()?;
         sync_folder(folder)?;
         Ok(writer)
+    }
+
+    /// Returns the file's length.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
     }
 
     /// Opens a segment file, cutting everything from `len` on.

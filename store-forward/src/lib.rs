@@ -20,6 +20,6 @@ mod tests;
 
 pub use config::{SpoolConfig, UplinkConfig};
 pub use disk::DiskError;
-pub use spool::{AppendError, Message, Progress, Spool, SpoolError, SpoolStatus};
+pub use spool::{AppendError, CloseOnDrop, Message, Progress, Spool, SpoolError, SpoolStatus};
 pub use state::rebind;
 pub use writer::WriterThread;

@@ -14,6 +14,9 @@ use crate::disk::{self, DiskError, SegmentReader, SegmentWriter};
 use crate::spool::Shared;
 use crate::state::State;
 
+/// A chain value that cannot be known: above offset 0 no chain has it, except by a chance of 2^-64.
+const UNKNOWN: u64 = record::CHAIN_START;
+
 /// A run of records ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
@@ -53,18 +56,22 @@ impl Reader {
         raw_max: usize,
     ) -> Result<Batch, DiskError> {
         let Some((first, end)) = self.locate(from) else {
-            return Ok(self.gap(from, limit, GapReason::Corrupt, 0));
+            return Ok(self.gap(from, limit, GapReason::Corrupt, UNKNOWN));
         };
         if first > from {
-            let chain = self.header_chain(first)?;
+            let chain = self.header_chain(first)?.unwrap_or(UNKNOWN);
             return Ok(self.gap(from, first.min(limit), self.hole_reason(first), chain));
         }
         let limit = limit.min(end);
         if !self.seek(first, from)? {
-            return Ok(self.gap(from, limit, GapReason::Corrupt, 0));
+            // Evicted since it was located: then there is a hole now, with a reason and an end.
+            return match self.locate(from) {
+                Some((now, _)) if now != first => self.read(from, limit, raw_max),
+                _ => Ok(self.gap(from, limit, GapReason::Corrupt, UNKNOWN)),
+            };
         }
         let Some(open) = self.open.as_mut() else {
-            return Ok(self.gap(from, limit, GapReason::Corrupt, 0));
+            return Ok(self.gap(from, limit, GapReason::Corrupt, UNKNOWN));
         };
         if open.next > from {
             let (next, chain) = (open.next, open.chain);
@@ -88,14 +95,17 @@ impl Reader {
             if offset == tail.next {
                 return Ok(Some(tail.chain));
             }
-            if offset == tail.state.landed {
+            if offset == tail.state.landed && (offset == 0 || tail.state.chain != UNKNOWN) {
                 return Ok(Some(tail.state.chain));
             }
         }
         match self.locate(offset) {
-            Some((first, _)) if first <= offset && self.seek(first, offset)? => {
-                Ok(self.open.as_ref().filter(|open| open.next == offset).map(|open| open.chain))
-            }
+            Some((first, _)) if first <= offset && self.seek(first, offset)? => Ok(self
+                .open
+                .as_ref()
+                .filter(|open| open.next == offset)
+                .map(|open| open.chain)
+                .filter(|chain| *chain != UNKNOWN || offset == 0)),
             _ => Ok(None),
         }
     }
@@ -119,13 +129,13 @@ impl Reader {
         Batch { records, end: to, chain_end }
     }
 
-    fn header_chain(&self, first: Offset) -> Result<u64, DiskError> {
+    fn header_chain(&self, first: Offset) -> Result<Option<u64>, DiskError> {
         let Some(mut file) = SegmentReader::open(&self.shared.segments, first)? else {
-            return Ok(0);
+            return Ok(None);
         };
         let mut bytes = Vec::new();
         file.read_at(0, HEADER_LEN, &mut bytes)?;
-        Ok(SegmentHeader::decode(&bytes).map_or(0, |header| header.chain))
+        Ok(SegmentHeader::decode(&bytes).ok().map(|header| header.chain))
     }
 
     /// Opens the segment and goes to the record `to`, or to the first intact one after it. `false` when the file is gone.
@@ -136,7 +146,7 @@ impl Reader {
             let Some(file) = SegmentReader::open(&self.shared.segments, segment)? else {
                 return Ok(false);
             };
-            let chain = self.header_chain(segment)?;
+            let chain = self.header_chain(segment)?.unwrap_or(UNKNOWN);
             self.open =
                 Some(Open { file, segment, position: HEADER_LEN as u64, next: segment, chain });
         }
@@ -180,7 +190,7 @@ impl Reader {
         };
         let chain = match chain {
             Some(chain) => chain,
-            None if limit == end => self.header_chain(end)?,
+            None if limit == end => self.header_chain(end)?.unwrap_or(UNKNOWN),
             None => 0,
         };
         Ok(self.gap(from, limit, GapReason::Corrupt, chain))
@@ -201,7 +211,10 @@ pub(crate) fn move_to_epoch(
     folder: &Path,
     state: &mut State,
     epoch: Epoch,
+    segment_bytes: u64,
 ) -> Result<(), DiskError> {
+    // An earlier attempt may have been cut short: its copy is not used by anybody.
+    disk::delete_other_epochs(folder, &state.epoch.to_string())?;
     let old = state.segments(folder);
     let moved = State { epoch, landed: 0, chain: 0, evicted: 0, forked: false, ..state.clone() };
     let new = moved.segments(folder);
@@ -226,17 +239,22 @@ pub(crate) fn move_to_epoch(
                 && old.offset >= state.landed
             {
                 let flags = old.flags | MAYBE_REPEAT;
+                if segment.len() + out.len() as u64 >= segment_bytes {
+                    segment.append_synced(&out)?;
+                    out.clear();
+                    let header = SegmentHeader { epoch, first: next, chain };
+                    segment = SegmentWriter::create(&new, next, &header.encode())?;
+                }
                 chain =
                     record::encode(&record::Record { offset: next, chain, flags, ..old }, &mut out);
                 next += 1;
             }
         }
-        segment.append(&out)?;
+        segment.append_synced(&out)?;
         out.clear();
     }
-    segment.sync()?;
     moved.save(folder)?;
     warn!(from = %state.epoch, to = %epoch, messages = next, "spool was forked: moved what had not landed to a new epoch");
     *state = moved;
-    disk::delete_folder(&old)
+    disk::delete_other_epochs(folder, &epoch.to_string())
 }

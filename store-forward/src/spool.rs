@@ -265,6 +265,16 @@ impl Spool {
     }
 }
 
+/// Closes a spool when it is dropped, however its owner ends: the writer must not wait for ever.
+#[derive(Debug)]
+pub struct CloseOnDrop(pub Spool);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Tail {
     fn push(
         &mut self,

@@ -168,12 +168,20 @@ impl<T: Transport> Uplink<T> {
             }
             self.report();
             let at = self.delivery.positions();
-            if stop.is_cancelled() && at.landed == at.synced {
+            if stop.is_cancelled() && at.landed == self.spool.status().appended {
                 info!(landed = at.landed, "drained: everything accepted is readable in the lake");
                 return Ok(());
             }
-            let step =
-                if self.connected { self.act(now).await? } else { Step::Wait { until: None } };
+            let step = if self.connected {
+                // Handing a frame over may wait for the network: a stop must not wait for that as well.
+                tokio::select! {
+                    biased;
+                    () = &mut stopping => return said_goodbye(at),
+                    step = self.act(now) => step?,
+                }
+            } else {
+                Step::Wait { until: None }
+            };
             let Step::Wait { until } = step else {
                 // Something was sent and more may follow: only look at what the transport has for us.
                 tokio::select! {
@@ -193,10 +201,7 @@ impl<T: Transport> Uplink<T> {
             };
             tokio::select! {
                 biased;
-                () = &mut stopping => {
-                    info!(pending = at.synced - at.landed, "stopping with messages that have not landed: they are safe in the spool and go on at the next start");
-                    return Ok(());
-                }
+                () = &mut stopping => return said_goodbye(at),
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
                 event = self.transport.event() => if !self.on_event(event).await? { return Ok(()) },
                 changed = progress.changed() => if changed.is_err() { return Ok(()) },
@@ -384,6 +389,16 @@ impl<T: Transport> Uplink<T> {
         self.random = self.random.max(1);
         self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
+}
+
+/// What is left when the time for draining is over.
+fn said_goodbye(at: Positions) -> Result<(), UplinkError> {
+    let pending = at.synced - at.landed;
+    info!(
+        pending,
+        "stopping with messages that have not landed: they are safe and go on at the next start"
+    );
+    Ok(())
 }
 
 /// Lends the reader to a thread that may block on the disk.

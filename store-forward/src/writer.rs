@@ -8,7 +8,7 @@ use std::time::Duration;
 use telemetry_core::id::{Epoch, Offset};
 use telemetry_core::spool::plan::{Plan, Segment};
 use telemetry_core::spool::recovery;
-use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
+use telemetry_core::spool::segment::{HEADER_LEN, SegmentError, SegmentHeader};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -68,8 +68,10 @@ impl Spool {
         let lock = disk::lock(folder)?;
         let mut state = load_state(folder, options, fresh_epoch)?;
         if state.forked {
-            reader::move_to_epoch(folder, &mut state, fresh_epoch)?;
+            reader::move_to_epoch(folder, &mut state, fresh_epoch, config.segment_bytes)?;
         }
+        // What a move that was cut short left behind, or could not delete.
+        disk::delete_other_epochs(folder, &state.epoch.to_string())?;
         let mut found = recover(&state.segments(folder), state.epoch)?;
         if state.landed > found.next {
             // The lake has more than the disk: the folder was restored from an older copy. What is there has landed.
@@ -158,6 +160,11 @@ fn recover(folder: &Path, epoch: Epoch) -> Result<Found, DiskError> {
                 // A crash while the segment was made: nothing was accepted into it yet.
                 disk::delete_segment(folder, first)?;
                 continue;
+            }
+            // Another format: what this program cannot read it must not cut.
+            Err(error @ (SegmentError::Version(_) | SegmentError::Magic)) => {
+                let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+                return disk::at("read", &disk::segment_path(folder, first), Err(source));
             }
             _ => SegmentHeader { epoch, first, chain: 0 },
         };
@@ -296,6 +303,10 @@ fn retry_when_full<T>(
                     warn!(error = %failure, "disk is full: refusing messages until there is room");
                 }
                 let mut tail = shared.tail();
+                if tail.closing {
+                    // Nothing of this has been acknowledged.
+                    return Err(failure);
+                }
                 tail.disk_full = true;
                 let doomed = mem::take(&mut tail.doomed);
                 if doomed.is_empty() {

@@ -14,6 +14,7 @@ use crate::backoff::Backoff;
 use crate::frame::FRAME_MAX;
 use crate::id::{Epoch, Offset};
 use crate::receipt::Receipt;
+use crate::spool::record::CHAIN_START;
 
 /// Most frames in flight; a source with more to send waits for a receipt.
 pub const IN_FLIGHT_MAX: usize = 1024;
@@ -294,7 +295,10 @@ impl Delivery {
         if receipt.landed < self.at.landed {
             return Verdict::Refused(Refusal::Stale);
         }
-        let contradicts = own_chain.is_some_and(|own| own != receipt.chain);
+        // After damage whose end is not known the chain is unknown on one side: that proves neither a fork nor the opposite.
+        let unknown =
+            receipt.chain == CHAIN_START && receipt.landed > 0 && own_chain != Some(CHAIN_START);
+        let contradicts = !unknown && own_chain.is_some_and(|own| own != receipt.chain);
         if receipt.landed > self.at.synced || contradicts {
             let fork = Fork { claimed: receipt.landed, common: self.at.landed };
             self.fork = Some(fork);
@@ -303,15 +307,20 @@ impl Delivery {
         self.lake.get_or_insert_with(|| receipt.lake_id.clone());
         let reopened = self.window == Some(0) && receipt.window > 0;
         self.window = Some(receipt.window);
-        let advanced = receipt.landed > self.at.landed;
+        let advanced = receipt.landed > self.at.landed && !unknown;
         if advanced {
             self.land(receipt.landed);
         }
         if advanced || reopened {
             self.progress(now);
         }
-        if let Some(from) = receipt.resend_from {
-            self.resend(now, from);
+        match receipt.resend_from {
+            Some(from) => self.resend(now, from),
+            // Ingest has all that was sent and only takes its time to land it: nothing needs to be sent again.
+            None if self.at.sent == self.at.synced => {
+                self.rewind_at = now + self.rewinds.delay(0) * 2;
+            }
+            None => {}
         }
         if advanced { Verdict::Landed { landed: self.at.landed } } else { Verdict::Unchanged }
     }

@@ -189,6 +189,11 @@ impl ControlTopics {
         format!("{}/#", self.prefix)
     }
 
+    /// Tells whether a filter selects frames and nothing but control traffic: only ingest subscribes like that.
+    pub fn takes_frames(&self, filter: &str) -> bool {
+        filter.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with("/up/"))
+    }
+
     /// Tells whether a topic lies below the prefix, known or not.
     pub fn owns(&self, topic: &str) -> bool {
         topic

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use service_runtime::Stop;
 use service_runtime::http::{self, Method, Request, Response, StatusCode};
+use store_forward::AppendError;
 use telemetry_core::spool::record::MESSAGE_MAX;
 use tokio::net::TcpListener;
 
@@ -54,6 +55,10 @@ async fn answer(request: Request, door: Arc<Door>) -> Response {
         Err(error @ AcceptError::Topic { .. }) => {
             Response::text(StatusCode::BAD_REQUEST, format!("{error}\n"))
         }
+        Err(error @ AcceptError::Refused { problem: AppendError::TooLarge, .. }) => Response::text(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("{error}: those before it were accepted\n"),
+        ),
         Err(error @ AcceptError::Refused { .. }) => Response::text(
             StatusCode::INSUFFICIENT_STORAGE,
             format!("{error}: those before it were accepted\n"),

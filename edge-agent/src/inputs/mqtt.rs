@@ -1,5 +1,6 @@
 //! Takes messages from a broker nearby, acknowledging each one only after its sync.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
@@ -31,8 +32,9 @@ pub(crate) async fn run(config: MqttInput, door: Door, stop: Stop) -> anyhow::Re
     let owed_max = usize::from(u16::MAX) + config.filters.len() + 1;
     let (client, events) = AsyncClient::new(options, owed_max);
     let (sender, receiver) = mpsc::channel(BATCH_MAX);
-    let polled = poll(events, client.clone(), config, sender, stop.clone());
-    let stored = store(receiver, client, door, stop);
+    let connections = AtomicU64::new(0);
+    let polled = poll(events, client.clone(), config, sender, &connections, stop.clone());
+    let stored = store(receiver, client, door, &connections, stop);
     let ((), ()) = tokio::join!(polled, stored);
     Ok(())
 }
@@ -41,7 +43,8 @@ async fn poll(
     mut events: EventLoop,
     client: AsyncClient,
     config: MqttInput,
-    sender: mpsc::Sender<Publish>,
+    sender: mpsc::Sender<(u64, Publish)>,
+    connections: &AtomicU64,
     stop: Stop,
 ) {
     let mut delays = reconnect_delays();
@@ -54,6 +57,7 @@ async fn poll(
         match event {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 delays.reset();
+                connections.fetch_add(1, Ordering::Relaxed);
                 info!(host = config.host, port = config.port, "input is connected");
                 for filter in &config.filters {
                     if client.try_subscribe(filter, QoS::AtLeastOnce).is_err() {
@@ -68,7 +72,7 @@ async fn poll(
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
-                    sent = sender.send(publish) => if sent.is_err() { return },
+                    sent = sender.send((connections.load(Ordering::Relaxed), publish)) => if sent.is_err() { return },
                 }
             }
             Ok(_) => {}
@@ -86,7 +90,13 @@ async fn poll(
 }
 
 /// Stores what has arrived, all that is there with one sync, then acknowledges it in order.
-async fn store(mut receiver: mpsc::Receiver<Publish>, client: AsyncClient, door: Door, stop: Stop) {
+async fn store(
+    mut receiver: mpsc::Receiver<(u64, Publish)>,
+    client: AsyncClient,
+    door: Door,
+    connections: &AtomicU64,
+    stop: Stop,
+) {
     let mut arrived = Vec::with_capacity(BATCH_MAX);
     loop {
         let count = tokio::select! {
@@ -99,7 +109,7 @@ async fn store(mut receiver: mpsc::Receiver<Publish>, client: AsyncClient, door:
         }
         let messages: Vec<Taken> = arrived
             .iter()
-            .map(|p| Taken { topic: p.topic.clone(), payload: p.payload.to_vec() })
+            .map(|(_, p)| Taken { topic: p.topic.clone(), payload: p.payload.to_vec() })
             .collect();
         let mut rest = messages.as_slice();
         while !rest.is_empty() {
@@ -121,8 +131,10 @@ async fn store(mut receiver: mpsc::Receiver<Publish>, client: AsyncClient, door:
                 }
             }
         }
-        for publish in arrived.drain(..) {
-            if publish.qos != QoS::AtMostOnce && client.ack(&publish).await.is_err() {
+        for (connection, publish) in arrived.drain(..) {
+            // The packet ids of an earlier connection may belong to other messages by now; the broker sends these again.
+            let current = connection == connections.load(Ordering::Relaxed);
+            if current && publish.qos != QoS::AtMostOnce && client.ack(&publish).await.is_err() {
                 return;
             }
         }

@@ -49,6 +49,25 @@ fn a_bare_mqtt5_disconnect_is_a_disconnect() {
 }
 
 #[test]
+fn a_disconnect_with_a_reason_and_no_properties_is_a_disconnect() {
+    for (code, publish_will) in [(0, false), (4, true)] {
+        let mut bytes = BytesMut::from(&[0xe0, 1, code][..]);
+        assert_eq!(
+            Version::V5.read(&mut bytes, 100),
+            Ok(Some(Incoming::Disconnect { publish_will }))
+        );
+        assert!(bytes.is_empty());
+    }
+}
+
+#[test]
+fn a_whole_packet_that_is_cut_inside_is_malformed_not_awaited() {
+    // PUBLISH, QoS 0, topic "a", and then no property length.
+    let mut bytes = BytesMut::from(&[0x30, 3, 0, 1, b'a'][..]);
+    assert_eq!(Version::V5.read(&mut bytes, 100), Err(Reason::Malformed));
+}
+
+#[test]
 fn packets_above_the_limit_are_refused_before_they_are_read() {
     let mut bytes = BytesMut::from(&[0x30, 0xff, 0xff, 0x7f][..]);
     assert_eq!(Version::V311.read(&mut bytes.clone(), 1000), Err(Reason::PacketTooLarge));

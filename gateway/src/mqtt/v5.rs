@@ -17,10 +17,14 @@ use super::{
 const WANTS_RECEIPTS: &str = "tidemark-receipts";
 
 pub(super) fn read_connect(bytes: &mut BytesMut, packet_bytes_max: usize) -> Connecting {
+    let before = bytes.len();
     let (connect, will, login) = match Packet::read(bytes, limit(packet_bytes_max)) {
         Ok(Packet::Connect(connect, will, login)) => (connect, will, login),
         Ok(_) => return Connecting::Refused(None, Reason::Protocol),
-        Err(Error::InsufficientBytes(_)) => return Connecting::Incomplete,
+        Err(Error::InsufficientBytes(_)) if bytes.len() == before => return Connecting::Incomplete,
+        Err(Error::InsufficientBytes(_)) => {
+            return Connecting::Refused(Some(Version::V5), Reason::Malformed);
+        }
         Err(error) => return Connecting::Refused(Some(Version::V5), reason(&error)),
     };
     let Ok(will) = will.map(read_will).transpose() else {
@@ -73,9 +77,17 @@ pub(super) fn read(
         drop(bytes.split_to(2));
         return Ok(Some(Incoming::Disconnect { publish_will: false }));
     }
+    // Nor does it know one with a reason and no properties, which is as normal.
+    if let [0xe0, 1, code, ..] = **bytes {
+        drop(bytes.split_to(3));
+        return Ok(Some(Incoming::Disconnect { publish_will: code != 0 }));
+    }
+    let before = bytes.len();
     let packet = match Packet::read(bytes, limit(packet_bytes_max)) {
         Ok(packet) => packet,
-        Err(Error::InsufficientBytes(_)) => return Ok(None),
+        Err(Error::InsufficientBytes(_)) if bytes.len() == before => return Ok(None),
+        // The packet is whole, but something inside it is cut off.
+        Err(Error::InsufficientBytes(_)) => return Err(Reason::Malformed),
         Err(error) => return Err(reason(&error)),
     };
     Ok(Some(match packet {

@@ -164,3 +164,19 @@ async fn a_client_that_asks_for_retained_messages_and_takes_none_costs_only_itse
     publisher.publish("cmd/w/still/served", "1").await;
     gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv9_a_client_that_takes_no_frames_cannot_publish_receipts() {
+    let gateway = TestGateway::start().await;
+    let mut watcher = Client::connect(&gateway, "watcher").await;
+    watcher.subscribe("tm/v1/receipt/+/+").await;
+    let mut rogue = Client::connect(&gateway, "rogue").await;
+    let topic = format!("tm/v1/receipt/gateway/{}", gateway.spool.epoch());
+    rogue.mqtt.publish(topic.clone(), QoS::AtLeastOnce, true, "{}").await.unwrap();
+    rogue.ended().await;
+    let mut ingest = Client::connect(&gateway, "ingest").await;
+    ingest.subscribe("tm/v1/up/+/+").await;
+    ingest.publish(&topic, "receipt").await;
+    assert_eq!(&watcher.message().await.payload[..], b"receipt");
+    gateway.stop().await;
+}

@@ -147,6 +147,9 @@ impl Default for Batch {
     }
 }
 
+/// What a row takes in memory, about: the widths of the columns of `readings`.
+const ROW_BYTES: u64 = 96;
+
 /// One file to write: rows of one table and date, in order.
 pub struct FileRows {
     /// Which table.
@@ -168,6 +171,12 @@ impl Batch {
     #[must_use]
     pub fn raw_bytes(&self) -> u64 {
         self.raw_bytes
+    }
+
+    /// What it takes of the memory budget: its raw bytes, or its rows' where one message has many.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.raw_bytes.max(self.rows() as u64 * ROW_BYTES)
     }
 
     /// Messages that it holds.
