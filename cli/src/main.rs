@@ -40,6 +40,8 @@ fn main() -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(NO),
+        // Whoever read our output has seen enough.
+        Err(error) if print::reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
             print::error(&error);
             ExitCode::from(FAILED)

@@ -22,6 +22,11 @@ pub(crate) fn error(error: &anyhow::Error) {
     drop(writeln!(io::stderr().lock(), "tidemark: {error:#}"));
 }
 
+/// Tells whether an error only says that nobody reads our output any more, as after `tidemark tables | head -1`.
+pub(crate) fn reader_left(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// Prints columns, aligned; all but the first to the right.
 pub(crate) fn columns(header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();

@@ -58,9 +58,8 @@ impl Agent {
             Spool::open(&options, Epoch::from_random(random()), spool_metrics)
         });
         let (spool, writer) = opened.await?.context("cannot open the spool")?;
-        let receipts = topics.receipt(spool.source_id(), spool.epoch());
         let (transport, connection) =
-            connect(&config.gateway, spool.source_id(), receipts, random())?;
+            connect(&config.gateway, &topics, spool.source_id(), spool.epoch(), random())?;
         let uplink = Uplink::new(
             spool.clone(),
             transport,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS, TlsConfiguration, Transport as Wire,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS, TlsConfiguration,
+    Transport as Wire,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -15,8 +16,9 @@ use service_runtime::Stop;
 use store_forward::uplink::{Transport, TransportEvent};
 use telemetry_core::backoff::Backoff;
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
-use telemetry_core::id::SourceId;
-use telemetry_core::topic::TOPIC_BYTES_MAX;
+use telemetry_core::id::{Epoch, SourceId};
+use telemetry_core::presence::{Presence, State};
+use telemetry_core::topic::{ControlTopics, TOPIC_BYTES_MAX};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -48,34 +50,50 @@ pub(crate) struct Connection {
     events: EventLoop,
     sender: mpsc::Sender<TransportEvent>,
     receipts: String,
+    status: String,
+    birth: Vec<u8>,
     address: String,
     random: u64,
 }
 
-/// Prepares a connection to the gateway.
+/// Prepares a connection of a source to the gateway.
 pub(crate) fn connect(
     gateway: &GatewayAddress,
+    topics: &ControlTopics,
     source: &SourceId,
-    receipts: String,
+    epoch: Epoch,
     random: u64,
 ) -> anyhow::Result<(MqttTransport, Connection)> {
+    let (receipts, status) = (topics.receipt(source, epoch), topics.status(source));
+    let will = Presence::new(State::Offline, epoch).to_json();
     let mut options =
         MqttOptions::new(format!("tidemark-uplink-{source}"), &gateway.host, gateway.port);
     // A ping waits behind a frame that a slow network takes long to carry.
     options.set_keep_alive(Duration::from_secs(60)).set_max_packet_size(PACKET_MAX, PACKET_MAX);
     options.set_inflight(IN_FLIGHT_MAX).set_clean_session(true);
+    options.set_last_will(LastWill::new(&status, will, QoS::AtLeastOnce, true));
     if gateway.tls {
         let config = TlsConfiguration::Rustls(Arc::new(tls(gateway)?));
         options.set_transport(Wire::tls_with_config(config));
     }
-    let (client, mut events) = AsyncClient::new(options, QUEUE_MAX);
+    // Room for the subscription and the birth beside the frames.
+    let (client, mut events) = AsyncClient::new(options, QUEUE_MAX + 2);
     let mut network = events.network_options();
     network.set_connection_timeout(FLUSH_SECONDS_MAX).set_tcp_nodelay(true);
     events.set_network_options(network);
     let (sender, receiver) = mpsc::channel(64);
     let address = format!("{}:{}", gateway.host, gateway.port);
-    let connection =
-        Connection { client: client.clone(), events, sender, receipts, address, random };
+    let birth = Presence::new(State::Online, epoch).to_json();
+    let connection = Connection {
+        client: client.clone(),
+        events,
+        sender,
+        receipts,
+        status,
+        birth,
+        address,
+        random,
+    };
     Ok((MqttTransport { client, events: receiver }, connection))
 }
 
@@ -122,9 +140,14 @@ impl Connection {
                     info!(gateway = self.address, "connected");
                     connected = true;
                     // The loop that would make room is this one, so never wait here.
-                    if self.client.try_subscribe(&self.receipts, QoS::AtLeastOnce).is_err() {
+                    let (client, qos) = (&self.client, QoS::AtLeastOnce);
+                    let asked = client.try_subscribe(&self.receipts, qos).and_then(|()| {
+                        client.try_publish(&self.status, qos, true, self.birth.clone())
+                    });
+                    if asked.is_err() {
                         warn!("cannot subscribe to receipts: connecting again");
                         self.events.clean();
+                        self.events.pending.clear();
                     }
                     Some(TransportEvent::Connected)
                 }

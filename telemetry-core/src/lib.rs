@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod frame;
 pub mod id;
 pub mod lane;
+pub mod presence;
 pub mod receipt;
 pub mod spool;
 pub mod topic;

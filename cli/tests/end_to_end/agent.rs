@@ -50,8 +50,29 @@ fn inv3_messages_wait_in_the_agent_until_the_gateway_is_back() {
             "memory does not grow with the backlog: {before} kB, then {after} kB"
         );
     }
-    agent.stop();
+    assert!(presence(site.mqtt, "agent").contains("online"));
+    assert!(presence(site.mqtt, "gateway").contains("online"));
+    agent.kill();
+    wait_for("the agent's will", || presence(site.mqtt, "agent").contains("offline"));
     up.stop();
+}
+
+/// Subscribes to a source's status and returns the retained message.
+fn presence(port: u16, source: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 1, b'w']).unwrap();
+    let topic = format!("tm/v1/status/{source}");
+    let len = u8::try_from(topic.len()).unwrap();
+    stream.write_all(&[0x82, len + 5, 0, 1, 0, len]).unwrap();
+    stream.write_all(topic.as_bytes()).unwrap();
+    stream.write_all(&[0]).unwrap();
+    // CONNACK, SUBACK, then a PUBLISH shorter than 128 bytes.
+    let mut head = [0; 4 + 5 + 2];
+    stream.read_exact(&mut head).unwrap();
+    let mut publish = vec![0; usize::from(head[10])];
+    stream.read_exact(&mut publish).unwrap();
+    String::from_utf8_lossy(&publish).into_owned()
 }
 
 #[test]

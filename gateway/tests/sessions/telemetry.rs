@@ -64,7 +64,7 @@ impl TestGateway {
     /// Waits until the gateway has refused a message, then checks that the device's pings are still answered.
     async fn fill(&self, device: &mut Client) {
         let mut progress = self.spool.progress();
-        while !self.metrics.render().contains("gateway_messages_refused_total 1") {
+        while self.metrics.render().contains("gateway_messages_refused_total 0") {
             drop(
                 tokio::time::timeout(std::time::Duration::from_millis(20), progress.changed())
                     .await,
