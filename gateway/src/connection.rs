@@ -121,15 +121,15 @@ pub(crate) async fn serve(
     let mut connection = Connection::new(shared.clone(), stream, input, &connect, &client_id);
     connection.accept(assigned.as_deref());
     let end = connection.run(&seat).await;
+    if let End::Reason(reason) = end {
+        // Before the client hears of it: who asks then is told.
+        shared.metrics.disconnected(reason.as_str());
+        debug!(%peer, client = client_id, reason = reason.as_str(), "disconnected");
+    }
     connection.finish(&end).await;
     let publish_will = match end {
         End::Disconnected { publish_will } => publish_will,
-        End::Lost => true,
-        End::Reason(reason) => {
-            shared.metrics.disconnected(reason.as_str());
-            debug!(%peer, client = client_id, reason = reason.as_str(), "disconnected");
-            true
-        }
+        End::Lost | End::Reason(_) => true,
     };
     if let (true, Some(will)) = (publish_will, will) {
         connection.publish_will(will).await;
