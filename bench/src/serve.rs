@@ -3,17 +3,11 @@
 use std::path::Path;
 
 use gateway::Gateway;
-use lake::{Lake, OpenMode};
-use serde::Deserialize;
+use lake::{Lake, LakeConfig, OpenMode};
 use service_runtime::config::ConfigFile;
 use service_runtime::{Clock, Metrics, Stop, logging, signals};
 
 use crate::Role;
-
-#[derive(Deserialize)]
-struct LakeConfig {
-    url: String,
-}
 
 /// Runs a service until SIGTERM.
 pub(crate) async fn run(role: Role, config: &Path) -> anyhow::Result<()> {

@@ -5,26 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 use edge_agent::AgentConfig;
 use gateway::GatewayConfig;
-use lake::{Lake, OpenMode};
-use serde::{Deserialize, Serialize};
+use lake::{Lake, LakeConfig, OpenMode};
+use serde::Serialize;
 use service_runtime::config::ConfigFile;
 use service_runtime::logging::{self, LogConfig};
 
 use crate::args::LakeOption;
-
-/// The `[lake]` section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct LakeConfig {
-    /// A folder, file:///… or s3://bucket/prefix.
-    pub(crate) url: String,
-}
-
-impl Default for LakeConfig {
-    fn default() -> Self {
-        Self { url: "tidemark-data/lake".into() }
-    }
-}
 
 /// Everything that a file may set.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -2,16 +2,8 @@
 
 use std::path::PathBuf;
 
-use lake::{Lake, OpenMode};
-use serde::Deserialize;
+use lake::{Lake, LakeConfig, OpenMode};
 use service_runtime::{Stop, config::ConfigFile, logging, signals};
-
-/// The `[lake]` section.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LakeConfig {
-    url: String,
-}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

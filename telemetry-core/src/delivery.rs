@@ -141,7 +141,6 @@ pub struct Delivery {
     in_flight_bytes: u64,
     window: Option<u64>,
     fork: Option<Fork>,
-    last_progress: Duration,
     last_rewind: Option<(Offset, Duration)>,
     probe_at: Duration,
     rewind_at: Duration,
@@ -170,7 +169,6 @@ impl Delivery {
             in_flight_bytes: 0,
             window: None,
             fork: None,
-            last_progress: now,
             last_rewind: None,
             probe_at: now + probes.delay(0),
             rewind_at: now + rewinds.delay(0),
@@ -325,14 +323,6 @@ impl Delivery {
         if advanced { Verdict::Landed { landed: self.at.landed } } else { Verdict::Unchanged }
     }
 
-    /// The messages in `from .. to` are gone from the disk before they landed (evicted); they travel as a gap from now on.
-    /// Nothing changes but that frames in flight no longer end where records do.
-    pub fn on_evicted(&mut self, to: Offset) {
-        if self.at.sent < to && self.at.sent > self.at.landed {
-            self.rewind_to(self.at.landed);
-        }
-    }
-
     fn land(&mut self, landed: Offset) {
         while let Some(frame) = self.in_flight.pop_front_if(|frame| frame.end <= landed) {
             self.in_flight_bytes -= frame.raw_bytes;
@@ -365,16 +355,10 @@ impl Delivery {
     }
 
     fn progress(&mut self, now: Duration) {
-        self.last_progress = now;
         self.probes.reset();
         self.rewinds.reset();
         self.probe_at = now + self.probes.delay(0) * 2;
         self.rewind_at = now + self.rewinds.delay(0) * 2;
-    }
-
-    /// Returns how long nothing has moved.
-    pub fn idle_for(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.last_progress)
     }
 }
 

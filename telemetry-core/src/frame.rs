@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, Offset, SourceId};
-use crate::spool::record::{Item, PREFIX_LEN, Parsed, parse};
+use crate::spool::record::{Item, Parsed, parse};
 use crate::wire::Fields;
 
 /// Most raw bytes, and most stored bytes, in a frame.
@@ -231,17 +231,6 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Splits raw records into the bytes of each one, without checking them: for senders that cut a run in two.
-pub fn record_lengths(records: &[u8]) -> impl Iterator<Item = usize> {
-    let mut rest = records;
-    std::iter::from_fn(move || {
-        let len = PREFIX_LEN + Fields(rest).u32()? as usize;
-        let (_, tail) = rest.split_at_checked(len)?;
-        rest = tail;
-        Some(len)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -331,7 +320,6 @@ mod tests {
             codec in prop::sample::select(vec![Codec::None, Codec::Zstd, Codec::Lz4]), at: prop::sample::Index, bit in 0u8..8,
         ) {
             let raw = records(first, &payloads);
-            prop_assert_eq!(record_lengths(&raw).sum::<usize>(), raw.len());
             let header = header(first, payloads.len() as u64);
             let mut bytes = encode(&header, &raw, codec);
             let frame = Frame::decode(&bytes.clone().into()).unwrap();

@@ -32,9 +32,6 @@ pub enum TopicError {
     /// A topic of the server's own tree.
     #[error("topic starts with `$`, which is reserved for the server")]
     Reserved,
-    /// A first character that is not ASCII.
-    #[error("topic must start with an ASCII character")]
-    NotAscii,
 }
 
 fn check_text(text: &str) -> Result<(), TopicError> {
