@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use crash_point::Point;
 use service_runtime::{Clock, Stop};
 use store_forward::{Progress, Spool};
 use telemetry_core::topic::{ControlTopics, validate_topic};
@@ -71,6 +72,8 @@ struct Connection {
     input: BytesMut,
     output: BytesMut,
     read_bytes: usize,
+    /// Acknowledgements are in `output`.
+    acknowledging: bool,
     inbox: Inbox,
     subscriptions: Subscriptions,
     outbox: Outbox,
@@ -217,6 +220,7 @@ impl Connection {
             input,
             output: BytesMut::new(),
             read_bytes: READ_BYTES,
+            acknowledging: false,
             inbox: Inbox::new(connect, client_id, &shared.bus),
             subscriptions: Subscriptions::default(),
             outbox: Outbox::new(limits.inflight_max.min(connect.receive_max)),
@@ -359,7 +363,7 @@ impl Connection {
 
     fn write_acks(&mut self) {
         let synced = self.progress.borrow().synced;
-        self.inbox.write_acks(&self.shared, synced, &mut self.output);
+        self.acknowledging |= self.inbox.write_acks(&self.shared, synced, &mut self.output);
     }
 
     async fn subscribe(
@@ -434,6 +438,9 @@ impl Connection {
                     return Err(End::Lost);
                 }
             }
+        }
+        if std::mem::take(&mut self.acknowledging) {
+            crash_point::reach(Point::PubackSent);
         }
         Ok(())
     }

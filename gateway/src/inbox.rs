@@ -211,8 +211,15 @@ impl Inbox {
         }
     }
 
-    /// Writes the acknowledgements that may leave now that everything below `synced` is on stable storage.
-    pub(crate) fn write_acks(&mut self, shared: &Shared, synced: u64, output: &mut BytesMut) {
+    /// Writes the acknowledgements that may leave now that everything below `synced` is on stable storage; tells whether
+    /// there were any.
+    pub(crate) fn write_acks(
+        &mut self,
+        shared: &Shared,
+        synced: u64,
+        output: &mut BytesMut,
+    ) -> bool {
+        let before = output.len();
         while let Some(owed) = self.acks.pop(synced) {
             let position = owed.offset.filter(|_| self.wants_receipts).map(|offset| Position {
                 source: shared.spool.source_id().as_str(),
@@ -221,6 +228,7 @@ impl Inbox {
             });
             self.version.write_puback(owed.pkid, owed.reason, position, output);
         }
+        output.len() > before
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crash_point::Point;
 use telemetry_core::id::Offset;
 
 /// A disk operation that failed.
@@ -205,6 +206,7 @@ impl SegmentWriter {
     pub(crate) fn append_synced(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         let before = self.len;
         self.append(bytes)?;
+        crash_point::reach(Point::SpoolWritten);
         let synced = self.sync();
         if synced.is_err() {
             self.cut_to(before)?;

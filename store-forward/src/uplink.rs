@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use crash_point::Point;
 use service_runtime::{Clock, Stop};
 use telemetry_core::delivery::{Delivery, Next, Patience, Positions, Refusal, Verdict};
 use telemetry_core::frame::{self, FRAME_MAX, FrameHeader};
@@ -256,6 +257,7 @@ impl<T: Transport> Uplink<T> {
         let (end, raw_bytes, chain_end) = (batch.end, batch.records.len() as u64, batch.chain_end);
         let (count, bytes) = self.encode(from, batch).await?;
         self.transport.send(&self.topic, bytes).await;
+        crash_point::reach(Point::FrameSent);
         self.delivery.on_sent(end, raw_bytes, chain_end);
         let metrics = &self.spool.shared.metrics;
         metrics.frames.inc();
@@ -328,6 +330,7 @@ impl<T: Transport> Uplink<T> {
         let before = self.delivery.positions().sent;
         match self.delivery.on_receipt(self.clock.uptime(), &receipt, own_chain) {
             Verdict::Landed { landed } => {
+                crash_point::reach(Point::ReceiptTaken);
                 self.spool.landed(landed, receipt.chain, &receipt.lake_id);
             }
             Verdict::Unchanged => {}

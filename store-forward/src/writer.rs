@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crash_point::Point;
 use telemetry_core::id::{Epoch, Offset};
 use telemetry_core::spool::plan::{Plan, Segment};
 use telemetry_core::spool::recovery;
@@ -262,11 +263,13 @@ impl WriterThread {
             let segment = retry_when_full(&shared, || {
                 SegmentWriter::create(&shared.segments, header.first, &header.encode())
             })?;
+            crash_point::reach(Point::SegmentCreated);
             self.segment = Some(segment);
             self.shared.tail().plan.roll(self.synced);
         }
         let segment = self.segment.as_mut().expect("opened above");
         retry_when_full(&self.shared, || segment.append_synced(&round.records))?;
+        crash_point::reach(Point::SpoolSynced);
         {
             let mut tail = self.shared.tail();
             tail.plan.appended(round.end, round.records.len() as u64);
@@ -283,8 +286,12 @@ impl WriterThread {
         if let Some(state) = &round.state {
             retry_when_full(&self.shared, || state.save(&self.shared.folder))?;
         }
+        if !round.doomed.is_empty() {
+            crash_point::reach(Point::StateSaved);
+        }
         for segment in &round.doomed {
             disk::delete_segment(&self.shared.segments, segment.first)?;
+            crash_point::reach(Point::SegmentDeleted);
         }
         Ok(())
     }
