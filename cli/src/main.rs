@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use args::{Arguments, Command};
 use clap::Parser;
+use service_runtime::config::ConfigFile;
 
 /// Exit code when a command worked and its answer is no: an audit that failed, a wait that timed out.
 const NO: u8 = 1;
@@ -53,6 +54,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         anyhow::bail!("a TLS provider is installed already");
     }
+    // Also for commands that read no file: the environment may set the clock.
+    ConfigFile::load(None)?;
     match command {
         Command::Demo(options) => return demo::run(options).await,
         Command::Up(options) => services::up(&options).await?,

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use crate::clock::ClockConfig;
+
 /// Every section that a file may have.
-pub const SECTIONS: [&str; 6] = ["agent", "gateway", "ingest", "lake", "log", "simulator"];
+pub const SECTIONS: [&str; 7] = ["agent", "clock", "gateway", "ingest", "lake", "log", "simulator"];
 const PREFIX: &str = "TIDEMARK_";
 
 /// Why a configuration was refused.
@@ -55,7 +57,8 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads a file (or none: then all defaults hold) and applies the environment.
+    /// Reads a file (or none: then all defaults hold) and applies the environment. What they say about the process's clock
+    /// holds from here on.
     ///
     /// # Errors
     /// When the file cannot be read or parsed, or names an unknown section.
@@ -66,7 +69,9 @@ impl ConfigFile {
             None => String::new(),
         };
         let shown = path.unwrap_or(Path::new("configuration"));
-        Self::parse(&text, shown, std::env::vars())
+        let file = Self::parse(&text, shown, std::env::vars())?;
+        file.section::<ClockConfig>("clock")?.apply();
+        Ok(file)
     }
 
     /// Parses a file's text and applies the given environment.
@@ -168,7 +173,7 @@ mod tests {
         assert!(load("[gateway]\nlisen = 1\n", &[]).unwrap_err().contains("lisen"));
         assert_eq!(
             load("[gatway]\n", &[]).unwrap_err(),
-            "unknown section [gatway]: the sections are agent, gateway, ingest, lake, log, simulator"
+            "unknown section [gatway]: the sections are agent, clock, gateway, ingest, lake, log, simulator"
         );
         assert!(load("[gateway\n", &[]).unwrap_err().starts_with("x.toml is not valid TOML"));
     }
