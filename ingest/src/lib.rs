@@ -23,6 +23,7 @@ pub mod sequencer;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lake::maintain::{self, CHECKPOINT_COMMITS};
 use lake::{Lake, Lander};
 use service_runtime::admin::{self, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
@@ -125,17 +126,17 @@ pub async fn start(
     tasks.spawn("lander", lander::run(lander, orders_receiver, reports_sender, clock, metrics));
     let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
     tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));
-    tasks.spawn("maintain", maintain(lake.clone(), clock, tasks.stop()));
+    tasks.spawn("maintain", look_after(lake.clone(), clock, tasks.stop()));
     Ok(())
 }
 
-async fn maintain(lake: Lake, clock: Clock, stop: Stop) -> anyhow::Result<()> {
+async fn look_after(lake: Lake, clock: Clock, stop: Stop) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(MAINTAIN_EVERY) => {}
         }
-        match lake::maintain::run_once(&lake, clock.now_us()).await {
+        match maintain::run_once(&lake, CHECKPOINT_COMMITS, clock.now_us()).await {
             Ok(done) => {
                 for table in done {
                     info!(

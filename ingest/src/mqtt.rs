@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use crash_point::Point;
 use rumqttc::{
     AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, SubscribeFilter, TlsConfiguration,
     Transport,
@@ -104,9 +105,9 @@ async fn deliver(inbox: &mpsc::Sender<Inbound>, inbound: Inbound) {
 
 fn publish(client: &AsyncClient, outbound: Outbound) {
     // A receipt that is lost heals: the source asks again.
-    if let Err(error) = client.try_publish(outbound.topic, QoS::AtLeastOnce, true, outbound.payload)
-    {
-        warn!(%error, "dropped a receipt");
+    match client.try_publish(outbound.topic, QoS::AtLeastOnce, true, outbound.payload) {
+        Ok(()) => crash_point::reach(Point::ReceiptSent),
+        Err(error) => warn!(%error, "dropped a receipt"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crash_point::Point;
 use futures::future::{try_join, try_join_all};
 use tracing::info;
 
@@ -102,6 +103,7 @@ impl Lander {
         let Some(version) = self.decide(staged, &plan, now_us).await? else {
             return Ok(LandOutcome::Lost(Lost::Lane));
         };
+        crash_point::reach(Point::LandingDecided);
         self.apply(&plan, now_us).await?;
         Ok(LandOutcome::Landed { version })
     }
@@ -139,7 +141,11 @@ impl Lander {
         // In the same landing, so that its file shares the landing's name and age.
         let staging = Staging::again(self.lake.store().clone(), staged);
         let path = Plan::path(plan.landing);
-        let stored = self.lake.store().put(&path, plan.encode().into());
+        let stored = async {
+            self.lake.store().put(&path, plan.encode().into()).await?;
+            crash_point::reach(Point::PlanWritten);
+            Ok(())
+        };
         let (file, ()) =
             try_join(staging.write(&LANDINGS, date_of(now_us), [rows]), stored).await?;
         let file = file.expect("a landing has at least one source, so at least one row");
@@ -174,6 +180,7 @@ impl Lander {
         let touched = self.tables.iter_mut().filter(|(name, _)| plan.tables.contains_key(**name));
         let applied =
             try_join_all(touched.map(|(_, log)| apply_to(lake, log, plan, now_us))).await?;
+        crash_point::reach(Point::LandingApplied);
         if applied.contains(&false) {
             info!(landing = %plan.landing, "finished or found finished a landing that was decided before");
         }
@@ -205,6 +212,7 @@ async fn apply_to(
     // After a conflict or a reload the log is up to date: it says whether the plan is in.
     while !landing::applied(plan, |app| log.txn(app)) {
         ours = matches!(log.append(lake, &entry).await?, Appended::At(_));
+        crash_point::reach(Point::TableApplied);
     }
     Ok(ours)
 }

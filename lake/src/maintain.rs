@@ -21,16 +21,21 @@ pub struct Maintained {
     pub removed: usize,
 }
 
-/// Looks at every table once and returns those that needed upkeep. Any number of processes may do this at once.
+/// Looks at every table once: those with `commits` commits since their last checkpoint get a new one, and lose the log
+/// entries below it that are older than [`LOG_RETENTION_US`]. Returns them. Any number of processes may do this at once.
 ///
 /// # Errors
 /// [`LakeError::Delta`], [`LakeError::Store`]; nothing is half done, the next run continues.
-pub async fn run_once(lake: &Lake, now_us: i64) -> Result<Vec<Maintained>, LakeError> {
+pub async fn run_once(
+    lake: &Lake,
+    commits: u64,
+    now_us: i64,
+) -> Result<Vec<Maintained>, LakeError> {
     let mut done = Vec::new();
     for table in TABLES {
         let Some(log) = TableLog::load(lake.store(), table).await? else { continue };
         let last = last_checkpoint(&lake.store().child(table.name)).await?;
-        if log.version() < last.unwrap_or(0) + CHECKPOINT_COMMITS {
+        if log.version() < last.unwrap_or(0) + commits {
             continue;
         }
         let keep_after_ms = (now_us - LOG_RETENTION_US).div_euclid(1000);

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::RecordBatch;
+use crash_point::Point;
 use uuid::Uuid;
 
 use crate::delta::AddFile;
@@ -67,6 +68,7 @@ impl Staging {
             stats: Some(stats),
         };
         self.lake.child(table.name).put(&add.path, bytes).await?;
+        crash_point::reach(Point::FileWritten);
         Ok(Some(StagedFile { table, rows, add }))
     }
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crash_point::Point;
 use deltalake_core::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
 use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::kernel::{DataType, PrimitiveType, StructField};
@@ -146,10 +147,14 @@ pub(crate) async fn checkpoint(
 ) -> Result<(u64, usize), LakeError> {
     let loaded = load(lake, table).await?;
     create_checkpoint(&loaded, None).await.map_err(failed("checkpoint", table))?;
+    crash_point::reach(Point::CheckpointWritten);
     let version = loaded.version().unwrap_or(0);
     let log_store = loaded.log_store();
     let removed = cleanup_expired_logs_for(version, log_store.as_ref(), keep_after_ms, None)
         .await
         .map_err(failed("clean the log of", table))?;
+    if removed > 0 {
+        crash_point::reach(Point::LogCleaned);
+    }
     Ok((version, removed))
 }

@@ -16,13 +16,13 @@ async fn every_hundred_commits_a_checkpoint_is_written_and_positions_survive_it(
     for from in 0..CHECKPOINT_COMMITS - 1 {
         land(&mut lander, &lake, "gw", from, from + 1).await;
     }
-    assert_eq!(run_once(&lake, NOW).await.unwrap(), []);
+    assert_eq!(run_once(&lake, CHECKPOINT_COMMITS, NOW).await.unwrap(), []);
     land(&mut lander, &lake, "gw", CHECKPOINT_COMMITS - 1, CHECKPOINT_COMMITS).await;
-    let done = run_once(&lake, NOW).await.unwrap();
+    let done = run_once(&lake, CHECKPOINT_COMMITS, NOW).await.unwrap();
     let tables: Vec<_> =
         done.iter().map(|done| (done.table, done.checkpoint, done.removed)).collect();
     assert_eq!(tables, [("readings", 100, 0), ("device_status", 100, 0), ("landings", 100, 0)]);
-    assert_eq!(run_once(&lake, NOW).await.unwrap(), [], "and not again");
+    assert_eq!(run_once(&lake, CHECKPOINT_COMMITS, NOW).await.unwrap(), [], "and not again");
 
     // A worker that goes on, and one that starts from the checkpoint.
     land(&mut lander, &lake, "gw", CHECKPOINT_COMMITS, 102).await;
@@ -47,8 +47,12 @@ async fn inv5_a_commit_into_the_cleaned_part_of_the_log_does_not_count() {
     }
     // Everything below the checkpoint is older than the retention seen from far in the future.
     let future = chrono::Utc::now().timestamp_micros() + LOG_RETENTION_US + 60_000_000;
-    let removed: usize =
-        run_once(&lake, future).await.unwrap().iter().map(|done| done.removed).sum();
+    let removed: usize = run_once(&lake, CHECKPOINT_COMMITS, future)
+        .await
+        .unwrap()
+        .iter()
+        .map(|done| done.removed)
+        .sum();
     assert_eq!(removed, 300);
     assert_eq!(
         store(root.clone()).get("landings/_delta_log/00000000000000000001.json").await.unwrap(),
@@ -80,7 +84,7 @@ async fn a_lake_on_disk_is_checkpointed_and_opened_from_the_checkpoint() {
         let staged = lake.stage(NOW).finish(vec![], vec![advance]);
         assert!(matches!(lander.land(&staged, NOW).await.unwrap(), LandOutcome::Landed { .. }));
     }
-    let done = run_once(&lake, NOW).await.unwrap();
+    let done = run_once(&lake, CHECKPOINT_COMMITS, NOW).await.unwrap();
     assert_eq!(done.iter().map(|done| done.table).collect::<Vec<_>>(), ["landings"]);
     assert!(folder.path().join("landings/_delta_log/_last_checkpoint").is_file());
     let again = Lake::open(&url, &[].into(), OpenMode::Read).await.unwrap();
