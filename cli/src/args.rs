@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Tables(Tables),
     /// Lists the files that a table consists of right now, for tools that do not read Delta.
     Files(Files),
+    /// Checkpoints the logs of a lake's tables and removes log entries older than 7 days, once; ingest does it by itself.
+    Maintain(Maintain),
     /// Shows how far sources are: appended, synced, sent, landed, lag.
     Status(Status),
     /// Waits until a message is readable in the lake.
@@ -180,6 +182,18 @@ pub(crate) struct Files {
     pub(crate) table: String,
     #[command(flatten)]
     pub(crate) lake: LakeOption,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Maintain {
+    #[command(flatten)]
+    pub(crate) lake: LakeOption,
+    /// Checkpoint a table that has so many commits since its last checkpoint.
+    #[arg(long, default_value_t = lake::maintain::CHECKPOINT_COMMITS, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) commits: u64,
+    /// How the list is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

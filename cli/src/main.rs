@@ -5,6 +5,7 @@ mod audit;
 mod audit_rows;
 mod config;
 mod demo;
+mod maintain;
 mod print;
 mod receipts_mqtt;
 mod services;
@@ -66,6 +67,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Audit(options) => return audit::run(&options).await,
         Command::Tables(options) => tables::tables(&options).await?,
         Command::Files(options) => tables::files(&options).await?,
+        Command::Maintain(options) => maintain::run(&options).await?,
         Command::Status(options) => status::run(&options).await?,
         Command::Wait(options) => return wait::run(&options).await,
         Command::Source(options) => source::run(&options)?,
