@@ -83,7 +83,7 @@ pub(crate) struct Simulate {
     /// TOML file with a [simulator] section; the options below override it.
     #[arg(long, short)]
     pub(crate) config: Option<PathBuf>,
-    /// Gateway, host:port [default: 127.0.0.1:1883].
+    /// Gateway, host:port, or the HTTP input of an agent, http://address:port [default: 127.0.0.1:1883].
     #[arg(long)]
     pub(crate) gateway: Option<String>,
     /// Folder of the journal, for `tidemark audit`.

@@ -58,6 +58,9 @@ pub(crate) fn print_report(report: &AuditReport) -> std::io::Result<()> {
     if report.foreign > 0 {
         count("messages of devices that are not in the journal, not judged", report.foreign)?;
     }
+    if report.maybe_repeat > 0 {
+        count("copies flagged maybe_repeat: a spool was cloned or restored", report.maybe_repeat)?;
+    }
     count("lost", report.lost)?;
     count("doubled", report.doubled)?;
     count("altered", report.altered)?;

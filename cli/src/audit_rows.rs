@@ -189,7 +189,7 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
             boot_id: long(boot, row),
             seq: long(seq, row),
         };
-        sink(&LakeRow::reading(at(row), &reading))?;
+        sink(&LakeRow::reading(at(row), &reading).with_flags(text(flags, row)))?;
     }
     Ok(())
 }
@@ -241,7 +241,7 @@ fn device_status(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow:
             boot_id: long(boot, row),
             seq: long(seq, row),
         };
-        sink(&LakeRow::status(at(row), &status))?;
+        sink(&LakeRow::status(at(row), &status).with_flags(text(flags, row)))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The simulator's configuration, section `[simulator]`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -35,9 +36,9 @@ pub enum Pace {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `host:port` of the gateway.
+    /// `host:port` of the gateway, or `http://address:port` of an edge agent's HTTP input.
     pub gateway: String,
-    /// What devices speak.
+    /// What devices speak to a gateway.
     pub mqtt: MqttVersion,
     /// Site id of every simulated device.
     pub site: String,
@@ -221,6 +222,9 @@ pub enum ConfigError {
     /// The site is not a site id.
     #[error("`site` is not a site id")]
     Site(#[source] telemetry_core::id::IdError),
+    /// An agent that is not named by address and port.
+    #[error("`gateway` is `{0}`: an agent's HTTP input is named http://address:port")]
+    Agent(String),
     /// The prefix makes no valid topics.
     #[error("`control_prefix` is not a topic prefix")]
     Prefix(#[source] telemetry_core::topic::TopicError),
@@ -236,6 +240,13 @@ impl Config {
         self.ward.enabled.unwrap_or(self.replay.is_empty() && self.fhir.is_none())
     }
 
+    /// The agent to publish to by HTTP; `None` if `gateway` is a gateway, an error if it is neither.
+    #[must_use]
+    pub fn agent(&self) -> Option<Result<SocketAddr, ConfigError>> {
+        let address = self.gateway.strip_prefix("http://")?;
+        Some(address.parse().map_err(|_| ConfigError::Agent(self.gateway.clone())))
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -243,6 +254,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.site.parse::<SiteId>().map_err(ConfigError::Site)?;
         ControlTopics::new(&self.control_prefix).map_err(ConfigError::Prefix)?;
+        self.agent().transpose()?;
         let Disorder { duplicates, reordering, malformed, bad_time, .. } = self.disorder;
         let shares = [
             ("disorder.duplicates", duplicates),
@@ -367,6 +379,7 @@ mod tests {
         assert!(refused(|c| c.inflight = 0).contains("inflight"));
         assert!(refused(|c| c.pace = Pace::Speed(f64::NAN)).contains("pace"));
         assert!(refused(|c| c.site = "a/b".into()).contains("site"));
+        assert!(refused(|c| c.gateway = "http://agent".into()).contains("http://address:port"));
         assert!(refused(|c| c.ward.enabled = Some(false)).contains("nothing to simulate"));
     }
 

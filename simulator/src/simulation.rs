@@ -1,5 +1,7 @@
 //! Runs a simulation: the plan, the pace, the connections, the journal.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,9 @@ use crate::journal::Journal;
 use crate::message::{DeviceName, Run};
 use crate::plan::Plan;
 use crate::progress::{Progress, Summary};
-use crate::publisher::{Codec, Connection, Dial, Queued, Shared, Tcp, Tracker, watch};
+use crate::publisher::{
+    Codec, Connection, Dial, HttpConnection, Queued, Shared, Tcp, Tracker, watch,
+};
 
 /// Times further ahead than this are absurd to the pipeline.
 const HORIZON_US: i64 = 24 * 3600 * 1_000_000;
@@ -149,16 +153,10 @@ impl Simulation {
                     Some(device) if each => device.device_id.to_string(),
                     _ => format!("simulator-{n:04}"),
                 };
-                let connection = Connection::new(
-                    shared.clone(),
-                    client_id,
-                    queue,
-                    self.config.inflight,
-                    self.config.seed,
-                );
+                let run = self.connection(shared.clone(), client_id, queue);
                 let failed = failed.clone();
                 connections.spawn(async move {
-                    let ended = connection.run().await;
+                    let ended = run.await;
                     if ended.is_err() {
                         failed.cancel();
                     }
@@ -168,6 +166,23 @@ impl Simulation {
             })
             .collect();
         (queues, connections, failed)
+    }
+
+    /// Serves one queue: by MQTT, or by HTTP to an agent.
+    fn connection(
+        &self,
+        shared: Arc<Shared>,
+        client_id: String,
+        queue: mpsc::Receiver<Queued>,
+    ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>> {
+        let (window, seed) = (self.config.inflight, self.config.seed);
+        match self.config.agent() {
+            Some(Ok(agent)) => {
+                let http = HttpConnection::new(shared, agent, &client_id, queue, window, seed);
+                Box::pin(http.run())
+            }
+            _ => Box::pin(Connection::new(shared, client_id, queue, window, seed).run()),
+        }
     }
 
     /// Hands the plan to the connections at its pace.

@@ -3,9 +3,12 @@
 //! A small JSON object, retained on `{prefix}/receipt/{source_id}/{epoch}`:
 //!
 //! ```text
-//! {"v":1,"lake_id":"…","source_id":"gateway","epoch":"16 hex digits","landed":1200,"chain":"16 hex digits",
-//!  "resend_from":900,"window":8388608,"worker":"…","at":1790000000000}
+//! {"v":2,"lake_id":"…","source_id":"gateway","epoch":"16 hex digits","landed":1200,"chain":"16 hex digits",
+//!  "resend_from":900,"window":8388608,"worker":"…","at":1790000000000,"crc":"8 hex digits"}
 //! ```
+//!
+//! `crc`, always last, is the CRC-32C of all bytes before `,"crc"`. Without it a bit that a network flipped in `landed` or
+//! `chain` would look like a forked spool. Version 1 had none.
 //!
 //! `resend_from` is absent unless the source must send again from there. Unknown fields are ignored, so that a newer
 //! ingest can add some. Numbers that do not fit 53 bits travel as hexadecimal text.
@@ -15,10 +18,15 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Epoch, Offset, SourceId};
 
 /// The version this module writes; it reads every version from 1 to this one.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Longest receipt in bytes; a longer one is refused unread.
 pub const RECEIPT_MAX: usize = 4096;
+
+/// What stands between the other members and the eight digits of the checksum.
+const CRC_MEMBER: &[u8] = b",\"crc\":\"";
+/// What ends a receipt with a checksum.
+const CRC_END: &[u8] = b"\"}";
 
 /// What ingest tells a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,19 +67,30 @@ pub enum ReceiptError {
     /// Written by a newer version.
     #[error("receipt has version {0}, this program reads up to {VERSION}: update it")]
     Version(u8),
+    /// Its checksum is missing or wrong.
+    #[error("receipt was damaged on its way: its checksum does not fit")]
+    Damaged,
 }
 
 impl Receipt {
     /// Encodes the receipt as JSON.
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self)
-            .expect("a receipt has no map keys or floats that JSON cannot carry")
+        let mut json = serde_json::to_vec(self)
+            .expect("a receipt has no map keys or floats that JSON cannot carry");
+        if self.v >= 2 {
+            json.pop();
+            let crc = crc32c::crc32c(&json);
+            json.extend_from_slice(CRC_MEMBER);
+            json.extend_from_slice(format!("{crc:08x}").as_bytes());
+            json.extend_from_slice(CRC_END);
+        }
+        json
     }
 
     /// Decodes a receipt.
     ///
     /// # Errors
-    /// When the bytes are too long, not a receipt, or of a newer version.
+    /// When the bytes are too long, not a receipt, of a newer version, or damaged.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ReceiptError> {
         if bytes.len() > RECEIPT_MAX {
             return Err(ReceiptError::TooLong(bytes.len()));
@@ -80,8 +99,21 @@ impl Receipt {
         if receipt.v == 0 || receipt.v > VERSION {
             return Err(ReceiptError::Version(receipt.v));
         }
+        if receipt.v >= 2 && !crc_fits(bytes) {
+            return Err(ReceiptError::Damaged);
+        }
         Ok(receipt)
     }
+}
+
+fn crc_fits(json: &[u8]) -> bool {
+    let parts = json
+        .strip_suffix(CRC_END)
+        .and_then(|json| json.split_last_chunk::<8>())
+        .and_then(|(json, digits)| Some((json.strip_suffix(CRC_MEMBER)?, digits)));
+    parts.is_some_and(|(json, digits)| {
+        format!("{:08x}", crc32c::crc32c(json)).as_bytes() == digits.as_slice()
+    })
 }
 
 /// Sixteen hexadecimal digits in JSON.
@@ -107,9 +139,11 @@ mod tests {
 
     const GOLDEN_V1: &str = r#"{"v":1,"lake_id":"5e0c","source_id":"gateway","epoch":"00000000000000ff","landed":1200,"chain":"00000000deadbeef","resend_from":900,"window":8388608,"worker":"w1","at":1790000000000}"#;
 
+    const GOLDEN_V2: &str = r#"{"v":2,"lake_id":"5e0c","source_id":"gateway","epoch":"00000000000000ff","landed":1200,"chain":"00000000deadbeef","resend_from":900,"window":8388608,"worker":"w1","at":1790000000000,"crc":"b84783b4"}"#;
+
     fn golden() -> Receipt {
         Receipt {
-            v: 1,
+            v: 2,
             lake_id: "5e0c".into(),
             source_id: "gateway".parse().unwrap(),
             epoch: Epoch::from_random(255),
@@ -124,14 +158,31 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_version_1() {
-        assert_eq!(String::from_utf8(golden().to_json()).unwrap(), GOLDEN_V1);
-        assert_eq!(Receipt::from_json(GOLDEN_V1.as_bytes()).unwrap(), golden());
+        let golden = Receipt { v: 1, ..golden() };
+        assert_eq!(String::from_utf8(golden.to_json()).unwrap(), GOLDEN_V1);
+        assert_eq!(Receipt::from_json(GOLDEN_V1.as_bytes()).unwrap(), golden);
+    }
+
+    #[test]
+    fn golden_bytes_of_version_2() {
+        assert_eq!(String::from_utf8(golden().to_json()).unwrap(), GOLDEN_V2);
+        assert_eq!(Receipt::from_json(GOLDEN_V2.as_bytes()).unwrap(), golden());
+    }
+
+    #[test]
+    fn no_flipped_bit_goes_unnoticed() {
+        let bytes = golden().to_json();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Receipt::from_json(&flipped).is_err(), "bit {bit}");
+        }
     }
 
     #[test]
     fn a_newer_version_and_garbage_are_refused() {
-        let newer = GOLDEN_V1.replace("\"v\":1", "\"v\":2");
-        assert!(matches!(Receipt::from_json(newer.as_bytes()), Err(ReceiptError::Version(2))));
+        let newer = GOLDEN_V2.replace("\"v\":2", "\"v\":3");
+        assert!(matches!(Receipt::from_json(newer.as_bytes()), Err(ReceiptError::Version(3))));
         assert!(matches!(Receipt::from_json(b"{"), Err(ReceiptError::Json(_))));
         assert!(matches!(Receipt::from_json(&[b' '; 5000]), Err(ReceiptError::TooLong(5000))));
     }

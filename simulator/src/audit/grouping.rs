@@ -24,9 +24,11 @@ pub(super) struct Landed {
     pub(super) device: u64,
     /// Nothing but one dead letter.
     pub(super) dead: bool,
+    /// Its source said that it may be in the lake under another epoch.
+    pub(super) maybe_repeat: bool,
 }
 
-pub(super) const LANDED_SIZE: usize = 16 + 16 + 4 + 8 + 1;
+pub(super) const LANDED_SIZE: usize = 16 + 16 + 4 + 8 + 1 + 1;
 const ALIAS_SIZE: usize = 32;
 
 /// All messages of the lake, spilled by key.
@@ -139,6 +141,7 @@ fn landed(group: &[LakeRow]) -> (Landed, bool) {
         rows: 0,
         device: group.first().map_or(0, |row| row.device),
         dead: group.iter().all(|row| row.table == Table::DeadLetters),
+        maybe_repeat: group.iter().any(|row| row.maybe_repeat),
     };
     let (mut own, mut resources, mut dead) = (None, None::<MessageKey>, None);
     let mut doubled = false;
@@ -170,7 +173,7 @@ impl Landed {
             .put(&self.fingerprint.0.to_le_bytes())
             .put(&self.rows.to_le_bytes())
             .put(&self.device.to_le_bytes())
-            .put(&[u8::from(self.dead)])
+            .put(&[u8::from(self.dead), u8::from(self.maybe_repeat)])
             .done()
     }
 
@@ -180,7 +183,7 @@ impl Landed {
         let fingerprint = Fingerprint(u128::from_le_bytes(fields.take()));
         let rows = u32::from_le_bytes(fields.take());
         let device = u64::from_le_bytes(fields.take());
-        let [dead] = fields.take();
-        Self { key, fingerprint, rows, device, dead: dead == 1 }
+        let [dead, maybe_repeat] = fields.take();
+        Self { key, fingerprint, rows, device, dead: dead == 1, maybe_repeat: maybe_repeat == 1 }
     }
 }

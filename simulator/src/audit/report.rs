@@ -63,6 +63,8 @@ pub struct AuditReport {
     pub lost: u64,
     /// Copies beyond what was sent, and accepted messages with a row that is there twice.
     pub doubled: u64,
+    /// Copies beyond what was sent whose rows carry the flag `maybe_repeat`: their spool was cloned or restored.
+    pub maybe_repeat: u64,
     /// Copies that are not what was sent.
     pub altered: u64,
     /// Copies beyond the first that repeated sends explain: told apart by device, boot and seq.

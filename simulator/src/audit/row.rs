@@ -42,9 +42,10 @@ pub struct LakeRow {
     pub(super) device: u64,
     pub(super) key: Option<MessageKey>,
     pub(super) fingerprint: Fingerprint,
+    pub(super) maybe_repeat: bool,
 }
 
-pub(super) const SIZE: usize = 8 + 8 + 8 + 1 + 4 + 8 + 1 + 16 + 16;
+pub(super) const SIZE: usize = 8 + 8 + 8 + 1 + 4 + 8 + 1 + 16 + 16 + 1;
 
 impl LakeRow {
     /// A row of `readings`.
@@ -85,7 +86,17 @@ impl LakeRow {
     ) -> Self {
         let source = xxh3_64(at.source_id.as_bytes());
         let (epoch, offset, row_no) = (at.epoch, at.source_offset, at.row_no);
-        Self { source, epoch, offset, table, row_no, device, key, fingerprint }
+        let maybe_repeat = false;
+        Self { source, epoch, offset, table, row_no, device, key, fingerprint, maybe_repeat }
+    }
+
+    /// The same row with what its column `flags` says: a source whose spool was cloned or restored flags what may be in
+    /// the lake already under another epoch.
+    #[must_use]
+    pub fn with_flags(self, flags: Option<&str>) -> Self {
+        let maybe_repeat =
+            flags.is_some_and(|flags| flags.split(',').any(|flag| flag == "maybe_repeat"));
+        Self { maybe_repeat, ..self }
     }
 
     /// The rows of a message that became what it must, without their content.
@@ -132,6 +143,7 @@ impl LakeRow {
             .put(&[u8::from(self.key.is_some())])
             .put(&self.key.unwrap_or_default().0.to_le_bytes())
             .put(&self.fingerprint.0.to_le_bytes())
+            .put(&[u8::from(self.maybe_repeat)])
             .done()
     }
 
@@ -151,6 +163,7 @@ impl LakeRow {
         let [has_key] = fields.take();
         let key = MessageKey(u128::from_le_bytes(fields.take()));
         let fingerprint = Fingerprint(u128::from_le_bytes(fields.take()));
+        let [maybe_repeat] = fields.take();
         Self {
             source,
             epoch,
@@ -160,6 +173,7 @@ impl LakeRow {
             device,
             key: (has_key == 1).then_some(key),
             fingerprint,
+            maybe_repeat: maybe_repeat == 1,
         }
     }
 }

@@ -133,6 +133,16 @@ fn inv5_more_copies_than_sends_are_doubled() {
 }
 
 #[test]
+fn inv5_a_copy_that_a_restored_spool_flags_is_told_apart() {
+    let flagged = |offset, row_no, value| {
+        LakeRow::reading(at(offset, row_no), &reading(1, value)).with_flags(Some("maybe_repeat"))
+    };
+    let case = Case::new(&sent_and_acknowledged([1])).land(1);
+    let report = case.row(flagged(9, 0, 1.0)).row(flagged(9, 1, 2.0)).report();
+    assert_eq!((report.maybe_repeat, report.doubled, report.passed), (1, 0, true));
+}
+
+#[test]
 fn a_copy_for_each_send_is_only_resent() {
     let entries = [Entry::Send(intent(1)), Entry::SendAgain(key(1)), Entry::Acknowledged(key(1))];
     let twice = Case::new(&entries).land(1).land(1).report();

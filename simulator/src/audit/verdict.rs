@@ -81,6 +81,7 @@ struct Account {
     acks: u64,
     refused: u64,
     copies: u64,
+    flagged: u64,
     altered: Option<&'static str>,
     altered_copies: u64,
     dead: bool,
@@ -123,6 +124,7 @@ fn accounts(
             acks: 0,
             refused: 0,
             copies: 0,
+            flagged: 0,
             altered: None,
             altered_copies: 0,
             dead: false,
@@ -145,6 +147,7 @@ fn accounts(
 impl Account {
     fn copy(&mut self, landed: &Landed) {
         self.copies += 1;
+        self.flagged += u64::from(landed.maybe_repeat);
         self.dead |= landed.dead;
         let Expectation { outcome, rows, fingerprint } = self.sent.expect;
         let wrong = match outcome {
@@ -175,7 +178,9 @@ impl Account {
         report.altered += self.altered_copies;
         // A refused send was not accepted, so it explains no copy; an acknowledged one always does.
         let explained = self.sends.saturating_sub(self.refused).max(self.acks);
-        report.doubled += self.copies.saturating_sub(explained);
+        let excess = self.copies.saturating_sub(explained);
+        report.maybe_repeat += excess.min(self.flagged);
+        report.doubled += excess.saturating_sub(self.flagged);
         report.resent += self.copies.min(explained).saturating_sub(1);
         let missing = self.acks.saturating_sub(self.copies);
         report.lost += missing;

@@ -1,10 +1,13 @@
 //! A small MQTT client that publishes with QoS 1 and knows, for every packet id, which message it is.
 //!
+//! Or, to an edge agent, by HTTP.
+//!
 //! `rumqttc`'s client loses unacknowledged messages when a session is not resumed and cannot tie an acknowledgement to
 //! a message; its codec does neither harm.
 
 mod connection;
 mod dial;
+mod http;
 mod link;
 mod mqtt;
 mod receipts;
@@ -15,5 +18,6 @@ mod tests;
 pub use dial::{Dial, Socket, Tcp};
 
 pub(crate) use connection::{Connection, Queued, Shared};
+pub(crate) use http::HttpConnection;
 pub(crate) use mqtt::Codec;
 pub(crate) use receipts::{Tracker, watch};
