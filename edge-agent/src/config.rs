@@ -62,6 +62,8 @@ pub struct GatewayAddress {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// Seconds of silence after which the gateway is asked whether it is still there, at least 5.
+    pub keep_alive_s: u16,
     /// Connect by TLS. The server's certificate is checked against `ca_file`.
     pub tls: bool,
     /// PEM file with the certificates that the server's is checked against; needed with `tls`.
@@ -70,7 +72,7 @@ pub struct GatewayAddress {
 
 impl Default for GatewayAddress {
     fn default() -> Self {
-        Self { host: "127.0.0.1".into(), port: 1883, tls: false, ca_file: None }
+        Self { host: "127.0.0.1".into(), port: 1883, keep_alive_s: 60, tls: false, ca_file: None }
     }
 }
 
@@ -120,6 +122,9 @@ impl AgentConfig {
     /// Which setting does not fit, and what it must be.
     pub fn check(&self) -> Result<ControlTopics, ConfigError> {
         self.spool.check().map_err(ConfigError)?;
+        if self.gateway.keep_alive_s < 5 {
+            return Err(ConfigError("gateway.keep_alive_s must be at least 5".into()));
+        }
         if self.gateway.tls && self.gateway.ca_file.is_none() {
             return Err(ConfigError(
                 "gateway.tls needs gateway.ca_file: the certificates to trust".into(),

@@ -18,6 +18,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// MQTT client id; two workers need two.
     pub client_id: String,
+    /// Seconds of silence after which the broker is asked whether it is still there, at least 5.
+    pub keep_alive_s: u16,
     /// Name of this worker in receipts, plans and the ledger.
     pub worker: String,
     /// User name at the broker; none: anonymous.
@@ -82,6 +84,7 @@ impl Default for Config {
             broker: "127.0.0.1:1883".into(),
             admin_listen: ([127, 0, 0, 1], 8083).into(),
             client_id: "tidemark-ingest".into(),
+            keep_alive_s: 20,
             worker: "ingest-1".into(),
             username: None,
             password_file: None,
@@ -155,6 +158,9 @@ impl Config {
                 "must be at least twice flush_bytes and twice a frame, {least}: one batch lands while the next one fills"
             );
             return refuse("memory_bytes", problem);
+        }
+        if self.keep_alive_s < 5 {
+            return refuse("keep_alive_s", "must be at least 5".into());
         }
         if self.worker.is_empty() || self.client_id.is_empty() {
             return refuse("worker", "and client_id must not be empty".into());

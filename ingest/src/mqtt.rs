@@ -130,7 +130,7 @@ fn options(config: &Config) -> anyhow::Result<MqttOptions> {
     let (host, port) = config.address()?;
     let mut options = MqttOptions::new(&config.client_id, host, port);
     options
-        .set_keep_alive(Duration::from_secs(20))
+        .set_keep_alive(Duration::from_secs(u64::from(config.keep_alive_s)))
         .set_clean_session(true)
         .set_inflight(100)
         .set_max_packet_size(PACKET_MAX, OUTGOING_MAX);
