@@ -50,11 +50,14 @@ async fn of_service(options: &args::Status) -> anyhow::Result<()> {
             vec![
                 source.source_id.clone(),
                 source.epoch.clone(),
-                number(source.appended),
+                number(source.accepted),
+                number(source.landed_messages),
+                number(source.pending),
+                number(source.dropped),
                 number(source.synced),
                 number(source.sent),
-                number(source.landed),
                 number(source.lag),
+                waiting(source),
                 source.window.map_or("-".into(), number),
                 number(source.spool_bytes),
                 if source.connected { "yes" } else { "no" }.into(),
@@ -64,11 +67,14 @@ async fn of_service(options: &args::Status) -> anyhow::Result<()> {
     let header = [
         "source",
         "epoch",
-        "appended",
+        "accepted",
+        "landed",
+        "pending",
+        "dropped",
         "synced",
         "sent",
-        "landed",
         "lag",
+        "oldest pending",
         "window",
         "spool bytes",
         "connected",
@@ -84,6 +90,14 @@ async fn of_service(options: &args::Status) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How long the oldest pending message has been waiting.
+fn waiting(source: &SourceStatus) -> String {
+    match source.oldest_pending_us {
+        Some(_) => format!("{:.1} s", source.lag_seconds),
+        None => "-".into(),
+    }
 }
 
 async fn of_lake(url: &str, format: Format) -> anyhow::Result<()> {

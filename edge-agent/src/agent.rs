@@ -70,6 +70,7 @@ impl Agent {
             random(),
         );
         let status = uplink.status();
+        status::register(&metrics, "agent", spool.clone(), status.clone(), clock);
         Ok(Self { config, spool, writer, uplink, connection, status, admin, http, metrics, clock })
     }
 
@@ -142,7 +143,7 @@ impl Agent {
                 admin,
                 metrics,
                 readiness,
-                status::routes(spool.clone(), uplink_status),
+                status::routes(spool.clone(), uplink_status, clock),
                 closing.clone(),
             ),
         );

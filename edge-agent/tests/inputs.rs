@@ -65,10 +65,11 @@ async fn inv1_http_answers_with_positions_after_the_sync() {
     let (_, body) =
         http::call(admin, Method::GET, "/status", Bytes::new(), PATIENCE).await.unwrap();
     let sources: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(
-        (&sources[0]["synced"], &sources[0]["lag"]),
-        (&serde_json::json!(3), &serde_json::json!(3))
-    );
+    for (field, value) in
+        [("accepted", 3), ("synced", 3), ("landed_messages", 0), ("pending", 3), ("dropped", 0)]
+    {
+        assert_eq!(sources[0][field], serde_json::json!(value), "{field}");
+    }
     stop.cancel();
     running.await.unwrap().unwrap();
 }

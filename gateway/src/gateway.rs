@@ -108,6 +108,7 @@ impl Gateway {
             closing: closing.clone(),
         });
         let status = uplink.status();
+        status::register(&metrics, "gateway", spool.clone(), status.clone(), clock);
         Ok(Self {
             config,
             topics,
@@ -177,6 +178,7 @@ impl Gateway {
         );
         let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
+        let clock = shared.clock;
         let drain = Duration::from_secs(config.drain_seconds);
         let uplink_stop = Stop::new();
         // A task that fails stops the others in the same order as an operator's stop.
@@ -193,7 +195,7 @@ impl Gateway {
             Ok(())
         });
         tasks.spawn("listener", listener::run(listener, shared, stop, uplink_stop.clone()));
-        let routes = status::routes(spool.clone(), status);
+        let routes = status::routes(spool.clone(), status, clock);
         tasks.spawn("admin", admin::serve(admin, metrics, readiness, routes, closing.clone()));
         let canary = bus.subscriber();
         tasks.spawn("canary", watch_bus(bus, canary, closing.clone()));

@@ -5,6 +5,7 @@
 //! what is synced, sends it in frames and lets the spool forget it when a receipt covers it (INV-3).
 #![warn(missing_docs)]
 
+mod books;
 pub mod config;
 mod disk;
 pub mod metrics;

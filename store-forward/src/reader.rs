@@ -23,6 +23,8 @@ pub(crate) struct Batch {
     pub(crate) records: Vec<u8>,
     pub(crate) end: Offset,
     pub(crate) chain_end: u64,
+    /// It says that its offsets cannot be delivered.
+    pub(crate) is_gap: bool,
 }
 
 /// Where the next record of an open segment stands.
@@ -85,7 +87,10 @@ impl Reader {
         open.position += run.len as u64;
         (open.next, open.chain) = (run.next, run.chain);
         let records = self.buffer.get(..run.len).unwrap_or_default().to_vec();
-        Ok(Batch { records, end: run.next, chain_end: run.chain })
+        if let Some(received_us) = received_us(&records) {
+            self.shared.tail().timeline.note(from, received_us);
+        }
+        Ok(Batch { records, end: run.next, chain_end: run.chain, is_gap: false })
     }
 
     /// Returns the chain value before `offset`; `None` when it is no longer (or not yet) on disk.
@@ -110,6 +115,17 @@ impl Reader {
         }
     }
 
+    /// Returns when the first intact message from `offset` on was accepted.
+    pub(crate) fn received_us(&mut self, offset: Offset) -> Result<Option<i64>, DiskError> {
+        let Some((first, _)) = self.locate(offset) else { return Ok(None) };
+        if !self.seek(first, offset.max(first))? {
+            return Ok(None);
+        }
+        let Some(open) = self.open.as_mut() else { return Ok(None) };
+        open.file.read_at(open.position, MESSAGE_MAX, &mut self.buffer)?;
+        Ok(received_us(&self.buffer))
+    }
+
     fn locate(&self, offset: Offset) -> Option<(Offset, Offset)> {
         self.shared.tail().plan.locate(offset).map(|segment| (segment.first, segment.end))
     }
@@ -126,7 +142,7 @@ impl Reader {
         warn!(from, to, reason = reason.as_str(), "messages cannot be delivered: sending a gap");
         let mut records = Vec::new();
         record::encode_gap(from, to - from, reason, chain_end, 0, &mut records);
-        Batch { records, end: to, chain_end }
+        Batch { records, end: to, chain_end, is_gap: true }
     }
 
     fn header_chain(&self, first: Offset) -> Result<Option<u64>, DiskError> {
@@ -197,6 +213,13 @@ impl Reader {
     }
 }
 
+fn received_us(records: &[u8]) -> Option<i64> {
+    match record::parse(records) {
+        Parsed::Item { item: Item::Record(record), .. } => Some(record.received_us),
+        _ => None,
+    }
+}
+
 fn resync_to_end(open: &mut Open, buffer: &mut Vec<u8>) -> Result<Option<Resync>, DiskError> {
     open.file.read_at(open.position, usize::MAX, buffer)?;
     let found = resync(buffer, open.next);
@@ -216,7 +239,8 @@ pub(crate) fn move_to_epoch(
     // An earlier attempt may have been cut short: its copy is not used by anybody.
     disk::delete_other_epochs(folder, &state.epoch.to_string())?;
     let old = state.segments(folder);
-    let moved = State { epoch, landed: 0, chain: 0, evicted: 0, forked: false, ..state.clone() };
+    let fresh = State::new(state.source_id.clone(), epoch);
+    let moved = State { lake_id: state.lake_id.clone(), ..fresh };
     let new = moved.segments(folder);
     disk::make_folder(&new)?;
     let header = SegmentHeader { epoch, first: 0, chain: record::CHAIN_START };

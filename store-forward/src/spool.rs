@@ -9,6 +9,7 @@ use telemetry_core::spool::plan::{Admission, Plan, Segment};
 use telemetry_core::spool::record::{self, MESSAGE_MAX, Record};
 use tokio::sync::watch;
 
+use crate::books::Timeline;
 use crate::disk::{DiskError, FolderLock};
 use crate::metrics::{SpoolMetrics, gauge};
 use crate::reader::Reader;
@@ -86,12 +87,18 @@ pub struct SpoolStatus {
     pub source_id: SourceId,
     /// Its epoch.
     pub epoch: Epoch,
-    /// The offset after the last accepted message.
+    /// The offset after the last accepted message: how many were accepted.
     pub appended: Offset,
     /// Everything below is on stable storage.
     pub synced: Offset,
     /// Everything below is landed, as far as this source has heard.
     pub landed: Offset,
+    /// Offsets that cannot be delivered: dropped or damaged, announced as gaps (landed or not) or about to be.
+    pub dropped: u64,
+    /// Offsets below `landed` that landed as gaps; part of `dropped`.
+    pub landed_gaps: u64,
+    /// When the oldest message that has not landed was accepted; exact to about a frame or 100 ms.
+    pub oldest_pending_us: Option<i64>,
     /// The first offset still on disk.
     pub oldest: Offset,
     /// Bytes on disk.
@@ -129,6 +136,7 @@ pub(crate) struct Tail {
     pub(crate) doomed: Vec<Segment>,
     pub(crate) state: State,
     pub(crate) save_state: bool,
+    pub(crate) timeline: Timeline,
     pub(crate) disk_full: bool,
     pub(crate) failed: bool,
     pub(crate) closing: bool,
@@ -170,6 +178,11 @@ impl Spool {
         let refused =
             messages.into_iter().find_map(|message| tail.push(shared, received_us, message).err());
         let offsets = first..tail.next;
+        if first == tail.state.landed && !offsets.is_empty() {
+            tail.timeline.note(first, received_us);
+        } else if !offsets.is_empty() {
+            tail.timeline.note_next(first, received_us);
+        }
         let added = !tail.buffer.is_empty();
         drop(tail);
         if was_empty && added {
@@ -202,6 +215,8 @@ impl Spool {
         let mut tail = self.shared.tail();
         tail.state.landed = landed;
         tail.state.chain = chain;
+        tail.state.dropped += tail.state.gaps.take_below(landed);
+        tail.timeline.trim(landed);
         if tail.state.lake_id.as_deref() != Some(lake_id) {
             tail.state.lake_id = Some(lake_id.to_owned());
             tail.save_state = true;
@@ -214,6 +229,17 @@ impl Spool {
         if changed {
             self.shared.wake.notify_one();
             self.shared.progress.send_modify(|progress| progress.freed += 1);
+        }
+    }
+
+    /// Takes note that these offsets are sent as a gap.
+    pub(crate) fn announced(&self, first: Offset, end: Offset) {
+        let mut tail = self.shared.tail();
+        let first = first.max(tail.state.landed);
+        if tail.state.gaps.add(first, end) {
+            tail.save_state = true;
+            drop(tail);
+            self.shared.wake.notify_one();
         }
     }
 
@@ -252,6 +278,11 @@ impl Spool {
             appended: tail.next,
             synced,
             landed: tail.state.landed,
+            dropped: tail.dropped(),
+            landed_gaps: tail.state.dropped,
+            oldest_pending_us: (tail.next > tail.state.landed)
+                .then(|| tail.timeline.at(tail.state.landed))
+                .flatten(),
             oldest: tail.plan.oldest().unwrap_or(tail.next),
             bytes: tail.plan.used(),
             lake_id: tail.state.lake_id.clone(),
@@ -276,6 +307,13 @@ impl Drop for CloseOnDrop {
 }
 
 impl Tail {
+    /// Counts what can never be delivered: what landed as gaps, what was announced as such, and what is gone from the front.
+    fn dropped(&self) -> u64 {
+        let landed = self.state.landed;
+        let oldest = self.plan.oldest().map_or(landed, |oldest| oldest.max(landed));
+        self.state.dropped + (oldest - landed) + self.state.gaps.count_from(oldest)
+    }
+
     fn push(
         &mut self,
         shared: &Shared,

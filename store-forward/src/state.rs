@@ -3,10 +3,12 @@
 //! `spool.json`, replaced atomically:
 //!
 //! ```text
-//! {"v":1,"source_id":"gateway","epoch":"16 hex digits","lake_id":"…","landed":0,"chain":"16 hex digits",
-//!  "evicted":0,"forked":false}
+//! {"v":2,"source_id":"gateway","epoch":"16 hex digits","lake_id":"…","landed":0,"chain":"16 hex digits",
+//!  "evicted":0,"forked":false,"dropped":0,"gaps":[[first,end],…]}
 //! ```
 //!
+//! `dropped` counts the offsets below `landed` that landed as gaps, `gaps` lists those above that were announced as such.
+//! Version 1 had neither.
 //! `landed` may lag behind the truth (it is written when segments are deleted and at the end); then some messages are sent
 //! again and ingest drops them. `forked` asks the next start to move what is not landed to a new epoch.
 
@@ -15,10 +17,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use telemetry_core::id::{Epoch, Offset, SourceId};
 
+use crate::books::Gaps;
 use crate::disk::{self, DiskError};
 
 const FILE: &str = "spool.json";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The content of the state file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,12 @@ pub(crate) struct State {
     /// Offsets below were evicted before they landed, as far as they are above `landed`.
     pub(crate) evicted: Offset,
     pub(crate) forked: bool,
+    /// Offsets below `landed` that landed as gaps.
+    #[serde(default)]
+    pub(crate) dropped: u64,
+    /// Offsets at or above `landed` that were announced as gaps.
+    #[serde(default)]
+    pub(crate) gaps: Gaps,
 }
 
 /// Why a state file cannot be used.
@@ -72,6 +81,8 @@ impl State {
             chain: 0,
             evicted: 0,
             forked: false,
+            dropped: 0,
+            gaps: Gaps::default(),
         }
     }
 
@@ -85,7 +96,7 @@ impl State {
         if state.v == 0 || state.v > VERSION {
             return Err(StateError::Version { path, version: state.v });
         }
-        Ok(Some(state))
+        Ok(Some(Self { v: VERSION, ..state }))
     }
 
     pub(crate) fn save(&self, folder: &Path) -> Result<(), DiskError> {
@@ -138,14 +149,27 @@ mod tests {
 
     const GOLDEN_V1: &str = r#"{"v":1,"source_id":"gw","epoch":"0000000000000007","lake_id":"l","landed":5,"chain":"00000000000000ff","evicted":0,"forked":false}"#;
 
+    const GOLDEN_V2: &str = r#"{"v":2,"source_id":"gw","epoch":"0000000000000007","lake_id":"l","landed":5,"chain":"00000000000000ff","evicted":0,"forked":false,"dropped":3,"gaps":[[6,8]]}"#;
+
+    fn golden() -> State {
+        let state = State::new("gw".parse().unwrap(), Epoch::from_random(7));
+        State { lake_id: Some("l".into()), landed: 5, chain: 255, ..state }
+    }
+
     #[test]
     fn golden_bytes_of_version_1() {
         let folder = tempfile::tempdir().unwrap();
-        let mut state = State::new("gw".parse().unwrap(), Epoch::from_random(7));
         assert_eq!(State::load(folder.path()).unwrap(), None);
-        (state.lake_id, state.landed, state.chain) = (Some("l".into()), 5, 255);
+        std::fs::write(folder.path().join(FILE), GOLDEN_V1).unwrap();
+        assert_eq!(State::load(folder.path()).unwrap(), Some(golden()));
+    }
+
+    #[test]
+    fn golden_bytes_of_version_2() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State { dropped: 3, gaps: vec![(6, 8)].into(), ..golden() };
         state.save(folder.path()).unwrap();
-        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), GOLDEN_V1);
+        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), GOLDEN_V2);
         assert_eq!(State::load(folder.path()).unwrap(), Some(state));
     }
 

@@ -219,7 +219,7 @@ impl<T: Transport> Uplink<T> {
                 let random = self.next_random();
                 self.delivery.on_probed(now, random);
                 self.spool.shared.metrics.probes.inc();
-                let batch = Batch { records: Vec::new(), end: from, chain_end: 0 };
+                let batch = Batch { records: Vec::new(), end: from, chain_end: 0, is_gap: false };
                 let bytes = self.encode(from, batch).await?.1;
                 self.transport.send(&self.topic, bytes).await;
                 Ok(Step::Again)
@@ -255,6 +255,9 @@ impl<T: Transport> Uplink<T> {
             blocking(reader, move |reader| reader.read(from, limit, raw_max)).await?;
         self.reader = Some(reader);
         let (end, raw_bytes, chain_end) = (batch.end, batch.records.len() as u64, batch.chain_end);
+        if batch.is_gap {
+            self.spool.announced(from, end);
+        }
         let (count, bytes) = self.encode(from, batch).await?;
         self.transport.send(&self.topic, bytes).await;
         crash_point::reach(Point::FrameSent);

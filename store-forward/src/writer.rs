@@ -13,6 +13,7 @@ use telemetry_core::spool::segment::{HEADER_LEN, SegmentError, SegmentHeader};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::books::Timeline;
 use crate::config::SpoolOptions;
 use crate::disk::{self, DiskError, SegmentReader, SegmentWriter};
 use crate::metrics::SpoolMetrics;
@@ -105,6 +106,7 @@ impl Spool {
                 doomed: Vec::new(),
                 state,
                 save_state: false,
+                timeline: Timeline::default(),
                 disk_full: false,
                 failed: false,
                 closing: false,
@@ -115,6 +117,7 @@ impl Spool {
             _lock: lock,
         });
         report(&shared, next, false);
+        note_oldest(&shared)?;
         let writer = WriterThread {
             shared: shared.clone(),
             segment: found.last,
@@ -124,6 +127,15 @@ impl Spool {
         };
         Ok((Self { shared }, writer))
     }
+}
+
+/// Finds out when the oldest pending message was accepted: later ones are known from reading and appending.
+fn note_oldest(shared: &Arc<Shared>) -> Result<(), DiskError> {
+    let landed = shared.tail().state.landed;
+    if let Some(received_us) = reader::Reader::new(shared.clone()).received_us(landed)? {
+        shared.tail().timeline.note(landed, received_us);
+    }
+    Ok(())
 }
 
 fn load_state(

@@ -1,5 +1,6 @@
 //! The spool against a plain `Vec`, and the uplink against a model of ingest.
 
+mod books;
 mod model;
 mod recovery;
 mod uplink;

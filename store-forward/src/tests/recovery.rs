@@ -14,6 +14,28 @@ fn segment_files(folder: &Path) -> Vec<std::path::PathBuf> {
     found.into_iter().map(|(first, _)| disk::segment_path(&segments, first)).collect()
 }
 
+/// Damages the nth segment.
+pub(super) fn flip_a_bit(folder: &Path, segment: usize, at: u64) {
+    let path = &segment_files(folder)[segment];
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
+/// Copies what a killed process would leave, or what a restored backup brings back.
+pub(super) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
 fn fill(running: &Running, count: u64) {
     for n in 0..count {
         assert_eq!(running.append(&[payload(n)]).refused, None);
@@ -67,12 +89,8 @@ fn inv4_a_flipped_bit_costs_its_record_and_no_other() {
     let running = Running::open(folder.path(), small(WhenFull::Refuse));
     fill(&running, 100);
     running.close();
-    let files = segment_files(folder.path());
-    assert!(files.len() > 1, "the damage is in a closed segment");
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(&files[0]).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, 5000).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], 5000).unwrap();
+    assert!(segment_files(folder.path()).len() > 1, "the damage is in a closed segment");
+    flip_a_bit(folder.path(), 0, 5000);
     let running = Running::open(folder.path(), small(WhenFull::Refuse));
     let found = read_all(&running, 0);
     let missing: Vec<_> = found.iter().enumerate().filter(|(_, found)| found.is_none()).collect();
