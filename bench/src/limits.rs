@@ -63,7 +63,7 @@ pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Re
         anyhow::ensure!(decoder.record(&mut batch, source, &record).is_none(), "the load decodes");
         rows += 1;
     }
-    batch.advance(source, rows, 0);
+    batch.advance(source, rows, 0, rows);
     let (files, _) = batch.into_files()?;
     let mut encoded = 0;
     for file in files {

@@ -154,7 +154,7 @@ impl Pipeline {
                 self.metrics.gap(oldest - from);
                 let source = self.state.filling.source(&key.0, key.1, from);
                 self.state.filling.gap(source, from, oldest - from, GapReason::Replaced.as_str());
-                self.state.filling.advance(source, oldest, 0);
+                self.state.filling.advance(source, oldest, 0, header.appended);
                 self.state.since.get_or_insert(self.clock.uptime());
                 self.sequencer.skip(&key, oldest);
                 self.offer(frame, true);
@@ -212,7 +212,7 @@ impl Pipeline {
             (reached, chain) = (item.end(), chain_after);
         }
         if let Some(source) = source {
-            batch.advance(source, reached, chain);
+            batch.advance(source, reached, chain, frame.header.appended);
             batch.add_raw_bytes(frame.records.len() as u64);
             self.metrics.taken(frame.records.len() as u64, batch.messages() - before);
             self.sequencer.took(&key, reached, chain);

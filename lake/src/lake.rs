@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::books::{self, SourceBooks};
 use crate::delta::{self, TableLog};
 use crate::error::LakeError;
 use crate::landing::{self, SourceKey, SourcePosition};
@@ -54,8 +55,10 @@ impl Lake {
         if mode == OpenMode::Create {
             store.selftest().await?;
             for table in TABLES {
-                if TableLog::load(&store, table).await?.is_none() {
-                    delta::create(&store, table).await?;
+                match TableLog::load(&store, table).await? {
+                    None => delta::create(&store, table).await?,
+                    Some(log) if !log.lacks().is_empty() => delta::widen(&store, log).await?,
+                    Some(_) => {}
                 }
             }
         }
@@ -141,6 +144,14 @@ impl Lake {
             || LakeError::Missing { table: LANDINGS.name.to_owned(), url: self.url().to_owned() };
         let ledger = TableLog::load(self.store(), &LANDINGS).await?.ok_or_else(missing)?;
         Ok(landing::positions(ledger.txns()))
+    }
+
+    /// The books of every source, by source and epoch, as of now. Reads the whole ledger, as a stream.
+    ///
+    /// # Errors
+    /// As [`Lake::scan`].
+    pub async fn books(&self) -> Result<Vec<SourceBooks>, LakeError> {
+        books::add_up(self.scan(LANDINGS.name, &books::COLUMNS).await?).await
     }
 
     /// Begins a landing (see [`crate::Lander::land`]). Files that are written but never landed are orphans.

@@ -82,6 +82,8 @@ pub struct SourceAdvance {
     pub to: u64,
     /// Chained checksum after the last offset.
     pub chain: u64,
+    /// How many messages the source had accepted when it sent the last frame of the range.
+    pub appended: u64,
     /// Offsets in the range that were not delivered.
     pub gaps: Vec<Gap>,
     /// What each table got.
@@ -284,6 +286,7 @@ mod tests {
             from,
             to,
             chain: u64::MAX - to,
+            appended: to,
             gaps: vec![],
             tables: BTreeMap::new(),
         }

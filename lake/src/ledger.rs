@@ -101,6 +101,7 @@ pub(crate) fn rows(
         int(&|row| adds(row).len()),
         long(&|row| adds(row).iter().map(|add| add.size).sum()),
         text(&|_| Some(path.clone())),
+        long(&|row| row.source.appended),
     ];
     RecordBatch::try_new(LANDINGS.file_arrow(), columns)
         .map_err(|error| LakeError::file("encode", LANDINGS.name, error))

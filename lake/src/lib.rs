@@ -4,6 +4,7 @@
 //! [`Lander::land`]; `landing` has the rules and `plan` the format that makes a decision redoable by anybody.
 #![warn(missing_docs)]
 
+mod books;
 mod config;
 mod delta;
 mod error;
@@ -21,6 +22,7 @@ pub mod sort;
 mod stage;
 mod store;
 
+pub use books::SourceBooks;
 pub use config::LakeConfig;
 pub use delta::AddFile;
 pub use error::{Cause, LakeError};

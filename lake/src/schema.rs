@@ -213,6 +213,7 @@ pub static LANDINGS: Table = Table {
         required("file_count", Kind::Int),
         required("file_bytes", Kind::Long),
         required("plan_path", Kind::Text),
+        optional("appended", Kind::Long),
     ],
     sort: &[],
     stats: &["landed_at", "lane", "lane_counter"],

@@ -107,6 +107,7 @@ struct Slot {
     from: u64,
     to: u64,
     chain: u64,
+    appended: u64,
     gaps: Vec<Gap>,
     counts: [TableRows; 4],
     routes: HashMap<Box<str>, Route, Seeded>,
@@ -207,14 +208,16 @@ impl Batch {
         self.names.epochs.push(epoch.get().cast_signed());
         self.numbers.insert(key.clone(), number);
         let (gaps, counts, routes) = (Vec::new(), Default::default(), HashMap::default());
-        self.slots.push(Slot { key, from, to: from, chain: 0, gaps, counts, routes });
+        let (to, chain, appended) = (from, 0, 0);
+        self.slots.push(Slot { key, from, to, chain, appended, gaps, counts, routes });
         number
     }
 
-    /// Everything of `source` below `to` was taken; `chain` is the value there.
-    pub fn advance(&mut self, source: u32, to: u64, chain: u64) {
+    /// Everything of `source` below `to` was taken; `chain` is the value there, and `appended` what the source says that it
+    /// has accepted.
+    pub fn advance(&mut self, source: u32, to: u64, chain: u64, appended: u64) {
         let slot = &mut self.slots[source as usize];
-        (slot.to, slot.chain) = (to, chain);
+        (slot.to, slot.chain, slot.appended) = (to, chain, appended);
     }
 
     /// Offsets of `source` that will never come.
@@ -315,6 +318,7 @@ impl Slot {
             from: self.from,
             to: self.to,
             chain: self.chain,
+            appended: self.appended,
             gaps: self.gaps,
             tables,
         }

@@ -108,6 +108,9 @@ async fn offsets_that_a_source_cannot_deliver_are_recorded_as_gaps() {
     );
     let gaps: Vec<_> = landings.iter().filter_map(|row| row.get("gaps")).collect();
     assert_eq!(gaps, [r#"[{"first":2,"count":100,"reason":"dropped"}]"#]);
+    let books = lakeside.lake.books().await.unwrap();
+    let books: Vec<_> = books.iter().map(|b| (b.landed, b.dropped, b.appended)).collect();
+    assert_eq!(books, [(104, 100, Some(104))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,8 +109,25 @@ pub(super) struct Seen<'a> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct MetaData {
     pub(super) id: String,
+    /// JSON in a string.
+    pub(super) schema_string: String,
+}
+
+/// The names of the columns of a `schemaString`.
+pub(super) fn column_names(schema: &str) -> serde_json::Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Struct {
+        fields: Vec<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let Struct { fields } = serde_json::from_str(schema)?;
+    Ok(fields.into_iter().map(|field| field.name).collect())
 }
 
 #[derive(Debug, Deserialize)]

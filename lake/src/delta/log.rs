@@ -11,10 +11,10 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::action::{Entry, lines};
+use super::action::{Entry, column_names, lines};
 use crate::error::LakeError;
 use crate::parquet;
-use crate::schema::Table;
+use crate::schema::{Column, Table};
 use crate::store::{Created, Store};
 
 /// Attempts to learn the outcome of one put before giving up.
@@ -28,6 +28,7 @@ pub(crate) struct TableLog {
     store: Store,
     table: &'static Table,
     id: String,
+    lacks: Vec<&'static Column>,
     version: u64,
     txns: HashMap<String, i64>,
 }
@@ -71,7 +72,8 @@ impl TableLog {
             next += 1;
         }
         let Some(id) = replay.id else { return Ok(None) };
-        Ok(Some(Self { store, table, id, version: next - 1, txns: replay.txns }))
+        let Replay { lacks, txns, .. } = replay;
+        Ok(Some(Self { store, table, id, lacks, version: next - 1, txns }))
     }
 
     /// The table.
@@ -82,6 +84,11 @@ impl TableLog {
     /// The table's id, made at its creation.
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The columns that the table was made without: an earlier version made it.
+    pub(crate) fn lacks(&self) -> &[&'static Column] {
+        &self.lacks
     }
 
     /// The last version replayed.
@@ -246,6 +253,7 @@ pub(crate) async fn last_checkpoint(store: &Store) -> Result<Option<u64>, LakeEr
 #[derive(Default)]
 struct Replay {
     id: Option<String>,
+    lacks: Vec<&'static Column>,
     txns: HashMap<String, i64>,
 }
 
@@ -257,12 +265,26 @@ impl Replay {
                 supported(table, protocol.min_reader_version, protocol.min_writer_version)?;
             }
             if let Some(metadata) = line.meta_data {
-                self.id = Some(metadata.id);
+                self.metadata(table, path, metadata.id, &metadata.schema_string)?;
             }
             if let Some(txn) = line.txn {
                 self.txns.insert(txn.app_id.into_owned(), txn.version);
             }
         }
+        Ok(())
+    }
+
+    fn metadata(
+        &mut self,
+        table: &'static Table,
+        path: &str,
+        id: String,
+        schema: &str,
+    ) -> Result<(), LakeError> {
+        let names = column_names(schema).map_err(|error| LakeError::damaged(path, error))?;
+        let lacks = |column: &&Column| !names.iter().any(|name| name == column.name);
+        self.lacks = table.columns.iter().filter(lacks).collect();
+        self.id = Some(id);
         Ok(())
     }
 
@@ -290,7 +312,10 @@ impl Replay {
             }
             let metadata = part("metaData").ok_or_else(|| damaged("metaData"))?;
             for row in (0..batch.num_rows()).filter(|row| metadata.is_valid(*row)) {
-                self.id = text(metadata, "id", row);
+                let schema = text(metadata, "schemaString", row);
+                let known = text(metadata, "id", row).zip(schema);
+                let (id, schema) = known.ok_or_else(|| damaged("metaData.id and schemaString"))?;
+                self.metadata(table, path, id, &schema)?;
             }
             let protocol = part("protocol").ok_or_else(|| damaged("protocol"))?;
             let number = |name, row| {

@@ -7,4 +7,4 @@ mod table;
 pub use action::AddFile;
 pub(crate) use action::Entry;
 pub(crate) use log::{Appended, TableLog, last_checkpoint};
-pub(crate) use table::{checkpoint, create, files};
+pub(crate) use table::{checkpoint, create, files, widen};

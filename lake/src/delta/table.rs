@@ -15,9 +15,10 @@ use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::prefix::PrefixStore;
 use serde::Deserialize;
 
+use super::TableLog;
 use crate::error::LakeError;
 use crate::reader::FileInfo;
-use crate::schema::{Kind, PARTITION, Table, date_parse};
+use crate::schema::{Column, Kind, PARTITION, Table, date_parse};
 use crate::store::Store;
 
 fn log_store(lake: &Store, table: &Table) -> LogStoreRef {
@@ -37,30 +38,55 @@ async fn load(lake: &Store, table: &Table) -> Result<DeltaTable, LakeError> {
     Ok(loaded)
 }
 
+fn field(column: &Column) -> StructField {
+    let primitive = match column.kind {
+        Kind::Text => PrimitiveType::String,
+        Kind::Double => PrimitiveType::Double,
+        Kind::Long => PrimitiveType::Long,
+        Kind::Int => PrimitiveType::Integer,
+        Kind::Date => PrimitiveType::Date,
+        Kind::Timestamp => PrimitiveType::Timestamp,
+        Kind::Binary => PrimitiveType::Binary,
+    };
+    StructField::new(column.name, DataType::Primitive(primitive), column.nullable)
+}
+
+/// Without deltalake's own checkpoints and clean-up behind the commit.
+fn plain_commit() -> CommitProperties {
+    CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false))
+}
+
+/// Adds the columns that the table of `log` lacks. Its workers read the ledger again when they meet the change.
+///
+/// # Errors
+/// [`LakeError::Delta`].
+pub(crate) async fn widen(lake: &Store, mut log: TableLog) -> Result<(), LakeError> {
+    let table = log.table();
+    let loaded = load(lake, table).await?;
+    let added = loaded
+        .add_columns()
+        .with_fields(log.lacks().iter().map(|column| field(column)).collect::<Vec<_>>())
+        .with_commit_properties(plain_commit())
+        .await;
+    if let Err(error) = added {
+        // Somebody else may have done it at the same moment.
+        log.reload(lake).await?;
+        if !log.lacks().is_empty() {
+            return Err(failed("add columns to", table)(error));
+        }
+    }
+    Ok(())
+}
+
 /// Creates the table. One that exists already, perhaps since a moment, is left as it is.
 ///
 /// # Errors
 /// [`LakeError::Delta`].
 pub(crate) async fn create(lake: &Store, table: &'static Table) -> Result<(), LakeError> {
-    let columns = table.columns.iter().map(|column| {
-        let primitive = match column.kind {
-            Kind::Text => PrimitiveType::String,
-            Kind::Double => PrimitiveType::Double,
-            Kind::Long => PrimitiveType::Long,
-            Kind::Int => PrimitiveType::Integer,
-            Kind::Date => PrimitiveType::Date,
-            Kind::Timestamp => PrimitiveType::Timestamp,
-            Kind::Binary => PrimitiveType::Binary,
-        };
-        StructField::new(column.name, DataType::Primitive(primitive), column.nullable)
-    });
-    let properties = CommitProperties::default()
-        .with_create_checkpoint(false)
-        .with_cleanup_expired_logs(Some(false));
     let created = CreateBuilder::new()
         .with_log_store(log_store(lake, table))
         .with_table_name(table.name)
-        .with_columns(columns)
+        .with_columns(table.columns.iter().map(field))
         .with_partition_columns([PARTITION])
         .with_save_mode(SaveMode::Ignore)
         .with_configuration([
@@ -70,7 +96,7 @@ pub(crate) async fn create(lake: &Store, table: &'static Table) -> Result<(), La
             ("delta.deletedFileRetentionDuration", Some("interval 7 days".to_owned())),
             ("delta.checkpointInterval", Some("100".to_owned())),
         ])
-        .with_commit_properties(properties)
+        .with_commit_properties(plain_commit())
         .await;
     match created {
         Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => Ok(()),

@@ -250,8 +250,16 @@ pub(crate) async fn stage(
         files.extend(staging.write(table, date_of(NOW), [batch]).await?);
         tables.insert(table.name, counts);
     }
-    let advance =
-        SourceAdvance { key: key(source), lane, from, to, chain: to * 1000, gaps: vec![], tables };
+    let advance = SourceAdvance {
+        key: key(source),
+        lane,
+        from,
+        to,
+        chain: to * 1000,
+        appended: to + 5,
+        gaps: vec![],
+        tables,
+    };
     Ok(staging.finish(files, vec![advance]))
 }
 

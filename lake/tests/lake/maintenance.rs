@@ -79,8 +79,16 @@ async fn a_lake_on_disk_is_checkpointed_and_opened_from_the_checkpoint() {
         // A landing of a gap alone commits to the ledger only.
         let gaps = vec![Gap { first: from, count: 1, reason: "dropped".into() }];
         let (to, tables) = (from + 1, [].into());
-        let advance =
-            SourceAdvance { key: key("gw"), lane: LANE, from, to, chain: to * 1000, gaps, tables };
+        let advance = SourceAdvance {
+            key: key("gw"),
+            lane: LANE,
+            from,
+            to,
+            chain: to * 1000,
+            appended: to,
+            gaps,
+            tables,
+        };
         let staged = lake.stage(NOW).finish(vec![], vec![advance]);
         assert!(matches!(lander.land(&staged, NOW).await.unwrap(), LandOutcome::Landed { .. }));
     }

@@ -128,8 +128,16 @@ async fn the_ledgers_counts_can_be_summed_and_gaps_are_recorded() {
     let file = staging.write(&READINGS, date_of(NOW), [readings("gw", 10, 13)]).await.unwrap();
     let gaps = vec![Gap { first: 3, count: 7, reason: "dropped".into() }];
     let tables = [("readings", TableRows { rows: 3, time: Some((NOW, NOW + 1)) })].into();
-    let advance =
-        SourceAdvance { key: key("gw"), lane: LANE, from: 3, to: 13, chain: 9, gaps, tables };
+    let advance = SourceAdvance {
+        key: key("gw"),
+        lane: LANE,
+        from: 3,
+        to: 13,
+        chain: 9,
+        appended: 20,
+        gaps,
+        tables,
+    };
     lander.land(&staging.finish(file.into_iter().collect(), vec![advance]), NOW).await.unwrap();
     // And a landing of a gap alone.
     let gaps = vec![Gap { first: 13, count: 2, reason: "corrupt".into() }];
@@ -139,6 +147,7 @@ async fn the_ledgers_counts_can_be_summed_and_gaps_are_recorded() {
         from: 13,
         to: 15,
         chain: 9,
+        appended: 21,
         gaps,
         tables: [].into(),
     };
