@@ -35,6 +35,8 @@ pub struct Lander {
     lake: Lake,
     worker: String,
     lanes: BTreeSet<u8>,
+    /// Lane → the landing up to which all are applied everywhere, as far as this worker has seen to it.
+    applied: BTreeMap<u8, i64>,
     ledger: TableLog,
     tables: BTreeMap<&'static str, TableLog>,
 }
@@ -56,9 +58,9 @@ impl Lander {
         for table in TABLES.into_iter().filter(|table| table.name != LANDINGS.name) {
             tables.insert(table.name, open_log(lake.store(), table).await?);
         }
-        let lanes = lanes.into_iter().collect();
-        let mut lander =
-            Self { lake: lake.clone(), worker: worker.to_owned(), lanes, ledger, tables };
+        let (worker, lanes) = (worker.to_owned(), lanes.into_iter().collect());
+        let applied = BTreeMap::new();
+        let mut lander = Self { lake: lake.clone(), worker, lanes, applied, ledger, tables };
         lander.redo(now_us).await?;
         Ok(lander)
     }
@@ -96,7 +98,8 @@ impl Lander {
         }
         self.ledger.refresh().await?;
         // From here to the append nothing refreshes the ledger, so filter and first attempted version are of one snapshot.
-        let plan = match staged.plan(&self.worker, |app| self.ledger.txn(app)) {
+        let applied = |lane| self.applied.get(&lane).copied().unwrap_or(0);
+        let plan = match staged.plan(&self.worker, |app| self.ledger.txn(app), applied) {
             Ok(plan) => plan,
             Err(lost) => return Ok(LandOutcome::Lost(lost)),
         };
@@ -105,6 +108,7 @@ impl Lander {
         };
         crash_point::reach(Point::LandingDecided);
         self.apply(&plan, now_us).await?;
+        self.applied.extend(plan.lanes.iter().map(|(lane, counter)| (*lane, counter + 1)));
         Ok(LandOutcome::Landed { version })
     }
 
@@ -124,9 +128,10 @@ impl Lander {
     async fn redo(&mut self, now_us: i64) -> Result<(), LakeError> {
         let mut last = landing::lanes(self.ledger.txns());
         last.retain(|lane, _| self.lanes.contains(lane));
-        for plan in ledger::last_plans(self.lake.store(), last).await? {
+        for plan in ledger::last_plans(self.lake.store(), last.clone()).await? {
             self.apply(&plan, now_us).await?;
         }
+        self.applied = last;
         Ok(())
     }
 

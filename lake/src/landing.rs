@@ -133,7 +133,7 @@ pub enum Lost {
         /// Where the source is.
         landed: u64,
     },
-    /// Another worker committed to one of our lanes while we did.
+    /// Another worker committed to one of our lanes since we last read the ledger.
     Lane,
     /// Its files are older than [`AGE_MAX_US`].
     TooOld,
@@ -186,16 +186,26 @@ impl Staged {
         })
     }
 
-    /// Turns the landing into a plan on top of the ledger whose application versions are `txn`, or says why it lost.
-    pub(crate) fn plan(&self, worker: &str, txn: impl Fn(&str) -> i64) -> Result<Plan, Lost> {
+    /// Turns the landing into a plan on top of the ledger whose application versions are `txn`, or says why it lost. `applied`
+    /// is the counter up to which the worker knows a lane's landings to be applied everywhere. A landing that goes on from
+    /// a later one, decided by somebody else, would be applied over it: nobody would redo that one again.
+    pub(crate) fn plan(
+        &self,
+        worker: &str,
+        txn: impl Fn(&str) -> i64,
+        applied: impl Fn(u8) -> i64,
+    ) -> Result<Plan, Lost> {
         if let Some(source) =
             self.sources.iter().find(|source| txn(&source_app(&source.key)) != offset(source.from))
         {
             let landed = txn(&source_app(&source.key)).cast_unsigned();
             return Err(Lost::Source { key: source.key.clone(), from: source.from, landed });
         }
-        let lanes =
+        let lanes: BTreeMap<u8, i64> =
             self.sources.iter().map(|source| (source.lane, txn(&lane_app(source.lane)))).collect();
+        if lanes.iter().any(|(lane, counter)| applied(*lane) != *counter) {
+            return Err(Lost::Lane);
+        }
         let sources = self.sources.iter().map(|source| PlannedSource {
             source_id: source.key.source_id.clone(),
             epoch: source.key.epoch,
@@ -305,8 +315,8 @@ mod tests {
         let mut txns = HashMap::new();
         let first =
             staged(vec![advance("a", 3, 0, 5), advance("b", 3, 0, 2), advance("c", 9, 0, 1)]);
-        let plan = first.plan("w", lookup(&txns)).unwrap();
-        txns.extend(decided_txns(&plan));
+        let landed = plan(&first, &txns).unwrap();
+        txns.extend(decided_txns(&landed));
         assert_eq!(lanes(&txns), [(3, 1), (9, 1)].into());
         let positions = positions(&txns);
         assert_eq!(positions.len(), 3);
@@ -316,19 +326,31 @@ mod tests {
             SourcePosition { landed: 5, chain: u64::MAX - 5 },
             "all 64 bits of the chain"
         );
-        let second = staged(vec![advance("a", 3, 5, 8)]).plan("w", lookup(&txns)).unwrap();
+        let second = plan(&staged(vec![advance("a", 3, 5, 8)]), &txns).unwrap();
         assert_eq!(second.lanes, [(3, 1)].into());
+    }
+
+    /// On top of a ledger of which everything is applied.
+    fn plan(staged: &Staged, txns: &HashMap<String, i64>) -> Result<Plan, Lost> {
+        staged.plan("w", lookup(txns), |lane| lookup(txns)(&lane_app(lane)))
+    }
+
+    #[test]
+    fn a_landing_on_top_of_one_that_may_not_be_applied_has_lost() {
+        let txns = HashMap::from([(lane_app(3), 5)]);
+        let staged = staged(vec![advance("a", 3, 0, 5)]);
+        assert_eq!(staged.plan("w", lookup(&txns), |_| 4).unwrap_err(), Lost::Lane);
+        assert!(staged.plan("w", lookup(&txns), |_| 5).is_ok());
     }
 
     #[test]
     fn a_landing_that_does_not_start_where_the_source_is_has_lost() {
         let txns: HashMap<_, _> =
-            decided_txns(&staged(vec![advance("a", 3, 0, 5)]).plan("w", |_| 0).unwrap())
+            decided_txns(&plan(&staged(vec![advance("a", 3, 0, 5)]), &HashMap::new()).unwrap())
                 .into_iter()
                 .collect();
         for (from, to) in [(0, 5), (4, 9), (6, 9)] {
-            let lost =
-                staged(vec![advance("a", 3, from, to)]).plan("w", lookup(&txns)).unwrap_err();
+            let lost = plan(&staged(vec![advance("a", 3, from, to)]), &txns).unwrap_err();
             let key = advance("a", 3, 0, 1).key;
             assert_eq!(lost, Lost::Source { key, from, landed: 5 });
         }
@@ -337,7 +359,8 @@ mod tests {
     #[test]
     fn a_plan_is_applied_once_whoever_looks() {
         let plan =
-            staged(vec![advance("a", 3, 0, 5), advance("b", 4, 0, 5)]).plan("w", |_| 0).unwrap();
+            plan(&staged(vec![advance("a", 3, 0, 5), advance("b", 4, 0, 5)]), &HashMap::new())
+                .unwrap();
         let mut table = HashMap::new();
         assert!(!applied(&plan, lookup(&table)));
         table.extend(applied_txns(&plan));

@@ -162,6 +162,27 @@ async fn inv7_two_workers_redoing_one_decided_plan_apply_it_once() {
     all_there_once(&root, 4).await;
 }
 
+/// Two workers hold the same lane; one decides a landing of its source and dies. The other one's landing, of another source,
+/// would be applied as the lane's next: then nobody would ever apply the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv2_nobody_lands_over_what_another_worker_decided_on_the_lane_and_did_not_apply() {
+    let root = Arc::new(InMemory::new());
+    let lake = created(&root).await;
+    let mut second = Lander::open(&lake, "w2", [LANE], NOW).await.unwrap();
+    let doomed = opened(Fragile::over(&root, 5, false)).await.unwrap();
+    let mut first = Lander::open(&doomed, "w1", [LANE], NOW).await.unwrap();
+    let staged = stage(&doomed, "gw", LANE, 0, 4).await.unwrap();
+    first.land(&staged, NOW).await.unwrap_err();
+    assert_eq!(lake.sources().await.unwrap()[&key("gw")].landed, 4, "decided");
+
+    let other = stage(&lake, "other", LANE, 0, 2).await.unwrap();
+    assert_eq!(second.land(&other, NOW).await.unwrap(), LandOutcome::Lost(Lost::Lane));
+    second.recover(NOW).await.unwrap();
+    all_there_once(&root, 4).await;
+    assert!(matches!(land(&mut second, &lake, "other", 0, 2).await, LandOutcome::Landed { .. }));
+    assert_eq!(offsets(&lake, "readings", "other").await, [0, 1]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_landing_whose_files_are_older_than_an_hour_starts_over() {
     let root = Arc::new(InMemory::new());
