@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Simulate(Box<Simulate>),
     /// Compares a journal with the lake: what was lost, doubled or altered? Exits with 1 if anything was.
     Audit(Audit),
+    /// Breaks a Tidemark of its own on purpose and audits what is left: the proof to ask for before trusting it with data.
+    Drill(Drill),
     /// Lists the tables of a lake: rows, files, bytes, newest data.
     Tables(Tables),
     /// Lists the files that a table consists of right now, for tools that do not read Delta.
@@ -163,6 +165,27 @@ pub(crate) struct Audit {
     #[arg(long)]
     pub(crate) temporary: Option<PathBuf>,
     /// How the report is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// Which drill, or all; without it the drills are listed.
+    pub(crate) name: Option<String>,
+    /// The same seed repeats the plan of a drill; by default another one each time.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Play on this lake, s3://bucket/prefix, with the usual AWS_* variables; each drill takes a folder of its own in it.
+    #[arg(long)]
+    pub(crate) lake: Option<String>,
+    /// A twentieth of the messages where there are millions.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Keep the folder of each drill, with logs, spools and lake; that of a failed one is always kept.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// How reports are printed: a line for each drill, or one JSON object.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

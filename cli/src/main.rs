@@ -5,6 +5,7 @@ mod audit;
 mod audit_rows;
 mod config;
 mod demo;
+mod drills;
 mod maintain;
 mod print;
 mod receipts_mqtt;
@@ -65,6 +66,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Agent(options) => services::agent(&options).await?,
         Command::Simulate(options) => return simulate::run(*options).await,
         Command::Audit(options) => return audit::run(&options).await,
+        Command::Drill(options) => return drills::run(&options).await,
         Command::Tables(options) => tables::tables(&options).await?,
         Command::Files(options) => tables::files(&options).await?,
         Command::Maintain(options) => maintain::run(&options).await?,

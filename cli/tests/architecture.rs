@@ -68,6 +68,7 @@ fn crates_depend_only_on_what_the_design_allows() {
         ("gateway", &["crash-point", "service-runtime", "store-forward", "telemetry-core"]),
         ("ingest", &["crash-point", "lake", "service-runtime", "telemetry-core"]),
         ("simulator", &["service-runtime", "telemetry-core"]),
+        ("drill", &["s3-server", "service-runtime", "simulator", "telemetry-core"]),
     ]);
     for (krate, dependencies) in workspace_edges() {
         // Only these see several services at once.

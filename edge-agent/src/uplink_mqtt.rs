@@ -70,7 +70,7 @@ pub(crate) fn connect(
         MqttOptions::new(format!("tidemark-uplink-{source}"), &gateway.host, gateway.port);
     // A ping waits behind a frame that a slow network takes long to carry.
     options
-        .set_keep_alive(Duration::from_secs(u64::from(KEEP)))
+        .set_keep_alive(Duration::from_secs(u64::from(gateway.keep_alive_s)))
         .set_max_packet_size(PACKET_MAX, PACKET_MAX);
     options.set_inflight(IN_FLIGHT_MAX).set_clean_session(true);
     options.set_last_will(LastWill::new(&status, will, QoS::AtLeastOnce, true));

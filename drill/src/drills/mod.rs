@@ -1,0 +1,10 @@
+//! The drills: each plays its load, does its harm, and proves that the harm was felt.
+
+pub(crate) mod clock;
+pub(crate) mod disk;
+pub(crate) mod kills;
+pub(crate) mod lakes;
+pub(crate) mod network;
+pub(crate) mod outage;
+pub(crate) mod store;
+pub(crate) mod workers;
