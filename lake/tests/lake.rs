@@ -7,6 +7,8 @@ mod books;
 mod kit;
 #[path = "lake/maintenance.rs"]
 mod maintenance;
+#[path = "lake/place.rs"]
+mod place;
 #[path = "lake/protocol.rs"]
 mod protocol;
 #[path = "lake/reading.rs"]

@@ -128,6 +128,8 @@ impl S3Server {
                 accepted = self.listener.accept() => accepted,
             };
             let (stream, _) = accepted?;
+            // Answers are small and written in pieces: with Nagle's algorithm each would take 40 ms.
+            stream.set_nodelay(true)?;
             let (service, creation, queues) = (self.service.clone(), self.creation, queues.clone());
             let slots = slots.clone();
             connections.spawn(async move {

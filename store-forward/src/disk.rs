@@ -1,4 +1,6 @@
 //! Files and folders of a spool: open, append, sync, delete. Every error names its path.
+//!
+//! Every change goes past [`about_to`], where tests record it, or make it fail.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -48,15 +50,85 @@ pub(crate) fn at<T>(
     result.map_err(|source| DiskError::Io { action, path: path.to_owned(), source })
 }
 
-/// Makes a folder and syncs its parent, so that it survives a power cut.
+/// One change of the disk.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests look at it"))]
+pub(crate) enum Change<'a> {
+    CreateFolder(&'a Path),
+    /// Makes a file, or empties it.
+    CreateFile(&'a Path),
+    Write(&'a Path, u64, &'a [u8]),
+    Cut(&'a Path, u64),
+    SyncFile(&'a Path),
+    SyncFolder(&'a Path),
+    Rename(&'a Path, &'a Path),
+    Delete(&'a Path),
+    DeleteFolder(&'a Path),
+}
+
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "a test's disk may refuse")]
+fn about_to(_change: Change<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+fn about_to(change: Change<'_>) -> io::Result<()> {
+    crate::tests::test_disk::about_to(change)
+}
+
+/// The room that is kept for the state file on a disk that others fill.
+const RESERVE_BYTES: usize = 64 << 10;
+
+/// Makes a folder with those above it, all so that they survive a power cut.
 pub(crate) fn make_folder(path: &Path) -> Result<(), DiskError> {
-    at("create folder", path, std::fs::create_dir_all(path))?;
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
+    let parent = match path.parent() {
+        None => return Ok(()),
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    };
+    if !parent.is_dir() {
+        make_folder(parent)?;
+    }
+    match about_to(Change::CreateFolder(path)).and_then(|()| std::fs::create_dir(path)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return at("create folder", path, Err(error));
+        }
+        _ => {}
+    }
+    // Also when it was there: whoever made it may have been killed before this.
+    sync_folder(parent)
 }
 
 /// Makes the entries of a folder (new, renamed, deleted files) durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), DiskError> {
-    at("sync folder", path, File::open(path).and_then(|folder| folder.sync_all()))
+    let synced = about_to(Change::SyncFolder(path))
+        .and_then(|()| File::open(path).and_then(|folder| folder.sync_all()));
+    at("sync folder", path, synced)
+}
+
+/// Takes some room, to be given up when the state must be saved and the disk is full: only then can segments be freed.
+pub(crate) fn take_reserve(folder: &Path) -> Result<(), DiskError> {
+    let path = folder.join("spool.reserve");
+    if path.metadata().is_ok_and(|found| found.len() >= RESERVE_BYTES as u64) {
+        return Ok(());
+    }
+    at("write", &path, write_synced(&path, &[0x5a; RESERVE_BYTES]))
+}
+
+/// Gives that room up; tells whether there was any.
+pub(crate) fn give_up_reserve(folder: &Path) -> bool {
+    let path = folder.join("spool.reserve");
+    about_to(Change::Delete(&path)).and_then(|()| std::fs::remove_file(&path)).is_ok()
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    about_to(Change::CreateFile(path))?;
+    let mut file = File::create(path)?;
+    about_to(Change::Write(path, 0, bytes))?;
+    file.write_all(bytes)?;
+    about_to(Change::SyncFile(path))?;
+    file.sync_all()
 }
 
 /// Holds a folder for this process until dropped.
@@ -79,12 +151,10 @@ pub(crate) fn lock(folder: &Path) -> Result<FolderLock, DiskError> {
 /// Replaces a small file so that after a crash either the old or the new content is there.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let draft = path.with_extension("new");
-    let written = File::create(&draft).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    at("write", &draft, written)?;
-    at("rename", path, std::fs::rename(&draft, path))?;
+    at("write", &draft, write_synced(&draft, bytes))?;
+    let renamed =
+        about_to(Change::Rename(&draft, path)).and_then(|()| std::fs::rename(&draft, path));
+    at("rename", path, renamed)?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 
@@ -123,7 +193,7 @@ pub(crate) fn list_segments(folder: &Path) -> Result<Vec<(Offset, u64)>, DiskErr
 /// Deletes a segment; one that is gone already is fine.
 pub(crate) fn delete_segment(folder: &Path, first: Offset) -> Result<(), DiskError> {
     let path = segment_path(folder, first);
-    match std::fs::remove_file(&path) {
+    match about_to(Change::Delete(&path)).and_then(|()| std::fs::remove_file(&path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => at("delete", &path, Err(error)),
         _ => Ok(()),
     }
@@ -136,7 +206,10 @@ pub(crate) fn delete_other_epochs(spool: &Path, used: &str) -> Result<(), DiskEr
         let name = entry.file_name();
         let is_epoch = |name: &str| name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit());
         if name.to_str().is_some_and(|name| is_epoch(name) && name != used) {
-            at("delete", &entry.path(), std::fs::remove_dir_all(entry.path()))?;
+            let path = entry.path();
+            let deleted = about_to(Change::DeleteFolder(&path))
+                .and_then(|()| std::fs::remove_dir_all(&path));
+            at("delete", &path, deleted)?;
         }
     }
     Ok(())
@@ -154,11 +227,10 @@ impl SegmentWriter {
     /// Makes a segment file with its header; the header is durable when this returns.
     pub(crate) fn create(folder: &Path, first: Offset, header: &[u8]) -> Result<Self, DiskError> {
         let path = segment_path(folder, first);
-        let file = at(
-            "create",
-            &path,
-            OpenOptions::new().create(true).truncate(true).write(true).open(&path),
-        )?;
+        let file = about_to(Change::CreateFile(&path)).and_then(|()| {
+            OpenOptions::new().create(true).truncate(true).write(true).open(&path)
+        });
+        let file = at("create", &path, file)?;
         let mut writer = Self { path, file, len: 0 };
         writer.append(header)?;
         writer.sync()?;
@@ -181,15 +253,19 @@ impl SegmentWriter {
     }
 
     fn cut_to(&mut self, len: u64) -> Result<(), DiskError> {
-        at("cut", &self.path, self.file.set_len(len))?;
+        let cut = about_to(Change::Cut(&self.path, len)).and_then(|()| self.file.set_len(len));
+        at("cut", &self.path, cut)?;
         at("seek in", &self.path, self.file.seek(SeekFrom::Start(len)))?;
         self.len = len;
-        at("sync", &self.path, self.file.sync_all())
+        let synced = about_to(Change::SyncFile(&self.path)).and_then(|()| self.file.sync_all());
+        at("sync", &self.path, synced)
     }
 
     /// Appends bytes. After an error the file ends where it did before, so that the same bytes can be tried again.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
-        match self.file.write_all(bytes) {
+        let written = about_to(Change::Write(&self.path, self.len, bytes))
+            .and_then(|()| self.file.write_all(bytes));
+        match written {
             Ok(()) => {
                 self.len += bytes.len() as u64;
                 Ok(())
@@ -216,7 +292,8 @@ impl SegmentWriter {
 
     /// Makes everything appended durable.
     pub(crate) fn sync(&mut self) -> Result<(), DiskError> {
-        at("sync", &self.path, self.file.sync_data())
+        let synced = about_to(Change::SyncFile(&self.path)).and_then(|()| self.file.sync_data());
+        at("sync", &self.path, synced)
     }
 }
 

@@ -307,6 +307,11 @@ impl Drop for CloseOnDrop {
 }
 
 impl Tail {
+    /// Tells whether the writer has nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && self.doomed.is_empty() && !self.save_state && !self.closing
+    }
+
     /// Counts what can never be delivered: what landed as gaps, what was announced as such, and what is gone from the front.
     fn dropped(&self) -> u64 {
         let landed = self.state.landed;

@@ -40,8 +40,6 @@ struct Round {
     end: Offset,
     chain_end: u64,
     roll: bool,
-    doomed: Vec<Segment>,
-    state: Option<State>,
     closing: bool,
 }
 
@@ -69,6 +67,10 @@ impl Spool {
         disk::make_folder(folder)?;
         let lock = disk::lock(folder)?;
         let mut state = load_state(folder, options, fresh_epoch)?;
+        match disk::take_reserve(folder) {
+            Err(failure) if failure.is_full() => warn!("disk is full: nothing is accepted yet"),
+            other => other?,
+        }
         if state.forked {
             reader::move_to_epoch(folder, &mut state, fresh_epoch, config.segment_bytes)?;
         }
@@ -88,7 +90,9 @@ impl Spool {
             state.save(folder)?;
             found = recover(&state.segments(folder), state.epoch)?;
         }
-        let plan = Plan::new(config.limits(), found.segments);
+        let mut plan = Plan::new(config.limits(), found.segments);
+        // What had landed and was not deleted any more: no receipt may come that says so again.
+        let doomed = plan.trim(state.landed);
         let (next, chain) = (found.next, found.chain);
         let progress = Progress { appended: next, synced: next, ..Progress::default() };
         let shared = Arc::new(Shared {
@@ -103,7 +107,7 @@ impl Spool {
                 buffer: Vec::new(),
                 writing: 0,
                 plan,
-                doomed: Vec::new(),
+                doomed,
                 state,
                 save_state: false,
                 timeline: Timeline::default(),
@@ -229,39 +233,39 @@ impl WriterThread {
     }
 
     fn write_all(&mut self) -> Result<(), SpoolError> {
-        loop {
-            let round = self.next_round();
-            let closing = round.closing;
-            if !round.records.is_empty() {
-                self.write(&round)?;
-            }
-            self.clean_up(&round)?;
-            self.spare = round.records;
-            self.spare.clear();
-            if closing {
-                let state = self.shared.tail().state.clone();
-                state.save(&self.shared.folder)?;
-                return Ok(());
-            }
+        while !self.round()? {}
+        Ok(())
+    }
+
+    /// Waits for work and does all that is there; tells whether that was the last.
+    pub(crate) fn round(&mut self) -> Result<bool, SpoolError> {
+        let round = self.next_round();
+        if !round.records.is_empty() {
+            self.write(&round)?;
         }
+        self.spare = round.records;
+        self.spare.clear();
+        if round.closing {
+            // How far it has landed, for the next start.
+            self.shared.tail().save_state = true;
+        }
+        let shared = self.shared.clone();
+        retry_when_full(&shared, || clean_up(&shared))?;
+        Ok(round.closing)
     }
 
     /// Waits until there is something to do and takes all of it.
     fn next_round(&mut self) -> Round {
         let mut tail = self.shared.tail();
-        while tail.buffer.is_empty() && tail.doomed.is_empty() && !tail.save_state && !tail.closing
-        {
+        while tail.is_idle() {
             tail = self.shared.wake.wait(tail).unwrap_or_else(PoisonError::into_inner);
         }
         let records = mem::replace(&mut tail.buffer, mem::take(&mut self.spare));
         tail.writing = records.len() as u64;
-        let state = mem::take(&mut tail.save_state).then(|| tail.state.clone());
         Round {
             end: tail.next,
             chain_end: tail.chain,
             roll: tail.plan.must_roll(),
-            doomed: mem::take(&mut tail.doomed),
-            state,
             closing: tail.closing,
             records,
         }
@@ -292,20 +296,42 @@ impl WriterThread {
         report(&self.shared, self.synced, false);
         Ok(())
     }
+}
 
-    /// Saves the state before the segments that it makes superfluous are deleted.
-    fn clean_up(&self, round: &Round) -> Result<(), SpoolError> {
-        if let Some(state) = &round.state {
-            retry_when_full(&self.shared, || state.save(&self.shared.folder))?;
+/// Saves the state if it has changed, then deletes the segments that it makes superfluous; tells whether there were any.
+fn clean_up(shared: &Shared) -> Result<bool, DiskError> {
+    let (state, doomed) = {
+        let mut tail = shared.tail();
+        if !mem::take(&mut tail.save_state) && tail.doomed.is_empty() {
+            return Ok(false);
         }
-        if !round.doomed.is_empty() {
-            crash_point::reach(Point::StateSaved);
-        }
-        for segment in &round.doomed {
-            disk::delete_segment(&self.shared.segments, segment.first)?;
-            crash_point::reach(Point::SegmentDeleted);
-        }
-        Ok(())
+        (tail.state.clone(), mem::take(&mut tail.doomed))
+    };
+    if let Err(failure) = save(&state, &shared.folder) {
+        // Not one segment may go before that is saved: at the next start it would look lost instead of landed.
+        let mut tail = shared.tail();
+        tail.save_state = true;
+        tail.doomed.splice(0..0, doomed);
+        return Err(failure);
+    }
+    if !doomed.is_empty() {
+        crash_point::reach(Point::StateSaved);
+    }
+    for segment in &doomed {
+        disk::delete_segment(&shared.segments, segment.first)?;
+        crash_point::reach(Point::SegmentDeleted);
+    }
+    match disk::take_reserve(&shared.folder) {
+        Err(failure) if !failure.is_full() => Err(failure),
+        _ => Ok(!doomed.is_empty()),
+    }
+}
+
+/// Saves the state; on a full disk with the room that was reserved for it.
+fn save(state: &State, folder: &Path) -> Result<(), DiskError> {
+    match state.save(folder) {
+        Err(failure) if failure.is_full() && disk::give_up_reserve(folder) => state.save(folder),
+        other => other,
     }
 }
 
@@ -316,28 +342,8 @@ fn retry_when_full<T>(
 ) -> Result<T, DiskError> {
     let mut waiting = false;
     loop {
-        match operation() {
-            Err(failure) if failure.is_full() => {
-                if !mem::replace(&mut waiting, true) {
-                    warn!(error = %failure, "disk is full: refusing messages until there is room");
-                }
-                let mut tail = shared.tail();
-                if tail.closing {
-                    // Nothing of this has been acknowledged.
-                    return Err(failure);
-                }
-                tail.disk_full = true;
-                let doomed = mem::take(&mut tail.doomed);
-                if doomed.is_empty() {
-                    let waited = shared.wake.wait_timeout(tail, FULL_DISK_RETRY);
-                    drop(waited.unwrap_or_else(PoisonError::into_inner));
-                } else {
-                    drop(tail);
-                    for segment in doomed {
-                        disk::delete_segment(&shared.segments, segment.first)?;
-                    }
-                }
-            }
+        let failure = match operation() {
+            Err(failure) if failure.is_full() => failure,
             other => {
                 if waiting {
                     info!("disk has room again");
@@ -346,6 +352,27 @@ fn retry_when_full<T>(
                 }
                 return other;
             }
+        };
+        if !mem::replace(&mut waiting, true) {
+            warn!(error = %failure, "disk is full: refusing messages until there is room");
+        }
+        let mut tail = shared.tail();
+        if tail.closing {
+            // Nothing of this has been acknowledged.
+            return Err(failure);
+        }
+        tail.disk_full = true;
+        drop(tail);
+        let stuck = match clean_up(shared) {
+            Ok(true) => continue,
+            Ok(false) => false,
+            Err(failure) if failure.is_full() => true,
+            Err(failure) => return Err(failure),
+        };
+        let tail = shared.tail();
+        if stuck || tail.doomed.is_empty() {
+            let waited = shared.wake.wait_timeout(tail, FULL_DISK_RETRY);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
     }
 }

@@ -1,16 +1,14 @@
 //! The books of a lake, also of one that was made before its ledger recorded what sources had accepted.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use deltalake_core::DeltaTableBuilder;
 use deltalake_core::kernel::{DataType, PrimitiveType, StructField};
 use lake::{
     Gap, Lake, LakeError, LandOutcome, Lander, OpenMode, SourceAdvance, SourceBooks, SourceKey,
 };
-use object_store::memory::InMemory;
+use std::path::Path;
 
-use super::kit::{LANE, NOW, created, key, land, offsets, opened, stage};
+use super::kit::{LANE, NOW, key, land, offsets, stage};
+use super::place::Place;
 
 fn books(key: SourceKey, landed: u64, dropped: u64, appended: Option<u64>) -> SourceBooks {
     SourceBooks { key, landed, dropped, appended, landed_at_us: Some(NOW) }
@@ -26,8 +24,8 @@ async fn land_gap(lander: &mut Lander, lake: &Lake, key: SourceKey, [from, to]: 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inv4_the_ledger_alone_says_what_is_landed_dropped_and_was_accepted() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+    let place = Place::memory();
+    let lake = place.create().await;
     assert_eq!(lake.books().await.unwrap(), []);
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     // Each of these landings has a row in the ledger for each of two tables.
@@ -38,7 +36,7 @@ async fn inv4_the_ledger_alone_says_what_is_landed_dropped_and_was_accepted() {
     land_gap(&mut lander, &lake, next_epoch.clone(), [0, 1]).await;
     land(&mut lander, &lake, "agent", 0, 1).await;
 
-    let reader = opened(root).await.unwrap();
+    let reader = place.open().await;
     let expected = [
         books(key("agent"), 1, 0, Some(6)),
         books(key("gw"), 12, 7, Some(17)),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::place::Place;
 use arrow::array::{
     ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, new_null_array,
@@ -15,16 +16,12 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use lake::schema::{DEVICE_STATUS, READINGS, Table, date_of};
-use lake::{
-    Lake, LandOutcome, Lander, OpenMode, SourceAdvance, SourceKey, Staged, Store, TableRows,
-};
-use object_store::memory::InMemory;
+use lake::{Lake, LandOutcome, Lander, SourceAdvance, SourceKey, Staged, TableRows};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use url::Url;
 
 /// 2026-08-01T00:00:00Z.
 pub(crate) const NOW: i64 = 1_785_542_400_000_000;
@@ -34,7 +31,7 @@ pub(crate) const LANE: u8 = 7;
 /// every later request fails, as if the process had been killed.
 #[derive(Debug)]
 pub(crate) struct Fragile {
-    inner: Arc<InMemory>,
+    inner: Arc<dyn ObjectStore>,
     /// Writes that still succeed; negative: dead.
     left: AtomicI64,
     /// Whether the fatal write still reaches the store.
@@ -42,8 +39,9 @@ pub(crate) struct Fragile {
 }
 
 impl Fragile {
-    pub(crate) fn over(inner: &Arc<InMemory>, left: i64, reaches: bool) -> Arc<Self> {
-        Arc::new(Self { inner: inner.clone(), left: AtomicI64::new(left), reaches })
+    pub(crate) fn over(place: &Place, left: i64, reaches: bool) -> Arc<Self> {
+        let inner = place.store().root();
+        Arc::new(Self { inner, left: AtomicI64::new(left), reaches })
     }
 
     fn dead() -> Error {
@@ -118,7 +116,7 @@ impl ObjectStore for Fragile {
 
 /// A store whose puts succeed but whose answer to every put-if-absent is an error, the first time.
 #[derive(Debug)]
-pub(crate) struct Mumbling(pub(crate) Arc<InMemory>);
+pub(crate) struct Mumbling(pub(crate) Arc<dyn ObjectStore>);
 
 impl fmt::Display for Mumbling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,20 +164,6 @@ impl ObjectStore for Mumbling {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.0.copy_opts(from, to, options).await
     }
-}
-
-pub(crate) fn store(root: Arc<dyn ObjectStore>) -> Store {
-    Store::on(root, Url::parse("memory:///a/lake").unwrap()).unwrap()
-}
-
-pub(crate) async fn created(root: &Arc<InMemory>) -> Lake {
-    Lake::open_on(store(root.clone()), OpenMode::Create).await.unwrap()
-}
-
-pub(crate) async fn opened(
-    root: Arc<dyn ObjectStore>,
-) -> std::result::Result<Lake, lake::LakeError> {
-    Lake::open_on(store(root), OpenMode::Read).await
 }
 
 pub(crate) fn key(source: &str) -> SourceKey {

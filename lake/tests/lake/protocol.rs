@@ -3,14 +3,24 @@
 use std::sync::Arc;
 
 use lake::{LandOutcome, Lander, Lost, SourcePosition};
-use object_store::memory::InMemory;
 
-use super::kit::{
-    Fragile, LANE, Mumbling, NOW, created, key, land, offsets, opened, readings, stage, store,
-};
+use super::kit::{Fragile, LANE, Mumbling, NOW, key, land, offsets, readings, stage};
+use super::place::{Place, on_memory_and_s3};
 
-async fn all_there_once(root: &Arc<InMemory>, to: u64) {
-    let lake = opened(root.clone()).await.unwrap();
+on_memory_and_s3! {
+    inv2_a_landed_range_shows_in_every_table_and_the_source_moves_with_its_chain
+    inv5_a_worker_killed_at_any_write_loses_and_doubles_nothing
+    inv5_a_zombie_loses_and_can_go_on_after_reading_the_ledger_again
+    inv5_of_two_workers_racing_for_a_lane_one_wins_each_round
+    workers_on_other_lanes_do_not_disturb_each_other
+    a_commit_whose_answer_is_lost_is_found_in_the_log
+    inv7_two_workers_redoing_one_decided_plan_apply_it_once
+    inv2_nobody_lands_over_what_another_worker_decided_on_the_lane_and_did_not_apply
+    two_processes_may_create_the_same_lake_at_once
+}
+
+async fn all_there_once(place: &Place, to: u64) {
+    let lake = place.open().await;
     let expected: Vec<i64> = (0..to.cast_signed()).collect();
     assert_eq!(offsets(&lake, "readings", "gw").await, expected);
     assert_eq!(offsets(&lake, "device_status", "gw").await, expected);
@@ -20,31 +30,30 @@ async fn all_there_once(root: &Arc<InMemory>, to: u64) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn inv2_a_landed_range_shows_in_every_table_and_the_source_moves_with_its_chain() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+async fn inv2_a_landed_range_shows_in_every_table_and_the_source_moves_with_its_chain(
+    place: Place,
+) {
+    let lake = place.create().await;
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     assert!(lander.positions().is_empty());
     assert_eq!(land(&mut lander, &lake, "gw", 0, 3).await, LandOutcome::Landed { version: 1 });
     assert_eq!(land(&mut lander, &lake, "gw", 3, 5).await, LandOutcome::Landed { version: 2 });
     assert_eq!(lander.positions()[&key("gw")], SourcePosition { landed: 5, chain: 5000 });
-    all_there_once(&root, 5).await;
+    all_there_once(&place, 5).await;
 }
 
 /// Kills the worker at each of its writes in turn, once before and once after the write reached the store. Whatever was
 /// decided is finished by the next worker, whatever was not is landed by it: each row is there exactly once.
-#[tokio::test(flavor = "multi_thread")]
-async fn inv5_a_worker_killed_at_any_write_loses_and_doubles_nothing() {
+async fn inv5_a_worker_killed_at_any_write_loses_and_doubles_nothing(place: Place) {
     for reaches in [false, true] {
         for writes in 0.. {
-            let root = Arc::new(InMemory::new());
-            let lake = created(&root).await;
+            let place = place.beside();
+            let lake = place.create().await;
             let mut first = Lander::open(&lake, "w0", [LANE], NOW).await.unwrap();
             land(&mut first, &lake, "gw", 0, 2).await;
 
-            let fragile = Fragile::over(&root, writes, reaches);
-            let doomed = opened(fragile.clone()).await.unwrap();
+            let fragile = Fragile::over(&place, writes, reaches);
+            let doomed = place.through(fragile.clone()).await.unwrap();
             let mut lander = Lander::open(&doomed, "w1", [LANE], NOW).await.unwrap();
             if let Ok(staged) = stage(&doomed, "gw", LANE, 2, 6).await {
                 let _unknown = lander.land(&staged, NOW).await;
@@ -59,7 +68,7 @@ async fn inv5_a_worker_killed_at_any_write_loses_and_doubles_nothing() {
                     LandOutcome::Landed { .. }
                 ));
             }
-            all_there_once(&root, 6).await;
+            all_there_once(&place, 6).await;
             if !fragile.died() {
                 assert!(
                     writes >= 6,
@@ -71,10 +80,8 @@ async fn inv5_a_worker_killed_at_any_write_loses_and_doubles_nothing() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn inv5_a_zombie_loses_and_can_go_on_after_reading_the_ledger_again() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+async fn inv5_a_zombie_loses_and_can_go_on_after_reading_the_ledger_again(place: Place) {
+    let lake = place.create().await;
     let mut zombie = Lander::open(&lake, "zombie", [LANE], NOW).await.unwrap();
     let late = stage(&lake, "gw", LANE, 0, 4).await.unwrap();
     let mut owner = Lander::open(&lake, "owner", [LANE], NOW).await.unwrap();
@@ -84,13 +91,11 @@ async fn inv5_a_zombie_loses_and_can_go_on_after_reading_the_ledger_again() {
     zombie.recover(NOW).await.unwrap();
     assert_eq!(zombie.positions()[&key("gw")].landed, 3);
     assert!(matches!(land(&mut zombie, &lake, "gw", 3, 4).await, LandOutcome::Landed { .. }));
-    all_there_once(&root, 4).await;
+    all_there_once(&place, 4).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn inv5_of_two_workers_racing_for_a_lane_one_wins_each_round() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+async fn inv5_of_two_workers_racing_for_a_lane_one_wins_each_round(place: Place) {
+    let lake = place.create().await;
     let mut a = Lander::open(&lake, "a", [LANE], NOW).await.unwrap();
     let mut b = Lander::open(&lake, "b", [LANE], NOW).await.unwrap();
     for round in 0..8 {
@@ -106,13 +111,11 @@ async fn inv5_of_two_workers_racing_for_a_lane_one_wins_each_round() {
         a.recover(NOW).await.unwrap();
         b.recover(NOW).await.unwrap();
     }
-    all_there_once(&root, 16).await;
+    all_there_once(&place, 16).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn workers_on_other_lanes_do_not_disturb_each_other() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+async fn workers_on_other_lanes_do_not_disturb_each_other(place: Place) {
+    let lake = place.create().await;
     let work = |source: &'static str, lane: u8| {
         let lake = lake.clone();
         async move {
@@ -130,23 +133,19 @@ async fn workers_on_other_lanes_do_not_disturb_each_other() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_answer_is_lost_is_found_in_the_log() {
-    let root = Arc::new(InMemory::new());
-    created(&root).await;
-    let lake = opened(Arc::new(Mumbling(root.clone()))).await.unwrap();
+async fn a_commit_whose_answer_is_lost_is_found_in_the_log(place: Place) {
+    place.create().await;
+    let lake = place.through(Arc::new(Mumbling(place.store().root()))).await.unwrap();
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     assert_eq!(land(&mut lander, &lake, "gw", 0, 3).await, LandOutcome::Landed { version: 1 });
-    all_there_once(&root, 3).await;
+    all_there_once(&place, 3).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn inv7_two_workers_redoing_one_decided_plan_apply_it_once() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+async fn inv7_two_workers_redoing_one_decided_plan_apply_it_once(place: Place) {
+    let lake = place.create().await;
     // Data files, plan, ledger file and ledger entry are written; the first table's entry is not.
-    let fragile = Fragile::over(&root, 5, false);
-    let doomed = opened(fragile.clone()).await.unwrap();
+    let fragile = Fragile::over(&place, 5, false);
+    let doomed = place.through(fragile.clone()).await.unwrap();
     let mut lander = Lander::open(&doomed, "w1", [LANE], NOW).await.unwrap();
     let staged = stage(&doomed, "gw", LANE, 0, 4).await.unwrap();
     lander.land(&staged, NOW).await.unwrap_err();
@@ -159,17 +158,17 @@ async fn inv7_two_workers_redoing_one_decided_plan_apply_it_once() {
     let open = |worker| Lander::open(&lake, worker, [LANE], NOW);
     let (a, b) = tokio::join!(open("a"), open("b"));
     assert_eq!(a.unwrap().positions(), b.unwrap().positions());
-    all_there_once(&root, 4).await;
+    all_there_once(&place, 4).await;
 }
 
 /// Two workers hold the same lane; one decides a landing of its source and dies. The other one's landing, of another source,
 /// would be applied as the lane's next: then nobody would ever apply the first.
-#[tokio::test(flavor = "multi_thread")]
-async fn inv2_nobody_lands_over_what_another_worker_decided_on_the_lane_and_did_not_apply() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+async fn inv2_nobody_lands_over_what_another_worker_decided_on_the_lane_and_did_not_apply(
+    place: Place,
+) {
+    let lake = place.create().await;
     let mut second = Lander::open(&lake, "w2", [LANE], NOW).await.unwrap();
-    let doomed = opened(Fragile::over(&root, 5, false)).await.unwrap();
+    let doomed = place.through(Fragile::over(&place, 5, false)).await.unwrap();
     let mut first = Lander::open(&doomed, "w1", [LANE], NOW).await.unwrap();
     let staged = stage(&doomed, "gw", LANE, 0, 4).await.unwrap();
     first.land(&staged, NOW).await.unwrap_err();
@@ -178,15 +177,15 @@ async fn inv2_nobody_lands_over_what_another_worker_decided_on_the_lane_and_did_
     let other = stage(&lake, "other", LANE, 0, 2).await.unwrap();
     assert_eq!(second.land(&other, NOW).await.unwrap(), LandOutcome::Lost(Lost::Lane));
     second.recover(NOW).await.unwrap();
-    all_there_once(&root, 4).await;
+    all_there_once(&place, 4).await;
     assert!(matches!(land(&mut second, &lake, "other", 0, 2).await, LandOutcome::Landed { .. }));
     assert_eq!(offsets(&lake, "readings", "other").await, [0, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_landing_whose_files_are_older_than_an_hour_starts_over() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+    let place = Place::memory();
+    let lake = place.create().await;
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     let staged = stage(&lake, "gw", LANE, 0, 4).await.unwrap();
     let late = lander.land(&staged, NOW + 3_600_000_001).await.unwrap();
@@ -196,8 +195,8 @@ async fn a_landing_whose_files_are_older_than_an_hour_starts_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_lands_only_on_its_own_lanes() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+    let place = Place::memory();
+    let lake = place.create().await;
     let mut lander = Lander::open(&lake, "w1", [1, 2], NOW).await.unwrap();
     let staged = stage(&lake, "gw", LANE, 0, 1).await.unwrap();
     let error = lander.land(&staged, NOW).await.unwrap_err().to_string();
@@ -206,8 +205,8 @@ async fn a_worker_lands_only_on_its_own_lanes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_do_not_fit_the_table_are_refused_before_anything_is_decided() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+    let place = Place::memory();
+    let lake = place.create().await;
     let error = lake
         .stage(NOW)
         .write(&lake::schema::DEVICE_STATUS, 0, [readings("gw", 0, 1)])
@@ -238,13 +237,11 @@ async fn a_lake_on_disk_keeps_the_protocol_too() {
     assert_eq!(offsets(&again, "readings", "gw").await, [0, 1, 2, 3]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_processes_may_create_the_same_lake_at_once() {
-    let root = Arc::new(InMemory::new());
-    let (a, b) = tokio::join!(created(&root), created(&root));
+async fn two_processes_may_create_the_same_lake_at_once(place: Place) {
+    let (a, b) = tokio::join!(place.create(), place.create());
     assert_eq!(a.id(), b.id());
-    let missing = lake::Lake::open_on(store(Arc::new(InMemory::new())), lake::OpenMode::Read)
-        .await
-        .unwrap_err();
-    assert!(missing.to_string().contains("memory:///a/lake/"), "{missing}");
+    let empty = place.beside().store();
+    let url = empty.url().clone();
+    let missing = lake::Lake::open_on(empty, lake::OpenMode::Read).await.unwrap_err();
+    assert!(missing.to_string().contains(url.as_str()), "{missing}");
 }

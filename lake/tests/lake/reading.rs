@@ -1,20 +1,18 @@
 //! What readers get: deltalake reads what we wrote, columns in the asked order, statistics without patients.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Date32Type, Int64Type};
 use deltalake_core::DeltaTableBuilder;
 use futures::TryStreamExt;
 use lake::schema::{LANDINGS, READINGS, TABLES, date_of};
 use lake::{Gap, Lander, SourceAdvance, TableRows};
-use object_store::memory::InMemory;
 
-use super::kit::{LANE, NOW, created, key, land, readings};
+use super::kit::{LANE, NOW, key, land, readings};
+use super::place::Place;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_lake_has_every_table_and_no_rows() {
-    let lake = created(&Arc::new(InMemory::new())).await;
+    let lake = Place::memory().create().await;
     let tables = lake.tables().await.unwrap();
     assert_eq!(tables.iter().map(|t| t.name).collect::<Vec<_>>(), TABLES.map(|t| t.name));
     assert!(
@@ -24,7 +22,7 @@ async fn a_fresh_lake_has_every_table_and_no_rows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_and_files_count_what_was_landed() {
-    let lake = created(&Arc::new(InMemory::new())).await;
+    let lake = Place::memory().create().await;
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     land(&mut lander, &lake, "gw", 0, 3).await;
     land(&mut lander, &lake, "gw", 3, 5).await;
@@ -46,7 +44,7 @@ async fn tables_and_files_count_what_was_landed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scan_gives_the_asked_columns_in_the_asked_order_with_the_partition_date() {
-    let lake = created(&Arc::new(InMemory::new())).await;
+    let lake = Place::memory().create().await;
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     land(&mut lander, &lake, "gw", 0, 3).await;
     let columns = ["value", "event_date", "patient_id", "device_id"];
@@ -91,15 +89,12 @@ async fn deltalake_itself_reads_what_we_wrote() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_logs_statistics_hold_time_and_device_and_nothing_else() {
-    let root = Arc::new(InMemory::new());
-    let lake = created(&root).await;
+    let place = Place::memory();
+    let lake = place.create().await;
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     land(&mut lander, &lake, "gw", 0, 3).await;
-    let entry = super::kit::store(root)
-        .get("readings/_delta_log/00000000000000000001.json")
-        .await
-        .unwrap()
-        .unwrap();
+    let entry =
+        place.store().get("readings/_delta_log/00000000000000000001.json").await.unwrap().unwrap();
     let add = std::str::from_utf8(&entry).unwrap().lines().find_map(|line| {
         serde_json::from_str::<serde_json::Value>(line).unwrap().get("add").cloned()
     });
@@ -120,7 +115,7 @@ async fn the_logs_statistics_hold_time_and_device_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledgers_counts_can_be_summed_and_gaps_are_recorded() {
-    let lake = created(&Arc::new(InMemory::new())).await;
+    let lake = Place::memory().create().await;
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     land(&mut lander, &lake, "gw", 0, 3).await;
     // Ten offsets, of which seven were dropped at the source; the other three became rows of one table.

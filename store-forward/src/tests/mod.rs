@@ -2,7 +2,9 @@
 
 mod books;
 mod model;
+mod power_loss;
 mod recovery;
+pub(crate) mod test_disk;
 mod uplink;
 
 use std::path::Path;
