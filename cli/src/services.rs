@@ -25,9 +25,8 @@ fn prepare(options: &Service) -> anyhow::Result<Option<Everything>> {
 }
 
 /// Runs tasks until a signal.
-async fn until_signal(mut tasks: Tasks) -> anyhow::Result<()> {
-    tasks.spawn("signals", signals::stop_on_signal(tasks.stop()));
-    tasks.join(GRACE).await
+async fn until_signal(tasks: Tasks) -> anyhow::Result<()> {
+    signals::until_signal(tasks.stop(), tasks.join(GRACE)).await
 }
 
 /// Gateway and ingest in one process: ingest follows the gateway wherever it listens, and ends after it.

@@ -4,19 +4,43 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use lake::OpenMode;
+use lake::{OpenMode, SourceBooks};
 use serde::Serialize;
+use service_runtime::Clock;
 use service_runtime::http::{self, Method, StatusCode};
 use store_forward::status::SourceStatus;
 
 use crate::args::{self, Format};
 use crate::{config, print};
 
+/// One source's books as the lake knows them: as of its last frame that landed.
 #[derive(Serialize)]
 struct LakeSource {
     source_id: String,
     epoch: String,
+    /// Messages accepted by then; absent if whoever landed them did not say.
+    accepted: Option<u64>,
+    landed_messages: u64,
+    pending: Option<u64>,
+    dropped: u64,
+    /// Offset below which everything has landed.
     landed: u64,
+    landed_at_us: Option<i64>,
+}
+
+impl From<SourceBooks> for LakeSource {
+    fn from(books: SourceBooks) -> Self {
+        Self {
+            source_id: books.key.source_id,
+            epoch: format!("{:016x}", books.key.epoch),
+            accepted: books.appended,
+            landed_messages: books.landed.saturating_sub(books.dropped),
+            pending: books.appended.map(|appended| appended.saturating_sub(books.landed)),
+            dropped: books.dropped,
+            landed: books.landed,
+            landed_at_us: books.landed_at_us,
+        }
+    }
 }
 
 /// Asks a running gateway or agent, or a lake.
@@ -102,22 +126,27 @@ fn waiting(source: &SourceStatus) -> String {
 
 async fn of_lake(url: &str, format: Format) -> anyhow::Result<()> {
     let lake = config::open(url, OpenMode::Read).await?;
-    let sources = lake.sources().await?;
-    let mut sources: Vec<LakeSource> = sources
-        .into_iter()
-        .map(|(key, at)| LakeSource {
-            source_id: key.source_id,
-            epoch: format!("{:016x}", key.epoch),
-            landed: at.landed,
-        })
-        .collect();
-    sources.sort_by(|a, b| (&a.source_id, &a.epoch).cmp(&(&b.source_id, &b.epoch)));
+    let sources: Vec<LakeSource> = lake.books().await?.into_iter().map(Into::into).collect();
     if format == Format::Json {
         return Ok(print::json(&sources)?);
     }
+    let now_us = Clock::default().now_us();
     let rows: Vec<Vec<String>> = sources
         .into_iter()
-        .map(|source| vec![source.source_id, source.epoch, print::grouped(source.landed)])
+        .map(|source| {
+            let number = |value: Option<u64>| value.map_or("-".into(), print::grouped);
+            let ago = |at: i64| format!("{} s ago", now_us.saturating_sub(at).max(0) / 1_000_000);
+            vec![
+                source.source_id,
+                source.epoch,
+                number(source.accepted),
+                print::grouped(source.landed_messages),
+                number(source.pending),
+                print::grouped(source.dropped),
+                source.landed_at_us.map_or("-".into(), ago),
+            ]
+        })
         .collect();
-    Ok(print::columns(&["source", "epoch", "landed"], &rows)?)
+    let header = ["source", "epoch", "accepted", "landed", "pending", "dropped", "last landing"];
+    Ok(print::columns(&header, &rows)?)
 }

@@ -35,6 +35,5 @@ async fn run() -> anyhow::Result<()> {
     }
     let stop = Stop::new();
     let agent = Agent::bind(config, Metrics::default(), Clock::default()).await?;
-    let (ran, signalled) = tokio::join!(agent.run(stop.clone()), signals::stop_on_signal(stop));
-    ran.and(signalled)
+    signals::until_signal(stop.clone(), agent.run(stop)).await
 }

@@ -75,6 +75,34 @@ async fn inv1_http_answers_with_positions_after_the_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn inv3_a_full_spool_is_told_by_http_and_keeps_what_it_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.inputs.http_listen = Some(([127, 0, 0, 1], 0).into());
+    (config.spool.segment_bytes, config.spool.bytes_max) = (64 << 10, 1280 << 10);
+    let agent = Agent::bind(config, Metrics::default(), Clock::default()).await.unwrap();
+    let address = agent.http_address().unwrap().unwrap();
+    let (spool, stop) = (agent.spool(), Stop::new());
+    let running = tokio::spawn(agent.run(stop.clone()));
+    let body = format!("{{\"topic\":\"dt/w/a/readings\",\"payload\":\"{}\"}}", "x".repeat(100_000));
+    let mut accepted = 0;
+    let refusal = loop {
+        let body = Bytes::from(body.clone());
+        let (status, body) =
+            http::call(address, Method::POST, "/v1/messages", body, PATIENCE).await.unwrap();
+        match status {
+            StatusCode::OK => accepted += 1,
+            status => break (status, body),
+        }
+    };
+    assert_eq!(refusal.0, StatusCode::INSUFFICIENT_STORAGE, "{:?}", refusal.1);
+    assert!(accepted >= 10, "{accepted}");
+    assert_eq!(spool.status().synced, accepted);
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lines_are_stored_and_bad_ones_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());

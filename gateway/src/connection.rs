@@ -461,7 +461,10 @@ impl Connection {
         let publish =
             Publish { topic, payload, qos: qos.min(1), retain, pkid: 0, properties: None };
         self.inbox.owe_nothing();
-        if self.take(publish).is_err() || self.accept_batch().await.is_err() {
+        let shared = self.shared.clone();
+        let taken = self.take(publish).is_ok()
+            && self.inbox.settle(&shared, &mut self.progress).await.is_ok();
+        if !taken {
             self.shared.metrics.disconnected("will_refused");
         }
     }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::mem;
 
 use bytes::BytesMut;
-use store_forward::{AppendError, Message};
+use store_forward::{AppendError, Message, Progress};
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::topic::{Control, validate_topic};
+use tokio::sync::watch;
 
 use crate::bus::{Bus, BusMessage, Interest};
 use crate::config::Limits;
@@ -169,6 +170,24 @@ impl Inbox {
         Ok(live)
     }
 
+    /// Waits until nothing waits any more: a busy spool takes it a moment later.
+    pub(crate) async fn settle(
+        &mut self,
+        shared: &Shared,
+        progress: &mut watch::Receiver<Progress>,
+    ) -> Result<(), Reason> {
+        loop {
+            progress.mark_unchanged();
+            for message in self.accept(shared)? {
+                shared.bus.publish(message).await;
+            }
+            if self.waiting.is_empty() {
+                return Ok(());
+            }
+            progress.changed().await.map_err(|_| Reason::Unavailable)?;
+        }
+    }
+
     /// The spool is full: QoS 0 is dropped, MQTT 5 hears of it, 3.1.1 waits. Tells whether the first message is settled.
     fn refuse_when_full(&mut self, shared: &Shared) -> bool {
         let Some((_, first)) = self.waiting.front() else { return false };
@@ -238,5 +257,105 @@ fn into_message(mut publish: Publish) -> BusMessage {
         payload: publish.payload,
         qos: publish.qos,
         properties: publish.properties,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use service_runtime::{Clock, Stop};
+    use store_forward::config::SpoolOptions;
+    use store_forward::metrics::SpoolMetrics;
+    use store_forward::{Spool, SpoolConfig, WriterThread};
+    use telemetry_core::id::Epoch;
+    use telemetry_core::topic::ControlTopics;
+
+    use super::*;
+    use crate::metrics::GatewayMetrics;
+    use crate::retained::Retained;
+    use crate::session::Registry;
+
+    /// A gateway without sockets, whose spool writes when its writer is run.
+    fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
+        let config = SpoolConfig {
+            dir: folder.join("spool"),
+            pending_bytes_max: 1 << 20,
+            ..SpoolConfig::default()
+        };
+        let options = SpoolOptions { source_id: "gateway".parse().unwrap(), config };
+        let epoch = Epoch::from_random(7);
+        let (spool, writer) = Spool::open(&options, epoch, SpoolMetrics::default()).unwrap();
+        let (limits, topics) = (Limits::default(), ControlTopics::default());
+        let metrics = GatewayMetrics::default();
+        let (bus, _publisher) = Bus::start(&limits, &topics, metrics.clone());
+        let shared = Shared {
+            retained: Retained::new(&limits, metrics.clone()),
+            limits,
+            topics,
+            epoch: epoch.to_string(),
+            spool,
+            bus,
+            registry: Registry::default(),
+            metrics,
+            clock: Clock::default(),
+            draining: Stop::new(),
+            staying: watch::Sender::default(),
+            closing: Stop::new(),
+        };
+        (shared, writer)
+    }
+
+    fn inbox(shared: &Shared) -> Inbox {
+        let connect = Connect {
+            version: Version::V311,
+            client_id: "mon-1".into(),
+            clean: true,
+            keep_alive_seconds: 0,
+            will: None,
+            has_login: false,
+            enhanced_auth: false,
+            receive_max: 10,
+            packet_bytes_max: None,
+            wants_receipts: false,
+        };
+        Inbox::new(&connect, "mon-1", &shared.bus)
+    }
+
+    fn publish(bytes: usize) -> Publish {
+        Publish {
+            topic: "dt/w/mon-1/readings".into(),
+            payload: vec![1; bytes].into(),
+            qos: 1,
+            retain: false,
+            pkid: 0,
+            properties: None,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_will_that_finds_the_spool_busy_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shared, writer) = shared(folder.path());
+        let mut device = inbox(&shared);
+        for _ in 0..3 {
+            device.take(&shared, publish(500_000), false).unwrap();
+        }
+        device.accept(&shared).unwrap();
+        assert_eq!(device.blocked, Some(AppendError::Busy));
+        let before = shared.spool.status().appended;
+        let mut will = inbox(&shared);
+        will.owe_nothing();
+        will.take(&shared, publish(500_000), false).unwrap();
+        let mut progress = shared.spool.progress();
+        let settled = will.settle(&shared, &mut progress);
+        let written = async {
+            // Only now: the will has found the spool busy.
+            tokio::task::yield_now().await;
+            std::thread::spawn(move || writer.run())
+        };
+        let (settled, writer) = tokio::join!(settled, written);
+        settled.unwrap();
+        assert_eq!(shared.spool.status().appended, before + 1);
+        shared.spool.close();
+        writer.join().unwrap().unwrap();
     }
 }

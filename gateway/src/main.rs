@@ -25,7 +25,5 @@ async fn run() -> anyhow::Result<()> {
     let config: GatewayConfig = file.section("gateway")?;
     let stop = Stop::new();
     let gateway = Gateway::bind(config, Metrics::default(), Clock::default()).await?;
-    let (served, signalled) =
-        tokio::join!(gateway.run(stop.clone()), signals::stop_on_signal(stop));
-    served.and(signalled)
+    signals::until_signal(stop.clone(), gateway.run(stop)).await
 }

@@ -1,23 +1,103 @@
-//! Turns Ctrl-C and SIGTERM into a stop.
+//! Turns Ctrl-C and SIGTERM into a stop; a second one does not wait for it.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::future::Future;
+
+use anyhow::bail;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use crate::Stop;
+
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Runs a service; the first Ctrl-C or SIGTERM cancels `stop`, the second ends it as it is.
+///
+/// # Errors
+/// What the service says, or that a second signal cut its end short.
+pub async fn until_signal(
+    stop: Stop,
+    service: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    tokio::pin!(service);
+    tokio::select! {
+        ended = &mut service => return ended,
+        () = signals.next() => {}
+    }
+    info!("stopping: draining what was accepted; a second signal ends it at once");
+    stop.cancel();
+    tokio::select! {
+        ended = service => ended,
+        () = signals.next() => {
+            bail!("a second signal cut the stop short: what was accepted is safe and goes on at the next start")
+        }
+    }
+}
 
 /// Cancels `stop` at the first Ctrl-C or SIGTERM; returns early when `stop` is cancelled by somebody else.
 ///
 /// # Errors
 /// When the operating system does not let us listen for signals.
 pub async fn stop_on_signal(stop: Stop) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::listen()?;
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        () = signals.next() => {}
     }
     info!("stopping: draining what was accepted");
     stop.cancel();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn send_ourselves(name: &str) {
+        let pid = std::process::id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn the_first_signal_asks_and_the_second_does_not_wait() {
+        let stop = Stop::new();
+        let asked = stop.clone();
+        // A drain that would take for ever.
+        let service = async {
+            tokio::task::yield_now().await;
+            send_ourselves("-TERM");
+            asked.cancelled().await;
+            send_ourselves("-INT");
+            std::future::pending().await
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(10), until_signal(stop, service));
+        let error = ended.await.expect("the second signal ends it").unwrap_err();
+        assert!(error.to_string().contains("second signal"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_ends_by_itself_needs_no_signal() {
+        assert!(until_signal(Stop::new(), async { Ok(()) }).await.is_ok());
+    }
 }

@@ -207,8 +207,8 @@ pub(crate) fn delete_other_epochs(spool: &Path, used: &str) -> Result<(), DiskEr
         let is_epoch = |name: &str| name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit());
         if name.to_str().is_some_and(|name| is_epoch(name) && name != used) {
             let path = entry.path();
-            let deleted = about_to(Change::DeleteFolder(&path))
-                .and_then(|()| std::fs::remove_dir_all(&path));
+            let deleted =
+                about_to(Change::DeleteFolder(&path)).and_then(|()| std::fs::remove_dir_all(&path));
             at("delete", &path, deleted)?;
         }
     }
@@ -227,9 +227,8 @@ impl SegmentWriter {
     /// Makes a segment file with its header; the header is durable when this returns.
     pub(crate) fn create(folder: &Path, first: Offset, header: &[u8]) -> Result<Self, DiskError> {
         let path = segment_path(folder, first);
-        let file = about_to(Change::CreateFile(&path)).and_then(|()| {
-            OpenOptions::new().create(true).truncate(true).write(true).open(&path)
-        });
+        let file = about_to(Change::CreateFile(&path))
+            .and_then(|()| OpenOptions::new().create(true).truncate(true).write(true).open(&path));
         let file = at("create", &path, file)?;
         let mut writer = Self { path, file, len: 0 };
         writer.append(header)?;

@@ -28,6 +28,21 @@ async fn wait<T>(events: &mut EventLoop, mut pick: impl FnMut(Packet) -> Option<
     timeout(PATIENCE, search).await.expect("the packet comes in time")
 }
 
+/// Connects, publishes one message and returns what the gateway says to it.
+pub(crate) async fn publish_once(
+    gateway: &TestGateway,
+    topic: &str,
+    payload: &str,
+) -> PubAckReason {
+    let (client, mut events) = AsyncClient::new(options(gateway, ""), 10);
+    client.publish(topic, QoS::AtLeastOnce, false, payload.to_owned()).await.unwrap();
+    wait(&mut events, |packet| match packet {
+        Packet::PubAck(ack) => Some(ack.reason),
+        _ => None,
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connack_says_what_the_server_does_not_do() {
     let gateway = TestGateway::start().await;

@@ -31,9 +31,22 @@ struct Recording {
     spool: Option<Spool>,
     /// Messages before the current epoch's first.
     base: u64,
+    /// How many bytes fit on the disk, if that matters.
+    capacity: Option<u64>,
 }
 
 impl Recording {
+    fn admit(&self, change: crate::disk::Change<'_>) -> std::io::Result<()> {
+        match (change, self.capacity) {
+            (crate::disk::Change::Write(_, _, bytes), Some(capacity))
+                if self.disk.used() + bytes.len() as u64 > capacity =>
+            {
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn look(&mut self) {
         if let Some(spool) = &self.spool {
             let synced = self.base + spool.progress().borrow().synced;
@@ -95,12 +108,21 @@ impl Scripted {
     }
 
     fn land(&mut self, offset: Offset) {
+        self.take_receipt(offset);
+        self.write();
+    }
+
+    fn take_receipt(&self, offset: Offset) {
         let chain = self.spool.reader().chain_at(offset).unwrap().unwrap();
         self.spool.landed(offset, chain, "lake");
         let mut recording = self.recording.borrow_mut();
         recording.promised.landed = recording.base + offset;
-        drop(recording);
-        self.write();
+    }
+
+    /// Not a byte more fits on the disk.
+    fn fill_disk(&self) {
+        let mut recording = self.recording.borrow_mut();
+        recording.capacity = Some(recording.disk.used());
     }
 
     fn reopen(mut self, epoch: u64) -> Self {
@@ -134,11 +156,20 @@ fn script(recording: &Rc<RefCell<Recording>>, options: SpoolOptions) {
     spool.append(10);
     spool.land(155);
     spool.append(25);
+    for _ in 0..4 {
+        spool.append(30);
+    }
     spool.spool.forked();
     let mut spool = spool.reopen(9);
     spool.append(20);
     spool.land(30);
     spool.append(40);
+    // Messages wait for room, and only what has just landed can make some.
+    spool.fill_disk();
+    spool.take_receipt(150);
+    spool.append(20);
+    recording.borrow_mut().capacity = None;
+    spool.append(20);
     spool.reopen(10);
 }
 
@@ -150,6 +181,11 @@ fn check(root: &Path, promised: Promised, accepted: u64) -> Result<(), String> {
     let running = Running { spool, writer: Some(std::thread::spawn(move || writer.run())) };
     let found = running.read(status.landed, FRAME_MAX);
     running.close();
+    let segments = root.join("var/lib/spool").join(status.epoch.to_string());
+    let files = crate::disk::list_segments(&segments).unwrap();
+    if files.get(1).is_some_and(|(second, _)| *second <= status.landed) {
+        return Err(format!("keeps what has landed: {files:?}, {}", status.landed));
+    }
     let number = |payload: &[u8]| u64::from_le_bytes(payload[..8].try_into().unwrap());
     let known = found.iter().enumerate().find_map(|(at, found)| Some((at as u64, found.as_ref()?)));
     let Some((at, payload_there)) = known else {
@@ -191,6 +227,7 @@ fn inv1_inv3_the_power_may_fail_at_any_change_of_the_disk() {
         let recording = recording.clone();
         move |change: crate::disk::Change<'_>| {
             let mut recording = recording.borrow_mut();
+            recording.admit(change)?;
             recording.moment(format!("{change:.60?}"));
             recording.disk.change(change);
             Ok(())

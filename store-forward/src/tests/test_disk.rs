@@ -32,11 +32,6 @@ pub(crate) fn watched<R>(
     result
 }
 
-/// What a test's disk says when it is full.
-pub(crate) fn full() -> io::Error {
-    io::ErrorKind::StorageFull.into()
-}
-
 /// What becomes of a content or an entry that nobody synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -51,7 +46,10 @@ pub(crate) enum Fate {
 /// Decides what survives: the fate of every write, and whether an entry (made, renamed, deleted) reached the disk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Adversary {
-    Plain { contents: Fate, entries: bool },
+    Plain {
+        contents: Fate,
+        entries: bool,
+    },
     /// Each for itself, by chance.
     Random(u64),
 }
@@ -60,9 +58,9 @@ impl Adversary {
     /// Every plain one, and some that mix.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let fates = [Fate::Lost, Fate::Kept, Fate::Head, Fate::Tail];
-        let plain = fates.into_iter().flat_map(|contents| {
-            [false, true].map(|entries| Self::Plain { contents, entries })
-        });
+        let plain = fates
+            .into_iter()
+            .flat_map(|contents| [false, true].map(|entries| Self::Plain { contents, entries }));
         plain.chain((1..=4).map(Self::Random))
     }
 
@@ -209,7 +207,8 @@ impl Disk {
         for (path, entry) in &left {
             let Ok(inner) = path.strip_prefix(from) else { continue };
             // What a lost folder held is lost too.
-            if path.ancestors().skip(1).any(|above| !matches!(left.get(above), Some(Entry::Folder))) {
+            if path.ancestors().skip(1).any(|above| !matches!(left.get(above), Some(Entry::Folder)))
+            {
                 continue;
             }
             match entry {
