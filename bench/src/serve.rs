@@ -4,6 +4,7 @@ use std::path::Path;
 
 use gateway::Gateway;
 use lake::{Lake, LakeConfig, OpenMode};
+use service_runtime::admin::Readiness;
 use service_runtime::config::ConfigFile;
 use service_runtime::{Clock, Metrics, Stop, logging, signals};
 
@@ -26,7 +27,13 @@ pub(crate) async fn run(role: Role, config: &Path) -> anyhow::Result<()> {
             let lake: LakeConfig = file.section("lake")?;
             let lake = Lake::open(&lake.url, &std::env::vars().collect(), OpenMode::Create).await?;
             tokio::try_join!(
-                ingest::run(file.section("ingest")?, lake, Metrics::default(), stop),
+                ingest::run(
+                    file.section("ingest")?,
+                    lake,
+                    Metrics::default(),
+                    Readiness::default(),
+                    stop,
+                ),
                 signalled
             )?;
         }

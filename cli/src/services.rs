@@ -5,6 +5,7 @@ use std::time::Duration;
 use edge_agent::Agent;
 use gateway::Gateway;
 use lake::{Lake, OpenMode};
+use service_runtime::admin::Readiness;
 use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
 
 use crate::args::Service;
@@ -59,7 +60,9 @@ pub(crate) fn spawn_pair(
     });
     let stop_all = tasks.stop();
     tasks.spawn("ingest", async move {
-        let result = ingest::run(ingest, lake, metrics, ingest_stop).await;
+        // The gateway's `/readyz` is about the gateway: it takes messages while the lake is away.
+        let readiness = Readiness::default();
+        let result = ingest::run(ingest, lake, metrics, readiness, ingest_stop).await;
         stop_all.cancel();
         result
     });

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use lake::{LakeError, LandOutcome, Lander, SourceAdvance, Staged};
 use service_runtime::Clock;
+use service_runtime::admin::Readiness;
 use telemetry_core::backoff::Backoff;
 use telemetry_core::id::Offset;
 use tokio::sync::mpsc;
@@ -19,6 +20,9 @@ use crate::sequencer::Key;
 
 /// Files that are encoded and stored at once.
 const FILES_AT_ONCE: usize = 2;
+
+/// The name of the lake in `/readyz`.
+const PART: &str = "lake";
 
 /// What the pipeline wants.
 #[derive(Debug)]
@@ -38,104 +42,124 @@ pub(crate) enum Report {
     Reset(Vec<(Key, Offset, u64)>),
 }
 
-/// Serves orders until there are no more.
-pub(crate) async fn run(
-    mut lander: Lander,
-    mut orders: mpsc::Receiver<Order>,
-    reports: mpsc::Sender<Report>,
-    clock: Clock,
-    metrics: IngestMetrics,
-) -> anyhow::Result<()> {
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-    while let Some(order) = orders.recv().await {
-        let report = match order {
-            Order::Land(batch) => land(&mut lander, *batch, clock, &metrics, &mut backoff).await,
-            Order::Reread => recovered(&mut lander, clock, &mut backoff).await,
-        };
-        if reports.send(report).await.is_err() {
-            break;
-        }
-    }
-    Ok(())
+/// Lands what it is told to.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) lander: Lander,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: IngestMetrics,
+    /// Where it says whether the lake can be used, as part `lake`.
+    pub(crate) readiness: Readiness,
+    pub(crate) backoff: Backoff,
 }
 
-async fn land(
-    lander: &mut Lander,
-    batch: Batch,
-    clock: Clock,
-    metrics: &IngestMetrics,
-    backoff: &mut Backoff,
-) -> Report {
-    let (started, rows, messages) = (clock.uptime(), batch.rows(), batch.messages());
-    let (sources, outcome) = match stage(lander, batch, clock).await {
-        Ok((staged, sources)) => (sources, lander.land(&staged, clock.now_us()).await),
-        Err(error) => (Vec::new(), Err(error)),
-    };
-    let advanced = || sources.iter().filter_map(position).collect::<Vec<_>>();
-    match outcome {
-        Ok(LandOutcome::Landed { version }) => {
-            backoff.reset();
-            let took = clock.uptime() - started;
-            metrics.landed(rows as u64, took);
-            debug!(version, rows, messages, ms = took.as_millis(), "landed");
+impl Worker {
+    pub(crate) fn new(
+        lander: Lander,
+        clock: Clock,
+        metrics: IngestMetrics,
+        readiness: Readiness,
+    ) -> Self {
+        let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+        readiness.set(PART, Ok(()));
+        Self { lander, clock, metrics, readiness, backoff }
+    }
+
+    /// Serves orders until there are no more.
+    pub(crate) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        reports: mpsc::Sender<Report>,
+    ) -> anyhow::Result<()> {
+        while let Some(order) = orders.recv().await {
+            let report = match order {
+                Order::Land(batch) => self.land(*batch).await,
+                Order::Reread => self.recovered().await,
+            };
+            if reports.send(report).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn land(&mut self, batch: Batch) -> Report {
+        let (started, rows, messages) = (self.clock.uptime(), batch.rows(), batch.messages());
+        let (sources, outcome) = match self.stage(batch).await {
+            Ok((staged, sources)) => {
+                (sources, self.lander.land(&staged, self.clock.now_us()).await)
+            }
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        let advanced = || sources.iter().filter_map(position).collect::<Vec<_>>();
+        match outcome {
+            Ok(LandOutcome::Landed { version }) => {
+                self.works();
+                let took = self.clock.uptime() - started;
+                self.metrics.landed(rows as u64, took);
+                debug!(version, rows, messages, ms = took.as_millis(), "landed");
+                return Report::Landed(advanced());
+            }
+            Ok(LandOutcome::Lost(lost)) => {
+                self.metrics.landing("lost");
+                warn!(reason = %lost, messages, "a landing was lost; its messages are asked for again");
+            }
+            Err(error) => {
+                self.metrics.landing("failed");
+                let error = chain(&error);
+                warn!(error, messages, "a landing's outcome is unknown; the ledger decides");
+                // Until a landing works again: a lake that can be read may still refuse writes.
+                self.readiness.set(PART, Err(error));
+            }
+        }
+        // Whoever lost once may lose again at once: to another worker, or for the same reason.
+        tokio::time::sleep(self.backoff.delay(jitter())).await;
+        let report = self.recovered().await;
+        // The ledger may well have it: then the only thing lost was an answer.
+        let known = self.lander.positions();
+        let there = |source: &SourceAdvance| {
+            let at = known.get(&source.key);
+            at.is_some_and(|at| (at.landed, at.chain) == (source.to, source.chain))
+        };
+        if !sources.is_empty() && sources.iter().all(there) {
+            self.works();
+            self.metrics.landing("found_landed");
             return Report::Landed(advanced());
         }
-        Ok(LandOutcome::Lost(lost)) => {
-            metrics.landing("lost");
-            warn!(reason = %lost, messages, "a landing was lost; its messages are asked for again");
-        }
-        Err(error) => {
-            metrics.landing("failed");
-            warn!(
-                error = chain(&error),
-                messages, "a landing's outcome is unknown; the ledger decides"
-            );
-        }
+        report
     }
-    // Whoever lost once may lose again at once: to another worker, or for the same reason.
-    tokio::time::sleep(backoff.delay(jitter())).await;
-    let report = recovered(lander, clock, backoff).await;
-    // The ledger may well have it: then the only thing lost was an answer.
-    let known = lander.positions();
-    let all_there = !sources.is_empty()
-        && sources.iter().all(|source| {
-            known
-                .get(&source.key)
-                .is_some_and(|at| (at.landed, at.chain) == (source.to, source.chain))
-        });
-    if all_there {
-        metrics.landing("found_landed");
-        return Report::Landed(advanced());
+
+    fn works(&mut self) {
+        self.backoff.reset();
+        self.readiness.set(PART, Ok(()));
     }
-    report
-}
 
-async fn stage(
-    lander: &Lander,
-    batch: Batch,
-    clock: Clock,
-) -> Result<(Staged, Vec<SourceAdvance>), LakeError> {
-    let staging = lander.begin(clock.now_us());
-    let (files, sources) =
-        tokio::task::spawn_blocking(move || batch.into_files()).await.map_err(|error| {
-            LakeError::File { action: "encode", table: "of any name".into(), source: error.into() }
-        })??;
-    let written = futures::stream::iter(files)
-        .map(|file| staging.write(file.table, file.date, file.batches))
-        .buffer_unordered(FILES_AT_ONCE);
-    let files: Vec<_> =
-        written.try_filter_map(|file| futures::future::ready(Ok(file))).try_collect().await?;
-    Ok((staging.finish(files, sources.clone()), sources))
-}
+    async fn stage(&self, batch: Batch) -> Result<(Staged, Vec<SourceAdvance>), LakeError> {
+        let staging = self.lander.begin(self.clock.now_us());
+        let (files, sources) =
+            tokio::task::spawn_blocking(move || batch.into_files()).await.map_err(|error| {
+                let table = "of any name".into();
+                LakeError::File { action: "encode", table, source: error.into() }
+            })??;
+        let written = futures::stream::iter(files)
+            .map(|file| staging.write(file.table, file.date, file.batches))
+            .buffer_unordered(FILES_AT_ONCE);
+        let files: Vec<_> =
+            written.try_filter_map(|file| futures::future::ready(Ok(file))).try_collect().await?;
+        Ok((staging.finish(files, sources.clone()), sources))
+    }
 
-/// Tries until the ledger is read and everything decided is applied.
-async fn recovered(lander: &mut Lander, clock: Clock, backoff: &mut Backoff) -> Report {
-    loop {
-        match lander.recover(clock.now_us()).await {
-            Ok(()) => return Report::Reset(positions(lander)),
-            Err(error) => {
-                warn!(error = chain(&error), "the lake cannot be read; trying again");
-                tokio::time::sleep(backoff.delay(jitter())).await;
+    /// Tries until the ledger is read and everything decided is applied.
+    async fn recovered(&mut self) -> Report {
+        loop {
+            match self.lander.recover(self.clock.now_us()).await {
+                Ok(()) => return Report::Reset(positions(&self.lander)),
+                Err(error) => {
+                    let error = chain(&error);
+                    warn!(error, "the lake cannot be read; trying again");
+                    self.readiness.set(PART, Err(error));
+                    tokio::time::sleep(self.backoff.delay(jitter())).await;
+                }
             }
         }
     }

@@ -43,18 +43,25 @@ const OUTBOX_RECEIPTS: usize = 512;
 /// How often the tables' logs are looked after.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// Lands what sources send to the broker until `stop`, then lands what was received and ends.
+/// Lands what sources send to the broker until `stop`, then lands what was received and ends. Whether the lake can be used
+/// is said in `readiness`.
 ///
 /// # Errors
 /// A configuration that makes no sense, a lake that can't be taken over, or a task that failed.
-pub async fn run(config: Config, lake: Lake, metrics: Metrics, stop: Stop) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    lake: Lake,
+    metrics: Metrics,
+    readiness: Readiness,
+    stop: Stop,
+) -> anyhow::Result<()> {
     config.check()?;
     let (inbox_sender, inbox) = mpsc::channel(INBOX_FRAMES);
     let (outbox, outbox_receiver) = mpsc::channel(OUTBOX_RECEIPTS);
     let topics = ControlTopics::new(&config.prefix).context("[ingest] prefix")?;
     let grace = Duration::from_millis(config.shutdown_grace_ms);
     let mut tasks = Tasks::new(stop);
-    start(&mut tasks, config.clone(), &lake, &metrics, inbox, outbox).await?;
+    start(&mut tasks, config.clone(), &lake, &metrics, readiness, inbox, outbox).await?;
     let stop = tasks.stop();
     tasks.spawn("mqtt", mqtt::run(config, topics, inbox_sender, outbox_receiver, stop));
     tasks.join(grace).await
@@ -82,8 +89,7 @@ pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result
     tasks.spawn("admin", endpoint);
     let grace = Duration::from_millis(config.shutdown_grace_ms) * 2;
     tasks.spawn("ingest", async move {
-        readiness.set("lake", Ok(()));
-        let result = run(config, lake, metrics, stop).await;
+        let result = run(config, lake, metrics, readiness, stop).await;
         closing.cancel();
         result
     });
@@ -99,6 +105,7 @@ pub async fn start(
     config: Config,
     lake: &Lake,
     metrics: &Metrics,
+    readiness: Readiness,
     inbox: mpsc::Receiver<Inbound>,
     outbox: mpsc::Sender<Outbound>,
 ) -> anyhow::Result<()> {
@@ -123,7 +130,8 @@ pub async fn start(
         state: pipeline::State::default(),
         config,
     };
-    tasks.spawn("lander", lander::run(lander, orders_receiver, reports_sender, clock, metrics));
+    let worker = lander::Worker::new(lander, clock, metrics, readiness);
+    tasks.spawn("lander", worker.run(orders_receiver, reports_sender));
     let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
     tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));
     tasks.spawn("maintain", look_after(lake.clone(), clock, tasks.stop()));

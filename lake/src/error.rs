@@ -36,6 +36,18 @@ pub enum LakeError {
         /// The name asked for.
         name: String,
     },
+    /// The bucket cannot be used; found out at start.
+    #[error("cannot use bucket `{bucket}` at {endpoint}: {check}")]
+    Unreachable {
+        /// Bucket name.
+        bucket: String,
+        /// URL, or "AWS".
+        endpoint: String,
+        /// What to check.
+        check: &'static str,
+        /// The store's own words.
+        source: Cause,
+    },
     /// The object store failed.
     #[error("cannot {action} `{path}`")]
     Store {

@@ -37,13 +37,14 @@ impl Lake {
     /// Opens the lake at `url` (a folder, `file:///…` or `s3://bucket/prefix`). `env` supplies the usual `AWS_*` variables.
     ///
     /// # Errors
-    /// [`LakeError::Location`], [`LakeError::Missing`] when there is nothing to read, [`LakeError::UnsafeStore`] when commits
-    /// could be lost there, [`LakeError::Store`], [`LakeError::Delta`].
+    /// [`LakeError::Location`], [`LakeError::Unreachable`] when the bucket can't be used, [`LakeError::Missing`] when there is
+    /// nothing to read, [`LakeError::UnsafeStore`] when commits could be lost there, [`LakeError::Store`], [`LakeError::Delta`].
     pub async fn open(
         url: &str,
         env: &HashMap<String, String>,
         mode: OpenMode,
     ) -> Result<Self, LakeError> {
+        Store::look(url, env).await?;
         Self::open_on(Store::open(url, env)?, mode).await
     }
 

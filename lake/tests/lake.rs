@@ -13,3 +13,5 @@ mod place;
 mod protocol;
 #[path = "lake/reading.rs"]
 mod reading;
+#[path = "lake/s3.rs"]
+mod s3;

@@ -6,6 +6,7 @@ use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{
     ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode,
 };
+use service_runtime::admin::Readiness;
 use service_runtime::{Metrics, Stop};
 use telemetry_core::receipt::Receipt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -101,6 +102,7 @@ async fn frames_and_receipts_travel_over_mqtt_and_a_lost_connection_is_made_agai
         config,
         lakeside.lake.clone(),
         Metrics::default(),
+        Readiness::default(),
         stop.clone(),
     )]);
 

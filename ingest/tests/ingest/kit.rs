@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use ingest::{Config, Inbound, Outbound};
 use lake::{Lake, OpenMode};
+use service_runtime::admin::Readiness;
 use service_runtime::{Metrics, Stop, Tasks};
 use telemetry_core::frame::{self, Codec, FrameHeader};
 use telemetry_core::id::{Epoch, SourceId};
@@ -117,7 +118,7 @@ pub(crate) fn reading(n: u64) -> String {
 
 /// A lake in a folder of its own.
 pub(crate) struct Lakeside {
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     pub(crate) lake: Lake,
 }
 
@@ -174,11 +175,20 @@ impl Lakeside {
         change(&mut config);
         let (inbox, inbox_receiver) = mpsc::channel(64);
         let (outbox_sender, outbox) = mpsc::channel(64);
-        let (metrics, mut tasks) = (Metrics::default(), Tasks::new(Stop::new()));
-        ingest::start(&mut tasks, config, &self.lake, &metrics, inbox_receiver, outbox_sender)
-            .await
-            .unwrap();
-        Ingest { inbox, outbox, tasks, metrics }
+        let (metrics, readiness) = (Metrics::default(), Readiness::default());
+        let mut tasks = Tasks::new(Stop::new());
+        ingest::start(
+            &mut tasks,
+            config,
+            &self.lake,
+            &metrics,
+            readiness.clone(),
+            inbox_receiver,
+            outbox_sender,
+        )
+        .await
+        .unwrap();
+        Ingest { inbox, outbox, tasks, metrics, readiness }
     }
 }
 
@@ -188,6 +198,7 @@ pub(crate) struct Ingest {
     outbox: mpsc::Receiver<Outbound>,
     tasks: Tasks,
     pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
 }
 
 impl Ingest {

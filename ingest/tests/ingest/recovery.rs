@@ -117,3 +117,32 @@ async fn inv5_two_processes_on_the_same_lanes_land_everything_once() {
     b.stop().await;
     assert_eq!(lakeside.offsets().await, (0..60).collect::<Vec<_>>());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_that_fails_is_not_ready_until_it_takes_a_landing_again_and_nothing_is_lost() {
+    let lakeside = Lakeside::new().await;
+    let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));
+    ingest.send(source.readings(5)).await;
+    ingest.landed(&source).await;
+    assert!(ingest.readiness.is_ready());
+
+    // Plans can be neither written nor read where there is no folder for them.
+    let plans = lakeside.folder.path().join("_tidemark/landings");
+    std::fs::rename(&plans, plans.with_extension("away")).unwrap();
+    std::fs::write(&plans, "not a folder").unwrap();
+    let frame = source.readings(5);
+    ingest.send(again(&frame)).await;
+    while ingest.readiness.is_ready() {
+        tokio::task::yield_now().await;
+    }
+
+    std::fs::remove_file(&plans).unwrap();
+    std::fs::rename(plans.with_extension("away"), &plans).unwrap();
+    let asked = ingest.receipt_that(|receipt| receipt.resend_from.is_some()).await;
+    assert_eq!((asked.landed, asked.resend_from), (5, Some(5)));
+    assert!(!ingest.readiness.is_ready(), "nothing has been written yet");
+    ingest.send(frame).await;
+    ingest.landed(&source).await;
+    assert!(ingest.readiness.is_ready());
+    assert_eq!(lakeside.offsets().await, (0..10).collect::<Vec<_>>());
+}

@@ -61,6 +61,17 @@ impl Store {
         Self::on(root, location.url())
     }
 
+    /// Looks whether the store that `url` names is there and lets us in. A folder always is.
+    ///
+    /// # Errors
+    /// [`LakeError::Location`], [`LakeError::Unreachable`] with what to check, within ten seconds.
+    pub async fn look(url: &str, env: &HashMap<String, String>) -> Result<(), LakeError> {
+        let location: Location = url.parse()?;
+        let Location::Bucket { bucket, .. } = &location else { return Ok(()) };
+        let store = Self::open(url, env)?;
+        s3::look(bucket, store.base(), env).await
+    }
+
     /// A store over `root`, whose paths are those of `url` (for a file URL: from `/`; for a bucket: from its root).
     ///
     /// # Errors
