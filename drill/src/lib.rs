@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use service_runtime::Clock;
 
 pub use catalog::{DRILLS, Drill, named};
+pub use drills::crash::{Death, Victim};
 pub use report::Report;
 
 use crate::scene::{Findings, Scene};
@@ -41,31 +42,59 @@ pub struct Options {
 
 /// Plays one drill. What goes wrong is in the report; a folder with logs, spools and lake is kept then.
 pub async fn play(drill: &Drill, options: &Options) -> Report {
-    let clock = Clock::default();
-    let started = clock.uptime();
-    let found = attempt(drill, options).await;
-    let seconds = (clock.uptime() - started).as_secs_f64();
-    Report::of(drill, options.seed, seconds, found)
+    let play = drill.play;
+    staged(drill.name, drill.fault, options, async |scene| play(scene).await).await
 }
 
-async fn attempt(drill: &Drill, options: &Options) -> anyhow::Result<Findings> {
-    let folder = tempfile::Builder::new().prefix(&format!("tidemark-{}-", drill.name)).tempdir();
+/// Lets a debug build die at a crash point, as a drill. Release builds have no crash points.
+pub async fn die(death: Death, options: &Options) -> Report {
+    staged(death.point, "death at a crash point", options, async |scene| {
+        drills::crash::play(scene, death).await
+    })
+    .await
+}
+
+async fn staged(
+    name: &'static str,
+    fault: &'static str,
+    options: &Options,
+    play: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>,
+) -> Report {
+    let clock = Clock::default();
+    let started = clock.uptime();
+    let found = attempt(name, options, play).await;
+    let seconds = (clock.uptime() - started).as_secs_f64();
+    Report::of(name, fault, options.seed, seconds, found)
+}
+
+async fn attempt(
+    name: &str,
+    options: &Options,
+    play: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>,
+) -> anyhow::Result<Findings> {
+    let folder = tempfile::Builder::new().prefix(&format!("tidemark-{name}-")).tempdir();
     let mut folder = folder.context("no temporary folder")?;
     let path = folder.path().to_owned();
-    let found = staged(drill, options, &path).await;
-    if options.keep || found.is_err() {
-        folder.disable_cleanup(true);
+    let mut found = on_stage(name, options, &path, play).await;
+    let kept = options.keep || found.as_ref().map_or(true, |findings| !findings.hold());
+    folder.disable_cleanup(kept);
+    if let (Ok(findings), true) = (&mut found, kept) {
+        findings.notes.push(format!("kept in {}", path.display()));
     }
     found.with_context(|| format!("see {}", path.display()))
 }
 
-async fn staged(drill: &Drill, options: &Options, folder: &Path) -> anyhow::Result<Findings> {
-    let Options { program, seed, quick, .. } = options;
-    let mut scene = Scene::new(program, folder, drill.name, *seed, *quick)?;
+async fn on_stage(
+    name: &str,
+    options: &Options,
+    folder: &Path,
+    play: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>,
+) -> anyhow::Result<Findings> {
+    let mut scene = Scene::new(&options.program, folder, name, options.seed, options.quick)?;
     if let Some(lake) = &options.lake {
         let own = folder.file_name().context("a folder has a name")?.to_string_lossy();
         scene.on_lake(&format!("{}/{own}", lake.trim_end_matches('/')));
     }
-    (drill.play)(&mut scene).await?;
+    play(&mut scene).await?;
     scene.judge().await
 }

@@ -148,6 +148,11 @@ impl Load {
         self.process.as_mut().is_some_and(Process::runs)
     }
 
+    /// Lets the devices say no more than what is on its way.
+    pub(crate) fn enough(&mut self) -> anyhow::Result<()> {
+        self.process.as_mut().map_or(Ok(()), Process::ask_to_stop)
+    }
+
     /// Waits until the devices have nothing left to say and every acknowledgement.
     pub(crate) async fn finished(&mut self, patience: Duration) -> anyhow::Result<Summary> {
         if let Some(mut process) = self.process.take() {

@@ -52,9 +52,11 @@ impl Process {
             .with_context(|| format!("cannot signal {}", self.name))
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// `kill -9`, and waits until it is gone; one that is dead already is fine.
     pub(crate) fn kill(mut self) -> anyhow::Result<()> {
-        self.signal(Signal::KILL)?;
+        if self.runs() {
+            self.signal(Signal::KILL)?;
+        }
         self.child.wait()?;
         Ok(())
     }
@@ -68,9 +70,14 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
-    /// Asks it to stop, as an operator does, and waits until it has ended well.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        self.signal(Signal::TERM)?;
+    /// Asks it to stop, as an operator does; one that has ended already is fine.
+    pub(crate) fn ask_to_stop(&mut self) -> anyhow::Result<()> {
+        if self.runs() { self.signal(Signal::TERM) } else { Ok(()) }
+    }
+
+    /// Asks it to stop and waits until it has ended well.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.ask_to_stop()?;
         self.ended_well(STOP_PATIENCE).await
     }
 

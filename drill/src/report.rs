@@ -43,7 +43,8 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn of(
-        drill: &crate::catalog::Drill,
+        drill: &'static str,
+        fault: &'static str,
         seed: u64,
         seconds: f64,
         found: anyhow::Result<Findings>,
@@ -53,12 +54,10 @@ impl Report {
             Err(error) => (Findings::default(), Some(format!("{error:#}"))),
         };
         let verdict = &findings.verdict;
-        let passed = error.is_none()
-            && verdict.lost <= findings.dropped
-            && (verdict.doubled, verdict.altered, verdict.unexplained) == (0, 0, 0);
+        let passed = error.is_none() && findings.hold();
         Self {
-            drill: drill.name,
-            fault: drill.fault,
+            drill,
+            fault,
             seed,
             messages: verdict.messages,
             lost: verdict.lost,

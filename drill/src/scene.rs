@@ -31,6 +31,14 @@ pub(crate) struct Findings {
     pub(crate) notes: Vec<String>,
 }
 
+impl Findings {
+    /// Whether the contract held: what was lost is what the books call dropped, and everything else is there as it was sent.
+    pub(crate) fn hold(&self) -> bool {
+        let Verdict { lost, doubled, altered, unexplained, .. } = self.verdict;
+        lost <= self.dropped && (doubled, altered, unexplained) == (0, 0, 0)
+    }
+}
+
 /// The stage of one drill.
 pub(crate) struct Scene {
     pub(crate) program: PathBuf,

@@ -3,6 +3,7 @@
 
 mod agent;
 mod crash;
+mod crash_points;
 mod demo;
 mod harness;
 mod payloads;

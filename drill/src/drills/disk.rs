@@ -127,7 +127,7 @@ pub(crate) async fn rot(scene: &mut Scene) -> anyhow::Result<()> {
     scene.start().await?;
     let plan = scene.devices("ward", 1500.0, 5.0);
     scene.play(&plan)?;
-    scene.under_way().await?;
+    scene.landed(&scene.gateway, 200).await?;
     scene.ingest[0].kill()?;
     let accepted = scene.gateway.books().await?.accepted;
     until("more messages to be stored", PATIENCE, async || {

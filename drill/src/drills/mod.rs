@@ -1,6 +1,7 @@
 //! The drills: each plays its load, does its harm, and proves that the harm was felt.
 
 pub(crate) mod clock;
+pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod kills;
 pub(crate) mod lakes;

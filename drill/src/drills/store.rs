@@ -13,30 +13,38 @@ use crate::scene::{Scene, until};
 const BUCKET: &str = "drill";
 const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 
-/// Puts a misbehaving proxy between ingest and the store: the one that `--lake` names, or one of the drill's own.
-async fn before_store(scene: &mut Scene) -> anyhow::Result<S3Faults> {
-    if !scene.lake.starts_with("s3://") {
-        let root = scene.folder.join("s3");
-        let server = S3Server::bind(([127, 0, 0, 1], 0).into(), &root, BUCKET, Creation::Atomic);
-        let server = server.await?;
-        scene.environment =
-            server.environment().map(|(name, value)| (name.to_owned(), value)).to_vec();
-        scene.lake = format!("s3://{BUCKET}/lake");
-        let stop = scene.stop_signal();
-        scene.beside("s3 server", async move { Ok(server.run(stop).await?) });
+/// Puts the lake on an S3 server of the drill's own, unless `--lake` names one.
+pub(crate) async fn on_server(scene: &mut Scene) -> anyhow::Result<()> {
+    if scene.lake.starts_with("s3://") {
+        return Ok(());
     }
+    let root = scene.folder.join("s3");
+    let server = S3Server::bind(([127, 0, 0, 1], 0).into(), &root, BUCKET, Creation::Atomic);
+    let server = server.await?;
+    scene.environment = server.environment().map(|(name, value)| (name.to_owned(), value)).to_vec();
+    for worker in &mut scene.ingest {
+        worker.environment.extend(scene.environment.iter().cloned());
+    }
+    scene.on_lake(&format!("s3://{BUCKET}/lake"));
+    let stop = scene.stop_signal();
+    scene.beside("s3 server", async move { Ok(server.run(stop).await?) });
+    Ok(())
+}
+
+/// Puts a misbehaving proxy between ingest and the store.
+async fn before_store(scene: &mut Scene) -> anyhow::Result<S3Faults> {
+    on_server(scene).await?;
     let upstream = endpoint(scene).await?;
     let proxy = S3Proxy::bind(upstream, scene.random.bits()).await?;
     let (faults, stop) = (proxy.faults(), scene.stop_signal());
     scene.beside("s3 proxy", async move { Ok(proxy.run(stop).await?) });
-    let mut environment = scene.environment.clone();
-    environment.retain(|(name, _)| name != ENDPOINT);
-    environment.push((ENDPOINT.to_owned(), format!("http://{}", faults.address())));
-    environment.push(("AWS_ALLOW_HTTP".to_owned(), "true".to_owned()));
-    let lake = scene.lake.clone();
+    let proxied = [
+        (ENDPOINT.to_owned(), format!("http://{}", faults.address())),
+        ("AWS_ALLOW_HTTP".to_owned(), "true".to_owned()),
+    ];
     for worker in &mut scene.ingest {
-        worker.environment.clone_from(&environment);
-        worker.set("lake", "url", lake.clone());
+        worker.environment.retain(|(name, _)| name != ENDPOINT);
+        worker.environment.extend(proxied.clone());
     }
     Ok(faults)
 }
@@ -100,13 +108,17 @@ pub(crate) async fn lies(scene: &mut Scene) -> anyhow::Result<()> {
         store.set(trouble);
         scene.pass(1.2, 2.0).await;
         if matches!(trouble, StoreTrouble::ListLate(_)) {
-            // Listings matter when a worker begins.
+            // Listings matter when a worker begins. It may refuse to begin on what it is shown; a service manager tries again.
             scene.ingest[0].kill()?;
-            scene.ingest[0].start().await?;
+            scene.ingest[0].spawn()?;
             scene.pass(0.5, 1.0).await;
         }
     }
     store.set(StoreTrouble::None);
+    if !scene.ingest[0].runs() {
+        scene.ingest[0].kill()?;
+        scene.ingest[0].start().await?;
+    }
     scene.recovered().await?;
     let lies = store.counts().troubled.get();
     ensure!(lies > 0, "the store never had to lie");
@@ -117,9 +129,10 @@ pub(crate) async fn lies(scene: &mut Scene) -> anyhow::Result<()> {
 /// A landing is under way so long, by the clock, that it is too old to be decided: it starts over.
 pub(crate) async fn slow_landing(scene: &mut Scene) -> anyhow::Result<()> {
     let store = before_store(scene).await?;
-    // Two hours pass while the files of a landing are being written.
-    scene.ingest[0].environment.push(("TIDEMARK_CLOCK__JUMPS".to_owned(), "4:7200".to_owned()));
-    let started = scene.clock.uptime();
+    // Two hours pass every second: one of them while the files of a landing are being written.
+    let jumps: Vec<String> = (3..12).map(|second| format!("{second}:7200")).collect();
+    let jumps = ("TIDEMARK_CLOCK__JUMPS".to_owned(), jumps.join(","));
+    scene.ingest[0].environment.push(jumps);
     scene.start().await?;
     scene.play_both(7.0)?;
     scene.under_way().await?;
@@ -130,7 +143,7 @@ pub(crate) async fn slow_landing(scene: &mut Scene) -> anyhow::Result<()> {
     .await?;
     store.set(StoreTrouble::None);
     scene.recovered().await?;
-    let seconds = (scene.clock.uptime() - started).as_secs_f64();
-    scene.note(format!("a landing was too old to be decided; {seconds:.1} s in all"));
+    let lost = scene.ingest[0].said("a landing was lost");
+    scene.note(format!("{lost} landings were too old to be decided and started over"));
     Ok(())
 }

@@ -86,7 +86,7 @@ pub(crate) async fn idle_cleanup(scene: &mut Scene) -> anyhow::Result<()> {
 }
 
 /// Checkpoints every table and removes the log entries below, as if eight days had passed. Returns how many.
-async fn maintain(scene: &mut Scene) -> anyhow::Result<u64> {
+pub(crate) async fn maintain(scene: &mut Scene) -> anyhow::Result<u64> {
     let lake = scene.lake.clone();
     let before = scene.environment.clone();
     scene.environment.push(("TIDEMARK_CLOCK__JUMPS".to_owned(), "0:691200".to_owned()));
