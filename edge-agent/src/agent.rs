@@ -67,7 +67,7 @@ impl Agent {
             &topics,
             clock,
             Patience::default(),
-            random(),
+            random,
         );
         let status = uplink.status();
         status::register(&metrics, "agent", spool.clone(), status.clone(), clock);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS, TlsConfiguration,
-    Transport as Wire,
+    AsyncClient, ClientError, Event, EventLoop, LastWill, MqttOptions, Packet, QoS,
+    TlsConfiguration, Transport as Wire,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -19,7 +19,7 @@ use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::presence::{Presence, State};
 use telemetry_core::topic::{ControlTopics, TOPIC_BYTES_MAX};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::config::GatewayAddress;
@@ -42,6 +42,7 @@ pub(crate) fn reconnect_delays() -> Backoff {
 pub(crate) struct MqttTransport {
     client: AsyncClient,
     events: mpsc::Receiver<TransportEvent>,
+    epoch: watch::Sender<Epoch>,
 }
 
 /// The connection's own loop: run it as a task.
@@ -49,9 +50,9 @@ pub(crate) struct Connection {
     client: AsyncClient,
     events: EventLoop,
     sender: mpsc::Sender<TransportEvent>,
-    receipts: String,
-    status: String,
-    birth: Vec<u8>,
+    topics: ControlTopics,
+    source: SourceId,
+    epoch: watch::Receiver<Epoch>,
     address: String,
     random: u64,
 }
@@ -64,8 +65,6 @@ pub(crate) fn connect(
     epoch: Epoch,
     random: u64,
 ) -> anyhow::Result<(MqttTransport, Connection)> {
-    let (receipts, status) = (topics.receipt(source, epoch), topics.status(source));
-    let will = Presence::new(State::Offline, epoch).to_json();
     let mut options =
         MqttOptions::new(format!("tidemark-uplink-{source}"), &gateway.host, gateway.port);
     // A ping waits behind a frame that a slow network takes long to carry.
@@ -73,7 +72,7 @@ pub(crate) fn connect(
         .set_keep_alive(Duration::from_secs(u64::from(gateway.keep_alive_s)))
         .set_max_packet_size(PACKET_MAX, PACKET_MAX);
     options.set_inflight(IN_FLIGHT_MAX).set_clean_session(true);
-    options.set_last_will(LastWill::new(&status, will, QoS::AtLeastOnce, true));
+    options.set_last_will(will(topics, source, epoch));
     if gateway.tls {
         let config = TlsConfiguration::Rustls(Arc::new(tls(gateway)?));
         options.set_transport(Wire::tls_with_config(config));
@@ -85,18 +84,23 @@ pub(crate) fn connect(
     events.set_network_options(network);
     let (sender, receiver) = mpsc::channel(64);
     let address = format!("{}:{}", gateway.host, gateway.port);
-    let birth = Presence::new(State::Online, epoch).to_json();
+    let (epoch, followed) = watch::channel(epoch);
     let connection = Connection {
         client: client.clone(),
         events,
         sender,
-        receipts,
-        status,
-        birth,
+        topics: topics.clone(),
+        source: source.clone(),
+        epoch: followed,
         address,
         random,
     };
-    Ok((MqttTransport { client, events: receiver }, connection))
+    Ok((MqttTransport { client, events: receiver, epoch }, connection))
+}
+
+fn will(topics: &ControlTopics, source: &SourceId, epoch: Epoch) -> LastWill {
+    let gone = Presence::new(State::Offline, epoch).to_json();
+    LastWill::new(topics.status(source), gone, QoS::AtLeastOnce, true)
 }
 
 fn tls(gateway: &GatewayAddress) -> anyhow::Result<ClientConfig> {
@@ -123,6 +127,10 @@ impl Transport for MqttTransport {
         // A client whose loop has ended loses the frame; the uplink ends with the same stop.
         drop(self.client.publish_bytes(topic, QoS::AtLeastOnce, false, frame).await);
     }
+
+    async fn follow(&mut self, epoch: Epoch) {
+        self.epoch.send_replace(epoch);
+    }
 }
 
 impl Connection {
@@ -134,6 +142,18 @@ impl Connection {
             let event = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
+                Ok(()) = self.epoch.changed() => {
+                    // Birth, will and receipts are another epoch's from here on: that takes a new connection.
+                    self.forget_connection();
+                    let epoch = *self.epoch.borrow();
+                    self.events.mqtt_options.set_last_will(will(&self.topics, &self.source, epoch));
+                    if std::mem::take(&mut connected)
+                        && self.sender.send(TransportEvent::Disconnected).await.is_err()
+                    {
+                        return Ok(());
+                    }
+                    continue;
+                }
                 event = self.events.poll() => event,
             };
             let report = match event {
@@ -142,14 +162,9 @@ impl Connection {
                     info!(gateway = self.address, "connected");
                     connected = true;
                     // The loop that would make room is this one, so never wait here.
-                    let (client, qos) = (&self.client, QoS::AtLeastOnce);
-                    let asked = client.try_subscribe(&self.receipts, qos).and_then(|()| {
-                        client.try_publish(&self.status, qos, true, self.birth.clone())
-                    });
-                    if asked.is_err() {
+                    if self.introduce().is_err() {
                         warn!("cannot subscribe to receipts: connecting again");
-                        self.events.clean();
-                        self.events.pending.clear();
+                        self.forget_connection();
                     }
                     Some(TransportEvent::Connected)
                 }
@@ -159,11 +174,7 @@ impl Connection {
                 Ok(_) => None,
                 Err(error) => {
                     warn!(gateway = self.address, %error, "not connected: messages are kept");
-                    // Frames of the lost connection must not be replayed: the uplink decides what is sent again.
-                    self.events.clean();
-                    self.events.pending.clear();
-                    // The client keeps a publish that waited for a packet id, and with it would send nothing any more.
-                    self.events.state.collision = None;
+                    self.forget_connection();
                     if std::mem::take(&mut connected)
                         && self.sender.send(TransportEvent::Disconnected).await.is_err()
                     {
@@ -184,5 +195,21 @@ impl Connection {
                 return Ok(());
             }
         }
+    }
+
+    /// Subscribes to receipts and says that the source is there.
+    fn introduce(&self) -> Result<(), ClientError> {
+        let (epoch, qos) = (*self.epoch.borrow(), QoS::AtLeastOnce);
+        self.client.try_subscribe(self.topics.receipt(&self.source, epoch), qos)?;
+        let birth = Presence::new(State::Online, epoch).to_json();
+        self.client.try_publish(self.topics.status(&self.source), qos, true, birth)
+    }
+
+    /// Frames of a lost connection must not be replayed: the uplink decides what is sent again.
+    fn forget_connection(&mut self) {
+        self.events.clean();
+        self.events.pending.clear();
+        // The client keeps a publish that waited for a packet id, and with it would send nothing any more.
+        self.events.state.collision = None;
     }
 }

@@ -41,7 +41,6 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) topics: ControlTopics,
     pub(crate) spool: Spool,
-    pub(crate) epoch: String,
     pub(crate) bus: Bus,
     pub(crate) retained: Retained,
     pub(crate) registry: Registry,
@@ -362,8 +361,8 @@ impl Connection {
     }
 
     fn write_acks(&mut self) {
-        let synced = self.progress.borrow().synced;
-        self.acknowledging |= self.inbox.write_acks(&self.shared, synced, &mut self.output);
+        let progress = *self.progress.borrow();
+        self.acknowledging |= self.inbox.write_acks(&self.shared, &progress, &mut self.output);
     }
 
     async fn subscribe(

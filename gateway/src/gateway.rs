@@ -13,14 +13,13 @@ use store_forward::uplink::{Uplink, UplinkStatus};
 use store_forward::{CloseOnDrop, Spool, WriterThread, status};
 use telemetry_core::delivery::Patience;
 use telemetry_core::id::Epoch;
-use telemetry_core::presence::{Presence, State};
 use telemetry_core::topic::ControlTopics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::bus::{Bus, BusMessage, Publisher, Subscriber};
+use crate::bus::{Bus, Publisher, Subscriber};
 use crate::config::GatewayConfig;
 use crate::connection::Shared;
 use crate::listener;
@@ -74,15 +73,8 @@ impl Gateway {
         let own_metrics = GatewayMetrics::register(&metrics);
         let (bus, publisher) = Bus::start(&config.limits, &topics, own_metrics.clone());
         let retained = Retained::new(&config.limits, own_metrics.clone());
-        let receipts = topics.receipt(spool.source_id(), spool.epoch());
-        // Our own birth needs no will: when the gateway is gone, so is what it retained.
-        retained.set(&BusMessage {
-            topic: topics.status(spool.source_id()),
-            payload: Presence::new(State::Online, spool.epoch()).to_json().into(),
-            qos: 1,
-            properties: None,
-        });
-        let transport = BusTransport::new(bus.clone(), &retained, &receipts).await?;
+        let transport =
+            BusTransport::new(bus.clone(), retained.clone(), topics.clone(), &spool).await?;
         let uplink = Uplink::new(
             spool.clone(),
             transport,
@@ -90,13 +82,12 @@ impl Gateway {
             &topics,
             clock,
             Patience::default(),
-            random(),
+            random,
         );
         let closing = Stop::new();
         let shared = Arc::new(Shared {
             limits: config.limits.clone(),
             topics: topics.clone(),
-            epoch: spool.epoch().to_string(),
             spool: spool.clone(),
             bus: bus.clone(),
             retained,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use bytes::BytesMut;
-use store_forward::{AppendError, Message, Progress};
+use store_forward::{AppendError, Message, Place, Progress};
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::topic::{Control, validate_topic};
 use tokio::sync::watch;
@@ -153,9 +153,9 @@ impl Inbox {
                 payload: &publish.payload,
             });
             let appended = shared.spool.append(shared.clock.now_us(), messages);
-            for offset in appended.offsets {
+            for place in appended.places() {
                 let Some(publish) = self.pop() else { break };
-                self.owe(&publish, AckReason::Success, Some(offset));
+                self.owe(&publish, AckReason::Success, Some(place));
                 self.copy(shared, publish, &mut live);
             }
             self.blocked = appended.refused;
@@ -210,9 +210,9 @@ impl Inbox {
         Some(publish)
     }
 
-    fn owe(&mut self, publish: &Publish, reason: AckReason, offset: Option<u64>) {
+    fn owe(&mut self, publish: &Publish, reason: AckReason, place: Option<Place>) {
         if publish.qos > 0 && !self.owes_nothing {
-            self.acks.push(Owed { pkid: publish.pkid, reason, offset });
+            self.acks.push(Owed { pkid: publish.pkid, reason, place });
         }
     }
 
@@ -230,20 +230,21 @@ impl Inbox {
         }
     }
 
-    /// Writes the acknowledgements that may leave now that everything below `synced` is on stable storage; tells whether
-    /// there were any.
+    /// Writes the acknowledgements that may leave with what is on stable storage; tells whether there were any.
     pub(crate) fn write_acks(
         &mut self,
         shared: &Shared,
-        synced: u64,
+        progress: &Progress,
         output: &mut BytesMut,
     ) -> bool {
         let before = output.len();
-        while let Some(owed) = self.acks.pop(synced) {
-            let position = owed.offset.filter(|_| self.wants_receipts).map(|offset| Position {
+        while let Some(owed) = self.acks.pop(progress) {
+            let place = owed.place.filter(|_| self.wants_receipts);
+            let epoch = place.map(|place| place.epoch.to_string()).unwrap_or_default();
+            let position = place.map(|place| Position {
                 source: shared.spool.source_id().as_str(),
-                epoch: &shared.epoch,
-                offset,
+                epoch: &epoch,
+                offset: place.offset,
             });
             self.version.write_puback(owed.pkid, owed.reason, position, output);
         }
@@ -291,7 +292,6 @@ mod tests {
             retained: Retained::new(&limits, metrics.clone()),
             limits,
             topics,
-            epoch: epoch.to_string(),
             spool,
             bus,
             registry: Registry::default(),

@@ -8,6 +8,7 @@
 mod books;
 pub mod config;
 mod disk;
+mod fork;
 pub mod metrics;
 mod reader;
 mod spool;
@@ -21,6 +22,8 @@ mod tests;
 
 pub use config::{SpoolConfig, UplinkConfig};
 pub use disk::DiskError;
-pub use spool::{AppendError, CloseOnDrop, Message, Progress, Spool, SpoolError, SpoolStatus};
+pub use spool::{
+    AppendError, CloseOnDrop, Message, Place, Progress, Spool, SpoolError, SpoolStatus,
+};
 pub use state::rebind;
 pub use writer::WriterThread;

@@ -31,6 +31,8 @@ pub struct SpoolMetrics {
     pub frame_bytes: Counter,
     /// Empty frames sent to ask for a receipt.
     pub probes: Counter,
+    /// Times that what had not landed was moved to a new epoch.
+    pub forks: Counter,
     /// Times the uplink went back to send again.
     pub rewinds: Counter,
     /// Receipts that were refused or could not be read.
@@ -89,6 +91,11 @@ impl SpoolMetrics {
                 "probes_sent",
                 "Empty frames sent to ask for a receipt",
                 own.probes.clone(),
+            );
+            registry.register(
+                "forks",
+                "Times that what had not landed was moved to a new epoch",
+                own.forks.clone(),
             );
             registry.register(
                 "rewinds",

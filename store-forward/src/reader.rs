@@ -1,18 +1,17 @@
 //! Reads what is synced back from the disk, in runs that fit a frame; holes and damage come out as gap records.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use telemetry_core::frame::FRAME_MAX;
-use telemetry_core::id::{Epoch, Offset};
-use telemetry_core::spool::record::{self, GapReason, Item, MAYBE_REPEAT, MESSAGE_MAX, Parsed};
+use telemetry_core::id::Offset;
+use telemetry_core::spool::record::{self, GapReason, Item, MESSAGE_MAX, Parsed};
 use telemetry_core::spool::recovery::{Resync, resync, scan};
 use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
 use tracing::warn;
 
-use crate::disk::{self, DiskError, SegmentReader, SegmentWriter};
+use crate::disk::{DiskError, SegmentReader};
 use crate::spool::Shared;
-use crate::state::State;
 
 /// A chain value that cannot be known: above offset 0 no chain has it, except by a chance of 2^-64.
 const UNKNOWN: u64 = record::CHAIN_START;
@@ -41,13 +40,16 @@ struct Open {
 #[derive(Debug)]
 pub(crate) struct Reader {
     shared: Arc<Shared>,
+    /// The segments of the epoch that it was made in: it reads no other.
+    folder: PathBuf,
     open: Option<Open>,
     buffer: Vec<u8>,
 }
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: None, buffer: Vec::new() }
+        let folder = shared.tail().segments.clone();
+        Self { shared, folder, open: None, buffer: Vec::new() }
     }
 
     /// Reads records from `from` on: at most `raw_max` bytes (one record at least), all below `limit`, which must be synced.
@@ -146,7 +148,7 @@ impl Reader {
     }
 
     fn header_chain(&self, first: Offset) -> Result<Option<u64>, DiskError> {
-        let Some(mut file) = SegmentReader::open(&self.shared.segments, first)? else {
+        let Some(mut file) = SegmentReader::open(&self.folder, first)? else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
@@ -159,7 +161,7 @@ impl Reader {
         let reusable =
             self.open.as_ref().is_some_and(|open| open.segment == segment && open.next <= to);
         if !reusable {
-            let Some(file) = SegmentReader::open(&self.shared.segments, segment)? else {
+            let Some(file) = SegmentReader::open(&self.folder, segment)? else {
                 return Ok(false);
             };
             let chain = self.header_chain(segment)?.unwrap_or(UNKNOWN);
@@ -227,58 +229,4 @@ fn resync_to_end(open: &mut Open, buffer: &mut Vec<u8>) -> Result<Option<Resync>
     buffer.clear();
     buffer.shrink_to(FRAME_MAX);
     Ok(found)
-}
-
-/// Moves everything that has not landed into a new epoch, flagged as possibly repeated: the answer to a fork.
-pub(crate) fn move_to_epoch(
-    folder: &Path,
-    state: &mut State,
-    epoch: Epoch,
-    segment_bytes: u64,
-) -> Result<(), DiskError> {
-    // An earlier attempt may have been cut short: its copy is not used by anybody.
-    disk::delete_other_epochs(folder, &state.epoch.to_string())?;
-    let old = state.segments(folder);
-    let fresh = State::new(state.source_id.clone(), epoch);
-    let moved = State { lake_id: state.lake_id.clone(), ..fresh };
-    let new = moved.segments(folder);
-    disk::make_folder(&new)?;
-    let header = SegmentHeader { epoch, first: 0, chain: record::CHAIN_START };
-    let mut segment = SegmentWriter::create(&new, 0, &header.encode())?;
-    let (mut next, mut chain, mut bytes, mut out) =
-        (0, record::CHAIN_START, Vec::new(), Vec::new());
-    for (first, len) in disk::list_segments(&old)? {
-        let Some(mut file) = SegmentReader::open(&old, first)? else { continue };
-        file.read_at(HEADER_LEN as u64, usize::try_from(len).unwrap_or(usize::MAX), &mut bytes)?;
-        let (mut at, mut expected) = (0, first);
-        while let Some(found) = resync(bytes.get(at..).unwrap_or_default(), expected) {
-            let start = at + found.at;
-            let Parsed::Item { item, len, .. } =
-                record::parse(bytes.get(start..).unwrap_or_default())
-            else {
-                break;
-            };
-            (at, expected) = (start + len, item.end());
-            if let Item::Record(old) = item
-                && old.offset >= state.landed
-            {
-                let flags = old.flags | MAYBE_REPEAT;
-                if segment.len() + out.len() as u64 >= segment_bytes {
-                    segment.append_synced(&out)?;
-                    out.clear();
-                    let header = SegmentHeader { epoch, first: next, chain };
-                    segment = SegmentWriter::create(&new, next, &header.encode())?;
-                }
-                chain =
-                    record::encode(&record::Record { offset: next, chain, flags, ..old }, &mut out);
-                next += 1;
-            }
-        }
-        segment.append_synced(&out)?;
-        out.clear();
-    }
-    moved.save(folder)?;
-    warn!(from = %state.epoch, to = %epoch, messages = next, "spool was forked: moved what had not landed to a new epoch");
-    *state = moved;
-    disk::delete_other_epochs(folder, &epoch.to_string())
 }

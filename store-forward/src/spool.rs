@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::books::Timeline;
 use crate::disk::{DiskError, FolderLock};
+use crate::fork::Move;
 use crate::metrics::{SpoolMetrics, gauge};
 use crate::reader::Reader;
 use crate::state::{State, StateError};
@@ -70,6 +71,8 @@ pub struct Message<'a> {
 /// What the disk has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
+    /// Counts the epochs of this process: offsets belong to one of them, and all of an earlier one's are on stable storage.
+    pub generation: u32,
     /// Everything below is accepted or about to be.
     pub appended: Offset,
     /// Everything below is on stable storage.
@@ -78,6 +81,25 @@ pub struct Progress {
     pub freed: u64,
     /// The disk failed for good.
     pub failed: bool,
+}
+
+impl Progress {
+    /// Tells whether the message at `place` is on stable storage.
+    pub fn covers(&self, place: Place) -> bool {
+        self.generation > place.generation
+            || (self.generation == place.generation && place.offset < self.synced)
+    }
+}
+
+/// Where an accepted message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its epoch: together with source and offset it names the message in receipts.
+    pub epoch: Epoch,
+    /// The epoch's number in this process.
+    pub generation: u32,
+    /// Its offset.
+    pub offset: Offset,
 }
 
 /// A snapshot for people.
@@ -111,8 +133,6 @@ pub struct SpoolStatus {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
-    pub(crate) segments: PathBuf,
-    pub(crate) epoch: Epoch,
     pub(crate) source_id: SourceId,
     pub(crate) pending_bytes_max: usize,
     pub(crate) tail: Mutex<Tail>,
@@ -125,6 +145,14 @@ pub(crate) struct Shared {
 /// The part that changes.
 #[derive(Debug)]
 pub(crate) struct Tail {
+    /// Counts the epochs of this process.
+    pub(crate) generation: u32,
+    /// The folder of the epoch's segments.
+    pub(crate) segments: PathBuf,
+    /// A new epoch that the writer is to go on in.
+    pub(crate) moving: Option<Move>,
+    /// The writer is on its way there: nothing is accepted for a moment.
+    pub(crate) switching: bool,
     pub(crate) next: Offset,
     pub(crate) chain: u64,
     /// Records that the writer has not taken yet.
@@ -151,10 +179,22 @@ impl Shared {
 /// How far a batch of messages was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
+    /// The epoch of the offsets.
+    pub epoch: Epoch,
+    /// Its number in this process.
+    pub generation: u32,
     /// The offsets of the accepted messages; they are durable once `synced` reaches its end.
     pub offsets: Range<Offset>,
     /// Why the message after them was not accepted, if one was not.
     pub refused: Option<AppendError>,
+}
+
+impl Appended {
+    /// Returns where the accepted messages stand, in order.
+    pub fn places(&self) -> impl Iterator<Item = Place> + use<> {
+        let (epoch, generation) = (self.epoch, self.generation);
+        self.offsets.clone().map(move |offset| Place { epoch, generation, offset })
+    }
 }
 
 /// A source's spool. Cheap to clone.
@@ -178,6 +218,7 @@ impl Spool {
         let refused =
             messages.into_iter().find_map(|message| tail.push(shared, received_us, message).err());
         let offsets = first..tail.next;
+        let (epoch, generation) = (tail.state.epoch, tail.generation);
         if first == tail.state.landed && !offsets.is_empty() {
             tail.timeline.note(first, received_us);
         } else if !offsets.is_empty() {
@@ -192,7 +233,7 @@ impl Spool {
         if refused == Some(AppendError::Full) {
             shared.metrics.refused.inc();
         }
-        Appended { offsets, refused }
+        Appended { epoch, generation, offsets, refused }
     }
 
     /// Watches what is durable.
@@ -205,9 +246,9 @@ impl Spool {
         &self.shared.source_id
     }
 
-    /// Returns the source's epoch.
+    /// Returns the source's epoch: the current one, a fork changes it.
     pub fn epoch(&self) -> Epoch {
-        self.shared.epoch
+        self.shared.tail().state.epoch
     }
 
     /// Takes note of a receipt: everything below `landed`, where the chain value is `chain`, may be forgotten.
@@ -243,7 +284,8 @@ impl Spool {
         }
     }
 
-    /// Remembers that the lake holds other messages of this source, so that the next start moves what is left.
+    /// Remembers that the lake holds other messages of this source, so that the next start moves what is left if this run does
+    /// not get that far.
     pub(crate) fn forked(&self) {
         let mut tail = self.shared.tail();
         tail.state.forked = true;
@@ -270,11 +312,13 @@ impl Spool {
 
     /// Returns a snapshot for people.
     pub fn status(&self) -> SpoolStatus {
-        let synced = self.shared.progress.borrow().synced;
         let tail = self.shared.tail();
+        let progress = *self.shared.progress.borrow();
+        // While the writer changes epochs, what it last said is about the one before.
+        let synced = if progress.generation == tail.generation { progress.synced } else { 0 };
         SpoolStatus {
             source_id: self.shared.source_id.clone(),
-            epoch: self.shared.epoch,
+            epoch: tail.state.epoch,
             appended: tail.next,
             synced,
             landed: tail.state.landed,
@@ -309,7 +353,11 @@ impl Drop for CloseOnDrop {
 impl Tail {
     /// Tells whether the writer has nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
-        self.buffer.is_empty() && self.doomed.is_empty() && !self.save_state && !self.closing
+        self.buffer.is_empty()
+            && self.doomed.is_empty()
+            && self.moving.is_none()
+            && !self.save_state
+            && !self.closing
     }
 
     /// Counts what can never be delivered: what landed as gaps, what was announced as such, and what is gone from the front.
@@ -337,6 +385,9 @@ impl Tail {
         }
         if self.disk_full {
             return Err(AppendError::Full);
+        }
+        if self.switching {
+            return Err(AppendError::Busy);
         }
         if !self.buffer.is_empty() && self.buffer.len() + len > shared.pending_bytes_max {
             return Err(AppendError::Busy);
@@ -374,15 +425,15 @@ impl Tail {
 
 /// Publishes the positions that the disk decides.
 pub(crate) fn report(shared: &Shared, synced: Offset, failed: bool) {
-    let (appended, bytes) = {
+    let (generation, appended, bytes) = {
         let tail = shared.tail();
-        (tail.next, tail.plan.used())
+        (tail.generation, tail.next, tail.plan.used())
     };
     shared.metrics.appended.set(gauge(appended));
     shared.metrics.synced.set(gauge(synced));
     shared.metrics.bytes.set(gauge(bytes));
     shared.progress.send_modify(|progress| {
-        *progress =
-            Progress { appended: appended.max(synced), synced, failed, freed: progress.freed };
+        let (appended, freed) = (appended.max(synced), progress.freed);
+        *progress = Progress { generation, appended, synced, failed, freed };
     });
 }

@@ -10,7 +10,8 @@
 //! `dropped` counts the offsets below `landed` that landed as gaps, `gaps` lists those above that were announced as such.
 //! Version 1 had neither.
 //! `landed` may lag behind the truth (it is written when segments are deleted and at the end); then some messages are sent
-//! again and ingest drops them. `forked` asks the next start to move what is not landed to a new epoch.
+//! again and ingest drops them. `forked` asks the next start to move what is not landed to a new epoch, if
+//! this one does not get that far.
 
 use std::path::{Path, PathBuf};
 
@@ -102,6 +103,14 @@ impl State {
     pub(crate) fn save(&self, folder: &Path) -> Result<(), DiskError> {
         let bytes = serde_json::to_vec(self).expect("the state is plain data");
         disk::replace(&folder.join(FILE), &bytes)
+    }
+
+    /// Saves it; on a full disk with the room that was reserved for it.
+    pub(crate) fn save_in_any_case(&self, folder: &Path) -> Result<(), DiskError> {
+        match self.save(folder) {
+            Err(failure) if failure.is_full() && disk::give_up_reserve(folder) => self.save(folder),
+            other => other,
+        }
     }
 
     /// Returns the folder of the epoch's segments.

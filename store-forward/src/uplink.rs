@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use crash_point::Point;
 use service_runtime::{Clock, Stop};
-use telemetry_core::delivery::{Delivery, Next, Patience, Positions, Refusal, Verdict};
+use telemetry_core::delivery::{Delivery, Fork, Next, Patience, Positions, Refusal, Verdict};
 use telemetry_core::frame::{self, FRAME_MAX, FrameHeader};
+use telemetry_core::id::Epoch;
 use telemetry_core::receipt::Receipt;
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::watch;
@@ -23,6 +24,9 @@ use crate::spool::Spool;
 /// Enough unsent bytes to send at once instead of waiting for more, in messages.
 const LINGER_MESSAGES: u64 = 2048;
 
+/// How long to wait for room on the disk before a move to a new epoch is tried again.
+const MOVE_AGAIN: Duration = Duration::from_secs(5);
+
 /// How frames leave and receipts come: an MQTT client in the agent, the bus in the gateway.
 pub trait Transport: Send + 'static {
     /// Waits for the next event; `None` when the transport has ended for good. Must be cancel-safe.
@@ -30,6 +34,9 @@ pub trait Transport: Send + 'static {
 
     /// Hands a frame over. It may be lost after that: receipts tell.
     fn send(&mut self, topic: &str, frame: Bytes) -> impl Future<Output = ()> + Send;
+
+    /// The source goes on in another epoch, whose receipts come on a topic of their own.
+    fn follow(&mut self, epoch: Epoch) -> impl Future<Output = ()> + Send;
 }
 
 /// What a transport reports.
@@ -52,19 +59,6 @@ pub enum UplinkError {
     /// A thread that reads the spool panicked.
     #[error("reading the spool was interrupted")]
     Interrupted,
-    /// Another spool with our identity wrote to the lake.
-    #[error(
-        "the lake holds other messages of {source_id} than this spool (it claims {claimed}, common up to {common}): the \
-         spool was cloned or restored; the next start moves what has not landed to a new epoch"
-    )]
-    Forked {
-        /// Our name.
-        source_id: String,
-        /// What the receipt claimed as landed.
-        claimed: u64,
-        /// Where lake and spool still agree.
-        common: u64,
-    },
 }
 
 /// What the uplink is doing, for status and metrics.
@@ -103,7 +97,12 @@ pub struct Uplink<T> {
     status: watch::Sender<UplinkStatus>,
     connected: bool,
     wrong_lake: Option<String>,
+    patience: Patience,
+    /// Where random bits come from: jitter takes few, a new epoch needs fresh ones.
+    entropy: fn() -> u64,
     random: u64,
+    /// Told when the source is to end.
+    stop: Stop,
     /// Uptime before which the drain rate allows no further frame.
     paced_until: Duration,
     /// When the oldest unsent message was first seen.
@@ -111,7 +110,7 @@ pub struct Uplink<T> {
 }
 
 impl<T: Transport> Uplink<T> {
-    /// Prepares an uplink. `random` seeds the jitter.
+    /// Prepares an uplink. `entropy` gives random bits.
     pub fn new(
         spool: Spool,
         transport: T,
@@ -119,7 +118,7 @@ impl<T: Transport> Uplink<T> {
         topics: &ControlTopics,
         clock: Clock,
         patience: Patience,
-        random: u64,
+        entropy: fn() -> u64,
     ) -> Self {
         let (landed, lake) = spool.resume_from();
         let synced = spool.progress().borrow().synced;
@@ -136,7 +135,10 @@ impl<T: Transport> Uplink<T> {
             status: watch::Sender::default(),
             connected: false,
             wrong_lake: None,
-            random,
+            patience,
+            entropy,
+            random: entropy(),
+            stop: Stop::new(),
             paced_until: Duration::ZERO,
             unsent_since: None,
         }
@@ -150,8 +152,9 @@ impl<T: Transport> Uplink<T> {
     /// Runs until `stop` and then until everything accepted has landed, or `drain` has passed.
     ///
     /// # Errors
-    /// When the spool cannot be read, or was forked.
+    /// When the spool cannot be read.
     pub async fn run(mut self, stop: Stop, drain: Duration) -> Result<(), UplinkError> {
+        self.stop = stop.clone();
         let mut progress = self.spool.progress();
         let stopping = async {
             stop.cancelled().await;
@@ -352,21 +355,77 @@ impl<T: Transport> Uplink<T> {
                 self.spool.shared.metrics.receipts_refused.inc();
                 debug!(?refusal, "receipt ignored");
             }
-            Verdict::Fork(fork) => {
-                self.spool.forked();
-                let source_id = self.spool.source_id().to_string();
-                return Err(UplinkError::Forked {
-                    source_id,
-                    claimed: fork.claimed,
-                    common: fork.common,
-                });
-            }
+            Verdict::Fork(fork) => return self.follow_fork(fork).await,
         }
         if self.delivery.positions().sent < before {
             self.spool.shared.metrics.rewinds.inc();
             debug!(from = self.delivery.positions().sent, "ingest misses messages: sending again");
         }
         Ok(())
+    }
+
+    /// Another spool with our identity wrote to the lake, because the disk was cloned or restored: goes on in a new epoch with
+    /// what has not landed. Meanwhile the spool accepts.
+    async fn follow_fork(&mut self, fork: Fork) -> Result<(), UplinkError> {
+        let Fork { claimed, common } = fork;
+        warn!(
+            claimed,
+            common,
+            "the lake holds other messages of this source than this spool, which was cloned or restored: moving what has not \
+             landed to a new epoch"
+        );
+        self.spool.forked();
+        self.report();
+        let before = self.spool.progress().borrow().generation;
+        loop {
+            let (spool, epoch) = (self.spool.clone(), Epoch::from_random((self.entropy)()));
+            let moved = tokio::task::spawn_blocking(move || spool.move_to(epoch));
+            match self.meanwhile(moved).await {
+                None => return Ok(()),
+                Some(moved) => match moved.map_err(|_| UplinkError::Interrupted)? {
+                    Err(failure) if failure.is_full() => {
+                        warn!(%failure, "no room to move to a new epoch: trying again");
+                        if self.meanwhile(tokio::time::sleep(MOVE_AGAIN)).await.is_none() {
+                            return Ok(());
+                        }
+                    }
+                    moved => break moved?,
+                },
+            }
+        }
+        let mut progress = self.spool.progress();
+        let switched = async move {
+            // The writer is gone only when the source ends.
+            drop(progress.wait_for(|now| now.generation > before || now.failed).await);
+        };
+        if self.meanwhile(switched).await.is_none() {
+            return Ok(());
+        }
+        let (landed, lake) = self.spool.resume_from();
+        let (now, synced) = (self.clock.uptime(), self.spool.status().synced);
+        let epoch = self.spool.epoch();
+        self.delivery = Delivery::new(now, epoch, lake, landed, synced, self.patience);
+        self.reader = Some(self.spool.reader());
+        self.transport.follow(epoch).await;
+        Ok(())
+    }
+
+    /// Waits for something while the transport goes on; `None` when the source is to end. Receipts are about the epoch that is
+    /// being left, so nothing is taken from them.
+    async fn meanwhile<R>(&mut self, work: impl Future<Output = R>) -> Option<R> {
+        let (mut work, stop) = (pin!(work), self.stop.clone());
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                done = &mut work => return Some(done),
+                event = self.transport.event() => match event? {
+                    TransportEvent::Connected => self.connected = true,
+                    TransportEvent::Disconnected => self.connected = false,
+                    TransportEvent::Receipt(_) => {}
+                },
+            }
+        }
     }
 
     fn report(&self) {

@@ -16,8 +16,9 @@ use tracing::{error, info, warn};
 use crate::books::Timeline;
 use crate::config::SpoolOptions;
 use crate::disk::{self, DiskError, SegmentReader, SegmentWriter};
+use crate::fork::Move;
 use crate::metrics::SpoolMetrics;
-use crate::reader;
+use crate::reader::Reader;
 use crate::spool::{Progress, Shared, Spool, SpoolError, Tail, report};
 use crate::state::State;
 
@@ -40,6 +41,7 @@ struct Round {
     end: Offset,
     chain_end: u64,
     roll: bool,
+    moving: Option<Move>,
     closing: bool,
 }
 
@@ -66,42 +68,29 @@ impl Spool {
         let folder = &config.dir;
         disk::make_folder(folder)?;
         let lock = disk::lock(folder)?;
-        let mut state = load_state(folder, options, fresh_epoch)?;
+        let state = load_state(folder, options, fresh_epoch)?;
+        let forked = state.forked;
         match disk::take_reserve(folder) {
             Err(failure) if failure.is_full() => warn!("disk is full: nothing is accepted yet"),
             other => other?,
         }
-        if state.forked {
-            reader::move_to_epoch(folder, &mut state, fresh_epoch, config.segment_bytes)?;
-        }
         // What a move that was cut short left behind, or could not delete.
         disk::delete_other_epochs(folder, &state.epoch.to_string())?;
-        let mut found = recover(&state.segments(folder), state.epoch)?;
-        if state.landed > found.next {
-            // The lake has more than the disk: the folder was restored from an older copy. What is there has landed.
-            warn!(
-                landed = state.landed,
-                found = found.next,
-                "spool is older than the lake: starting a new epoch"
-            );
-            let lake_id = state.lake_id.take();
-            state = State { lake_id, ..State::new(state.source_id, fresh_epoch) };
-            disk::make_folder(&state.segments(folder))?;
-            state.save(folder)?;
-            found = recover(&state.segments(folder), state.epoch)?;
-        }
+        let (state, found) = recover_current(folder, state, fresh_epoch)?;
         let mut plan = Plan::new(config.limits(), found.segments);
         // What had landed and was not deleted any more: no receipt may come that says so again.
         let doomed = plan.trim(state.landed);
         let (next, chain) = (found.next, found.chain);
         let progress = Progress { appended: next, synced: next, ..Progress::default() };
         let shared = Arc::new(Shared {
-            segments: state.segments(folder),
             folder: folder.clone(),
-            epoch: state.epoch,
             source_id: state.source_id.clone(),
             pending_bytes_max: config.pending_bytes_max,
             tail: Mutex::new(Tail {
+                generation: 0,
+                segments: state.segments(folder),
+                moving: None,
+                switching: false,
                 next,
                 chain,
                 buffer: Vec::new(),
@@ -122,13 +111,18 @@ impl Spool {
         });
         report(&shared, next, false);
         note_oldest(&shared)?;
-        let writer = WriterThread {
+        let mut writer = WriterThread {
             shared: shared.clone(),
             segment: found.last,
             synced: next,
             chain,
             spare: Vec::new(),
         };
+        if forked {
+            let mut moving = Move::begin(&shared, fresh_epoch)?;
+            moving.catch_up(next)?;
+            writer.switch(moving)?;
+        }
         Ok((Self { shared }, writer))
     }
 }
@@ -136,10 +130,31 @@ impl Spool {
 /// Finds out when the oldest pending message was accepted: later ones are known from reading and appending.
 fn note_oldest(shared: &Arc<Shared>) -> Result<(), DiskError> {
     let landed = shared.tail().state.landed;
-    if let Some(received_us) = reader::Reader::new(shared.clone()).received_us(landed)? {
+    if let Some(received_us) = Reader::new(shared.clone()).received_us(landed)? {
         shared.tail().timeline.note(landed, received_us);
     }
     Ok(())
+}
+
+/// Recovers the epoch in use, or starts a fresh one if the lake has more of it than the disk.
+fn recover_current(
+    folder: &Path,
+    mut state: State,
+    fresh_epoch: Epoch,
+) -> Result<(State, Found), DiskError> {
+    let found = recover(&state.segments(folder), state.epoch)?;
+    if state.landed <= found.next {
+        return Ok((state, found));
+    }
+    // The folder was restored from an older copy. What is there has landed.
+    let (landed, found) = (state.landed, found.next);
+    warn!(landed, found, "spool is older than the lake: starting a new epoch");
+    let lake_id = state.lake_id.take();
+    let state = State { lake_id, ..State::new(state.source_id, fresh_epoch) };
+    disk::make_folder(&state.segments(folder))?;
+    state.save(folder)?;
+    let found = recover(&state.segments(folder), state.epoch)?;
+    Ok((state, found))
 }
 
 fn load_state(
@@ -213,6 +228,22 @@ fn recover(folder: &Path, epoch: Epoch) -> Result<Found, DiskError> {
     Ok(found)
 }
 
+impl Tail {
+    /// Takes all that there is to do; `spare` is where new records gather.
+    fn take(&mut self, spare: Vec<u8>) -> Round {
+        let records = mem::replace(&mut self.buffer, spare);
+        self.writing = records.len() as u64;
+        Round {
+            end: self.next,
+            chain_end: self.chain,
+            roll: self.plan.must_roll(),
+            moving: self.moving.take(),
+            closing: self.closing,
+            records,
+        }
+    }
+}
+
 impl WriterThread {
     /// Writes until the spool is closed.
     ///
@@ -245,6 +276,9 @@ impl WriterThread {
         }
         self.spare = round.records;
         self.spare.clear();
+        if let Some(moving) = round.moving {
+            self.switch(moving)?;
+        }
         if round.closing {
             // How far it has landed, for the next start.
             self.shared.tail().save_state = true;
@@ -254,30 +288,49 @@ impl WriterThread {
         Ok(round.closing)
     }
 
+    /// Goes on in a new epoch: brings it up to date, makes it the one that holds, and forgets the old one.
+    fn switch(&mut self, mut moving: Move) -> Result<(), SpoolError> {
+        let shared = self.shared.clone();
+        let rest = {
+            let mut tail = shared.tail();
+            tail.switching = true;
+            tail.take(Vec::new())
+        };
+        // The last of the old epoch: whoever waits for these messages must hear that they are safe.
+        if !rest.records.is_empty() {
+            self.write(&rest)?;
+        }
+        retry_when_full(&shared, || moving.catch_up(self.synced))?;
+        if moving.from() < self.synced {
+            // Closed meanwhile: the next start does it.
+            return Ok(());
+        }
+        retry_when_full(&shared, || moving.save())?;
+        (self.segment, self.synced, self.chain) = moving.install();
+        let epoch = shared.tail().state.epoch;
+        Ok(disk::delete_other_epochs(&shared.folder, &epoch.to_string())?)
+    }
+
     /// Waits until there is something to do and takes all of it.
     fn next_round(&mut self) -> Round {
+        let spare = mem::take(&mut self.spare);
         let mut tail = self.shared.tail();
         while tail.is_idle() {
             tail = self.shared.wake.wait(tail).unwrap_or_else(PoisonError::into_inner);
         }
-        let records = mem::replace(&mut tail.buffer, mem::take(&mut self.spare));
-        tail.writing = records.len() as u64;
-        Round {
-            end: tail.next,
-            chain_end: tail.chain,
-            roll: tail.plan.must_roll(),
-            closing: tail.closing,
-            records,
-        }
+        tail.take(spare)
     }
 
     fn write(&mut self, round: &Round) -> Result<(), SpoolError> {
         if round.roll || self.segment.is_none() {
-            let header =
-                SegmentHeader { epoch: self.shared.epoch, first: self.synced, chain: self.chain };
             let shared = self.shared.clone();
+            let (epoch, folder) = {
+                let tail = shared.tail();
+                (tail.state.epoch, tail.segments.clone())
+            };
+            let header = SegmentHeader { epoch, first: self.synced, chain: self.chain };
             let segment = retry_when_full(&shared, || {
-                SegmentWriter::create(&shared.segments, header.first, &header.encode())
+                SegmentWriter::create(&folder, header.first, &header.encode())
             })?;
             crash_point::reach(Point::SegmentCreated);
             self.segment = Some(segment);
@@ -300,14 +353,14 @@ impl WriterThread {
 
 /// Saves the state if it has changed, then deletes the segments that it makes superfluous; tells whether there were any.
 fn clean_up(shared: &Shared) -> Result<bool, DiskError> {
-    let (state, doomed) = {
+    let (state, folder, doomed) = {
         let mut tail = shared.tail();
         if !mem::take(&mut tail.save_state) && tail.doomed.is_empty() {
             return Ok(false);
         }
-        (tail.state.clone(), mem::take(&mut tail.doomed))
+        (tail.state.clone(), tail.segments.clone(), mem::take(&mut tail.doomed))
     };
-    if let Err(failure) = save(&state, &shared.folder) {
+    if let Err(failure) = state.save_in_any_case(&shared.folder) {
         // Not one segment may go before that is saved: at the next start it would look lost instead of landed.
         let mut tail = shared.tail();
         tail.save_state = true;
@@ -318,20 +371,12 @@ fn clean_up(shared: &Shared) -> Result<bool, DiskError> {
         crash_point::reach(Point::StateSaved);
     }
     for segment in &doomed {
-        disk::delete_segment(&shared.segments, segment.first)?;
+        disk::delete_segment(&folder, segment.first)?;
         crash_point::reach(Point::SegmentDeleted);
     }
     match disk::take_reserve(&shared.folder) {
         Err(failure) if !failure.is_full() => Err(failure),
         _ => Ok(!doomed.is_empty()),
-    }
-}
-
-/// Saves the state; on a full disk with the room that was reserved for it.
-fn save(state: &State, folder: &Path) -> Result<(), DiskError> {
-    match state.save(folder) {
-        Err(failure) if failure.is_full() && disk::give_up_reserve(folder) => state.save(folder),
-        other => other,
     }
 }
 

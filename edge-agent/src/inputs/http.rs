@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use service_runtime::Stop;
 use service_runtime::http::{self, Method, Request, Response, StatusCode};
-use store_forward::AppendError;
+use store_forward::{AppendError, Place};
 use telemetry_core::spool::record::MESSAGE_MAX;
 use tokio::net::TcpListener;
 
@@ -46,12 +46,7 @@ async fn answer(request: Request, door: Arc<Door>) -> Response {
         Err(problem) => return Response::text(StatusCode::BAD_REQUEST, format!("{problem}\n")),
     };
     match door.accept(&messages, WhenFull::Tell).await {
-        Ok(offsets) => {
-            let ends =
-                [offsets.first(), offsets.last()].map(|offset| offset.copied().unwrap_or_default());
-            let (source, epoch) = (door.spool.source_id().as_str(), door.spool.epoch().to_string());
-            Response::json(StatusCode::OK, &Accepted { source, epoch, offsets: ends })
-        }
+        Ok(places) => Response::json(StatusCode::OK, &accepted(&door, &places)),
         Err(error @ AcceptError::Topic { .. }) => {
             Response::text(StatusCode::BAD_REQUEST, format!("{error}\n"))
         }
@@ -67,6 +62,17 @@ async fn answer(request: Request, door: Arc<Door>) -> Response {
             Response::text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
         }
     }
+}
+
+/// Says where the messages stand. If the epoch changed among them (a fork), it names those of the newer one: the positions of the
+/// others never come true.
+fn accepted<'a>(door: &'a Door, places: &[Place]) -> Accepted<'a> {
+    let source = door.spool.source_id().as_str();
+    let Some(last) = places.last() else {
+        return Accepted { source, epoch: door.spool.epoch().to_string(), offsets: [0, 0] };
+    };
+    let first = places.iter().find(|place| place.generation == last.generation).unwrap_or(last);
+    Accepted { source, epoch: last.epoch.to_string(), offsets: [first.offset, last.offset] }
 }
 
 /// Splits a body into JSON objects: the elements of an array, or the lines.

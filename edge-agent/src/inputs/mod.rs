@@ -5,8 +5,7 @@ pub(crate) mod mqtt;
 pub(crate) mod ndjson;
 
 use service_runtime::{Clock, Stop};
-use store_forward::{AppendError, Message, Spool};
-use telemetry_core::id::Offset;
+use store_forward::{AppendError, Message, Place, Spool};
 use telemetry_core::topic::{TopicError, validate_topic};
 
 /// A message that an input has taken.
@@ -36,7 +35,7 @@ pub(crate) enum WhenFull {
     Tell,
 }
 
-/// Puts messages into the spool; they are on stable storage when this returns their offsets.
+/// Puts messages into the spool; they are on stable storage when this returns where they stand.
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     pub(crate) spool: Spool,
@@ -51,9 +50,9 @@ impl Door {
         &self,
         messages: &[Taken],
         when_full: WhenFull,
-    ) -> Result<Vec<Offset>, AcceptError> {
+    ) -> Result<Vec<Place>, AcceptError> {
         let mut progress = self.spool.progress();
-        let mut offsets = Vec::with_capacity(messages.len());
+        let mut places = Vec::with_capacity(messages.len());
         if let Some((index, problem)) = messages
             .iter()
             .enumerate()
@@ -61,8 +60,8 @@ impl Door {
         {
             return Err(AcceptError::Topic { index, problem });
         }
-        while offsets.len() < messages.len() {
-            let rest = messages.get(offsets.len()..).unwrap_or_default();
+        while places.len() < messages.len() {
+            let rest = messages.get(places.len()..).unwrap_or_default();
             let records = rest.iter().map(|message| Message {
                 publisher: self.publisher,
                 topic: &message.topic,
@@ -70,7 +69,7 @@ impl Door {
             });
             progress.mark_unchanged();
             let appended = self.spool.append(self.clock.now_us(), records);
-            offsets.extend(appended.offsets);
+            places.extend(appended.places());
             match appended.refused {
                 None => {}
                 // Not accepted, and not the message's fault: nobody may take it for settled.
@@ -80,14 +79,14 @@ impl Door {
                     self.changed(&mut progress).await?;
                 }
                 Some(problem) => {
-                    let index = offsets.len();
-                    self.synced(&mut progress, offsets.last()).await?;
+                    let index = places.len();
+                    self.synced(&mut progress, places.last()).await?;
                     return Err(AcceptError::Refused { index, problem });
                 }
             }
         }
-        self.synced(&mut progress, offsets.last()).await?;
-        Ok(offsets)
+        self.synced(&mut progress, places.last()).await?;
+        Ok(places)
     }
 
     async fn changed(
@@ -104,12 +103,12 @@ impl Door {
     async fn synced(
         &self,
         progress: &mut tokio::sync::watch::Receiver<store_forward::Progress>,
-        last: Option<&Offset>,
+        last: Option<&Place>,
     ) -> Result<(), AcceptError> {
         let Some(last) = last else { return Ok(()) };
-        let reached = progress.wait_for(|now| now.synced > *last || now.failed).await;
+        let reached = progress.wait_for(|now| now.covers(*last) || now.failed).await;
         match reached {
-            Ok(now) if now.synced > *last => Ok(()),
+            Ok(now) if now.covers(*last) => Ok(()),
             _ => Err(AcceptError::Stopping),
         }
     }

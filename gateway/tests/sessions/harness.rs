@@ -7,7 +7,8 @@ use gateway::{Gateway, GatewayConfig};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, Publish, QoS};
 use service_runtime::{Clock, Metrics, Stop};
 use store_forward::Spool;
-use tokio::sync::mpsc;
+use store_forward::uplink::UplinkStatus;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -16,6 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct TestGateway {
     pub(crate) address: SocketAddr,
     pub(crate) spool: Spool,
+    pub(crate) uplink: watch::Receiver<UplinkStatus>,
     pub(crate) metrics: Metrics,
     stop: Stop,
     task: JoinHandle<anyhow::Result<()>>,
@@ -41,8 +43,9 @@ impl TestGateway {
         let metrics = Metrics::default();
         let gateway = Gateway::bind(config, metrics.clone(), Clock::default()).await.unwrap();
         let (address, spool, stop) = (gateway.address().unwrap(), gateway.spool(), Stop::new());
+        let uplink = gateway.uplink_status();
         let task = tokio::spawn(gateway.run(stop.clone()));
-        Self { address, spool, metrics, stop, task, _folder: folder }
+        Self { address, spool, uplink, metrics, stop, task, _folder: folder }
     }
 
     pub(crate) async fn stop(self) {

@@ -119,6 +119,21 @@ impl Scripted {
         recording.promised.landed = recording.base + offset;
     }
 
+    /// Goes on in a new epoch without a restart.
+    fn fork(&mut self, epoch: u64) {
+        self.spool.forked();
+        self.spool.move_to(Epoch::from_random(epoch)).unwrap();
+        let appended = self
+            .spool
+            .append(1, [Message { publisher: "p", topic: "t", payload: &payload(self.appended) }]);
+        assert_eq!(appended.refused, None);
+        self.appended += 1;
+        self.write();
+        let mut recording = self.recording.borrow_mut();
+        recording.base = self.appended - self.spool.status().appended;
+        assert_eq!(self.spool.epoch(), Epoch::from_random(epoch));
+    }
+
     /// Not a byte more fits on the disk.
     fn fill_disk(&self) {
         let mut recording = self.recording.borrow_mut();
@@ -164,13 +179,15 @@ fn script(recording: &Rc<RefCell<Recording>>, options: SpoolOptions) {
     spool.append(20);
     spool.land(30);
     spool.append(40);
+    spool.fork(10);
+    spool.append(20);
     // Messages wait for room, and only what has just landed can make some.
     spool.fill_disk();
     spool.take_receipt(150);
     spool.append(20);
     recording.borrow_mut().capacity = None;
     spool.append(20);
-    spool.reopen(10);
+    spool.reopen(11);
 }
 
 /// Opens what is left and checks it against what was promised.

@@ -154,6 +154,24 @@ fn a_forked_spool_moves_what_has_not_landed_to_a_new_epoch() {
 }
 
 #[test]
+fn inv4_what_was_dropped_stays_so_in_the_new_epoch_of_a_fork() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    fill(&running, 100);
+    running.close();
+    flip_a_bit(folder.path(), 0, 5000);
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    let before = read_all(&running, 0);
+    running.spool.forked();
+    running.close();
+    let running = Running::try_open(folder.path(), small(WhenFull::Refuse), 9).unwrap();
+    assert_eq!(read_all(&running, 0), before);
+    let status = running.spool.status();
+    assert_eq!((status.epoch, status.appended, status.dropped), (Epoch::from_random(9), 100, 1));
+    running.close();
+}
+
+#[test]
 fn messages_that_no_frame_could_carry_are_refused_before_acceptance() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::open(folder.path(), SpoolConfig::default());

@@ -12,12 +12,13 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::UplinkConfig;
-use crate::uplink::{Transport, TransportEvent, Uplink, UplinkError};
+use crate::uplink::{Transport, TransportEvent, Uplink};
 
 /// The source's end of a wire.
 struct Wire {
     frames: mpsc::Sender<Bytes>,
     events: mpsc::Receiver<TransportEvent>,
+    followed: Option<Epoch>,
 }
 
 impl Transport for Wire {
@@ -28,6 +29,10 @@ impl Transport for Wire {
     async fn send(&mut self, topic: &str, frame: Bytes) {
         assert!(topic.starts_with("tm/v1/up/"));
         self.frames.send(frame).await.unwrap();
+    }
+
+    async fn follow(&mut self, epoch: Epoch) {
+        self.followed = Some(epoch);
     }
 }
 
@@ -85,12 +90,12 @@ fn wired(running: &Running) -> (Uplink<Wire>, mpsc::Receiver<Bytes>, mpsc::Sende
     let topics = ControlTopics::default();
     let uplink = Uplink::new(
         running.spool.clone(),
-        Wire { frames, events },
+        Wire { frames, events, followed: None },
         config,
         &topics,
         Clock::default(),
         patience(),
-        5,
+        || 5,
     );
     (uplink, received, sender)
 }
@@ -148,28 +153,73 @@ async fn inv5_every_message_arrives_once_although_frames_and_receipts_are_lost()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn inv3_a_receipt_with_a_foreign_chain_ends_the_uplink_and_frees_nothing() {
+async fn inv3_a_forked_spool_moves_on_in_place_while_it_accepts() {
     let folder = tempfile::tempdir().unwrap();
     let running = tokio::task::block_in_place(|| {
-        let running = Running::open(folder.path(), small(WhenFull::Refuse));
-        fill_some(&running);
+        let running = Running::open(
+            folder.path(),
+            SpoolConfig { bytes_max: 64 << 20, ..small(WhenFull::Refuse) },
+        );
+        for n in 0..500 {
+            running.append(&[payload(n)]);
+        }
+        running.sync();
         running
     });
     let (uplink, mut frames, events) = wired(&running);
-    let foreign = Lake { next: 5, chain: 12345, payloads: Vec::new() };
-    let receipt = foreign.receipt(running.spool.epoch(), None);
+    let (old, stop) = (running.spool.epoch(), Stop::new());
+    let (spool, ended) = (running.spool.clone(), stop.clone());
+    // A device that goes on publishing, each message after the one before is safe.
+    let device = async {
+        let mut progress = spool.progress();
+        for n in 500..1500 {
+            let place = loop {
+                let payload = payload(n);
+                let message = Message { publisher: "p", topic: "t", payload: &payload };
+                progress.mark_unchanged();
+                match spool.append(1, [message]).places().next() {
+                    Some(place) => break place,
+                    None => progress.changed().await.unwrap(),
+                }
+            };
+            progress.wait_for(|now| now.covers(place)).await.unwrap();
+        }
+    };
     let ingest = async {
         events.send(TransportEvent::Connected).await.unwrap();
-        frames.recv().await.unwrap();
-        events.send(receipt).await.unwrap();
+        let (mut lake, mut fork) = (Lake::default(), 0);
+        while lake.payloads.len() < 1500 {
+            let frame = frames.recv().await.unwrap();
+            let epoch = Frame::decode(&frame).unwrap().header.epoch;
+            if epoch == old {
+                // The other spool of this name has landed five messages of its own.
+                fork += 1;
+                let foreign = Lake { next: 5, chain: 12345, payloads: Vec::new() };
+                events.send(foreign.receipt(old, None)).await.unwrap();
+                continue;
+            }
+            let resend_from = lake.take(&frame);
+            events.send(lake.receipt(epoch, resend_from)).await.unwrap();
+        }
+        stop.cancel();
+        while let Some(frame) = frames.recv().await {
+            lake.take(&frame);
+            let epoch = spool.epoch();
+            if events.send(lake.receipt(epoch, None)).await.is_err() {
+                break;
+            }
+        }
+        assert_eq!(fork, 1, "nothing more is sent under the old epoch");
+        lake
     };
-    let (ran, ()) = tokio::join!(uplink.run(Stop::new(), Duration::ZERO), ingest);
-    assert!(matches!(ran, Err(UplinkError::Forked { claimed: 5, common: 0, .. })), "{ran:?}");
-    assert_eq!(running.spool.resume_from().0, 0);
+    let drain = Duration::from_secs(20);
+    let (ran, lake, ()) = tokio::join!(uplink.run(ended, drain), ingest, device);
+    ran.unwrap();
+    let mut expected: Vec<_> = (0..1500).map(payload).collect();
+    assert_eq!(lake.payloads.len(), expected.len());
+    // Nothing is lost or doubled, and the order of acceptance is kept.
+    assert!(lake.payloads == std::mem::take(&mut expected));
+    assert_ne!(running.spool.epoch(), old);
+    assert_eq!(running.spool.resume_from(), (1500, Some("lake".into())));
     tokio::task::block_in_place(|| running.close());
-}
-
-fn fill_some(running: &Running) {
-    running.append(&(0..10).map(payload).collect::<Vec<_>>());
-    running.sync();
 }

@@ -66,6 +66,11 @@ impl Plan {
         Self { limits, segments, used, landed: 0 }
     }
 
+    /// Returns how large the spool may get.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Returns the bytes on disk.
     pub fn used(&self) -> u64 {
         self.used

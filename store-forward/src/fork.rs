@@ -1,0 +1,199 @@
+//! The answer to a fork: moves what has not landed to a new epoch, flagged as possibly repeated, while the spool goes on
+//! accepting.
+//!
+//! Most is copied while the writer appends to the old epoch; then the writer itself catches up with the little that came
+//! since, saves the new state, and goes on in the new epoch. Until that save the old epoch holds, after it the new one. Offsets
+//! that cannot be delivered move as gap records, so that the books still say so.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use telemetry_core::frame::FRAME_MAX;
+use telemetry_core::id::{Epoch, Offset};
+use telemetry_core::spool::plan::{Limits, Plan, Segment};
+use telemetry_core::spool::record::{self, CHAIN_START, GapReason, Item, MAYBE_REPEAT, Parsed};
+use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
+use tracing::warn;
+
+use crate::books::Timeline;
+use crate::disk::{self, DiskError, SegmentWriter};
+use crate::reader::Reader;
+use crate::spool::{Shared, Spool, report};
+use crate::state::State;
+
+/// With fewer messages to go the writer may be made to wait for the rest.
+const FEW: u64 = 1000;
+/// Rounds after which it must wait: a writer that is as fast as the copy would never be caught up with.
+const ROUNDS_MAX: u32 = 20;
+
+/// A new epoch in the making.
+#[derive(Debug)]
+pub(crate) struct Move {
+    shared: Arc<Shared>,
+    limits: Limits,
+    /// The new epoch's state and folder.
+    state: State,
+    folder: PathBuf,
+    reader: Reader,
+    /// The next offset of the old epoch.
+    from: Offset,
+    next: Offset,
+    chain: u64,
+    segment: Option<SegmentWriter>,
+    segments: Vec<Segment>,
+    timeline: Timeline,
+}
+
+/// What was read and is to be written: records of the new epoch.
+struct Part {
+    bytes: Vec<u8>,
+    next: Offset,
+    chain: u64,
+    received_us: Option<i64>,
+    gaps: Vec<(Offset, Offset)>,
+}
+
+impl Spool {
+    /// Moves what has not landed to a new epoch, as far as it can be done beside the writer, and lets the writer do the rest:
+    /// [`crate::Progress::generation`] tells when. Blocks.
+    pub(crate) fn move_to(&self, epoch: Epoch) -> Result<(), DiskError> {
+        let mut moving = Move::begin(&self.shared, epoch)?;
+        for _ in 0..ROUNDS_MAX {
+            let synced = self.shared.progress.borrow().synced;
+            moving.catch_up(synced)?;
+            if self.shared.progress.borrow().synced - synced < FEW {
+                break;
+            }
+        }
+        self.shared.tail().moving = Some(moving);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+}
+
+impl Move {
+    pub(crate) fn begin(shared: &Arc<Shared>, epoch: Epoch) -> Result<Self, DiskError> {
+        let (state, limits) = {
+            let tail = shared.tail();
+            (tail.state.clone(), tail.plan.limits())
+        };
+        // An earlier attempt may have been cut short: its copy is not used by anybody.
+        disk::delete_other_epochs(&shared.folder, &state.epoch.to_string())?;
+        let fresh = State::new(state.source_id.clone(), epoch);
+        let moved = State { lake_id: state.lake_id, ..fresh };
+        let folder = moved.segments(&shared.folder);
+        disk::make_folder(&folder)?;
+        Ok(Self {
+            shared: shared.clone(),
+            limits,
+            state: moved,
+            folder,
+            reader: Reader::new(shared.clone()),
+            from: state.landed,
+            next: 0,
+            chain: CHAIN_START,
+            segment: None,
+            segments: Vec::new(),
+            timeline: Timeline::default(),
+        })
+    }
+
+    /// Copies everything below `to`, which must be synced. After an error it can be tried again.
+    pub(crate) fn catch_up(&mut self, to: Offset) -> Result<(), DiskError> {
+        while self.from < to {
+            // The source is to end: the next start moves what is left.
+            if self.shared.tail().closing {
+                return Ok(());
+            }
+            let batch = self.reader.read(self.from, to, FRAME_MAX)?;
+            let part = self.translate(&batch.records);
+            self.write(part)?;
+            self.from = batch.end;
+        }
+        Ok(())
+    }
+
+    fn translate(&self, records: &[u8]) -> Part {
+        let (mut next, mut chain, mut bytes) = (self.next, self.chain, Vec::new());
+        let (mut received_us, mut gaps, mut rest) = (None, Vec::new(), records);
+        while let Parsed::Item { item, len, .. } = record::parse(rest) {
+            let (lost, reason) = match item {
+                Item::Record(old) => {
+                    received_us = received_us.or(Some(old.received_us));
+                    let flags = old.flags | MAYBE_REPEAT;
+                    let moved = record::Record { offset: next, chain, flags, ..old };
+                    chain = record::encode(&moved, &mut bytes);
+                    (0, GapReason::Corrupt)
+                }
+                Item::Gap { count, reason, .. } => (count, reason),
+                Item::Unparsable { count, .. } => (count, GapReason::Corrupt),
+            };
+            if lost > 0 {
+                record::encode_gap(next, lost, reason, chain, 0, &mut bytes);
+                gaps.push((next, next + lost));
+            }
+            next += lost.max(1);
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        Part { bytes, next, chain, received_us, gaps }
+    }
+
+    fn write(&mut self, part: Part) -> Result<(), DiskError> {
+        let full = self.segment.as_ref().is_none_or(|s| s.len() >= self.limits.segment_bytes);
+        if full {
+            let header =
+                SegmentHeader { epoch: self.state.epoch, first: self.next, chain: self.chain };
+            let segment = SegmentWriter::create(&self.folder, self.next, &header.encode())?;
+            self.segment = Some(segment);
+            let (first, bytes) = (self.next, HEADER_LEN as u64);
+            // A create that is tried again replaces the one before.
+            self.segments.retain(|segment| segment.first != first);
+            self.segments.push(Segment { first, end: first, bytes });
+        }
+        let segment = self.segment.as_mut().expect("opened above");
+        segment.append_synced(&part.bytes)?;
+        let last = self.segments.last_mut().expect("pushed with its file");
+        (last.end, last.bytes) = (part.next, segment.len());
+        if let Some(received_us) = part.received_us {
+            self.timeline.note(self.next, received_us);
+        }
+        for (first, end) in part.gaps {
+            self.state.gaps.add(first, end);
+        }
+        (self.next, self.chain) = (part.next, part.chain);
+        Ok(())
+    }
+
+    /// Tells how far it has come in the old epoch.
+    pub(crate) fn from(&self) -> Offset {
+        self.from
+    }
+
+    /// Makes the new epoch the one that holds: from here on a restart finds it.
+    pub(crate) fn save(&self) -> Result<(), DiskError> {
+        self.state.save_in_any_case(&self.shared.folder)
+    }
+
+    /// Lets everybody go on in the new epoch; returns what the writer goes on with: segment, end and chain value.
+    pub(crate) fn install(mut self) -> (Option<SegmentWriter>, Offset, u64) {
+        let shared = &self.shared;
+        warn!(
+            from = %shared.tail().state.epoch, to = %self.state.epoch, messages = self.next,
+            "the spool was forked: moved what had not landed to a new epoch"
+        );
+        let mut tail = shared.tail();
+        tail.plan = Plan::new(self.limits, mem::take(&mut self.segments));
+        tail.segments = mem::take(&mut self.folder);
+        tail.state = self.state;
+        tail.timeline = self.timeline;
+        (tail.next, tail.chain) = (self.next, self.chain);
+        tail.doomed.clear();
+        (tail.save_state, tail.switching) = (false, false);
+        tail.generation += 1;
+        drop(tail);
+        shared.metrics.forks.inc();
+        report(shared, self.next, false);
+        (self.segment, self.next, self.chain)
+    }
+}
