@@ -16,7 +16,10 @@ pub(crate) async fn run(options: &args::Drill) -> anyhow::Result<bool> {
         format!("there is no drill `{name}`: `tidemark drill` lists them, `all` plays all")
     })?;
     if let Some(lake) = &options.lake {
-        ensure!(lake.starts_with("s3://"), "--lake is s3://bucket/prefix; folders are made by the drills themselves");
+        ensure!(
+            lake.starts_with("s3://"),
+            "--lake is s3://bucket/prefix; folders are made by the drills themselves"
+        );
     }
     let play = Options {
         program: std::env::current_exe().context("which program is this?")?,

@@ -21,6 +21,7 @@ use service_runtime::Clock;
 pub use catalog::{DRILLS, Drill, named};
 pub use drills::crash::{Death, Victim};
 pub use report::Report;
+pub use scene::free_address;
 
 use crate::scene::{Findings, Scene};
 

@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use service_runtime::{Clock, Stop, Tasks};
 use simulator::faults::tcp::{TcpFaults, TcpProxy};
 use simulator::seeded::Stream;
@@ -368,10 +369,25 @@ impl Scene {
     }
 }
 
-/// A port on loopback that is free right now.
-pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?)
+/// A port on loopback that is free, below those that the system gives to outgoing connections: while a service is
+/// down, nobody may take its port, least of all a client that tries to reach it.
+///
+/// # Errors
+/// When all are taken.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    const FIRST: u32 = 16_000;
+    const PORTS: u32 = 12_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        let turn =
+            std::process::id().wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + turn % PORTS)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no free port between {FIRST} and {}", FIRST + PORTS)
 }
 
 /// Waits for the state of another process, which no event announces.

@@ -1,7 +1,7 @@
 //! Starts `tidemark` processes on free ports and temporary folders.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub(crate) fn tidemark() -> Command {
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    drill::free_address().unwrap().port()
 }
 
 /// A folder with a configuration whose ports are free.

@@ -133,11 +133,8 @@ impl S3Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let (sender, trouble) = watch::channel(StoreTrouble::None);
         let counts = Arc::new(StoreCounts::default());
-        let faults = S3Faults {
-            address: listener.local_addr()?,
-            trouble: sender,
-            counts: counts.clone(),
-        };
+        let faults =
+            S3Faults { address: listener.local_addr()?, trouble: sender, counts: counts.clone() };
         let state = State {
             upstream,
             clock: Clock::default(),
@@ -231,7 +228,8 @@ impl State {
         let path = s3_listing::decoded(head.uri.path());
         let lists = head.method == Method::GET
             && head.uri.query().is_some_and(|query| query.contains("list-type=2"));
-        let (mut head, mut body) = self.upstream(Request::from_parts(head, Full::new(body))).await?;
+        let (mut head, mut body) =
+            self.upstream(Request::from_parts(head, Full::new(body))).await?;
         if writes && head.status.is_success() {
             self.remember(&path);
         }

@@ -247,13 +247,7 @@ impl Carrier {
 }
 
 /// Flips the bits that are due in `chunk`, whose first byte is number `at` of its direction. Returns how many.
-fn flip(
-    chunk: &mut [u8],
-    at: u64,
-    next: &mut Option<u64>,
-    every: u32,
-    random: &mut Stream,
-) -> u64 {
+fn flip(chunk: &mut [u8], at: u64, next: &mut Option<u64>, every: u32, random: &mut Stream) -> u64 {
     let mut flipped = 0;
     let distance = |random: &mut Stream| 1 + random.below(2 * u64::from(every.max(1)));
     let mut due = next.unwrap_or_else(|| at.max(SOUND_BYTES) + distance(random));
