@@ -3,6 +3,8 @@
 
 #[path = "lake/books.rs"]
 mod books;
+#[path = "interleave/mod.rs"]
+mod interleave;
 #[path = "lake/kit.rs"]
 mod kit;
 #[path = "lake/maintenance.rs"]

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use lake::Rows;
 use lake::schema::{DEVICE_STATUS, READINGS, Table, date_of};
 use lake::{Lake, LandOutcome, Lander, SourceAdvance, SourceKey, Staged, TableRows};
 use object_store::path::Path;
@@ -221,18 +222,29 @@ pub(crate) async fn stage(
     from: u64,
     to: u64,
 ) -> std::result::Result<Staged, lake::LakeError> {
+    stage_in(lake, source, lane, [from, to], &[&READINGS, &DEVICE_STATUS]).await
+}
+
+/// As [`stage`], in one or both of the tables.
+pub(crate) async fn stage_in(
+    lake: &Lake,
+    source: &str,
+    lane: u8,
+    [from, to]: [u64; 2],
+    tables: &[&'static Table],
+) -> std::result::Result<Staged, lake::LakeError> {
     let staging = lake.stage(NOW);
     let mut files = Vec::new();
     let mut counts = TableRows::default();
     for offset in from..to {
         counts.add(NOW + offset.cast_signed() * 1_000_000);
     }
-    let batches: [(&'static Table, RecordBatch); 2] =
-        [(&READINGS, readings(source, from, to)), (&DEVICE_STATUS, statuses(source, from, to))];
-    let mut tables = BTreeMap::new();
-    for (table, batch) in batches {
-        files.extend(staging.write(table, date_of(NOW), [batch]).await?);
-        tables.insert(table.name, counts);
+    let mut counted = BTreeMap::new();
+    for table in tables.iter().copied() {
+        let reading = table.name == READINGS.name;
+        let rows = if reading { readings(source, from, to) } else { statuses(source, from, to) };
+        files.extend(staging.write(table, date_of(NOW), [rows]).await?);
+        counted.insert(table.name, counts);
     }
     let advance = SourceAdvance {
         key: key(source),
@@ -242,7 +254,7 @@ pub(crate) async fn stage(
         chain: to * 1000,
         appended: to + 5,
         gaps: vec![],
-        tables,
+        tables: counted,
     };
     Ok(staging.finish(files, vec![advance]))
 }
@@ -260,13 +272,12 @@ pub(crate) async fn land(
 
 /// Every offset of `source` that `table` shows to a fresh reader, sorted; an offset that is there twice is twice in it.
 pub(crate) async fn offsets(lake: &Lake, table: &str, source: &str) -> Vec<i64> {
-    let batches: Vec<RecordBatch> = lake
-        .scan(table, &["source_id", "source_offset"])
-        .await
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
+    offsets_in(lake.scan(table, &["source_id", "source_offset"]).await.unwrap(), source).await
+}
+
+/// The offsets of `source` in rows of `source_id` and `source_offset`, sorted.
+pub(crate) async fn offsets_in(rows: Rows, source: &str) -> Vec<i64> {
+    let batches: Vec<RecordBatch> = rows.try_collect().await.unwrap();
     let mut offsets = Vec::new();
     for batch in batches {
         let sources = batch.column(0).as_any().downcast_ref::<StringArray>().unwrap();

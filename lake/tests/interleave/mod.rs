@@ -1,0 +1,4 @@
+//! The landing protocol under every interleaving: on the real code, and as a model of it.
+
+mod explore;
+mod gate;
