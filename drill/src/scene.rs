@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use serde::Deserialize;
 use service_runtime::{Clock, Stop, Tasks};
 use simulator::faults::tcp::{TcpFaults, TcpProxy};
 use simulator::seeded::Stream;
@@ -255,7 +256,8 @@ impl Scene {
     pub(crate) async fn landed(&self, source: &Service, messages: u64) -> anyhow::Result<()> {
         let what = format!("{messages} messages of {} to land", source.name);
         until(&what, PATIENCE, async || {
-            Ok(source.books().await.is_ok_and(|books| books.landed_messages >= messages))
+            let books = source.answering().await?;
+            Ok(books.is_some_and(|books| books.landed_messages >= messages))
         })
         .await
     }
@@ -263,7 +265,7 @@ impl Scene {
     /// Waits until the running sources have landed something, so that a fault has something to break.
     pub(crate) async fn under_way(&self) -> anyhow::Result<()> {
         for source in [&self.gateway, &self.agent] {
-            if source.books().await.is_ok() {
+            if source.answering().await?.is_some() {
                 self.landed(source, 100).await?;
             }
         }
@@ -271,17 +273,17 @@ impl Scene {
     }
 
     /// The books of the sources that answer.
-    pub(crate) async fn books(&self) -> Vec<Books> {
+    pub(crate) async fn books(&self) -> anyhow::Result<Vec<Books>> {
         let mut books = Vec::new();
         for source in [&self.gateway, &self.agent] {
-            books.extend(source.books().await);
+            books.extend(source.answering().await?);
         }
-        books
+        Ok(books)
     }
 
     /// Messages accepted and not landed, over the sources that answer.
-    pub(crate) async fn pending(&self) -> u64 {
-        self.books().await.iter().map(|books| books.pending).sum()
+    pub(crate) async fn pending(&self) -> anyhow::Result<u64> {
+        Ok(self.books().await?.iter().map(|books| books.pending).sum())
     }
 
     /// The fault is over: waits until everything accepted so far has landed, and keeps the time of the slowest recovery.
@@ -292,9 +294,9 @@ impl Scene {
     /// As [`Scene::recovered`], with more patience.
     pub(crate) async fn recovered_within(&mut self, patience: Duration) -> anyhow::Result<()> {
         let mended = self.clock.uptime();
-        let before = self.books().await;
+        let before = self.books().await?;
         until("everything accepted before to land", patience, async || {
-            let now = self.books().await;
+            let now = self.books().await?;
             Ok(before.iter().all(|before| {
                 now.iter().any(|now| {
                     let same = now.source_id == before.source_id;
@@ -321,7 +323,7 @@ impl Scene {
     /// Waits until everything that the running sources accepted has landed.
     pub(crate) async fn settled(&self, patience: Duration) -> anyhow::Result<()> {
         until("everything to land", patience, async || {
-            Ok(self.books().await.iter().all(|books| books.landed == books.appended))
+            Ok(self.books().await?.iter().all(|books| books.landed == books.appended))
         })
         .await
     }
@@ -340,6 +342,7 @@ impl Scene {
     pub(crate) async fn judge(mut self) -> anyhow::Result<Findings> {
         self.quiet().await?;
         self.settled(PATIENCE * 4).await?;
+        let books = self.books().await?;
         for source in [&mut self.agent, &mut self.gateway] {
             if source.runs() {
                 source.stop().await?;
@@ -350,6 +353,7 @@ impl Scene {
                 worker.stop().await?;
             }
         }
+        self.lake_agrees(&books).await?;
         let mut sum = Verdict::default();
         for load in &self.loads {
             let found = load.audit(&self.lake, &self.environment).await?;
@@ -367,6 +371,33 @@ impl Scene {
         self.findings.verdict = sum;
         Ok(self.findings)
     }
+
+    /// The lake alone must say of every source what the source itself said last.
+    async fn lake_agrees(&self, sources: &[Books]) -> anyhow::Result<()> {
+        let text = self.tidemark(&["status", "--format", "json", "--lake", &self.lake]).await?;
+        let known: Vec<LakeBooks> = serde_json::from_str(&text)?;
+        for own in sources.iter().filter(|own| own.accepted > 0) {
+            let landed = known
+                .iter()
+                .find(|known| (&known.source_id, &known.epoch) == (&own.source_id, &own.epoch))
+                .map_or(0, |known| known.landed);
+            ensure!(
+                landed == own.landed,
+                "{} says that {} is landed, the lake says {landed}",
+                own.source_id,
+                own.landed
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What the lake says of a source; see `tidemark status --lake`.
+#[derive(Debug, Deserialize)]
+struct LakeBooks {
+    source_id: String,
+    epoch: String,
+    landed: u64,
 }
 
 /// A port on loopback that is free, below those that the system gives to outgoing connections: while a service is

@@ -174,16 +174,21 @@ impl Service {
         self.process.as_ref()?.rss_kb()
     }
 
-    /// The books of its source; checked.
-    pub(crate) async fn books(&self) -> anyhow::Result<Books> {
+    /// The books of its source, which must balance; `None` if it does not answer.
+    pub(crate) async fn answering(&self) -> anyhow::Result<Option<Books>> {
         let answer =
             http::call(self.admin, Method::GET, "/status", Bytes::new(), ASK_PATIENCE).await;
-        let (_, body) = answer.with_context(|| format!("{} does not answer", self.name))?;
+        let Ok((StatusCode::OK, body)) = answer else { return Ok(None) };
         let sources: Vec<Books> = serde_json::from_slice(&body)
             .with_context(|| format!("{} does not say its status", self.name))?;
         let books = sources.into_iter().next().context("a status without a source")?;
         books.check()?;
-        Ok(books)
+        Ok(Some(books))
+    }
+
+    /// The books of its source, which must answer.
+    pub(crate) async fn books(&self) -> anyhow::Result<Books> {
+        self.answering().await?.with_context(|| format!("{} does not answer", self.name))
     }
 
     /// The value of a metric, summed over its labels; 0 if there is none.

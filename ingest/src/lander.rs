@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use lake::{LakeError, LandOutcome, Lander, SourceAdvance, Staged};
+use lake::{Lake, LakeError, LandOutcome, Lander, SourceAdvance, Staged};
 use service_runtime::Clock;
 use service_runtime::admin::Readiness;
 use telemetry_core::backoff::Backoff;
@@ -15,11 +15,16 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use crate::batch::Batch;
+use crate::config::Config;
 use crate::metrics::IngestMetrics;
 use crate::sequencer::Key;
 
 /// Files that are encoded and stored at once.
 const FILES_AT_ONCE: usize = 2;
+
+/// How long lanes that cannot be taken over are tried again. The lake was there a moment ago, so the trouble may pass: a listing
+/// that is late, a store that is busy.
+const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The name of the lake in `/readyz`.
 const PART: &str = "lake";
@@ -40,6 +45,29 @@ pub(crate) enum Report {
     Landed(Vec<(Key, Offset, u64)>),
     /// Nothing of the batch counts. All sources of this worker are at these positions.
     Reset(Vec<(Key, Offset, u64)>),
+}
+
+/// Takes over this worker's lanes.
+///
+/// # Errors
+/// As [`Lander::open`], when they last for [`TAKE_OVER_PATIENCE`].
+pub(crate) async fn take_over(
+    lake: &Lake,
+    config: &Config,
+    clock: Clock,
+) -> Result<Lander, LakeError> {
+    let deadline = clock.uptime() + TAKE_OVER_PATIENCE;
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+    loop {
+        let opened = Lander::open(lake, &config.worker, config.own_lanes(), clock.now_us()).await;
+        match opened {
+            Err(error) if clock.uptime() < deadline => {
+                warn!(error = chain(&error), "cannot take over the lanes yet; trying again");
+                tokio::time::sleep(backoff.delay(jitter())).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Lands what it is told to.

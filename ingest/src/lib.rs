@@ -23,8 +23,8 @@ pub mod sequencer;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lake::Lake;
 use lake::maintain::{self, CHECKPOINT_COMMITS};
-use lake::{Lake, Lander};
 use service_runtime::admin::{self, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
@@ -111,9 +111,8 @@ pub async fn start(
 ) -> anyhow::Result<()> {
     let clock = Clock::default();
     let metrics = IngestMetrics::register(metrics);
-    let lander = Lander::open(lake, &config.worker, config.own_lanes(), clock.now_us())
-        .await
-        .context("cannot take over the lanes")?;
+    let lander =
+        lander::take_over(lake, &config, clock).await.context("cannot take over the lanes")?;
     let positions = pipeline::own(&config.own_lanes(), lander::positions(&lander));
     info!(lake = lake.url(), sources = positions.len(), worker = config.worker, "ledger read");
     let (orders, orders_receiver) = mpsc::channel(1);

@@ -63,7 +63,7 @@ pub(crate) async fn full(scene: &mut Scene) -> anyhow::Result<()> {
             .await?;
     }
     scene.pass(0.3, 0.8).await;
-    let held: u64 = scene.books().await.iter().map(|books| books.accepted).sum();
+    let held: u64 = scene.books().await?.iter().map(|books| books.accepted).sum();
     scene.ingest[0].start().await?;
     scene.recovered().await?;
     let deferred: u64 = scene.quiet().await?.iter().map(|summary| summary.deferred).sum();

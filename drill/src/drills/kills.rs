@@ -19,7 +19,7 @@ async fn kill(scene: &mut Scene, victims: &[Victim]) -> anyhow::Result<()> {
     let mut in_flight = 0;
     for _ in 0..2 {
         scene.pass(0.3, 1.0).await;
-        in_flight += scene.pending().await;
+        in_flight += scene.pending().await?;
         for victim in victims {
             match victim {
                 Victim::Gateway => scene.gateway.kill()?,

@@ -115,11 +115,7 @@ pub(crate) async fn cloned_spool(scene: &mut Scene) -> anyhow::Result<()> {
     scene.play(&plan)?;
     scene.quiet().await?;
     until("the restored spool to take a new epoch", PATIENCE, async || {
-        if !scene.agent.runs() {
-            scene.agent.kill()?;
-            scene.agent.start().await?;
-        }
-        Ok(scene.agent.books().await.is_ok_and(|books| books.epoch != before.epoch))
+        Ok(scene.agent.books().await?.epoch != before.epoch)
     })
     .await?;
     scene.recovered().await?;

@@ -81,7 +81,7 @@ pub(crate) async fn slow(scene: &mut Scene) -> anyhow::Result<()> {
     scene.pass(1.5, 2.0).await;
     networks.set(Trouble::Throttle(rate));
     scene.pass(1.5, 2.0).await;
-    let behind = scene.pending().await;
+    let behind = scene.pending().await?;
     networks.set(Trouble::None);
     scene.recovered().await?;
     scene.note(format!(

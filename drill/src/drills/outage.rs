@@ -42,7 +42,7 @@ pub(crate) async fn long(scene: &mut Scene) -> anyhow::Result<()> {
     let mut most = idle.unwrap_or(0);
     until("the backlog to land", LONG, async || {
         most = most.max(scene.agent.rss_kb().unwrap_or(0));
-        Ok(scene.agent.books().await.is_ok_and(|books| books.pending == 0))
+        Ok(scene.agent.books().await?.pending == 0)
     })
     .await?;
     let seconds = (scene.clock.uptime() - started).as_secs_f64();

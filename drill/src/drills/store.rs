@@ -108,17 +108,13 @@ pub(crate) async fn lies(scene: &mut Scene) -> anyhow::Result<()> {
         store.set(trouble);
         scene.pass(1.2, 2.0).await;
         if matches!(trouble, StoreTrouble::ListLate(_)) {
-            // Listings matter when a worker begins. It may refuse to begin on what it is shown; a service manager tries again.
+            // Listings matter when a worker begins: it must not begin on what it is shown.
             scene.ingest[0].kill()?;
             scene.ingest[0].spawn()?;
             scene.pass(0.5, 1.0).await;
         }
     }
     store.set(StoreTrouble::None);
-    if !scene.ingest[0].runs() {
-        scene.ingest[0].kill()?;
-        scene.ingest[0].start().await?;
-    }
     scene.recovered().await?;
     let lies = store.counts().troubled.get();
     ensure!(lies > 0, "the store never had to lie");
