@@ -35,6 +35,8 @@ const AT_ONCE: usize = 6;
 enum Program {
     /// Opened its lander before the others began; lands its source to the end.
     Worker(&'static str),
+    /// The same, in landings of one offset each.
+    Plodder(&'static str),
     /// Starts when it is first let: a process that takes the lane over.
     Successor(&'static str),
     /// Checkpoints every table that changed and removes every log entry below.
@@ -45,13 +47,16 @@ enum Program {
 #[derive(Clone, Copy, Debug)]
 struct Case<'a> {
     programs: &'a [Program],
+    /// Who runs to the end as soon as actor 0 is stopped.
+    meanwhile: &'a [usize],
     /// Of actor 1 only the writes are counted.
     writes_only: bool,
     tables: &'static [&'static Table],
 }
 
 /// In one table, or in two.
-const SMALL: Case<'_> = Case { programs: &[], writes_only: false, tables: &[&READINGS] };
+const SMALL: Case<'_> =
+    Case { programs: &[], meanwhile: &[], writes_only: false, tables: &[&READINGS] };
 const WIDE: Case<'_> = Case { tables: &[&READINGS, &DEVICE_STATUS], ..SMALL };
 
 /// One turn: actor, operations, and what befalls the next one.
@@ -146,6 +151,7 @@ async fn take_over(store: Arc<Gated>) -> Result<(Lake, Lander), LakeError> {
 struct Worker {
     case: Case<'static>,
     source: &'static str,
+    step: u64,
     lake: Lake,
     lander: Lander,
     root: Arc<InMemory>,
@@ -174,7 +180,7 @@ impl Worker {
                 return true;
             }
             let landed = async {
-                let (range, tables) = ([at, OFFSETS], self.case.tables);
+                let (range, tables) = ([at, at + self.step], self.case.tables);
                 let staged = stage_in(&self.lake, self.source, LANE, range, tables).await?;
                 self.lander.land(&staged, NOW).await
             };
@@ -198,7 +204,7 @@ async fn act(
     verdict: Arc<Mutex<Verdict>>,
     ready: oneshot::Sender<()>,
 ) {
-    if !matches!(program, Program::Worker(_)) {
+    if matches!(program, Program::Successor(_) | Program::Maintainer) {
         gate.close();
     }
     match program {
@@ -212,7 +218,8 @@ async fn act(
                 drop(maintain::run_once(&lake, 1, future).await);
             }
         }
-        Program::Worker(source) | Program::Successor(source) => {
+        Program::Worker(source) | Program::Plodder(source) | Program::Successor(source) => {
+            let step = if let Program::Plodder(_) = program { 1 } else { OFFSETS };
             let mut ready = Some(ready);
             if let Program::Successor(_) = program {
                 ready.take().unwrap().send(()).unwrap();
@@ -230,7 +237,7 @@ async fn act(
                 ready.send(()).unwrap();
             }
             let gate = gate.clone();
-            Worker { case, source, lake, lander, root, gate, verdict }.run().await;
+            Worker { case, source, step, lake, lander, root, gate, verdict }.run().await;
         }
     }
     gate.finish();
@@ -298,8 +305,9 @@ async fn two_switches(case: Case<'static>, fault: Fault, [second, third]: [usize
         let begun = begun.clone();
         async move {
             for more in 1.. {
-                let turns =
-                    [(0, stop, fault), (second, more, Fault::None), (third, ALL, Fault::None)];
+                let mut turns = vec![(0, stop, fault)];
+                turns.extend(case.meanwhile.iter().map(|actor| (*actor, ALL, Fault::None)));
+                turns.extend([(second, more, Fault::None), (third, ALL, Fault::None)]);
                 let outcome = run(&begun, case, &turns).await;
                 assert_eq!(outcome.violations, [""; 0], "{:?} {turns:?}", case.programs);
                 if outcome.passed[second] <= more {
@@ -363,4 +371,12 @@ async fn inv7_upkeep_is_stopped_while_a_worker_lands() {
 async fn inv7_a_worker_takes_over_while_the_log_is_checkpointed_and_cleaned() {
     let case = Case { programs: &[HEIR, Program::Maintainer], writes_only: true, ..SMALL };
     assert!(two_switches(case, Fault::None, [1, 0]).await > 200);
+}
+
+/// While a worker sleeps, others land so much that upkeep removes the log's entries that come after its snapshot.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv7_the_log_is_cleaned_beyond_what_a_sleeping_worker_knows() {
+    let programs = &[GW, Program::Maintainer, Program::Plodder("other")];
+    let case = Case { programs, meanwhile: &[2], writes_only: true, ..SMALL };
+    assert!(two_switches(case, Fault::None, [1, 0]).await > 100);
 }
