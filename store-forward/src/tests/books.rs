@@ -86,7 +86,7 @@ fn op() -> impl Strategy<Value = Op> {
     clippy::cast_precision_loss,
     reason = "a fraction of a small number"
 )]
-fn part(from: u64, to: u64, fraction: f64) -> u64 {
+pub(super) fn part(from: u64, to: u64, fraction: f64) -> u64 {
     from + ((to - from) as f64 * fraction) as u64
 }
 
@@ -94,7 +94,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn inv4_accepted_is_landed_and_pending_and_dropped_at_any_time(ops in prop::collection::vec(op(), 1..40)) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = fast_folder();
         // Small enough for a few hundred messages to push the oldest out.
         let config = SpoolConfig { bytes_max: 1280 << 10, ..small(WhenFull::DropOldest) };
         let mut running = Running::open(folder.path(), config.clone());

@@ -19,6 +19,11 @@ use crate::metrics::SpoolMetrics;
 use crate::spool::{Appended, Message, Spool, SpoolError};
 use crate::{SpoolConfig, reader::Batch};
 
+/// A folder in memory where there is one: thousands of spools are opened, each with its syncs.
+fn fast_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A spool with its writer on a thread.
 struct Running {
     spool: Spool,

@@ -1,9 +1,12 @@
-//! Random append, sync, crash, reopen and trim: the spool must agree with a `Vec`.
+//! Random append, sync, crash, reopen, trim and rot: the spool must agree with a `Vec`.
 
 use std::fs::OpenOptions;
 
 use proptest::prelude::*;
+use telemetry_core::spool::recovery::scan;
+use telemetry_core::spool::segment::HEADER_LEN;
 
+use super::books::part;
 use super::*;
 use crate::disk;
 
@@ -15,6 +18,8 @@ enum Op {
     Crash(f64),
     Reopen,
     Trim(f64),
+    /// While nobody looks, a bit flips in the nth segment, this far into its records.
+    Rot(usize, f64, u8),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -24,6 +29,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0.0..1.0).prop_map(Op::Crash),
         1 => Just(Op::Reopen),
         1 => (0.0..1.0).prop_map(Op::Trim),
+        1 => (0usize..8, 0.0..1.0, 0u8..8).prop_map(|(segment, at, bit)| Op::Rot(segment, at, bit)),
     ]
 }
 
@@ -65,21 +71,56 @@ fn disk_bytes(folder: &Path) -> u64 {
     disk::list_segments(&segments).unwrap().iter().map(|(_, len)| len).sum()
 }
 
+/// Flips a bit of a record; returns the record's offset, and whether it is the spool's last.
+fn rot(folder: &Path, segment: usize, at: f64, bit: u8) -> Option<(Offset, bool)> {
+    let segments = folder.join("spool").join(Epoch::from_random(7).to_string());
+    let files = disk::list_segments(&segments).unwrap();
+    let (first, _) = *files.get(segment % files.len().max(1))?;
+    let path = disk::segment_path(&segments, first);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let whole = scan(&bytes[HEADER_LEN..], first, 0, usize::MAX, Offset::MAX);
+    if whole.len == 0 || whole.len < bytes.len() - HEADER_LEN {
+        // Nothing in it, or it has its share already: two flips of one bit would make it whole again.
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a fraction of a small number"
+    )]
+    let position = (whole.len as f64 * at) as usize;
+    let mut end = 0;
+    let mut offset = first;
+    while let Parsed::Item { item, len, .. } = parse(&bytes[HEADER_LEN + end..]) {
+        (offset, end) = (item.first(), end + len);
+        if end > position {
+            break;
+        }
+    }
+    bytes[HEADER_LEN + position] ^= 1 << bit;
+    std::fs::write(&path, bytes).unwrap();
+    let last = offset + 1 == whole.next && files.last().map(|(first, _)| *first) == Some(first);
+    Some((offset, last))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn inv1_whatever_happens_what_was_synced_is_read_back(ops in prop::collection::vec(op(), 1..30)) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = fast_folder();
         let config = SpoolConfig { bytes_max: 64 << 20, ..small(WhenFull::Refuse) };
         let mut running = Running::open(folder.path(), config.clone());
-        let (mut model, mut synced, mut landed, mut synced_bytes): (Vec<Vec<u8>>, u64, u64, u64) = (Vec::new(), 0, 0, 0);
+        // `None` is what rotted: it becomes a gap, and nothing else may.
+        let mut model: Vec<Option<Vec<u8>>> = Vec::new();
+        let (mut synced, mut landed, mut synced_bytes): (u64, u64, u64) = (0, 0, 0);
         for op in ops {
             match op {
                 Op::Append(count) => {
                     let payloads: Vec<_> = (0..count).map(|n| payload(model.len() as u64 + n)).collect();
                     let appended = running.append(&payloads);
                     prop_assert_eq!(appended.offsets, model.len() as u64..model.len() as u64 + count);
-                    model.extend(payloads);
+                    model.extend(payloads.into_iter().map(Some));
                 }
                 Op::Sync => {
                     synced = running.sync();
@@ -100,24 +141,40 @@ proptest! {
                     synced = model.len() as u64;
                     synced_bytes = disk_bytes(folder.path());
                 }
+                Op::Rot(segment, at, bit) => {
+                    running.close();
+                    match rot(folder.path(), segment, at, bit) {
+                        // Nothing tells it from a torn tail.
+                        Some((offset, true)) if offset >= landed => {
+                            let rotten = model.iter().rev().skip(1).take_while(|payload| payload.is_none()).count();
+                            model.truncate(usize::try_from(offset).unwrap() - rotten);
+                        }
+                        Some((offset, _)) => model[usize::try_from(offset).unwrap()] = None,
+                        None => {}
+                    }
+                    running = Running::open(folder.path(), config.clone());
+                    prop_assert_eq!(running.spool.status().appended, model.len() as u64);
+                    (synced, synced_bytes) = (model.len() as u64, disk_bytes(folder.path()));
+                }
                 Op::Trim(fraction) => {
                     synced = running.sync();
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a fraction of a small number")]
-                    let to = landed + ((synced - landed) as f64 * fraction) as u64;
-                    let chain = running.spool.reader().chain_at(to).unwrap().unwrap();
-                    landed = to;
-                    running.spool.landed(to, chain, "lake");
-                    running.close();
-                    running = Running::open(folder.path(), config.clone());
-                    synced_bytes = disk_bytes(folder.path());
-                    prop_assert_eq!(running.spool.resume_from(), (landed, Some("lake".to_owned())));
+                    let to = part(landed, synced, fraction);
+                    let chain = running.spool.reader().chain_at(to).unwrap();
+                    if let Some(chain) = chain {
+                        landed = to;
+                        running.spool.landed(to, chain, "lake");
+                        running.close();
+                        running = Running::open(folder.path(), config.clone());
+                        synced_bytes = disk_bytes(folder.path());
+                        prop_assert_eq!(running.spool.resume_from(), (landed, Some("lake".to_owned())));
+                    }
                 }
             }
         }
         running.sync();
-        let expected: Vec<_> = model[usize::try_from(landed).unwrap()..].iter().cloned().map(Some).collect();
-        prop_assert_eq!(&running.read(landed, FRAME_MAX), &expected);
-        prop_assert_eq!(&running.read(landed, 5000), &expected, "in small runs too");
+        let expected = &model[usize::try_from(landed).unwrap()..];
+        prop_assert_eq!(&running.read(landed, FRAME_MAX), expected);
+        prop_assert_eq!(&running.read(landed, 5000), expected, "in small runs too");
         running.close();
     }
 }

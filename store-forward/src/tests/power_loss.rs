@@ -228,11 +228,6 @@ fn check(root: &Path, promised: Promised, accepted: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// A folder in memory where there is one: a thousand spools are opened, each with its syncs.
-fn fast_folder() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 #[test]
 fn inv1_inv3_the_power_may_fail_at_any_change_of_the_disk() {
     let folder = fast_folder();
