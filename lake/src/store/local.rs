@@ -5,16 +5,16 @@
 //! to be made is synced into its parent too. Reads, lists and deletes are the inner store's.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
@@ -24,10 +24,31 @@ use object_store::{
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use super::disk::{Disk, Real};
+
+/// Files that are removed at once.
+const DELETES_AT_ONCE: usize = 8;
+/// Bytes that are copied at once.
+const COPY_CHUNK: usize = 1 << 20;
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FsyncLocal {
     inner: LocalFileSystem,
+    disk: Arc<dyn Disk>,
+}
+
+impl Default for FsyncLocal {
+    fn default() -> Self {
+        Self::on(Arc::new(Real))
+    }
+}
+
+impl FsyncLocal {
+    /// Writes by way of `disk`; reads are the operating system's.
+    pub(crate) fn on(disk: Arc<dyn Disk>) -> Self {
+        Self { inner: LocalFileSystem::new(), disk }
+    }
 }
 
 impl fmt::Display for FsyncLocal {
@@ -49,11 +70,10 @@ impl ObjectStore for FsyncLocal {
             PutMode::Create => CopyMode::Create,
             PutMode::Update(_) => return Err(not_supported("conditional update")),
         };
-        let target = self.inner.path_to_filesystem(location)?;
+        let (disk, target) = (self.disk.clone(), self.inner.path_to_filesystem(location)?);
         blocking(move || {
-            let staging = Staging::new(&target)?;
-            let mut file = &staging.file;
-            payload.iter().try_for_each(|chunk| file.write_all(chunk))?;
+            let staging = Staging::new(disk, &target)?;
+            staging.write_at(&payload, 0)?;
             staging.publish(mode)
         })
         .await
@@ -64,8 +84,8 @@ impl ObjectStore for FsyncLocal {
         location: &Path,
         _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let target = self.inner.path_to_filesystem(location)?;
-        let staging = blocking(move || Staging::new(&target)).await?;
+        let (disk, target) = (self.disk.clone(), self.inner.path_to_filesystem(location)?);
+        let staging = blocking(move || Staging::new(disk, &target)).await?;
         Ok(Box::new(Upload { staging: Some(Arc::new(staging)), end: 0 }))
     }
 
@@ -81,7 +101,17 @@ impl ObjectStore for FsyncLocal {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let disk = self.disk.clone();
+        let remove = move |location: Result<Path>| {
+            let disk = disk.clone();
+            async move {
+                let location = location?;
+                let path = LocalFileSystem::new().path_to_filesystem(&location)?;
+                blocking(move || disk.remove(&path)).await?;
+                Ok(location)
+            }
+        };
+        locations.map(remove).buffered(DELETES_AT_ONCE).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -102,10 +132,19 @@ impl ObjectStore for FsyncLocal {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         let (from, to) = (self.inner.path_to_filesystem(from)?, self.inner.path_to_filesystem(to)?);
+        let disk = self.disk.clone();
         blocking(move || {
-            let staging = Staging::new(&to)?;
-            io::copy(&mut File::open(&from)?, &mut &staging.file)?;
-            staging.publish(options.mode)
+            let staging = Staging::new(disk, &to)?;
+            let (mut from, mut at, mut chunk) = (File::open(&from)?, 0, vec![0; COPY_CHUNK]);
+            loop {
+                let count = from.read(&mut chunk)?;
+                let bytes = &chunk[..count];
+                if bytes.is_empty() {
+                    return staging.publish(options.mode);
+                }
+                staging.disk.write_at(&staging.path, &staging.file, bytes, at)?;
+                at += bytes.len() as u64;
+            }
         })
         .await?;
         Ok(())
@@ -116,6 +155,7 @@ impl ObjectStore for FsyncLocal {
 /// it is removed on drop unless it was renamed away.
 #[derive(Debug)]
 struct Staging {
+    disk: Arc<dyn Disk>,
     file: File,
     path: PathBuf,
     target: PathBuf,
@@ -124,9 +164,8 @@ struct Staging {
 static STAGED: AtomicU64 = AtomicU64::new(0);
 
 impl Staging {
-    fn new(target: &FsPath) -> io::Result<Self> {
-        let folder = folder_of(target);
-        create_folders(folder)?;
+    fn new(disk: Arc<dyn Disk>, target: &FsPath) -> io::Result<Self> {
+        create_folders(&*disk, folder_of(target))?;
         loop {
             // The process id keeps two processes apart, the counter two threads.
             let unique = u64::from(std::process::id()) << 32
@@ -134,8 +173,8 @@ impl Staging {
             let mut name = target.as_os_str().to_owned();
             name.push(format!("#{unique}"));
             let path = PathBuf::from(name);
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { file, path, target: target.to_owned() }),
+            match disk.create(&path) {
+                Ok(file) => return Ok(Self { disk, file, path, target: target.to_owned() }),
                 // Left by a process that was killed and had the same id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -143,13 +182,21 @@ impl Staging {
         }
     }
 
-    fn publish(&self, mode: CopyMode) -> io::Result<PutResult> {
-        self.file.sync_all()?;
-        match mode {
-            CopyMode::Overwrite => fs::rename(&self.path, &self.target)?,
-            CopyMode::Create => fs::hard_link(&self.path, &self.target)?,
+    fn write_at(&self, payload: &PutPayload, mut at: u64) -> io::Result<()> {
+        for chunk in payload {
+            self.disk.write_at(&self.path, &self.file, chunk, at)?;
+            at += chunk.len() as u64;
         }
-        File::open(folder_of(&self.target))?.sync_all()?;
+        Ok(())
+    }
+
+    fn publish(&self, mode: CopyMode) -> io::Result<PutResult> {
+        self.disk.sync_file(&self.path, &self.file)?;
+        match mode {
+            CopyMode::Overwrite => self.disk.rename(&self.path, &self.target)?,
+            CopyMode::Create => self.disk.hard_link(&self.path, &self.target)?,
+        }
+        self.disk.sync_folder(folder_of(&self.target))?;
         Ok(PutResult { e_tag: None, version: None })
     }
 }
@@ -157,7 +204,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // Gone already after a rename; anything else is swept as an orphan.
-        drop(fs::remove_file(&self.path));
+        drop(self.disk.remove(&self.path));
     }
 }
 
@@ -166,14 +213,14 @@ fn folder_of(path: &FsPath) -> &FsPath {
 }
 
 /// `create_dir_all` that also syncs each new folder's name into its parent.
-fn create_folders(folder: &FsPath) -> io::Result<()> {
+fn create_folders(disk: &dyn Disk, folder: &FsPath) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
     if let Some(parent) = folder.parent() {
-        create_folders(parent)?;
-        match fs::create_dir(folder) {
-            Ok(()) => File::open(parent)?.sync_all()?,
+        create_folders(disk, parent)?;
+        match disk.create_folder(folder) {
+            Ok(()) => disk.sync_folder(parent)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -195,12 +242,7 @@ impl MultipartUpload for Upload {
         let staging = self.staging.clone();
         Box::pin(blocking(move || {
             let staging = staging.ok_or_else(finished)?;
-            let mut at = start;
-            for chunk in &data {
-                staging.file.write_all_at(chunk, at)?;
-                at += u64::try_from(chunk.len()).expect("a chunk's length fits 64 bits");
-            }
-            Ok(())
+            staging.write_at(&data, start)
         }))
     }
 
@@ -240,7 +282,10 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use futures::TryStreamExt;
+
     use object_store::ObjectStoreExt;
 
     use super::*;

@@ -1,6 +1,9 @@
 //! The object store below the lake: one root store, and paths relative to the lake or to one of its tables.
 
+mod disk;
 mod local;
+#[cfg(test)]
+mod power_loss;
 mod s3;
 mod selftest;
 
