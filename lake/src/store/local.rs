@@ -4,13 +4,14 @@
 //! under its name in one step (rename, or hard link for put-if-absent), and then its folder is synced; a folder that had
 //! to be made is synced into its parent too. Reads, lists and deletes are the inner store's.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +29,8 @@ use super::disk::{Disk, Real};
 
 /// Files that are removed at once.
 const DELETES_AT_ONCE: usize = 8;
+/// Folders that are remembered; beyond, all are met for the first time again.
+const FOLDERS_MAX: usize = 10_000;
 /// Bytes that are copied at once.
 const COPY_CHUNK: usize = 1 << 20;
 
@@ -36,6 +39,7 @@ const COPY_CHUNK: usize = 1 << 20;
 pub(crate) struct FsyncLocal {
     inner: LocalFileSystem,
     disk: Arc<dyn Disk>,
+    folders: Arc<Folders>,
 }
 
 impl Default for FsyncLocal {
@@ -47,7 +51,7 @@ impl Default for FsyncLocal {
 impl FsyncLocal {
     /// Writes by way of `disk`; reads are the operating system's.
     pub(crate) fn on(disk: Arc<dyn Disk>) -> Self {
-        Self { inner: LocalFileSystem::new(), disk }
+        Self { inner: LocalFileSystem::new(), disk, folders: Arc::default() }
     }
 }
 
@@ -70,9 +74,10 @@ impl ObjectStore for FsyncLocal {
             PutMode::Create => CopyMode::Create,
             PutMode::Update(_) => return Err(not_supported("conditional update")),
         };
-        let (disk, target) = (self.disk.clone(), self.inner.path_to_filesystem(location)?);
+        let (disk, folders) = (self.disk.clone(), self.folders.clone());
+        let target = self.inner.path_to_filesystem(location)?;
         blocking(move || {
-            let staging = Staging::new(disk, &target)?;
+            let staging = Staging::new(disk, &folders, &target)?;
             staging.write_at(&payload, 0)?;
             staging.publish(mode)
         })
@@ -84,8 +89,9 @@ impl ObjectStore for FsyncLocal {
         location: &Path,
         _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let (disk, target) = (self.disk.clone(), self.inner.path_to_filesystem(location)?);
-        let staging = blocking(move || Staging::new(disk, &target)).await?;
+        let (disk, folders) = (self.disk.clone(), self.folders.clone());
+        let target = self.inner.path_to_filesystem(location)?;
+        let staging = blocking(move || Staging::new(disk, &folders, &target)).await?;
         Ok(Box::new(Upload { staging: Some(Arc::new(staging)), end: 0 }))
     }
 
@@ -132,9 +138,9 @@ impl ObjectStore for FsyncLocal {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         let (from, to) = (self.inner.path_to_filesystem(from)?, self.inner.path_to_filesystem(to)?);
-        let disk = self.disk.clone();
+        let (disk, folders) = (self.disk.clone(), self.folders.clone());
         blocking(move || {
-            let staging = Staging::new(disk, &to)?;
+            let staging = Staging::new(disk, &folders, &to)?;
             let (mut from, mut at, mut chunk) = (File::open(&from)?, 0, vec![0; COPY_CHUNK]);
             loop {
                 let count = from.read(&mut chunk)?;
@@ -164,8 +170,8 @@ struct Staging {
 static STAGED: AtomicU64 = AtomicU64::new(0);
 
 impl Staging {
-    fn new(disk: Arc<dyn Disk>, target: &FsPath) -> io::Result<Self> {
-        create_folders(&*disk, folder_of(target))?;
+    fn new(disk: Arc<dyn Disk>, folders: &Folders, target: &FsPath) -> io::Result<Self> {
+        folders.create(&*disk, folder_of(target))?;
         loop {
             // The process id keeps two processes apart, the counter two threads.
             let unique = u64::from(std::process::id()) << 32
@@ -177,6 +183,13 @@ impl Staging {
                 Ok(file) => return Ok(Self { disk, file, path, target: target.to_owned() }),
                 // Left by a process that was killed and had the same id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // Somebody has removed the folder since we met it.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && folders.forget(folder_of(target)) =>
+                {
+                    folders.create(&*disk, folder_of(target))?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -212,20 +225,46 @@ fn folder_of(path: &FsPath) -> &FsPath {
     path.parent().expect("an object's path has a folder")
 }
 
-/// `create_dir_all` that also syncs each new folder's name into its parent.
-fn create_folders(disk: &dyn Disk, folder: &FsPath) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        create_folders(disk, parent)?;
+/// The folders whose names this process has seen to be durable. One that merely exists may have been made by a process that
+/// was killed, or by a thread that is about to sync it.
+#[derive(Debug, Default)]
+struct Folders(Mutex<HashSet<PathBuf>>);
+
+impl Folders {
+    /// `create_dir_all` that syncs each folder's name into its parent, the first time that it is met.
+    fn create(&self, disk: &dyn Disk, folder: &FsPath) -> io::Result<()> {
+        let Some(parent) = folder.parent().filter(|_| !self.known().contains(folder)) else {
+            return Ok(());
+        };
+        self.create(disk, parent)?;
         match disk.create_folder(folder) {
             Ok(()) => disk.sync_folder(parent)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) if folder.is_dir() => match disk.sync_folder(parent) {
+                // Not ours, and older than the lake: the lake's parents need not be readable.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            },
             Err(error) => return Err(error),
         }
+        let mut known = self.known();
+        if known.len() >= FOLDERS_MAX {
+            known.clear();
+        }
+        known.insert(folder.to_owned());
+        Ok(())
     }
-    Ok(())
+
+    /// Takes back what was known of the folder and those above; false if that was nothing.
+    fn forget(&self, folder: &FsPath) -> bool {
+        let mut known = self.known();
+        let before = known.len();
+        known.retain(|path| !folder.starts_with(path));
+        known.len() < before
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -305,6 +344,16 @@ mod tests {
         assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "first");
         store.put(&path, "third".into()).await.unwrap();
         assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "third");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_somebody_removed_is_made_again() {
+        let (folder, store) = (tempfile::tempdir().unwrap(), FsyncLocal::default());
+        let path = at(&folder, "a/b/0.json");
+        store.put(&path, "first".into()).await.unwrap();
+        fs::remove_dir_all(folder.path().join("a")).unwrap();
+        store.put(&path, "second".into()).await.unwrap();
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "second");
     }
 
     #[tokio::test]

@@ -288,3 +288,20 @@ async fn inv7_what_was_reported_as_landed_survives_a_power_failure_at_any_moment
     }
     assert!(seen.len() > 60, "{} different disks", seen.len());
 }
+
+/// A process made a folder and was killed before it synced the name; the next one finds the folder and must not rely on it.
+#[tokio::test]
+async fn inv7_a_folder_of_a_killed_process_is_not_taken_for_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, recorder) = (folder.path(), Arc::new(Recorder::default()));
+    recorder.create_folder(&root.join("lake")).unwrap();
+    recorder.create_folder(&root.join("lake/readings")).unwrap();
+    let path = root.join("lake/readings/file");
+    let store = FsyncLocal::on(recorder.clone());
+    store.put(&Path::from_absolute_path(&path).unwrap(), "rows".into()).await.unwrap();
+    let mut platter = Platter::default();
+    for operation in &*recorder.0.lock().unwrap() {
+        platter.apply(operation);
+    }
+    assert_eq!(platter.after(false, root), Left::from([(path, b"rows".to_vec())]));
+}
