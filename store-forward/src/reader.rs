@@ -6,7 +6,7 @@ use std::sync::Arc;
 use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::id::Offset;
 use telemetry_core::spool::record::{self, GapReason, Item, MESSAGE_MAX, Parsed};
-use telemetry_core::spool::recovery::{Resync, resync, scan};
+use telemetry_core::spool::recovery::{Resync, WINDOW, resync_from, scan};
 use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
 use tracing::warn;
 
@@ -223,10 +223,7 @@ fn received_us(records: &[u8]) -> Option<i64> {
 }
 
 fn resync_to_end(open: &mut Open, buffer: &mut Vec<u8>) -> Result<Option<Resync>, DiskError> {
-    open.file.read_at(open.position, usize::MAX, buffer)?;
-    let found = resync(buffer, open.next);
-    // Reading to the end of a segment may have taken much memory: give it back.
-    buffer.clear();
-    buffer.shrink_to(FRAME_MAX);
-    Ok(found)
+    let (file, position) = (&mut open.file, open.position);
+    let read = |at: usize, buffer: &mut Vec<u8>| file.read_at(position + at as u64, WINDOW, buffer);
+    resync_from(read, 0, buffer, open.next)
 }

@@ -185,10 +185,10 @@ fn recover(folder: &Path, epoch: Epoch) -> Result<Found, DiskError> {
     let mut bytes = Vec::new();
     while let Some((first, len)) = files.pop() {
         let Some(mut file) = SegmentReader::open(folder, first)? else { continue };
-        file.read_at(0, usize::try_from(len).unwrap_or(usize::MAX), &mut bytes)?;
+        file.read_at(0, HEADER_LEN, &mut bytes)?;
         let header = match SegmentHeader::decode(&bytes) {
             Ok(header) if header.epoch == epoch && header.first == first => header,
-            _ if bytes.len() <= HEADER_LEN => {
+            _ if len <= HEADER_LEN as u64 => {
                 // A crash while the segment was made: nothing was accepted into it yet.
                 disk::delete_segment(folder, first)?;
                 continue;
@@ -200,10 +200,13 @@ fn recover(folder: &Path, epoch: Epoch) -> Result<Found, DiskError> {
             }
             _ => SegmentHeader { epoch, first, chain: 0 },
         };
-        let records = bytes.get(HEADER_LEN..).unwrap_or_default();
-        let tail = recovery::tail(records, first, header.chain);
-        if tail.keep < records.len() {
-            info!(segment = first, bytes = records.len() - tail.keep, "cut a torn tail");
+        let read = |at: usize, buffer: &mut Vec<u8>| {
+            file.read_at((HEADER_LEN + at) as u64, recovery::WINDOW, buffer)
+        };
+        let tail = recovery::tail(read, first, header.chain)?;
+        let keep = (HEADER_LEN + tail.keep) as u64;
+        if keep < len {
+            info!(segment = first, bytes = len - keep, "cut a torn tail");
         }
         if tail.damaged > 0 {
             warn!(
@@ -212,9 +215,8 @@ fn recover(folder: &Path, epoch: Epoch) -> Result<Found, DiskError> {
                 "damaged records: they will be reported as a gap"
             );
         }
-        let len = (HEADER_LEN + tail.keep) as u64;
-        found.last = Some(SegmentWriter::open(folder, first, len)?);
-        found.segments.push(Segment { first, end: tail.next, bytes: len });
+        found.last = Some(SegmentWriter::open(folder, first, keep)?);
+        found.segments.push(Segment { first, end: tail.next, bytes: keep });
         (found.next, found.chain) = (tail.next, tail.chain);
         break;
     }

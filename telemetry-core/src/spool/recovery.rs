@@ -1,6 +1,6 @@
 //! Reads runs of records out of a segment's bytes: how far they are intact, where they go on after damage.
 
-use super::record::{FIXED_LEN, Item, PREFIX_LEN, Parsed, parse};
+use super::record::{FIXED_LEN, Item, MESSAGE_MAX, PREFIX_LEN, Parsed, parse};
 use crate::id::Offset;
 use crate::wire::Fields;
 
@@ -51,6 +51,9 @@ pub fn scan(bytes: &[u8], first: Offset, chain: u64, raw_max: usize, limit: Offs
     }
 }
 
+/// Bytes that are looked at at once: twice the largest record, so that memory does not grow with a segment.
+pub const WINDOW: usize = 2 * MESSAGE_MAX;
+
 /// The first intact record at or after some damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resync {
@@ -62,10 +65,11 @@ pub struct Resync {
     pub chain: u64,
 }
 
-/// Looks for the first intact record in `bytes` whose offset is at least `expected` and plausible for its distance.
-pub fn resync(bytes: &[u8], expected: Offset) -> Option<Resync> {
+/// Looks for the first intact record in `bytes` whose offset is at least `expected` and plausible for its distance, of which
+/// `passed` bytes lie before these.
+pub fn resync(bytes: &[u8], expected: Offset, passed: usize) -> Option<Resync> {
     let smallest = PREFIX_LEN + FIXED_LEN;
-    let most = expected.saturating_add((bytes.len() / smallest) as u64 + 1);
+    let most = expected.saturating_add(((passed + bytes.len()) / smallest) as u64 + 1);
     for at in 0..bytes.len().saturating_sub(smallest - 1) {
         let rest = bytes.get(at..)?;
         // The offset field is checked before the checksum: it rejects nearly every wrong position for free.
@@ -100,23 +104,57 @@ pub struct Tail {
 
 /// Decides what to keep of the last segment's records (without the header): everything up to the last intact record.
 /// Damage before it stays in the file and is delivered as a gap.
-pub fn tail(bytes: &[u8], first: Offset, chain: u64) -> Tail {
+///
+/// `read` fills a buffer with up to [`WINDOW`] bytes from a position on, fewer only at the end.
+///
+/// # Errors
+/// What `read` says.
+pub fn tail<E>(
+    mut read: impl FnMut(usize, &mut Vec<u8>) -> Result<(), E>,
+    first: Offset,
+    chain: u64,
+) -> Result<Tail, E> {
     let mut tail = Tail { keep: 0, next: first, chain, damaged: 0 };
-    let mut at = 0;
+    let (mut at, mut buffer) = (0, Vec::new());
     loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let run = scan(rest, tail.next, tail.chain, usize::MAX, Offset::MAX);
+        read(at, &mut buffer)?;
+        let run = scan(&buffer, tail.next, tail.chain, usize::MAX, Offset::MAX);
         if run.len > 0 {
             at += run.len;
             tail = Tail { keep: at, next: run.next, chain: run.chain, ..tail };
+            continue;
         }
-        let Some(found) = resync(bytes.get(at..).unwrap_or_default(), tail.next) else {
-            return tail;
+        let Some(found) = resync_from(&mut read, at, &mut buffer, tail.next)? else {
+            return Ok(tail);
         };
         at += found.at;
         tail.damaged += found.offset - tail.next;
         tail.next = found.offset;
         tail.chain = found.chain;
+    }
+}
+
+/// Looks for the first intact record at or after a position, window by window; [`Resync::at`] counts from that position.
+///
+/// # Errors
+/// What `read` says.
+pub fn resync_from<E>(
+    mut read: impl FnMut(usize, &mut Vec<u8>) -> Result<(), E>,
+    at: usize,
+    buffer: &mut Vec<u8>,
+    expected: Offset,
+) -> Result<Option<Resync>, E> {
+    let mut passed = 0;
+    loop {
+        read(at + passed, buffer)?;
+        if let Some(found) = resync(buffer, expected, passed) {
+            return Ok(Some(Resync { at: passed + found.at, ..found }));
+        }
+        if buffer.len() < WINDOW {
+            return Ok(None);
+        }
+        // A record that starts before the overlap would have been whole.
+        passed += WINDOW - MESSAGE_MAX;
     }
 }
 
@@ -150,6 +188,40 @@ mod tests {
             );
         }
         (bytes, starts, chain)
+    }
+
+    /// Reads from memory, as much at once as from a file.
+    fn tail(bytes: &[u8], first: Offset, chain: u64) -> Tail {
+        let read = |at: usize, buffer: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
+            let end = bytes.len().min(at + WINDOW);
+            *buffer = bytes[at.min(end)..end].to_vec();
+            Ok(())
+        };
+        super::tail(read, first, chain).unwrap()
+    }
+
+    #[test]
+    fn damage_that_is_longer_than_a_window_is_passed() {
+        let (mut bytes, starts, _) = records(3);
+        let lost = 40_000;
+        let mut far = Vec::new();
+        let payload = vec![7; MESSAGE_MAX / 2];
+        let record = Record {
+            offset: lost,
+            chain: 5,
+            received_us: 1,
+            flags: 0,
+            publisher: "p",
+            topic: "t",
+            payload: &payload,
+        };
+        let chain = encode(&record, &mut far);
+        bytes.truncate(starts[2]);
+        let damage = WINDOW + MESSAGE_MAX / 2 + 12_345;
+        bytes.resize(bytes.len() + damage, 0x5a);
+        bytes.extend_from_slice(&far);
+        let expected = Tail { keep: bytes.len(), next: lost + 1, chain, damaged: lost - 2 };
+        assert_eq!(tail(&bytes, 0, 0), expected);
     }
 
     #[test]
