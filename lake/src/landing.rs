@@ -1,4 +1,4 @@
-//! What a landing is and when it counts: pure decisions, checked exhaustively by `model/landing.py` in the design.
+//! What a landing is and when it counts: pure decisions, checked exhaustively by `tests/interleave`.
 //!
 //! ```text
 //! write   data files under names of their own, then the plan              (nothing is visible yet)
