@@ -109,10 +109,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Resident memory in kB, where `/proc` tells.
-    pub(crate) fn rss_kb(&self) -> Option<u64> {
+    /// Its own memory in kB (resident, without the pages of the program file, which `tidemark` has many of and
+    /// `edge-agent` few), where `/proc` tells.
+    pub(crate) fn memory_kb(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
         line.split_whitespace().next()?.parse().ok()
     }
 }

@@ -170,8 +170,8 @@ impl Service {
         self.running()?.resume()
     }
 
-    pub(crate) fn rss_kb(&self) -> Option<u64> {
-        self.process.as_ref()?.rss_kb()
+    pub(crate) fn memory_kb(&self) -> Option<u64> {
+        self.process.as_ref()?.memory_kb()
     }
 
     /// The books of its source, which must balance; `None` if it does not answer.

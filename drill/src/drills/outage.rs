@@ -9,8 +9,8 @@ use crate::scene::{Scene, until};
 
 /// Messages of the backlog.
 const BACKLOG: u64 = 2_000_000;
-/// Most memory of the agent while it drains.
-const RSS_MAX_KB: u64 = 40 << 10;
+/// Most memory of the agent's own while it drains.
+const MEMORY_MAX_KB: u64 = 40 << 10;
 /// Live data must be readable this soon, backlog or not.
 const LIVE_MAX_MS: f64 = 10_000.0;
 /// How long backlog and drain may take.
@@ -32,7 +32,7 @@ pub(crate) async fn long(scene: &mut Scene) -> anyhow::Result<()> {
     let fill = backlog.finished(LONG).await?;
     let held = scene.agent.books().await?;
     ensure!(held.pending >= messages, "only {} messages are held", held.pending);
-    let idle = scene.agent.rss_kb();
+    let idle = scene.agent.memory_kb();
     scene.gateway.start().await?;
     scene.ingest[0].start().await?;
     let mut live = scene.devices("ward", 500.0, if scene.quick { 3.0 } else { 8.0 });
@@ -41,7 +41,7 @@ pub(crate) async fn long(scene: &mut Scene) -> anyhow::Result<()> {
     let started = scene.clock.uptime();
     let mut most = idle.unwrap_or(0);
     until("the backlog to land", LONG, async || {
-        most = most.max(scene.agent.rss_kb().unwrap_or(0));
+        most = most.max(scene.agent.memory_kb().unwrap_or(0));
         Ok(scene.agent.books().await?.pending == 0)
     })
     .await?;
@@ -52,12 +52,11 @@ pub(crate) async fn long(scene: &mut Scene) -> anyhow::Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = messages as f64 / seconds;
     scene.note(format!(
-        "{messages} messages stored at {:.0}/s, drained at {rate:.0}/s in {seconds:.1} s; agent {} kB at most; \
-         live data readable after {late:.0} ms (p99)",
-        fill.published as f64 / fill.seconds,
-        most
+        "{messages} messages stored at {:.0}/s, drained at {rate:.0}/s in {seconds:.1} s; agent {most} kB at \
+         most; live data readable after {late:.0} ms (p99)",
+        fill.published as f64 / fill.seconds
     ));
-    ensure!(most == 0 || most < RSS_MAX_KB, "the agent grew to {most} kB");
+    ensure!(most == 0 || most < MEMORY_MAX_KB, "the agent grew to {most} kB");
     ensure!(late < LIVE_MAX_MS, "live data waited {late:.0} ms behind the backlog");
     Ok(())
 }
