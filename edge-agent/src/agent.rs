@@ -149,7 +149,7 @@ impl Agent {
         );
         let ended = (closing.drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {
-            let result = uplink.run(stop, drain).await;
+            let result = uplink.run(stop, async move { tokio::time::sleep(drain).await }).await;
             drop(ended);
             Ok(result?)
         });

@@ -185,14 +185,27 @@ impl Gateway {
             publisher.run();
             Ok(())
         });
-        tasks.spawn("listener", listener::run(listener, shared, stop, uplink_stop.clone()));
+        let everybody_left = Stop::new();
+        let (serving, left) = (uplink_stop.clone(), everybody_left.clone().drop_guard());
+        tasks.spawn("listener", async move {
+            let result = listener::run(listener, shared, stop, serving).await;
+            drop(left);
+            result
+        });
         let routes = status::routes(spool.clone(), status, clock);
         tasks.spawn("admin", admin::serve(admin, metrics, readiness, routes, closing.clone()));
         let canary = bus.subscriber();
         tasks.spawn("canary", watch_bus(bus, canary, closing.clone()));
         let ended = (closing.drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {
-            let result = uplink.run(uplink_stop, drain).await;
+            // When nobody is left to take frames, nobody can come any more.
+            let patience = async {
+                tokio::select! {
+                    () = tokio::time::sleep(drain) => {}
+                    () = everybody_left.cancelled() => {}
+                }
+            };
+            let result = uplink.run(uplink_stop, patience).await;
             drop(ended);
             Ok(result?)
         });

@@ -149,16 +149,21 @@ impl<T: Transport> Uplink<T> {
         self.status.subscribe()
     }
 
-    /// Runs until `stop` and then until everything accepted has landed, or `drain` has passed.
+    /// Runs until `stop` and then until everything accepted has landed, or until `patience`, which is not begun before the
+    /// stop, is at an end.
     ///
     /// # Errors
     /// When the spool cannot be read.
-    pub async fn run(mut self, stop: Stop, drain: Duration) -> Result<(), UplinkError> {
+    pub async fn run(
+        mut self,
+        stop: Stop,
+        patience: impl Future<Output = ()> + Send,
+    ) -> Result<(), UplinkError> {
         self.stop = stop.clone();
         let mut progress = self.spool.progress();
         let stopping = async {
             stop.cancelled().await;
-            tokio::time::sleep(drain).await;
+            patience.await;
         };
         let mut stopping = pin!(stopping);
         loop {

@@ -26,6 +26,16 @@ async fn inv1_a_puback_means_that_the_message_is_synced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_receipts_when_nobody_takes_frames() {
+    let gateway = TestGateway::with(|config| config.drain_seconds = 3600).await;
+    let mut device = Client::connect(&gateway, "mon-1").await;
+    device.publish("dt/w/mon-1/readings", "{}").await;
+    let uplink = gateway.uplink.clone();
+    gateway.stop().await;
+    assert_eq!(uplink.borrow().positions.landed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn control_messages_are_not_stored() {
     let gateway = TestGateway::start().await;
     let mut client = Client::connect(&gateway, "operator").await;

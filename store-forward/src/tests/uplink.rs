@@ -144,7 +144,10 @@ async fn inv5_every_message_arrives_once_although_frames_and_receipts_are_lost()
             }
         }
     };
-    let (ran, ()) = tokio::join!(uplink.run(stop.clone(), Duration::from_secs(20)), ingest);
+    let (ran, ()) = tokio::join!(
+        uplink.run(stop.clone(), async { tokio::time::sleep(Duration::from_secs(20)).await }),
+        ingest
+    );
     ran.unwrap();
     let expected: Vec<_> = (0..2000).map(payload).collect();
     assert!(lake.payloads == expected);
@@ -213,7 +216,8 @@ async fn inv3_a_forked_spool_moves_on_in_place_while_it_accepts() {
         lake
     };
     let drain = Duration::from_secs(20);
-    let (ran, lake, ()) = tokio::join!(uplink.run(ended, drain), ingest, device);
+    let (ran, lake, ()) =
+        tokio::join!(uplink.run(ended, tokio::time::sleep(drain)), ingest, device);
     ran.unwrap();
     let mut expected: Vec<_> = (0..1500).map(payload).collect();
     assert_eq!(lake.payloads.len(), expected.len());
