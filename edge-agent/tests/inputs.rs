@@ -91,7 +91,7 @@ async fn inv3_a_full_spool_is_told_by_http_and_keeps_what_it_accepted() {
         let (status, body) =
             http::call(address, Method::POST, "/v1/messages", body, PATIENCE).await.unwrap();
         match status {
-            StatusCode::OK => accepted += 1,
+            StatusCode::OK if accepted < 1000 => accepted += 1,
             status => break (status, body),
         }
     };

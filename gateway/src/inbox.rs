@@ -304,9 +304,9 @@ mod tests {
         (shared, writer)
     }
 
-    fn inbox(shared: &Shared) -> Inbox {
+    fn inbox(shared: &Shared, version: Version) -> Inbox {
         let connect = Connect {
-            version: Version::V311,
+            version,
             client_id: "mon-1".into(),
             clean: true,
             keep_alive_seconds: 0,
@@ -335,14 +335,14 @@ mod tests {
     async fn a_will_that_finds_the_spool_busy_waits_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let (shared, writer) = shared(folder.path());
-        let mut device = inbox(&shared);
+        let mut device = inbox(&shared, Version::V311);
         for _ in 0..3 {
             device.take(&shared, publish(500_000), false).unwrap();
         }
         device.accept(&shared).unwrap();
         assert_eq!(device.blocked, Some(AppendError::Busy));
         let before = shared.spool.status().appended;
-        let mut will = inbox(&shared);
+        let mut will = inbox(&shared, Version::V311);
         will.owe_nothing();
         will.take(&shared, publish(500_000), false).unwrap();
         let mut progress = shared.spool.progress();
@@ -357,5 +357,73 @@ mod tests {
         assert_eq!(shared.spool.status().appended, before + 1);
         shared.spool.close();
         writer.join().unwrap().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn inv1_an_acknowledgement_waits_for_the_sync_of_its_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shared, writer) = shared(folder.path());
+        let mut device = inbox(&shared, Version::V311);
+        device.take(&shared, publish(100), false).unwrap();
+        device.accept(&shared).unwrap();
+        let (mut progress, mut output) = (shared.spool.progress(), BytesMut::new());
+        let accepted = *progress.borrow_and_update();
+        assert!(!device.write_acks(&shared, &accepted, &mut output), "nothing is written yet");
+        let writer = std::thread::spawn(move || writer.run());
+        let synced = *progress.wait_for(|now| now.synced == 1).await.unwrap();
+        assert!(device.write_acks(&shared, &synced, &mut output) && device.is_settled());
+        shared.spool.close();
+        writer.join().unwrap().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn inv3_a_full_spool_refuses_by_name_or_withholds_and_never_feigns_success() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shared, _writer) = shared(folder.path());
+        let mut old = inbox(&shared, Version::V311);
+        old.take(&shared, publish(100), false).unwrap();
+        assert!(!old.refuse_when_full(&shared), "3.1.1 has no word for it: it waits");
+        assert_eq!((old.acks.len(), old.waiting.len()), (0, 1));
+        let mut new = inbox(&shared, Version::V5);
+        new.take(&shared, publish(100), false).unwrap();
+        assert!(new.refuse_when_full(&shared));
+        let told = new.acks.pop(&Progress::default()).map(|owed| owed.reason);
+        assert_eq!(told, Some(AckReason::QuotaExceeded));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn inv8_more_than_the_receive_maximum_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut shared, _writer) = shared(folder.path());
+        shared.limits.receive_max = 2;
+        let mut device = inbox(&shared, Version::V5);
+        device.take(&shared, publish(100), false).unwrap();
+        device.accept(&shared).unwrap();
+        device.take(&shared, publish(100), false).unwrap();
+        let third = device.take(&shared, publish(100), false);
+        assert_eq!(third, Err(Reason::ReceiveMaximum), "one is stored, one waits, none is synced");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn inv8_what_is_held_while_the_spool_takes_nothing_is_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut shared, _writer) = shared(folder.path());
+        shared.limits.held_bytes_max = 1000;
+        let mut device = inbox(&shared, Version::V311);
+        device.blocked = Some(AppendError::Full);
+        device.take(&shared, publish(900), false).unwrap();
+        assert!(device.may_read(&shared.limits), "pings are answered");
+        assert_eq!(device.take(&shared, publish(900), false), Err(Reason::QuotaExceeded));
+        assert!(!device.may_read(&shared.limits));
+
+        let mut device = inbox(&shared, Version::V311);
+        assert!(device.may_read(&shared.limits));
+        device.blocked = Some(AppendError::Busy);
+        assert!(!device.may_read(&shared.limits), "TCP pushes back");
+        device.blocked = None;
+        for pkid in 1..=u16::MAX {
+            device.acks.push(Owed { pkid, reason: AckReason::Success, place: None });
+        }
+        assert!(!device.may_read(&shared.limits), "every packet id is owed");
     }
 }

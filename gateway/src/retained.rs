@@ -114,4 +114,18 @@ mod tests {
         retained.set(&message("a/1", b""));
         assert_eq!(retained.matching("#").len(), 1);
     }
+
+    #[test]
+    fn inv8_the_bytes_of_retained_messages_are_limited_and_given_back() {
+        let limits = Limits { retained_bytes_max: 10, ..Limits::default() };
+        let retained = Retained::new(&limits, GatewayMetrics::default());
+        retained.set(&message("a/1", b"1234567"));
+        retained.set(&message("a/2", b"x"));
+        assert_eq!(retained.matching("#"), [message("a/1", b"1234567")], "ten bytes, no more");
+        for _ in 0..3 {
+            retained.set(&message("a/1", b"1"));
+        }
+        retained.set(&message("a/2", b"123"));
+        assert_eq!(retained.matching("a/2"), [message("a/2", b"123")]);
+    }
 }

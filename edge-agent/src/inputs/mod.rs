@@ -113,3 +113,50 @@ impl Door {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::path::Path;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use store_forward::config::SpoolOptions;
+    use store_forward::metrics::SpoolMetrics;
+    use store_forward::{SpoolConfig, WriterThread};
+    use telemetry_core::id::Epoch;
+
+    use super::*;
+
+    /// A door to a spool that writes when its writer is run.
+    pub(super) fn door(folder: &Path) -> (Door, WriterThread) {
+        let config = SpoolConfig { dir: folder.join("spool"), ..SpoolConfig::default() };
+        let options = SpoolOptions { source_id: "agent".parse().unwrap(), config };
+        let epoch = Epoch::from_random(7);
+        let (spool, writer) = Spool::open(&options, epoch, SpoolMetrics::default()).unwrap();
+        let (clock, stop) = (Clock::default(), Stop::new());
+        (Door { spool, clock, publisher: "test", stop }, writer)
+    }
+
+    #[tokio::test]
+    async fn inv1_nobody_is_answered_before_the_sync() {
+        let folder = tempfile::tempdir().unwrap();
+        let (door, writer) = door(folder.path());
+        let good = Taken { topic: "dt/w/a/readings".into(), payload: b"{}".to_vec() };
+        let large = Taken { payload: vec![0; 1 << 20], ..good.clone() };
+        let both = [good.clone(), large];
+        let mut context = Context::from_waker(Waker::noop());
+        let mut accepted = pin!(door.accept(&both[..1], WhenFull::Tell));
+        let mut refused = pin!(door.accept(&both, WhenFull::Tell));
+        assert!(accepted.as_mut().poll(&mut context).is_pending());
+        assert!(refused.as_mut().poll(&mut context).is_pending(), "the first one is stored");
+        assert_eq!(door.spool.status().appended, 2);
+        let writer = std::thread::spawn(move || writer.run());
+        assert_eq!(accepted.await.unwrap().len(), 1);
+        let problem = AppendError::TooLarge;
+        assert_eq!(refused.await, Err(AcceptError::Refused { index: 1, problem }));
+        assert_eq!(door.spool.status().synced, 2);
+        door.spool.close();
+        writer.join().unwrap().unwrap();
+    }
+}

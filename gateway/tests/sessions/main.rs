@@ -8,6 +8,7 @@
 mod fork;
 mod full_disk;
 mod harness;
+mod limits;
 mod loss;
 mod telemetry;
 mod v311;

@@ -184,3 +184,17 @@ async fn status_reports_become_rows() {
         ["standby", "-", "-", "-", "sentinel,time_unparsable", "-", "-", "status-json"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv9_the_device_of_a_row_is_its_topics_whatever_the_payload_says() {
+    let claim = r#""device":"evil","device_id":"evil","site":"evil","source_id":"evil""#;
+    let reading = format!(r#"{{{claim},"metric":"spo2","value":97}}"#);
+    let status = format!(r#"{{{claim},"status":"on"}}"#);
+    let bad = format!(r#"{{{claim},"value":97}}"#);
+    let lakeside = land(&[(TOPIC, &reading), (STATUS, &status), (TOPIC, &bad)]).await;
+    for table in ["readings", "device_status", "dead_letters"] {
+        let rows = lakeside.rows(table).await;
+        let [row] = &rows[..] else { panic!("{table}: {rows:?}") };
+        assert_eq!(fields(row, ["site", "device_id", "source_id"]), ["icu", "mon-1", "gw"]);
+    }
+}

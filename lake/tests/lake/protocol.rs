@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lake::{LandOutcome, Lander, Lost, SourcePosition};
+use lake::{LandOutcome, Lander, Lost, SourceAdvance, SourcePosition, TableRows};
 
 use super::kit::{Fragile, LANE, Mumbling, NOW, key, land, offsets, readings, stage};
 use super::place::{Place, on_memory_and_s3};
@@ -201,6 +201,28 @@ async fn a_worker_lands_only_on_its_own_lanes() {
     let staged = stage(&lake, "gw", LANE, 0, 1).await.unwrap();
     let error = lander.land(&staged, NOW).await.unwrap_err().to_string();
     assert!(error.contains("lane 7"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv4_a_landing_that_counts_rows_which_are_in_no_file_is_not_decided() {
+    let lake = Place::memory().create().await;
+    let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+    let mut counts = TableRows::default();
+    counts.add(NOW);
+    let advance = SourceAdvance {
+        key: key("gw"),
+        lane: LANE,
+        from: 0,
+        to: 1,
+        chain: 1000,
+        appended: 1,
+        gaps: vec![],
+        tables: [("readings", counts)].into(),
+    };
+    let staged = lake.stage(NOW).finish(vec![], vec![advance]);
+    let error = lander.land(&staged, NOW).await.unwrap_err().to_string();
+    assert!(error.contains("readings: 1 rows counted, 0 written"), "{error}");
+    assert!(lake.sources().await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

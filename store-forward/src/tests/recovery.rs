@@ -51,6 +51,7 @@ fn inv3_a_full_spool_refuses_and_goes_on_when_a_receipt_made_room() {
     while running.append(&[payload(81)]).refused.is_none() {
         running.sync();
         accepted += 1;
+        assert!(accepted < 1000, "it is full long before");
     }
     assert_eq!(running.append(&[payload(81)]).refused, Some(AppendError::Full));
     assert_eq!(read_all(&running, 0).len(), accepted);
@@ -179,4 +180,23 @@ fn messages_that_no_frame_could_carry_are_refused_before_acceptance() {
     assert_eq!(appended.offsets, 0..1);
     assert_eq!(appended.refused, Some(AppendError::TooLarge));
     running.close();
+}
+
+#[test]
+fn inv8_what_waits_for_the_disk_is_limited() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SpoolConfig {
+        dir: folder.path().join("spool"),
+        pending_bytes_max: 1 << 20,
+        ..SpoolConfig::default()
+    };
+    let options = SpoolOptions { source_id: "s".parse().unwrap(), config };
+    // Its writer never runs.
+    let (spool, _writer) =
+        Spool::open(&options, Epoch::from_random(7), SpoolMetrics::default()).unwrap();
+    let payload = vec![0; 100_000];
+    let messages = (0..50).map(|_| Message { publisher: "p", topic: "t", payload: &payload });
+    let appended = spool.append(1, messages);
+    assert_eq!(appended.refused, Some(AppendError::Busy));
+    assert_eq!(appended.offsets, 0..10, "a megabyte");
 }

@@ -58,6 +58,29 @@ fn one_frame_is_in_flight_before_the_first_receipt() {
 }
 
 #[test]
+fn inv1_nothing_is_sent_before_its_sync() {
+    let mut delivery = delivery(10);
+    delivery.on_synced(at(0), 25, 10);
+    assert!(matches!(delivery.next(at(0)), Next::Frame { from: 0, limit: 10, .. }));
+}
+
+#[test]
+fn inv8_bytes_and_frames_in_flight_are_limited() {
+    let mut wide = delivery(10_000);
+    accept(&mut wide, &receipt(0, 300_000));
+    for _ in 0..3 {
+        send(&mut wide, 1000);
+    }
+    assert!(matches!(wide.next(at(0)), Next::Wait { .. }), "the window is used up");
+    let mut many = delivery(10_000);
+    accept(&mut many, &receipt(0, 1 << 30));
+    for _ in 0..IN_FLIGHT_MAX {
+        send(&mut many, 1);
+    }
+    assert!(matches!(many.next(at(0)), Next::Wait { .. }));
+}
+
+#[test]
 fn a_closed_window_is_probed_and_opens_again() {
     let mut delivery = delivery(100);
     assert_eq!(accept(&mut delivery, &receipt(0, 0)), Verdict::Unchanged);
