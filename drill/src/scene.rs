@@ -20,6 +20,8 @@ use crate::service::{Books, Service};
 
 /// How long anything may take that is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// How long the usual load lasts at most.
+pub(crate) const LOAD_MAX: Duration = Duration::from_secs(300);
 /// How long the proxies get to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -244,8 +246,9 @@ impl Scene {
         Ok(())
     }
 
-    /// The usual load: devices at the gateway and behind the agent, for about so many seconds.
-    pub(crate) fn play_both(&mut self, seconds: f64) -> anyhow::Result<()> {
+    /// The usual load: devices at the gateway and behind the agent, until the harm is done, however slow the machine is.
+    pub(crate) fn play_both(&mut self) -> anyhow::Result<()> {
+        let seconds = LOAD_MAX.as_secs_f64();
         let plan = self.devices("ward", 800.0, seconds);
         self.play(&plan)?;
         let plan = self.devices_behind_agent("clinic", 400.0, seconds);
@@ -340,6 +343,7 @@ impl Scene {
 
     /// Lets everything land, stops the services as an operator does, and audits every load.
     pub(crate) async fn judge(mut self) -> anyhow::Result<Findings> {
+        self.loads.iter_mut().try_for_each(Load::enough)?;
         self.quiet().await?;
         self.settled(PATIENCE * 4).await?;
         let books = self.books().await?;

@@ -17,7 +17,7 @@ pub(crate) async fn jump(scene: &mut Scene) -> anyhow::Result<()> {
         service.environment.push(("TIDEMARK_CLOCK__JUMPS".to_owned(), jumps.clone()));
     }
     scene.start().await?;
-    scene.play_both(6.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     scene.pass(3.5, 4.5).await;
     scene.recovered().await?;

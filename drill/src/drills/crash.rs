@@ -56,8 +56,7 @@ async fn service_dies(scene: &mut Scene, death: Death) -> anyhow::Result<()> {
     scene.ingest[0].spawn()?;
     scene.gateway.start().await?;
     scene.agent.start().await?;
-    // Until it has happened, however slow the machine is.
-    scene.play_both(PATIENCE.as_secs_f64())?;
+    scene.play_both()?;
     until(&format!("{} to die at {}", death.point, death.time), PATIENCE, async || {
         Ok(!victim(scene, death.victim)?.runs())
     })
@@ -67,8 +66,7 @@ async fn service_dies(scene: &mut Scene, death: Death) -> anyhow::Result<()> {
     dead.environment.retain(|(name, _)| name != VARIABLE);
     dead.kill()?;
     dead.start().await?;
-    scene.recovered().await?;
-    scene.loads.iter_mut().try_for_each(crate::load::Load::enough)
+    scene.recovered().await
 }
 
 fn victim(scene: &mut Scene, victim: Victim) -> anyhow::Result<&mut crate::service::Service> {

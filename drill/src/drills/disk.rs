@@ -12,6 +12,9 @@ use crate::scene::{PATIENCE, Scene, until};
 /// Bytes of the small file system, and of the quota: two segments and a little.
 const SMALL: u64 = 4 << 20;
 
+/// Bytes of a segment with some dozen records in it.
+const MUCH: u64 = 16 << 10;
+
 /// Whether this machine lets us mount a small file system of our own.
 fn can_mount() -> bool {
     let try_it = Command::new("unshare")
@@ -95,7 +98,7 @@ fn segments(spool: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// The last record of both spools is torn, as after a power cut: half of it is there.
 pub(crate) async fn torn(scene: &mut Scene) -> anyhow::Result<()> {
     scene.start().await?;
-    scene.play_both(5.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     scene.ingest[0].kill()?;
     scene.pass(0.4, 0.9).await;
@@ -125,7 +128,7 @@ pub(crate) async fn torn(scene: &mut Scene) -> anyhow::Result<()> {
 /// A bit flips in a record that has not landed: the record becomes a gap that the ledger knows, the rest lands.
 pub(crate) async fn rot(scene: &mut Scene) -> anyhow::Result<()> {
     scene.start().await?;
-    let plan = scene.devices("ward", 1500.0, 5.0);
+    let plan = scene.devices("ward", 1500.0, 8.0);
     scene.play(&plan)?;
     scene.landed(&scene.gateway, 200).await?;
     scene.ingest[0].kill()?;
@@ -135,9 +138,14 @@ pub(crate) async fn rot(scene: &mut Scene) -> anyhow::Result<()> {
     })
     .await?;
     scene.gateway.kill()?;
-    // Far behind what has landed, and before the end, which recovery may cut.
-    let newest = segments(&scene.folder.join("gateway-spool"))?.pop().context("a segment")?;
-    let length = std::fs::metadata(&newest)?.len();
+    // Far behind what has landed, and before the end, which recovery may cut: not in a segment that was only just begun.
+    let mut lengths = Vec::new();
+    for path in segments(&scene.folder.join("gateway-spool"))? {
+        let length = std::fs::metadata(&path)?.len();
+        lengths.push((path, length));
+    }
+    let long = lengths.into_iter().rfind(|(_, length)| *length > MUCH);
+    let (newest, length) = long.context("no segment has much in it")?;
     let at = length / 2 + scene.random.below(length / 8);
     let mut file = OpenOptions::new().read(true).write(true).open(&newest)?;
     let mut byte = [0];

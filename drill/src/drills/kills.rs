@@ -14,7 +14,7 @@ enum Victim {
 
 async fn kill(scene: &mut Scene, victims: &[Victim]) -> anyhow::Result<()> {
     scene.start().await?;
-    scene.play_both(5.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     let mut in_flight = 0;
     for _ in 0..2 {
@@ -61,7 +61,7 @@ pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
 /// Every service is stopped and started as in an update, one after the other, while devices play.
 pub(crate) async fn rolling_restart(scene: &mut Scene) -> anyhow::Result<()> {
     scene.start().await?;
-    scene.play_both(6.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     // One that cannot drain while the others are away says so and keeps its messages.
     for service in [&mut scene.gateway, &mut scene.agent] {

@@ -12,7 +12,7 @@ pub(crate) async fn wrong(scene: &mut Scene) -> anyhow::Result<()> {
     let elsewhere = scene.folder.join("wrong-lake").display().to_string();
     scene.ingest[intruder].set("lake", "url", elsewhere);
     scene.start().await?;
-    scene.play_both(5.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     scene.ingest[intruder].start().await?;
     for source in [&scene.gateway, &scene.agent] {

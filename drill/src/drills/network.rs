@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use simulator::faults::tcp::{TcpFaults, Trouble};
 
-use crate::scene::{PATIENCE, Scene, until};
+use crate::scene::{LOAD_MAX, PATIENCE, Scene, until};
 
 /// Bits that flip in one drill.
 const FLIPS: u64 = 6;
@@ -42,11 +42,11 @@ impl Networks {
         }
     }
 
-    async fn play(&self, scene: &mut Scene, seconds: f64) -> anyhow::Result<()> {
-        let mut plan = scene.devices("ward", 800.0, seconds);
+    async fn play(&self, scene: &mut Scene) -> anyhow::Result<()> {
+        let mut plan = scene.devices("ward", 800.0, LOAD_MAX.as_secs_f64());
         plan.gateway = self.devices.address().to_string();
         scene.play(&plan)?;
-        let plan = scene.devices_behind_agent("clinic", 400.0, seconds);
+        let plan = scene.devices_behind_agent("clinic", 400.0, LOAD_MAX.as_secs_f64());
         scene.play(&plan)
     }
 }
@@ -55,7 +55,7 @@ impl Networks {
 pub(crate) async fn cut(scene: &mut Scene) -> anyhow::Result<()> {
     let networks = Networks::before_gateway(scene).await?;
     scene.start().await?;
-    networks.play(scene, 8.0).await?;
+    networks.play(scene).await?;
     scene.under_way().await?;
     for trouble in [Trouble::Cut, Trouble::HalfOpen, Trouble::Mute] {
         networks.set(trouble);
@@ -73,7 +73,7 @@ pub(crate) async fn cut(scene: &mut Scene) -> anyhow::Result<()> {
 pub(crate) async fn slow(scene: &mut Scene) -> anyhow::Result<()> {
     let networks = Networks::before_gateway(scene).await?;
     scene.start().await?;
-    networks.play(scene, 6.0).await?;
+    networks.play(scene).await?;
     scene.under_way().await?;
     let delay = scene.seconds(0.05, 0.25);
     let rate = 60_000 + u32::try_from(scene.random.below(100_000))?;
@@ -97,7 +97,7 @@ pub(crate) async fn slow(scene: &mut Scene) -> anyhow::Result<()> {
 pub(crate) async fn corrupt(scene: &mut Scene) -> anyhow::Result<()> {
     let networks = Networks::before_gateway(scene).await?;
     scene.start().await?;
-    networks.play(scene, 5.0).await?;
+    networks.play(scene).await?;
     scene.under_way().await?;
     let every = 4_000 + u32::try_from(scene.random.below(4_000))?;
     networks.agent.set(Trouble::Corrupt(every));

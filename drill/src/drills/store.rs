@@ -72,7 +72,7 @@ async fn endpoint(scene: &Scene) -> anyhow::Result<SocketAddr> {
 pub(crate) async fn down(scene: &mut Scene) -> anyhow::Result<()> {
     let store = before_store(scene).await?;
     scene.start().await?;
-    scene.play_both(9.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     let troubles =
         [StoreTrouble::Down, StoreTrouble::Busy, StoreTrouble::ReadOnly, StoreTrouble::Full];
@@ -95,7 +95,7 @@ pub(crate) async fn down(scene: &mut Scene) -> anyhow::Result<()> {
 pub(crate) async fn lies(scene: &mut Scene) -> anyhow::Result<()> {
     let store = before_store(scene).await?;
     scene.start().await?;
-    scene.play_both(9.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     let share = 20 + u8::try_from(scene.random.below(30))?;
     let troubles = [
@@ -130,7 +130,7 @@ pub(crate) async fn slow_landing(scene: &mut Scene) -> anyhow::Result<()> {
     let jumps = ("TIDEMARK_CLOCK__JUMPS".to_owned(), jumps.join(","));
     scene.ingest[0].environment.push(jumps);
     scene.start().await?;
-    scene.play_both(7.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     store.set(StoreTrouble::Slow(Duration::from_millis(700)));
     until("the deadline to pass a landing", Duration::from_secs(30), async || {

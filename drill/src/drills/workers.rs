@@ -8,7 +8,7 @@ use crate::scene::Scene;
 pub(crate) async fn zombie(scene: &mut Scene) -> anyhow::Result<()> {
     let other = scene.add_ingest("ingest-b")?;
     scene.start().await?;
-    scene.play_both(7.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     for _ in 0..2 {
         scene.pass(0.2, 0.6).await;
@@ -39,7 +39,7 @@ pub(crate) async fn lane_handover(scene: &mut Scene) -> anyhow::Result<()> {
     }
     scene.start().await?;
     scene.ingest[other].start().await?;
-    scene.play_both(6.0)?;
+    scene.play_both()?;
     scene.under_way().await?;
     for round in 0..2 {
         for worker in [0, other] {
