@@ -190,11 +190,12 @@ async fn inv3_a_forked_spool_moves_on_in_place_while_it_accepts() {
     };
     let ingest = async {
         events.send(TransportEvent::Connected).await.unwrap();
-        let (mut lake, mut fork) = (Lake::default(), 0);
+        let (mut lake, mut fork) = (Lake::default(), 0_u32);
         while lake.payloads.len() < 1500 {
             let frame = frames.recv().await.unwrap();
             let epoch = Frame::decode(&frame).unwrap().header.epoch;
             if epoch == old {
+                assert!(lake.payloads.is_empty(), "nothing more is sent under the old epoch");
                 // The other spool of this name has landed five messages of its own.
                 fork += 1;
                 let foreign = Lake { next: 5, chain: 12345, payloads: Vec::new() };
@@ -212,7 +213,7 @@ async fn inv3_a_forked_spool_moves_on_in_place_while_it_accepts() {
                 break;
             }
         }
-        assert_eq!(fork, 1, "nothing more is sent under the old epoch");
+        assert!(fork > 0, "the fork was heard of");
         lake
     };
     let drain = Duration::from_secs(20);
