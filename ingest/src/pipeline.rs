@@ -147,6 +147,7 @@ impl Pipeline {
                 warn!(source = %header.source_id, limit = self.config.sources_max, "refused a new source: raise sources_max");
             }
             // Does the ledger know better than we do? What is on its way to it must have arrived first.
+            Verdict::Behind => self.state.rereading = Some(frame),
             Verdict::Gone { .. } if !reread => self.state.rereading = Some(frame),
             Verdict::Gone { from, oldest } => {
                 let key = (header.source_id.clone(), header.epoch);

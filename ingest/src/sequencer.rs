@@ -20,6 +20,8 @@ const ANSWER_EVERY: Duration = Duration::from_millis(250);
 const ACTIVE_FOR: Duration = Duration::from_secs(30);
 /// Answers handed out at once; the rest waits for the next call.
 const ANSWERS_MAX: usize = 256;
+/// Shortest time between two looks at the ledger for one source's sake.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What to do with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,9 @@ pub enum Verdict {
     Repeat,
     /// Frames before it are missing.
     Gap,
+    /// Frames before it are missing, and the source no longer has them: another worker may have landed them since we read the
+    /// ledger. Read it again, then offer the frame again.
+    Behind,
     /// The source no longer has what comes next: read the ledger again, then [`Sequencer::skip`].
     Gone {
         /// First offset that is gone.
@@ -71,6 +76,7 @@ struct Source {
     landed_chain: u64,
     last_frame: Option<Duration>,
     answered: Option<Duration>,
+    looked: Option<Duration>,
     owed: bool,
     resend: bool,
     closed: bool,
@@ -85,6 +91,7 @@ impl Source {
             landed_chain: chain,
             last_frame: None,
             answered: None,
+            looked: None,
             owed: false,
             resend: false,
             closed: false,
@@ -124,7 +131,7 @@ impl Sequencer {
         for (key, landed, chain) in positions {
             let fresh = Source::at(landed, chain);
             let source = self.sources.entry(key).or_insert_with(|| fresh.clone());
-            *source = Source { last_frame: source.last_frame, ..fresh };
+            *source = Source { last_frame: source.last_frame, looked: source.looked, ..fresh };
         }
         self.connected();
     }
@@ -153,6 +160,11 @@ impl Sequencer {
             let goes_on = header.first_offset <= header.oldest && header.end() > header.oldest;
             if source.next < header.oldest && goes_on {
                 return Verdict::Gone { from: source.next, oldest: header.oldest };
+            }
+            if source.next < header.oldest && source.looked.is_none_or(|at| now >= at + LOOK_EVERY)
+            {
+                source.looked = Some(now);
+                return Verdict::Behind;
             }
             (source.owed, source.resend) = (true, true);
             return Verdict::Gap;
@@ -398,6 +410,23 @@ mod tests {
             sequencer.offer(SECOND, &header, true),
             Verdict::Take { next: 100, chain: None }
         );
+    }
+
+    #[test]
+    fn who_asks_for_less_than_a_source_still_has_looks_at_the_ledger_but_not_all_the_time() {
+        let mut sequencer = started();
+        let ahead = FrameHeader { oldest: 100, ..frame(150, 5) };
+        assert_eq!(sequencer.offer(SECOND, &ahead, true), Verdict::Behind);
+        assert_eq!(
+            sequencer.offer(SECOND, &ahead, true),
+            Verdict::Gap,
+            "the ledger knew no better"
+        );
+        sequencer.reset([(key(), 100, 8)]);
+        assert_eq!(sequencer.answers(SECOND)[0].resend_from, Some(100));
+        let ahead = FrameHeader { oldest: 120, ..ahead };
+        assert_eq!(sequencer.offer(SECOND * 5, &ahead, true), Verdict::Gap);
+        assert_eq!(sequencer.offer(SECOND * 6, &ahead, true), Verdict::Behind);
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub enum Refusal {
         /// The lake that answered.
         heard: String,
     },
-    /// It would move `landed` back.
+    /// It would move `landed` back. If it asks for more than we still have, all that we have is sent again.
     Stale,
 }
 
@@ -291,6 +291,10 @@ impl Delivery {
             });
         }
         if receipt.landed < self.at.landed {
+            // Either it is old, or its worker read the ledger before another one landed, and waits for what it can still get.
+            if receipt.resend_from.is_some_and(|from| from <= self.at.landed) {
+                self.resend(now, self.at.landed);
+            }
             return Verdict::Refused(Refusal::Stale);
         }
         // After damage whose end is not known the chain is unknown on one side: that proves neither a fork nor the opposite.

@@ -61,6 +61,31 @@ async fn a_source_whose_lake_was_replaced_goes_on_and_the_gap_is_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_read_the_ledger_before_the_last_owners_landing_asks_it_again() {
+    let lakeside = Lakeside::new().await;
+    let mut source = Source::new("gw");
+    let mut last_owner = lakeside.ingest(|config| config.worker = "a".into()).await;
+    let mut owner = lakeside.ingest(|config| config.worker = "b".into()).await;
+    last_owner.send(source.readings(5)).await;
+    last_owner.landed(&source).await;
+    last_owner.stop().await;
+    // The source knows that these landed, so it neither keeps them nor believes a receipt that says less.
+    source.oldest = 5;
+    let in_flight = source.readings(5);
+    owner.send(source.readings(5)).await;
+    // Its first answer, which opens the window, is from before it looked.
+    let mut receipt = owner.receipt().await;
+    while receipt.landed < 5 {
+        receipt = owner.receipt().await;
+    }
+    assert_eq!(receipt.resend_from, Some(5));
+    owner.send(in_flight).await;
+    source.next = 10;
+    while owner.receipt().await.landed < 10 {}
+    assert_eq!(lakeside.offsets().await, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_probe_of_a_source_whose_lake_was_replaced_moves_nothing() {
     let lakeside = Lakeside::new().await;
     let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));

@@ -155,7 +155,17 @@ fn a_second_lake_is_refused_and_a_stale_receipt_ignored() {
     let other = Receipt { lake_id: "other".into(), ..receipt(10, 1) };
     assert!(matches!(accept(&mut delivery, &other), Verdict::Refused(Refusal::WrongLake { .. })));
     assert_eq!(accept(&mut delivery, &receipt(4, 1)), Verdict::Refused(Refusal::Stale));
-    assert_eq!(delivery.positions().landed, 5);
+    assert_eq!((delivery.positions().landed, delivery.positions().sent), (5, 10));
+}
+
+#[test]
+fn a_worker_that_is_behind_gets_all_that_there_is_from_landed_on() {
+    let mut delivery = delivery(10);
+    send(&mut delivery, 10);
+    accept(&mut delivery, &receipt(5, 1));
+    let behind = Receipt { resend_from: Some(3), ..receipt(3, 1) };
+    assert_eq!(accept(&mut delivery, &behind), Verdict::Refused(Refusal::Stale));
+    assert_eq!((delivery.positions().landed, delivery.positions().sent), (5, 5));
 }
 
 #[derive(Debug, Clone)]
