@@ -22,16 +22,21 @@ use uuid::Uuid;
 use crate::bus::{Bus, Publisher, Subscriber};
 use crate::config::GatewayConfig;
 use crate::connection::Shared;
-use crate::listener;
+use crate::fanout::{Fanout, MailboxLimits};
 use crate::metrics::GatewayMetrics;
+use crate::rate::Rates;
 use crate::retained::Retained;
 use crate::session::Registry;
+use crate::session::store::{Found, Store, StoreThread};
 use crate::transport::BusTransport;
+use crate::{listener, sys};
 
 /// How often the bus has to prove that it lives.
 const CANARY_PERIOD: Duration = Duration::from_secs(5);
 /// What tasks get beyond the drain to end.
 const GRACE: Duration = Duration::from_secs(10);
+/// The file of sessions and retained messages, in the spool's folder.
+const SESSIONS_FILE: &str = "sessions.redb";
 
 /// A gateway that is bound to its ports and has its spool open, ready to run.
 pub struct Gateway {
@@ -41,6 +46,7 @@ pub struct Gateway {
     admin: TcpListener,
     spool: Spool,
     writer: WriterThread,
+    sessions: StoreThread,
     bus: Bus,
     publisher: Publisher,
     shared: Arc<Shared>,
@@ -72,7 +78,8 @@ impl Gateway {
         let (spool, writer) = opened.await?.context("cannot open the spool")?;
         let own_metrics = GatewayMetrics::register(&metrics);
         let (bus, publisher) = Bus::start(&config.limits, &topics, own_metrics.clone());
-        let retained = Retained::new(&config.limits, own_metrics.clone());
+        let (store, sessions, found) = open_sessions(&config).await?;
+        let retained = Retained::new(&config.limits, Some(store.clone()), own_metrics.clone());
         let transport =
             BusTransport::new(bus.clone(), retained.clone(), topics.clone(), &spool).await?;
         let uplink = Uplink::new(
@@ -85,19 +92,29 @@ impl Gateway {
             random,
         );
         let closing = Stop::new();
+        let limits = &config.limits;
         let shared = Arc::new(Shared {
-            limits: config.limits.clone(),
+            limits: limits.clone(),
             topics: topics.clone(),
             spool: spool.clone(),
             bus: bus.clone(),
+            fanout: Fanout::new(Some(store.clone()), own_metrics.clone()),
+            mailbox_limits: MailboxLimits::with_total(
+                limits.queue_messages_max,
+                limits.queue_bytes_max,
+                limits.queues_bytes_max,
+            ),
+            store,
             retained,
             registry: Registry::default(),
+            rates: Rates::new(limits),
             metrics: own_metrics,
             clock,
             draining: Stop::new(),
             staying: watch::Sender::default(),
             closing: closing.clone(),
         });
+        shared.restore(found);
         let status = uplink.status();
         status::register(&metrics, "gateway", spool.clone(), status.clone(), clock);
         Ok(Self {
@@ -107,6 +124,7 @@ impl Gateway {
             admin,
             spool,
             writer,
+            sessions,
             bus,
             publisher,
             shared,
@@ -155,6 +173,7 @@ impl Gateway {
             admin,
             spool,
             writer,
+            sessions,
             bus,
             publisher,
             shared,
@@ -181,22 +200,26 @@ impl Gateway {
                 .inspect_err(|error| failed_spool.set("spool", Err(error.to_string())))
                 .map_err(Into::into)
         });
+        tasks.spawn_blocking("sessions", move || Ok(sessions.run()?));
         tasks.spawn_blocking("bus publisher", move || {
             publisher.run();
             Ok(())
         });
+        tasks.spawn("sys", sys::run(shared.clone(), closing.clone()));
         let everybody_left = Stop::new();
         let (serving, left) = (uplink_stop.clone(), everybody_left.clone().drop_guard());
         tasks.spawn("listener", async move {
+            // When nobody is left, no session can change any more.
+            let last = (left, shared.store.close_on_drop());
             let result = listener::run(listener, shared, stop, serving).await;
-            drop(left);
+            drop(last);
             result
         });
         let routes = status::routes(spool.clone(), status, clock);
         tasks.spawn("admin", admin::serve(admin, metrics, readiness, routes, closing.clone()));
         let canary = bus.subscriber();
         tasks.spawn("canary", watch_bus(bus, canary, closing.clone()));
-        let ended = (closing.drop_guard(), CloseOnDrop(spool));
+        let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {
             // When nobody is left to take frames, nobody can come any more.
             let patience = async {
@@ -211,6 +234,12 @@ impl Gateway {
         });
         tasks.join(drain + GRACE).await
     }
+}
+
+async fn open_sessions(config: &GatewayConfig) -> anyhow::Result<(Store, StoreThread, Found)> {
+    let path = config.spool.dir.join(SESSIONS_FILE);
+    let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await?;
+    opened.context("cannot open the sessions")
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

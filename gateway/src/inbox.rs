@@ -1,60 +1,96 @@
 //! What a client publishes: batches for the spool, messages held while it is full, acknowledgements owed.
 
 use std::collections::VecDeque;
-use std::mem;
+use std::sync::Arc;
 
 use bytes::BytesMut;
-use store_forward::{AppendError, Message, Place, Progress};
+use store_forward::{AppendError, Message as Stored, Place};
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::topic::{Control, validate_topic};
-use tokio::sync::watch;
 
-use crate::bus::{Bus, BusMessage, Interest};
-use crate::config::Limits;
+use crate::bus::BusMessage;
 use crate::connection::Shared;
-use crate::mqtt::{AckReason, Connect, Position, Publish, Reason, Version};
-use crate::session::{Acks, Owed, Route, route};
+use crate::fanout::Audiences;
+use crate::limits::Limits;
+use crate::message::Message;
+use crate::mqtt::{Ack, Position, Publish, Reason, Version};
+use crate::session::store::Op;
+use crate::session::{Acks, Owed, Route, Safe, Session, route};
 
 /// Messages that wait for the spool at once, while it is busy, before the client has to wait too.
 const BATCH_MAX: usize = 4096;
 
-/// The receiving side of a session.
+/// The receiving side of a connection.
 pub(crate) struct Inbox {
     version: Version,
+    /// As it stands in the spool.
     publisher: String,
+    client_id: Arc<str>,
     wants_receipts: bool,
-    /// Messages that are not in the spool or on the bus yet, in order.
-    waiting: VecDeque<(Route, Publish)>,
+    /// Messages that are not in the spool or with subscribers yet, in order.
+    waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
-    /// How many of them will be acknowledged.
+    /// How many of them will be acknowledged by a PUBACK.
     waiting_owed: usize,
     /// Why it is not.
     blocked: Option<AppendError>,
     acks: Acks,
     /// The client is gone: what still comes is its will.
     owes_nothing: bool,
-    interest: Interest,
+    audiences: Audiences,
+}
+
+struct Waiting {
+    publish: Publish,
+    fate: Fate,
+}
+
+/// What is to become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Go(Route),
+    /// It came before: only the acknowledgement is repeated.
+    Repeat,
+    Refuse(Ack),
 }
 
 impl Inbox {
-    pub(crate) fn new(connect: &Connect, client_id: &str, bus: &Bus) -> Self {
+    pub(crate) fn new(
+        version: Version,
+        client_id: &Arc<str>,
+        publisher: String,
+        wants_receipts: bool,
+        audiences: Audiences,
+    ) -> Self {
         Self {
-            version: connect.version,
-            publisher: format!("anonymous:{client_id}"),
-            wants_receipts: connect.wants_receipts,
+            version,
+            publisher,
+            client_id: client_id.clone(),
+            wants_receipts,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             waiting_owed: 0,
             blocked: None,
             acks: Acks::default(),
             owes_nothing: false,
-            interest: bus.interest(),
+            audiences,
         }
+    }
+
+    /// Makes an inbox for a will: nobody is owed an acknowledgement.
+    pub(crate) fn of_the_gone(mut self) -> Self {
+        self.owes_nothing = true;
+        self
     }
 
     /// Tells whether nothing is owed and nothing waits.
     pub(crate) fn is_settled(&self) -> bool {
         self.acks.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Tells whether everything is in the spool or with subscribers.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Tells whether more may be read. A busy spool makes the client wait (TCP pushes back); a full one does not, so
@@ -67,178 +103,238 @@ impl Inbox {
         }
     }
 
-    /// Nothing more is acknowledged to a client that is gone.
-    pub(crate) fn owe_nothing(&mut self) {
-        self.owes_nothing = true;
-        (self.acks, self.waiting_bytes, self.waiting_owed) = (Acks::default(), 0, 0);
-        self.waiting.clear();
+    /// Forgets messages that were never accepted: their packet ids are free again, and the client will send them again.
+    pub(crate) fn abandon(&mut self, session: &mut Session) {
+        for waiting in self.waiting.drain(..) {
+            if waiting.publish.qos == 2 && waiting.fate != Fate::Repeat {
+                session.received.end(waiting.publish.pkid);
+            }
+        }
     }
 
-    /// Checks a message and puts it behind those that wait. Control messages wait with the telemetry before them, because
-    /// acknowledgements keep the order of the messages.
+    /// Checks a message and puts it behind those that wait: acknowledgements keep the order of the messages. `allowed`: the
+    /// policy lets it through. `takes_frames`: the client is ingest.
     pub(crate) fn take(
         &mut self,
         shared: &Shared,
+        session: &mut Session,
         publish: Publish,
-        takes_frames: bool,
+        (allowed, takes_frames): (bool, bool),
     ) -> Result<(), Reason> {
-        if publish.qos > 1 {
-            return Err(Reason::QosNotSupported);
-        }
-        if validate_topic(&publish.topic).is_err() {
+        // The server's own topics are well-formed; that they are nobody's to publish is said below.
+        if !publish.topic.starts_with('$') && validate_topic(&publish.topic).is_err() {
             return Err(Reason::TopicInvalid);
         }
-        let owed = self.acks.len() + self.waiting_owed;
-        if self.version == Version::V5
-            && publish.qos > 0
-            && owed >= usize::from(shared.limits.receive_max)
-        {
+        let fate = self.judge(shared, &publish, allowed, takes_frames)?;
+        let owed = self.acks.pubacks() + self.waiting_owed + session.received.len();
+        let exactly_once = publish.qos == 2 && !self.owes_nothing;
+        let again = exactly_once && session.received.contains(publish.pkid);
+        let full = publish.qos > 0 && !again && owed >= usize::from(shared.limits.receive_max);
+        if full && self.version == Version::V5 {
             return Err(Reason::ReceiveMaximum);
         }
+        self.waiting_bytes += publish.topic.len() + publish.payload.len();
+        let held = self.waiting_bytes > shared.limits.held_bytes_max;
+        if self.blocked == Some(AppendError::Full) && held {
+            return Err(Reason::QuotaExceeded);
+        }
+        if exactly_once {
+            session.received.begin(publish.pkid);
+        }
+        self.waiting_owed += usize::from(publish.qos == 1);
+        self.waiting.push_back(Waiting { publish, fate: if again { Fate::Repeat } else { fate } });
+        Ok(())
+    }
+
+    fn judge(
+        &self,
+        shared: &Shared,
+        publish: &Publish,
+        allowed: bool,
+        takes_frames: bool,
+    ) -> Result<Fate, Reason> {
         let route = route(&shared.topics, &publish.topic);
         let payload_bytes_max = match route {
-            Route::Spool => shared.limits.payload_bytes_max,
+            Route::Spool | Route::Live => shared.limits.payload_bytes_max,
             // Those who take frames and receipts take no larger packets, and 3.1.1 gives them no way to say so.
-            Route::Bus => FRAME_MAX + FRAME_OVERHEAD,
+            Route::Control => FRAME_MAX + FRAME_OVERHEAD,
         };
         if publish.payload.len() > payload_bytes_max {
             return Err(Reason::PacketTooLarge);
         }
+        if shared.limits.too_deep(&publish.topic) {
+            return self.refuse(Ack::TopicInvalid, Reason::TopicInvalid);
+        }
         // Receipts come from ingest only, which takes frames; a device or an agent that publishes one could free or fork a
         // spool (INV-9).
-        let receipt = route == Route::Bus
+        let receipt = route == Route::Control
             && matches!(shared.topics.parse(&publish.topic), Some(Control::Receipt(..)));
-        if receipt && !takes_frames {
-            return Err(Reason::NotAuthorized);
+        if !allowed || publish.topic.starts_with('$') || (receipt && !takes_frames) {
+            shared.metrics.publishes_denied.inc();
+            return self.refuse(Ack::NotAuthorized, Reason::NotAuthorized);
         }
-        self.waiting_bytes += publish.topic.len() + publish.payload.len();
-        if self.blocked == Some(AppendError::Full)
-            && self.waiting_bytes > shared.limits.held_bytes_max
-        {
-            return Err(Reason::QuotaExceeded);
+        Ok(Fate::Go(route))
+    }
+
+    /// MQTT 5 clients hear of it in the acknowledgement; 3.1.1 knows no other way than to close (MQTT-3.3.5-2).
+    fn refuse(&self, ack: Ack, reason: Reason) -> Result<Fate, Reason> {
+        if self.version == Version::V5 { Ok(Fate::Refuse(ack)) } else { Err(reason) }
+    }
+
+    /// Appends the telemetry that waits to the spool, as far as it goes, and delivers the rest. Returns what goes over the bus.
+    pub(crate) fn accept(
+        &mut self,
+        shared: &Shared,
+        session: &mut Session,
+    ) -> Result<Vec<BusMessage>, Reason> {
+        let mut control = Vec::new();
+        while let Some(first) = self.waiting.front() {
+            match first.fate {
+                Fate::Go(Route::Spool) => {
+                    if !self.append(shared, session)? {
+                        break;
+                    }
+                }
+                fate => {
+                    let Some(publish) = self.pop() else { break };
+                    match fate {
+                        Fate::Go(Route::Control) => {
+                            control.push(self.control(shared, session, publish));
+                        }
+                        Fate::Go(_) => self.live(shared, session, publish),
+                        Fate::Refuse(ack) => self.owe(session, &publish, ack, None),
+                        Fate::Repeat => {
+                            let place = session.received.place(publish.pkid);
+                            self.owe(session, &publish, Ack::Success, place);
+                        }
+                    }
+                }
+            }
         }
-        self.waiting_owed += usize::from(publish.qos > 0);
-        self.waiting.push_back((route, publish));
-        Ok(())
+        Ok(control)
+    }
+
+    /// Appends the telemetry at the front; tells whether it is settled.
+    fn append(&mut self, shared: &Shared, session: &mut Session) -> Result<bool, Reason> {
+        let publisher = self.publisher.as_str();
+        let telemetry =
+            self.waiting.iter().take_while(|waiting| waiting.fate == Fate::Go(Route::Spool));
+        let messages = telemetry.take(BATCH_MAX).map(|Waiting { publish, .. }| Stored {
+            publisher,
+            topic: &publish.topic,
+            payload: &publish.payload,
+        });
+        let appended = shared.spool.append(shared.clock.now_us(), messages);
+        for place in appended.places() {
+            let Some(publish) = self.pop() else { break };
+            let (pkid, qos) = (publish.pkid, publish.qos);
+            self.copy(shared, publish);
+            self.owe_for(session, (pkid, qos), Ack::Success, Some(place));
+        }
+        self.blocked = appended.refused;
+        match appended.refused {
+            None => Ok(true),
+            Some(AppendError::Full) => Ok(self.refuse_when_full(shared, session)),
+            Some(AppendError::Busy) => Ok(false),
+            Some(AppendError::TooLarge) => Err(Reason::PacketTooLarge),
+            Some(AppendError::Failed) => Err(Reason::Unavailable),
+        }
+    }
+
+    /// Gives subscribers their copy of a stored message.
+    fn copy(&mut self, shared: &Shared, publish: Publish) {
+        if publish.retain || self.audiences.wants(&publish.topic) {
+            self.publish(shared, publish);
+        }
+    }
+
+    /// Tells whether anybody subscribed.
+    fn publish(&mut self, shared: &Shared, publish: Publish) -> bool {
+        let message = Arc::new(Message::published(publish, &self.client_id, shared.clock.now_us()));
+        if message.retain {
+            shared.retained.set_on_disk(&message);
+        }
+        self.audiences.publish(&message)
+    }
+
+    fn live(&mut self, shared: &Shared, session: &mut Session, publish: Publish) {
+        let (pkid, qos, retain) = (publish.pkid, publish.qos, publish.retain);
+        let heard = self.publish(shared, publish) || retain;
+        let ack = if heard { Ack::Success } else { Ack::NoSubscribers };
+        self.owe_for(session, (pkid, qos), ack, None);
     }
 
     /// Turns a control message into one for the bus and owes its acknowledgement.
-    fn control(&mut self, shared: &Shared, publish: Publish) -> BusMessage {
-        self.owe(&publish, AckReason::Success, None);
+    fn control(&mut self, shared: &Shared, session: &mut Session, publish: Publish) -> BusMessage {
+        self.owe(session, &publish, Ack::Success, None);
         // A retained frame would only ever be a repeat.
         let retain =
             publish.retain && !matches!(shared.topics.parse(&publish.topic), Some(Control::Up(_)));
-        let message = into_message(publish);
         if retain {
-            shared.retained.set(&message);
+            let message =
+                Message::published(publish.clone(), &self.client_id, shared.clock.now_us());
+            shared.retained.set(&Arc::new(message));
         }
-        message
-    }
-
-    /// Appends the telemetry that waits to the spool, as far as it goes; returns what goes over the bus: control messages, and
-    /// live copies that somebody subscribed to.
-    pub(crate) fn accept(&mut self, shared: &Shared) -> Result<Vec<BusMessage>, Reason> {
-        let mut live = Vec::new();
-        while let Some((route, _)) = self.waiting.front() {
-            if *route == Route::Bus {
-                let Some(publish) = self.pop() else { break };
-                live.push(self.control(shared, publish));
-                continue;
-            }
-            let publisher = self.publisher.as_str();
-            let telemetry = self.waiting.iter().take_while(|(route, _)| *route == Route::Spool);
-            let messages = telemetry.take(BATCH_MAX).map(|(_, publish)| Message {
-                publisher,
-                topic: &publish.topic,
-                payload: &publish.payload,
-            });
-            let appended = shared.spool.append(shared.clock.now_us(), messages);
-            for place in appended.places() {
-                let Some(publish) = self.pop() else { break };
-                self.owe(&publish, AckReason::Success, Some(place));
-                self.copy(shared, publish, &mut live);
-            }
-            self.blocked = appended.refused;
-            match appended.refused {
-                None => {}
-                Some(AppendError::Full) if self.refuse_when_full(shared) => {}
-                Some(AppendError::Full | AppendError::Busy) => break,
-                Some(AppendError::TooLarge) => return Err(Reason::PacketTooLarge),
-                Some(AppendError::Failed) => return Err(Reason::Unavailable),
-            }
-        }
-        Ok(live)
-    }
-
-    /// Waits until nothing waits any more: a busy spool takes it a moment later.
-    pub(crate) async fn settle(
-        &mut self,
-        shared: &Shared,
-        progress: &mut watch::Receiver<Progress>,
-    ) -> Result<(), Reason> {
-        loop {
-            progress.mark_unchanged();
-            for message in self.accept(shared)? {
-                shared.bus.publish(message).await;
-            }
-            if self.waiting.is_empty() {
-                return Ok(());
-            }
-            progress.changed().await.map_err(|_| Reason::Unavailable)?;
-        }
+        let Publish { topic, payload, qos, properties, .. } = publish;
+        BusMessage { topic, payload, qos, properties }
     }
 
     /// The spool is full: QoS 0 is dropped, MQTT 5 hears of it, 3.1.1 waits. Tells whether the first message is settled.
-    fn refuse_when_full(&mut self, shared: &Shared) -> bool {
-        let Some((_, first)) = self.waiting.front() else { return false };
+    fn refuse_when_full(&mut self, shared: &Shared, session: &mut Session) -> bool {
+        let Some(Waiting { publish: first, .. }) = self.waiting.front() else { return false };
         if first.qos == 0 {
             shared.metrics.best_effort_dropped.inc();
         } else if self.version == Version::V311 && !self.owes_nothing {
             return false;
         }
         if let Some(publish) = self.pop() {
-            self.owe(&publish, AckReason::QuotaExceeded, None);
+            self.owe(session, &publish, Ack::QuotaExceeded, None);
         }
         self.blocked = None;
         true
     }
 
     fn pop(&mut self) -> Option<Publish> {
-        let (_, publish) = self.waiting.pop_front()?;
+        let Waiting { publish, .. } = self.waiting.pop_front()?;
         self.waiting_bytes -= publish.topic.len() + publish.payload.len();
-        self.waiting_owed -= usize::from(publish.qos > 0);
+        self.waiting_owed -= usize::from(publish.qos == 1);
         Some(publish)
     }
 
-    fn owe(&mut self, publish: &Publish, reason: AckReason, place: Option<Place>) {
-        if publish.qos > 0 && !self.owes_nothing {
-            self.acks.push(Owed { pkid: publish.pkid, reason, place });
-        }
+    fn owe(&mut self, session: &mut Session, publish: &Publish, ack: Ack, place: Option<Place>) {
+        self.owe_for(session, (publish.pkid, publish.qos), ack, place);
     }
 
-    fn copy(&mut self, shared: &Shared, publish: Publish, live: &mut Vec<BusMessage>) {
-        let wanted = self.interest.in_topic(&publish.topic);
-        if publish.retain || wanted {
-            let retain = publish.retain;
-            let message = into_message(publish);
-            if retain {
-                shared.retained.set(&message);
-            }
-            if wanted {
-                live.push(message);
-            }
+    fn owe_for(
+        &mut self,
+        session: &mut Session,
+        (pkid, qos): (u16, u8),
+        ack: Ack,
+        place: Option<Place>,
+    ) {
+        if qos == 0 || self.owes_nothing {
+            return;
         }
+        if qos == 2 && ack.is_refusal() {
+            session.received.end(pkid);
+        } else if qos == 2 {
+            session.received.placed(pkid, place);
+            session.note(|client_id| Op::Received { client_id, pkid });
+        }
+        let noted = if qos == 2 { session.noted() } else { 0 };
+        let stored = self.audiences.stored().max(noted);
+        self.acks.push(Owed { pkid, qos, ack, place, stored });
     }
 
     /// Writes the acknowledgements that may leave with what is on stable storage; tells whether there were any.
     pub(crate) fn write_acks(
         &mut self,
         shared: &Shared,
-        progress: &Progress,
+        safe: &Safe,
         output: &mut BytesMut,
     ) -> bool {
         let before = output.len();
-        while let Some(owed) = self.acks.pop(progress) {
+        while let Some(owed) = self.acks.pop(safe) {
             let place = owed.place.filter(|_| self.wants_receipts);
             let epoch = place.map(|place| place.epoch.to_string()).unwrap_or_default();
             let position = place.map(|place| Position {
@@ -246,184 +342,14 @@ impl Inbox {
                 epoch: &epoch,
                 offset: place.offset,
             });
-            self.version.write_puback(owed.pkid, owed.reason, position, output);
+            match owed.qos {
+                1 => self.version.write_puback(owed.pkid, owed.ack, position, output),
+                _ => self.version.write_pubrec(owed.pkid, owed.ack, position, output),
+            }
         }
         output.len() > before
     }
 }
 
-fn into_message(mut publish: Publish) -> BusMessage {
-    BusMessage {
-        topic: mem::take(&mut publish.topic),
-        payload: publish.payload,
-        qos: publish.qos,
-        properties: publish.properties,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use service_runtime::{Clock, Stop};
-    use store_forward::config::SpoolOptions;
-    use store_forward::metrics::SpoolMetrics;
-    use store_forward::{Spool, SpoolConfig, WriterThread};
-    use telemetry_core::id::Epoch;
-    use telemetry_core::topic::ControlTopics;
-
-    use super::*;
-    use crate::metrics::GatewayMetrics;
-    use crate::retained::Retained;
-    use crate::session::Registry;
-
-    /// A gateway without sockets, whose spool writes when its writer is run.
-    fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
-        let config = SpoolConfig {
-            dir: folder.join("spool"),
-            pending_bytes_max: 1 << 20,
-            ..SpoolConfig::default()
-        };
-        let options = SpoolOptions { source_id: "gateway".parse().unwrap(), config };
-        let epoch = Epoch::from_random(7);
-        let (spool, writer) = Spool::open(&options, epoch, SpoolMetrics::default()).unwrap();
-        let (limits, topics) = (Limits::default(), ControlTopics::default());
-        let metrics = GatewayMetrics::default();
-        let (bus, _publisher) = Bus::start(&limits, &topics, metrics.clone());
-        let shared = Shared {
-            retained: Retained::new(&limits, metrics.clone()),
-            limits,
-            topics,
-            spool,
-            bus,
-            registry: Registry::default(),
-            metrics,
-            clock: Clock::default(),
-            draining: Stop::new(),
-            staying: watch::Sender::default(),
-            closing: Stop::new(),
-        };
-        (shared, writer)
-    }
-
-    fn inbox(shared: &Shared, version: Version) -> Inbox {
-        let connect = Connect {
-            version,
-            client_id: "mon-1".into(),
-            clean: true,
-            keep_alive_seconds: 0,
-            will: None,
-            has_login: false,
-            enhanced_auth: false,
-            receive_max: 10,
-            packet_bytes_max: None,
-            wants_receipts: false,
-        };
-        Inbox::new(&connect, "mon-1", &shared.bus)
-    }
-
-    fn publish(bytes: usize) -> Publish {
-        Publish {
-            topic: "dt/w/mon-1/readings".into(),
-            payload: vec![1; bytes].into(),
-            qos: 1,
-            retain: false,
-            pkid: 0,
-            properties: None,
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_will_that_finds_the_spool_busy_waits_for_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let (shared, writer) = shared(folder.path());
-        let mut device = inbox(&shared, Version::V311);
-        for _ in 0..3 {
-            device.take(&shared, publish(500_000), false).unwrap();
-        }
-        device.accept(&shared).unwrap();
-        assert_eq!(device.blocked, Some(AppendError::Busy));
-        let before = shared.spool.status().appended;
-        let mut will = inbox(&shared, Version::V311);
-        will.owe_nothing();
-        will.take(&shared, publish(500_000), false).unwrap();
-        let mut progress = shared.spool.progress();
-        let settled = will.settle(&shared, &mut progress);
-        let written = async {
-            // Only now: the will has found the spool busy.
-            tokio::task::yield_now().await;
-            std::thread::spawn(move || writer.run())
-        };
-        let (settled, writer) = tokio::join!(settled, written);
-        settled.unwrap();
-        assert_eq!(shared.spool.status().appended, before + 1);
-        shared.spool.close();
-        writer.join().unwrap().unwrap();
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn inv1_an_acknowledgement_waits_for_the_sync_of_its_message() {
-        let folder = tempfile::tempdir().unwrap();
-        let (shared, writer) = shared(folder.path());
-        let mut device = inbox(&shared, Version::V311);
-        device.take(&shared, publish(100), false).unwrap();
-        device.accept(&shared).unwrap();
-        let (mut progress, mut output) = (shared.spool.progress(), BytesMut::new());
-        let accepted = *progress.borrow_and_update();
-        assert!(!device.write_acks(&shared, &accepted, &mut output), "nothing is written yet");
-        let writer = std::thread::spawn(move || writer.run());
-        let synced = *progress.wait_for(|now| now.synced == 1).await.unwrap();
-        assert!(device.write_acks(&shared, &synced, &mut output) && device.is_settled());
-        shared.spool.close();
-        writer.join().unwrap().unwrap();
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn inv3_a_full_spool_refuses_by_name_or_withholds_and_never_feigns_success() {
-        let folder = tempfile::tempdir().unwrap();
-        let (shared, _writer) = shared(folder.path());
-        let mut old = inbox(&shared, Version::V311);
-        old.take(&shared, publish(100), false).unwrap();
-        assert!(!old.refuse_when_full(&shared), "3.1.1 has no word for it: it waits");
-        assert_eq!((old.acks.len(), old.waiting.len()), (0, 1));
-        let mut new = inbox(&shared, Version::V5);
-        new.take(&shared, publish(100), false).unwrap();
-        assert!(new.refuse_when_full(&shared));
-        let told = new.acks.pop(&Progress::default()).map(|owed| owed.reason);
-        assert_eq!(told, Some(AckReason::QuotaExceeded));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn inv8_more_than_the_receive_maximum_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut shared, _writer) = shared(folder.path());
-        shared.limits.receive_max = 2;
-        let mut device = inbox(&shared, Version::V5);
-        device.take(&shared, publish(100), false).unwrap();
-        device.accept(&shared).unwrap();
-        device.take(&shared, publish(100), false).unwrap();
-        let third = device.take(&shared, publish(100), false);
-        assert_eq!(third, Err(Reason::ReceiveMaximum), "one is stored, one waits, none is synced");
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn inv8_what_is_held_while_the_spool_takes_nothing_is_limited() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut shared, _writer) = shared(folder.path());
-        shared.limits.held_bytes_max = 1000;
-        let mut device = inbox(&shared, Version::V311);
-        device.blocked = Some(AppendError::Full);
-        device.take(&shared, publish(900), false).unwrap();
-        assert!(device.may_read(&shared.limits), "pings are answered");
-        assert_eq!(device.take(&shared, publish(900), false), Err(Reason::QuotaExceeded));
-        assert!(!device.may_read(&shared.limits));
-
-        let mut device = inbox(&shared, Version::V311);
-        assert!(device.may_read(&shared.limits));
-        device.blocked = Some(AppendError::Busy);
-        assert!(!device.may_read(&shared.limits), "TCP pushes back");
-        device.blocked = None;
-        for pkid in 1..=u16::MAX {
-            device.acks.push(Owed { pkid, reason: AckReason::Success, place: None });
-        }
-        assert!(!device.may_read(&shared.limits), "every packet id is owed");
-    }
-}
+mod tests;

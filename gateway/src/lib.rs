@@ -1,20 +1,27 @@
 //! The gateway: an MQTT server that stores telemetry, then acknowledges it, then forwards it to the lake.
 //!
 //! Reads left to right like its data: `listener` → `connection` (socket) → `inbox` (batches, acknowledgements) → spool →
-//! uplink → `transport` → `bus` → `connection` of whoever subscribed, ingest for one.
+//! uplink → `transport` → `bus` → `connection` of ingest. What devices and dashboards subscribe to goes `inbox` → `fanout` →
+//! mailbox of a `session` → its `connection`.
 
 mod bus;
 pub mod config;
 mod connection;
+mod fanout;
 mod gateway;
 mod inbox;
+mod limits;
 mod listener;
+mod message;
 mod metrics;
 mod mqtt;
+mod rate;
 mod retained;
 mod session;
-mod subscriptions;
+mod sys;
 mod transport;
+mod will;
 
-pub use config::{GatewayConfig, Limits};
+pub use config::GatewayConfig;
 pub use gateway::Gateway;
+pub use limits::Limits;

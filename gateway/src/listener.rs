@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use service_runtime::Stop;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::connection::{Shared, serve};
+
+/// What a connection reads from and writes to.
+pub(crate) type Stream = TcpStream;
 
 /// Devices have this long to take their last acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(3);

@@ -21,6 +21,16 @@ pub(crate) struct GatewayMetrics {
     pub(crate) takeovers: Counter,
     pub(crate) delivered: Counter,
     pub(crate) best_effort_dropped: Counter,
+    pub(crate) publishes_denied: Counter,
+    pub(crate) queue_dropped: Counter,
+    pub(crate) slowed: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) too_large: Counter,
+    pub(crate) sessions: Gauge,
+    pub(crate) subscriptions: Gauge,
+    pub(crate) received: Counter,
+    pub(crate) bytes_received: Counter,
+    pub(crate) bytes_sent: Counter,
     pub(crate) bus_published: Counter,
     pub(crate) bus_lost: Counter,
     pub(crate) bus_restarts: Counter,
@@ -59,6 +69,44 @@ impl GatewayMetrics {
                 own.best_effort_dropped.clone(),
             );
             registry.register(
+                "publishes_denied",
+                "Messages refused because their publisher may not publish them",
+                own.publishes_denied.clone(),
+            );
+            registry.register(
+                "queue_dropped",
+                "Messages dropped for a subscriber whose queue was full",
+                own.queue_dropped.clone(),
+            );
+            registry.register(
+                "publishers_slowed",
+                "Times that reading from a client stopped because its identity was too fast",
+                own.slowed.clone(),
+            );
+            registry.register(
+                "sessions",
+                "Sessions, connected or waiting for their client",
+                own.sessions.clone(),
+            );
+            registry.register(
+                "deliveries_expired",
+                "Messages that expired before their subscriber could have them",
+                own.expired.clone(),
+            );
+            registry.register(
+                "deliveries_too_large",
+                "Messages larger than their subscriber takes",
+                own.too_large.clone(),
+            );
+            registry.register("subscriptions", "Subscriptions", own.subscriptions.clone());
+            registry.register("received", "Messages received", own.received.clone());
+            registry.register(
+                "bytes_received",
+                "Bytes received from clients",
+                own.bytes_received.clone(),
+            );
+            registry.register("bytes_sent", "Bytes sent to clients", own.bytes_sent.clone());
+            registry.register(
                 "bus_published",
                 "Messages put on the bus",
                 own.bus_published.clone(),
@@ -75,7 +123,7 @@ impl GatewayMetrics {
             );
             registry.register(
                 "bus_topics_refused",
-                "Messages not copied to subscribers because of live_topics_max",
+                "Control messages not passed on because of control_topics_max",
                 own.bus_topics_refused.clone(),
             );
             registry.register("retained_messages", "Retained messages kept", own.retained.clone());

@@ -1,131 +1,193 @@
-//! Retained messages: the last one of each topic, within limits. The bus knows nothing of them.
+//! Retained messages: the last one of each topic, within limits, on disk unless the topic is control traffic.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use telemetry_core::topic::filter_matches;
 
-use crate::bus::BusMessage;
-use crate::config::Limits;
+use crate::limits::Limits;
+use crate::message::Message;
 use crate::metrics::GatewayMetrics;
+use crate::session::store::{Op, Store};
 
-/// All retained messages of the gateway.
+/// All retained messages of the gateway. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Retained {
-    store: Arc<Mutex<Store>>,
+    kept: Arc<Mutex<Kept>>,
+    store: Option<Store>,
     metrics: GatewayMetrics,
 }
 
 #[derive(Debug)]
-struct Store {
-    messages: HashMap<String, BusMessage>,
+struct Kept {
+    messages: HashMap<String, Arc<Message>>,
+    /// How many of them are the gateway's own: a fixed few, which take nobody's place.
+    own: usize,
     bytes: usize,
     count_max: usize,
     bytes_max: usize,
 }
 
 impl Retained {
-    pub(crate) fn new(limits: &Limits, metrics: GatewayMetrics) -> Self {
+    pub(crate) fn new(limits: &Limits, store: Option<Store>, metrics: GatewayMetrics) -> Self {
         let (count_max, bytes_max) = (limits.retained_max, limits.retained_bytes_max);
-        let store = Store { messages: HashMap::new(), bytes: 0, count_max, bytes_max };
-        Self { store: Arc::new(Mutex::new(store)), metrics }
+        let kept = Kept { messages: HashMap::new(), own: 0, bytes: 0, count_max, bytes_max };
+        Self { kept: Arc::new(Mutex::new(kept)), store, metrics }
     }
 
-    fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a message as its topic's last one; an empty payload forgets the topic (MQTT 3.1.1 section 3.3.1.3).
-    pub(crate) fn set(&self, message: &BusMessage) {
-        let kept = self.store().set(message);
-        if !kept {
+    /// Keeps a message as its topic's last one until the process ends; an empty payload forgets the topic (MQTT 3.1.1 section
+    /// 3.3.1.3).
+    pub(crate) fn set(&self, message: &Arc<Message>) {
+        self.keep(message);
+    }
+
+    /// As [`Self::set`], and beyond the end of the process.
+    pub(crate) fn set_on_disk(&self, message: &Arc<Message>) {
+        let (known, kept) = self.keep(message);
+        let Some(store) = &self.store else { return };
+        if kept && !message.payload.is_empty() {
+            store.push(Op::Retain { message: message.clone() });
+        } else if known {
+            store.push(Op::Forget { topic: message.topic.clone() });
+        }
+    }
+
+    /// Takes back what the disk had.
+    pub(crate) fn restore(&self, messages: Vec<Message>, now_us: i64) {
+        for message in messages {
+            if message.remaining(now_us).is_some() {
+                self.keep(&Arc::new(message));
+            }
+        }
+    }
+
+    /// Tells whether the topic had a message before, and whether it has this one now.
+    fn keep(&self, message: &Arc<Message>) -> (bool, bool) {
+        let mut kept = self.kept();
+        let (known, taken) = kept.set(message);
+        let count = kept.messages.len();
+        drop(kept);
+        if !taken {
             self.metrics.retained_refused.inc();
         }
-        self.metrics.retained.set(i64::try_from(self.store().messages.len()).unwrap_or(i64::MAX));
+        self.metrics.retained.set(i64::try_from(count).unwrap_or(i64::MAX));
+        (known, taken)
     }
 
-    /// Returns every retained message that a filter selects.
-    pub(crate) fn matching(&self, filter: &str) -> Vec<BusMessage> {
-        let store = self.store();
+    /// Returns every retained message that a filter selects and that has not expired.
+    pub(crate) fn matching(&self, filter: &str, now_us: i64) -> Vec<Arc<Message>> {
+        let kept = self.kept();
+        let alive = |message: &&Arc<Message>| message.remaining(now_us).is_some();
         if !filter.contains(['+', '#']) {
-            return store.messages.get(filter).cloned().into_iter().collect();
+            return kept.messages.get(filter).filter(alive).cloned().into_iter().collect();
         }
-        store
+        let selected = |message: &&Arc<Message>| filter_matches(filter, &message.topic);
+        kept.messages.values().filter(selected).filter(alive).cloned().collect()
+    }
+
+    /// Forgets what has expired.
+    pub(crate) fn sweep(&self, now_us: i64) {
+        let mut kept = self.kept();
+        let expired: Vec<String> = kept
             .messages
             .values()
-            .filter(|message| filter_matches(filter, &message.topic))
-            .cloned()
-            .collect()
+            .filter(|message| message.remaining(now_us).is_none())
+            .map(|message| message.topic.clone())
+            .collect();
+        for topic in expired {
+            kept.forget(&topic);
+            if let Some(store) = &self.store {
+                store.push(Op::Forget { topic });
+            }
+        }
+        self.metrics.retained.set(i64::try_from(kept.messages.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Returns how many there are, and their bytes.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let kept = self.kept();
+        (kept.messages.len(), kept.bytes)
     }
 }
 
-impl Store {
-    fn set(&mut self, message: &BusMessage) -> bool {
-        if let Some(old) = self.messages.remove(&message.topic) {
-            self.bytes -= size(&old);
-        }
+impl Kept {
+    fn forget(&mut self, topic: &str) -> bool {
+        let before = self.messages.remove(topic);
+        self.bytes -= before.as_ref().map_or(0, |message| message.size());
+        self.own -= usize::from(before.is_some() && topic.starts_with('$'));
+        before.is_some()
+    }
+
+    fn set(&mut self, message: &Arc<Message>) -> (bool, bool) {
+        let known = self.forget(&message.topic);
         if message.payload.is_empty() {
-            return true;
+            return (known, true);
         }
-        if self.messages.len() >= self.count_max || self.bytes + size(message) > self.bytes_max {
-            return false;
+        let (size, own) = (message.size(), message.topic.starts_with('$'));
+        let count = self.messages.len() - self.own;
+        if !own && (count >= self.count_max || self.bytes + size > self.bytes_max) {
+            return (known, false);
         }
-        self.bytes += size(message);
-        // A copy: the payload may be a slice of a large receive buffer that would be kept alive.
-        let message =
-            BusMessage { payload: Bytes::copy_from_slice(&message.payload), ..message.clone() };
-        self.messages.insert(message.topic.clone(), message);
-        true
+        self.bytes += size;
+        self.own += usize::from(own);
+        self.messages.insert(message.topic.clone(), message.clone());
+        (known, true)
     }
-}
-
-fn size(message: &BusMessage) -> usize {
-    message.topic.len() + message.payload.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn message(topic: &str, payload: &'static [u8]) -> BusMessage {
-        BusMessage {
-            topic: topic.into(),
-            payload: Bytes::from_static(payload),
-            qos: 1,
-            properties: None,
-        }
+    fn message(topic: &str, payload: &'static [u8]) -> Arc<Message> {
+        Arc::new(Message::own(topic.into(), payload, 1, true))
+    }
+
+    fn retained(limits: &Limits) -> Retained {
+        Retained::new(limits, None, GatewayMetrics::default())
     }
 
     #[test]
     fn the_last_message_of_each_topic_is_kept_within_limits() {
-        let limits = Limits { retained_max: 2, ..Limits::default() };
-        let retained = Retained::new(&limits, GatewayMetrics::default());
+        let retained = retained(&Limits { retained_max: 2, ..Limits::default() });
         for (topic, payload) in
             [("a/1", &b"x"[..]), ("a/2", b"y"), ("a/1", b"z"), ("a/3", b"too many")]
         {
-            retained.set(&BusMessage {
-                payload: Bytes::copy_from_slice(payload),
-                ..message(topic, b"")
-            });
+            retained.set(&message(topic, payload));
         }
-        assert_eq!(retained.matching("a/+").len(), 2);
-        assert_eq!(retained.matching("a/1"), [message("a/1", b"z")]);
+        assert_eq!(retained.matching("a/+", 0).len(), 2);
+        assert_eq!(retained.matching("a/1", 0), [message("a/1", b"z")]);
         retained.set(&message("a/1", b""));
-        assert_eq!(retained.matching("#").len(), 1);
+        assert_eq!(retained.matching("#", 0).len(), 1);
     }
 
     #[test]
     fn inv8_the_bytes_of_retained_messages_are_limited_and_given_back() {
-        let limits = Limits { retained_bytes_max: 10, ..Limits::default() };
-        let retained = Retained::new(&limits, GatewayMetrics::default());
+        let size = message("a/1", b"1234567").size();
+        let retained = retained(&Limits { retained_bytes_max: size, ..Limits::default() });
         retained.set(&message("a/1", b"1234567"));
         retained.set(&message("a/2", b"x"));
-        assert_eq!(retained.matching("#"), [message("a/1", b"1234567")], "ten bytes, no more");
+        assert_eq!(retained.matching("#", 0), [message("a/1", b"1234567")], "no more than that");
         for _ in 0..3 {
             retained.set(&message("a/1", b"1"));
         }
+        retained.set(&message("a/1", b""));
         retained.set(&message("a/2", b"123"));
-        assert_eq!(retained.matching("a/2"), [message("a/2", b"123")]);
+        assert_eq!(retained.matching("a/2", 0), [message("a/2", b"123")]);
+    }
+
+    #[test]
+    fn what_has_expired_is_neither_delivered_nor_kept() {
+        let retained = retained(&Limits::default());
+        let expiring = Message { expires_us: Some(10), ..(*message("a/1", b"x")).clone() };
+        retained.set(&Arc::new(expiring));
+        assert_eq!(retained.matching("a/#", 9).len(), 1);
+        assert!(retained.matching("a/#", 10).is_empty() && retained.matching("a/1", 10).is_empty());
+        retained.sweep(10);
+        assert_eq!(retained.size(), (0, 0));
     }
 }

@@ -1,14 +1,18 @@
 //! The gateway's own uplink: frames go over the bus, receipts come from it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use store_forward::Spool;
 use store_forward::uplink::{Transport, TransportEvent};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::presence::{Presence, State};
 use telemetry_core::topic::ControlTopics;
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::bus::{Bus, BusMessage, SubscribeError, Subscriber};
+use crate::message::Message;
 use crate::retained::Retained;
 
 /// Connects the spool's uplink to the bus.
@@ -20,6 +24,7 @@ pub(crate) struct BusTransport {
     topics: ControlTopics,
     source: SourceId,
     receipts: String,
+    subscribed: watch::Receiver<u64>,
 }
 
 impl BusTransport {
@@ -33,6 +38,7 @@ impl BusTransport {
         let source = spool.source_id().clone();
         let mut transport = Self {
             subscriber: bus.subscriber(),
+            subscribed: bus.subscribed(),
             bus,
             events: vec![TransportEvent::Connected],
             retained,
@@ -46,17 +52,15 @@ impl BusTransport {
 
     async fn enter(&mut self, epoch: Epoch) -> Result<(), SubscribeError> {
         // Our own birth needs no will: when the gateway is gone, so is what it retained.
-        self.retained.set(&BusMessage {
-            topic: self.topics.status(&self.source),
-            payload: Presence::new(State::Online, epoch).to_json().into(),
-            qos: 1,
-            properties: None,
-        });
+        let birth = Presence::new(State::Online, epoch).to_json();
+        let birth = Message::own(self.topics.status(&self.source), birth, 1, true);
+        self.retained.set(&Arc::new(birth));
         self.receipts = self.topics.receipt(&self.source, epoch);
         self.subscriber.subscribe(&self.receipts).await?;
-        let retained = self.retained.matching(&self.receipts).into_iter();
+        let retained = self.retained.matching(&self.receipts, 0).into_iter();
         // In front, because they are taken from the back.
-        self.events.splice(0..0, retained.map(|message| TransportEvent::Receipt(message.payload)));
+        let receipts = retained.map(|message| TransportEvent::Receipt(message.payload.clone()));
+        self.events.splice(0..0, receipts);
         Ok(())
     }
 }
@@ -65,7 +69,11 @@ impl Transport for BusTransport {
     async fn event(&mut self) -> Option<TransportEvent> {
         match self.events.pop() {
             Some(event) => Some(event),
-            None => Some(TransportEvent::Receipt(self.subscriber.recv().await.payload)),
+            None => tokio::select! {
+                message = self.subscriber.recv() => Some(TransportEvent::Receipt(message.payload)),
+                // Ingest may be there now and have missed what was sent before: as after a connection of its own.
+                Ok(()) = self.subscribed.changed() => Some(TransportEvent::Connected),
+            },
         }
     }
 

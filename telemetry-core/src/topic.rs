@@ -191,6 +191,20 @@ impl ControlTopics {
         filter.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with("/up/"))
     }
 
+    /// Tells whether a filter can select any control topic.
+    pub fn reached_by(&self, filter: &str) -> bool {
+        let mut filter = filter.split('/');
+        for level in self.prefix.split('/') {
+            match filter.next() {
+                Some("#") => return true,
+                Some(wanted) if wanted == "+" || wanted == level => {}
+                _ => return false,
+            }
+        }
+        // `prefix/#` selects the prefix itself as well; `prefix` alone is no control topic that anybody publishes.
+        filter.next().is_some()
+    }
+
     /// Tells whether a topic lies below the prefix, known or not.
     pub fn owns(&self, topic: &str) -> bool {
         topic
@@ -220,6 +234,17 @@ impl ControlTopics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters_that_reach_control_topics_are_told_from_those_that_cannot() {
+        let topics = ControlTopics::default();
+        for filter in ["#", "tm/#", "+/v1/#", "tm/v1/up/3/+", "+/+/+", "tm/v1/#"] {
+            assert!(topics.reached_by(filter), "{filter}");
+        }
+        for filter in ["dt/#", "tm", "tm/v1", "tm/v2/#", "+/+", "cmd/+/+"] {
+            assert!(!topics.reached_by(filter), "{filter}");
+        }
+    }
 
     #[test]
     fn topics_that_could_hurt_the_router_are_refused() {

@@ -1,4 +1,5 @@
-//! The bus inside the gateway: matching and fan-out by rumqttd's router, which no client ever talks to.
+//! The bus inside the gateway: frames, receipts and status between uplinks and ingest, by rumqttd's router, which no client
+//! ever talks to.
 //!
 //! The router has known ways to panic, to grow and to drop silently. This module keeps them out of reach: every topic and
 //! filter gets the prefix `t/` (so the router never sees a first character of a client's choice), link ids are our own,
@@ -7,13 +8,11 @@
 //! those are in the spool.
 
 mod envelope;
-mod interest;
 mod publisher;
 mod subscriber;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,11 +24,10 @@ use telemetry_core::topic::ControlTopics;
 use tokio::sync::{mpsc, watch};
 use tracing::error;
 
-use crate::config::Limits;
+use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
 use crate::mqtt::Properties;
 
-pub(crate) use interest::Interest;
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::Subscriber;
 
@@ -81,15 +79,12 @@ pub(crate) struct Bus {
 struct Shared {
     router: watch::Sender<(u64, Connect)>,
     config: RouterConfig,
-    /// Subscribed filters and by how many links; what is not in here needs no publishing.
-    wanted: Mutex<HashMap<String, usize>>,
-    /// Counts the changes of `wanted`.
-    subscribed: AtomicU64,
+    /// Counts subscriptions: somebody may be there now who was not.
+    subscribed: watch::Sender<u64>,
     /// Every filter the router has seen: it never forgets one.
     seen_filters: Mutex<HashSet<u64>>,
     hasher: RandomState,
     limits: Limits,
-    topics: ControlTopics,
     metrics: GatewayMetrics,
 }
 
@@ -135,27 +130,25 @@ impl Bus {
         let shared = Arc::new(Shared {
             router,
             config,
-            wanted: Mutex::default(),
-            subscribed: AtomicU64::new(1),
+            subscribed: watch::Sender::new(0),
             seen_filters: Mutex::default(),
             hasher: RandomState::new(),
             limits: limits.clone(),
-            topics: topics.clone(),
             metrics,
         });
         let publisher = Publisher::new(shared.clone(), queue);
         (Self { shared, publish }, publisher)
     }
 
-    /// Makes a memory of which topics anybody would get: asking is on the way of every message.
-    pub(crate) fn interest(&self) -> Interest {
-        Interest::new(self.shared.clone())
-    }
-
     /// Hands a message to the router; waits while its queue is full.
     pub(crate) async fn publish(&self, message: BusMessage) {
         // The queue closes only when the gateway ends: then nobody listens any more.
         drop(self.publish.send(message).await);
+    }
+
+    /// Watches for new subscriptions.
+    pub(crate) fn subscribed(&self) -> watch::Receiver<u64> {
+        self.shared.subscribed.subscribe()
     }
 
     /// Makes a subscriber without subscriptions.

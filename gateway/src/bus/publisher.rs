@@ -16,18 +16,11 @@ pub(crate) struct Publisher {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<BusMessage>,
     seen_topics: HashSet<u64>,
-    /// How many of them are frames, receipts or status: these have a limit of their own, which no device can use up.
-    control_topics: usize,
 }
 
 impl Publisher {
     pub(super) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<BusMessage>) -> Self {
-        Self { shared, queue, seen_topics: HashSet::new(), control_topics: 0 }
-    }
-
-    fn count_control(&mut self) -> bool {
-        self.control_topics += 1;
-        true
+        Self { shared, queue, seen_topics: HashSet::new() }
     }
 
     /// Runs until every [`Bus`] is gone. Blocks: the router's channel has no other way to push back.
@@ -64,11 +57,7 @@ impl Publisher {
     fn admit_topic(&mut self, topic: &str) -> bool {
         let hash = self.shared.hasher.hash_one(topic);
         self.seen_topics.contains(&hash)
-            || (self.shared.topics.parse(topic).is_some()
-                && self.control_topics < self.shared.limits.live_topics_max
-                && self.seen_topics.insert(hash)
-                && self.count_control())
-            || (self.seen_topics.len() - self.control_topics < self.shared.limits.live_topics_max
+            || (self.seen_topics.len() < self.shared.limits.control_topics_max
                 && self.seen_topics.insert(hash))
     }
 }

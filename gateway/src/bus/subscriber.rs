@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rumqttd::local::{LinkRx, LinkTx};
@@ -13,7 +12,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{BusDown, BusMessage, Connect, Shared, SubscribeError, envelope, locked, routed};
+use super::{BusDown, BusMessage, Connect, Shared, SubscribeError, envelope, routed};
 
 struct Link {
     generation: u64,
@@ -48,14 +47,13 @@ impl Subscriber {
             return Err(SubscribeError::TooMany);
         }
         self.filters.insert(filter.to_owned());
-        *locked(&self.shared.wanted).entry(filter.to_owned()).or_default() += 1;
-        self.shared.subscribed.fetch_add(1, Ordering::Release);
         // A link that is being made may have been begun without this filter.
         self.connecting = None;
         match &mut self.link {
             Some(link) => link.subscribe(filter).await?,
             None => self.connect().await?,
         }
+        self.shared.subscribed.send_modify(|count| *count += 1);
         Ok(true)
     }
 
@@ -64,7 +62,6 @@ impl Subscriber {
         if !self.filters.remove(filter) {
             return false;
         }
-        release(&self.shared, filter);
         if let Some(link) = &mut self.link {
             let sent = link.tx.try_unsubscribe(routed(filter)).is_ok();
             // A router that is gone has forgotten the filter anyway.
@@ -226,9 +223,6 @@ impl Link {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        for filter in &self.filters {
-            release(&self.shared, filter);
-        }
         if let Some(link) = &mut self.link {
             // The router keeps a link until it is told that the client left.
             let leave = rumqttd::protocol::Packet::Disconnect(
@@ -241,17 +235,6 @@ impl Drop for Subscriber {
             if link.tx.try_publish("t/left", "").is_err() {
                 warn!("the bus is too busy to take note of a subscriber that left");
             }
-        }
-    }
-}
-
-fn release(shared: &Shared, filter: &str) {
-    let mut wanted = locked(&shared.wanted);
-    if let Some(count) = wanted.get_mut(filter) {
-        *count -= 1;
-        if *count == 0 {
-            wanted.remove(filter);
-            shared.subscribed.fetch_add(1, Ordering::Release);
         }
     }
 }

@@ -1,73 +1,204 @@
-//! Who is connected: one session per client id, and a limit on all of them.
+//! Who is connected and whose session waits: one session per client id.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use service_runtime::Stop;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
-/// All connected sessions. Cheap to clone.
+use super::Session;
+use crate::will::Testament;
+
+/// All sessions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
-    sessions: Arc<Mutex<HashMap<String, Entry>>>,
+    entries: Arc<Mutex<HashMap<Arc<str>, Entry>>>,
 }
 
 #[derive(Debug)]
 struct Entry {
     serial: u64,
-    /// Tells the session that another connection has taken its client id.
-    taken_over: Stop,
-    /// Closed when the session has ended.
-    ended: watch::Receiver<()>,
+    state: State,
 }
 
-/// A session's place in the registry; leaves it when dropped.
+#[derive(Debug)]
+enum State {
+    Connected {
+        identity: Arc<str>,
+        /// Tells the connection that another one has taken its client id.
+        taken_over: Stop,
+        /// Brings the session when the connection has ended.
+        session: oneshot::Receiver<Parked>,
+    },
+    Away(Box<Parked>),
+    /// Only while an entry changes hands.
+    Empty,
+}
+
+/// A session without a connection.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) session: Session,
+    /// Uptime at which it ends; `None` for never.
+    pub(crate) expires_at: Option<Duration>,
+    /// A will that waits, and until when.
+    pub(crate) will: Option<(Duration, Testament)>,
+}
+
+impl Parked {
+    /// `will`: when it is due, unless the session ends before.
+    pub(crate) fn new(
+        session: Session,
+        now: Duration,
+        will: Option<(Duration, Testament)>,
+    ) -> Self {
+        let expiry_seconds = session.expiry_seconds();
+        let expires =
+            (expiry_seconds < u32::MAX).then(|| now + Duration::from_secs(expiry_seconds.into()));
+        Self { session, expires_at: expires, will }
+    }
+}
+
+/// What has become due.
+#[derive(Debug)]
+pub(crate) enum Due {
+    Will(Testament),
+    Ended(Box<Parked>),
+}
+
+/// A connection's place in the registry; leaves it when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     registry: Registry,
-    client_id: String,
+    client_id: Arc<str>,
     serial: u64,
     pub(crate) taken_over: Stop,
-    _ended: watch::Sender<()>,
+    successor: Option<oneshot::Sender<Parked>>,
 }
 
+/// What a newcomer finds.
+#[derive(Debug)]
+pub(crate) enum Before {
+    Nobody,
+    /// A session that waited.
+    Parked(Box<Parked>),
+    /// Somebody who was told to leave, and leaves a session or closes this.
+    Leaving(oneshot::Receiver<Parked>),
+}
+
+/// The client id is another identity's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Foreign;
+
 impl Registry {
-    /// Takes the seat of a client id. If somebody has it, they are told to leave; await the returned future before going
-    /// on, so that their will and their last messages come first (MQTT 3.1.1 section 3.1.4-2).
+    /// Takes the seat of a client id for an identity. Who has it is told to leave; their last messages come first (MQTT 3.1.1
+    /// section 3.1.4-2).
     pub(crate) fn enter(
         &self,
-        client_id: &str,
+        client_id: &Arc<str>,
+        identity: &Arc<str>,
         serial: u64,
-    ) -> (Seat, Option<watch::Receiver<()>>) {
-        let (sender, ended) = watch::channel(());
+    ) -> Result<(Seat, Before), Foreign> {
+        let mut entries = self.lock();
+        if entries
+            .get(client_id)
+            .is_some_and(|entry| entry.owner().is_some_and(|owner| owner != &**identity))
+        {
+            return Err(Foreign);
+        }
+        let (sender, session) = oneshot::channel();
         let taken_over = Stop::new();
-        let entry = Entry { serial, taken_over: taken_over.clone(), ended };
-        let before = self.lock().insert(client_id.to_owned(), entry);
-        let seat = Seat {
-            registry: self.clone(),
-            client_id: client_id.to_owned(),
-            serial,
-            taken_over,
-            _ended: sender,
+        let identity = identity.clone();
+        let state = State::Connected { identity, taken_over: taken_over.clone(), session };
+        let before = entries.insert(client_id.clone(), Entry { serial, state });
+        drop(entries);
+        let before = match before.map(|entry| entry.state) {
+            None | Some(State::Empty) => Before::Nobody,
+            Some(State::Away(parked)) => Before::Parked(parked),
+            Some(State::Connected { taken_over, session, .. }) => {
+                taken_over.cancel();
+                Before::Leaving(session)
+            }
         };
-        let leaving = before.map(|before| {
-            before.taken_over.cancel();
-            before.ended
-        });
-        (seat, leaving)
+        let (registry, client_id) = (self.clone(), client_id.clone());
+        let successor = Some(sender);
+        Ok((Seat { registry, client_id, serial, taken_over, successor }, before))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Puts a session there that was found on disk.
+    pub(crate) fn restore(&self, parked: Parked) {
+        let client_id = parked.session.client_id().clone();
+        self.lock().insert(client_id, Entry { serial: 0, state: State::Away(Box::new(parked)) });
+    }
+
+    /// Returns how many sessions there are, connected or not.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Takes out what has become due.
+    pub(crate) fn due(&self, now: Duration) -> Vec<Due> {
+        let mut due = Vec::new();
+        self.lock().retain(|_, entry| {
+            let State::Away(parked) = &mut entry.state else { return true };
+            let expired = parked.expires_at.is_some_and(|at| at <= now);
+            if let Some((_, will)) = parked.will.take_if(|(at, _)| expired || *at <= now) {
+                due.push(Due::Will(will));
+            }
+            if expired
+                && let State::Away(parked) = std::mem::replace(&mut entry.state, State::Empty)
+            {
+                due.push(Due::Ended(parked));
+            }
+            !expired
+        });
+        due
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn owner(&self) -> Option<&str> {
+        match &self.state {
+            State::Connected { identity, .. } => Some(identity),
+            State::Away(parked) => Some(parked.session.identity()),
+            State::Empty => None,
+        }
+    }
+}
+
+impl Seat {
+    /// Leaves a session behind: for the next connection, or for the one that has the seat already. It comes back when neither
+    /// can have it; then it ends.
+    pub(crate) fn park(mut self, parked: Parked) -> Option<Parked> {
+        let mut entries = self.registry.lock();
+        let taken_over =
+            entries.get(&self.client_id).is_some_and(|entry| entry.serial != self.serial);
+        let parked = match self.successor.take() {
+            Some(successor) if taken_over => match successor.send(parked) {
+                Ok(()) => return None,
+                Err(parked) => return Some(parked),
+            },
+            _ => parked,
+        };
+        let state = State::Away(Box::new(parked));
+        entries.insert(self.client_id.clone(), Entry { serial: self.serial, state });
+        None
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut sessions = self.registry.lock();
-        // The seat may have been taken over: then it is no longer ours to clear.
-        if sessions.get(&self.client_id).is_some_and(|entry| entry.serial == self.serial) {
-            sessions.remove(&self.client_id);
+        let mut entries = self.registry.lock();
+        let own = |entry: &Entry| {
+            entry.serial == self.serial && matches!(entry.state, State::Connected { .. })
+        };
+        if entries.get(&self.client_id).is_some_and(own) {
+            entries.remove(&self.client_id);
         }
     }
 }
@@ -75,18 +206,66 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fanout::MailboxLimits;
+
+    fn id(text: &str) -> Arc<str> {
+        text.into()
+    }
+
+    fn parked(expires_at: Option<Duration>) -> Parked {
+        let limits = MailboxLimits::new(10, 1 << 20);
+        let session = Session::new(id("mon-1"), id("ward"), 60, limits, 10, None);
+        Parked { session, expires_at, will: None }
+    }
+
+    fn enter(registry: &Registry, serial: u64) -> (Seat, Before) {
+        registry.enter(&id("mon-1"), &id("ward"), serial).unwrap()
+    }
 
     #[tokio::test]
-    async fn a_second_connection_takes_over_and_waits_for_the_first_to_leave() {
+    async fn a_second_connection_takes_over_and_gets_the_session_when_the_first_has_left() {
         let registry = Registry::default();
-        let (first, nobody) = registry.enter("mon-1", 1);
-        assert!(nobody.is_none());
-        let (second, leaving) = registry.enter("mon-1", 2);
+        let (first, nobody) = enter(&registry, 1);
+        assert!(matches!(nobody, Before::Nobody));
+        let (second, Before::Leaving(leaving)) = enter(&registry, 2) else { panic!("it is there") };
         assert!(first.taken_over.is_cancelled() && !second.taken_over.is_cancelled());
-        drop(first);
-        assert!(leaving.unwrap().changed().await.is_err(), "ends when the first has left");
-        assert!(registry.lock().contains_key("mon-1"));
+        assert!(first.park(parked(None)).is_none());
+        assert_eq!(&**leaving.await.unwrap().session.client_id(), "mon-1");
         drop(second);
-        assert!(registry.lock().is_empty());
+        assert_eq!(registry.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_nothing_behind_is_not_waited_for() {
+        let registry = Registry::default();
+        let (first, _) = enter(&registry, 1);
+        let (_second, Before::Leaving(leaving)) = enter(&registry, 2) else {
+            panic!("it is there")
+        };
+        drop(first);
+        assert!(leaving.await.is_err());
+        assert_eq!(registry.len(), 1, "the second one's seat is its own");
+    }
+
+    #[test]
+    fn a_session_waits_for_its_client_until_it_expires() {
+        let registry = Registry::default();
+        let (seat, _) = enter(&registry, 1);
+        assert!(seat.park(parked(Some(Duration::from_secs(9)))).is_none());
+        assert!(registry.due(Duration::from_secs(8)).is_empty());
+        let (seat, Before::Parked(session)) = enter(&registry, 2) else { panic!("it waits") };
+        assert!(seat.park(*session).is_none());
+        assert!(matches!(registry.due(Duration::from_secs(9)).as_slice(), [Due::Ended(_)]));
+        assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn inv9_a_client_id_belongs_to_the_identity_that_has_its_session() {
+        let registry = Registry::default();
+        let (seat, _) = enter(&registry, 1);
+        let foreign = |registry: &Registry| registry.enter(&id("mon-1"), &id("thief"), 2).map(drop);
+        assert_eq!(foreign(&registry), Err(Foreign));
+        seat.park(parked(None));
+        assert_eq!(foreign(&registry), Err(Foreign));
     }
 }

@@ -1,20 +1,28 @@
-//! Where a published message goes: to the spool, or over the bus only.
+//! Where a published message goes: to the spool, to subscribers only, or over the bus.
 
 use telemetry_core::topic::ControlTopics;
 
-/// The two kinds of messages.
+/// The kinds of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// Telemetry: stored, acknowledged after the sync, landed in the lake; subscribers get a live copy.
     Spool,
-    /// Frames, receipts, status and commands: handed to subscribers, never stored here.
-    Bus,
+    /// Commands: delivered to subscribers, and kept for those who are away.
+    Live,
+    /// Frames, receipts and status: over the bus to whoever is there; what is missed is sent again.
+    Control,
 }
 
-/// Decides by topic. Everything that is not known to be control traffic is telemetry, so that nothing a device sends is
-/// lost silently: an unknown topic ends as a dead letter in the lake.
+/// Decides by topic. Everything that is not known to be something else is telemetry, so that nothing a device sends is lost
+/// silently: an unknown topic ends as a dead letter in the lake.
 pub(crate) fn route(topics: &ControlTopics, topic: &str) -> Route {
-    if topic.starts_with("cmd/") || topics.owns(topic) { Route::Bus } else { Route::Spool }
+    if topics.owns(topic) {
+        Route::Control
+    } else if topic.starts_with("cmd/") {
+        Route::Live
+    } else {
+        Route::Spool
+    }
 }
 
 #[cfg(test)]
@@ -22,13 +30,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_control_traffic_stays_out_of_the_spool() {
+    fn control_traffic_and_commands_stay_out_of_the_spool() {
         let topics = ControlTopics::default();
         for topic in ["dt/ward/mon-1/readings", "spBv1.0/g/DDATA/n", "anything", "cmd"] {
             assert_eq!(route(&topics, topic), Route::Spool, "{topic}");
         }
-        for topic in ["tm/v1/up/3/agent", "tm/v1/receipt/a/b", "cmd/ward/pump-1/rate"] {
-            assert_eq!(route(&topics, topic), Route::Bus, "{topic}");
+        for topic in ["tm/v1/up/3/agent", "tm/v1/receipt/a/b"] {
+            assert_eq!(route(&topics, topic), Route::Control, "{topic}");
         }
+        assert_eq!(route(&topics, "cmd/ward/pump-1/rate"), Route::Live);
     }
 }

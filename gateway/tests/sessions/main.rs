@@ -5,6 +5,7 @@
     reason = "test code: runs event loops of its own"
 )]
 
+mod durable;
 mod fork;
 mod full_disk;
 mod harness;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use rumqttc::{LastWill, Packet, QoS};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{Client, TestGateway};
 
@@ -103,9 +105,8 @@ async fn a_second_connection_with_the_same_id_takes_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_beyond_the_keep_alive_ends_the_connection() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let gateway = TestGateway::start().await;
-    let mut socket = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    let mut socket = TcpStream::connect(gateway.address).await.unwrap();
     socket
         .write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 1, 0, 1, b'x'])
         .await
@@ -120,28 +121,50 @@ async fn silence_beyond_the_keep_alive_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn qos2_and_wildcards_in_a_topic_end_the_connection() {
+async fn wildcards_in_a_topic_end_the_connection() {
     let gateway = TestGateway::start().await;
-    let mut client = Client::connect(&gateway, "a").await;
-    client.mqtt.publish("dt/w/a/readings", QoS::ExactlyOnce, false, "{}").await.unwrap();
-    client.ended().await;
-    let granted = {
-        let mut client = Client::connect(&gateway, "b").await;
-        client.mqtt.subscribe("x", QoS::ExactlyOnce).await.unwrap();
-        client
-            .wait(|packet| match packet {
-                Packet::SubAck(ack) => Some(ack.return_codes.clone()),
-                _ => None,
-            })
-            .await
-    };
-    assert_eq!(granted, [rumqttc::SubscribeReasonCode::Success(QoS::AtLeastOnce)]);
+    let client = Client::connect(&gateway, "a").await;
+    assert!(
+        client.mqtt.try_publish("dt/w/+/readings", QoS::AtMostOnce, false, "{}").is_err(),
+        "rumqttc checks"
+    );
+    drop(client);
+    let mut raw = TcpStream::connect(gateway.address).await.unwrap();
+    raw.write_all(b"\x10\x0d\0\x04MQTT\x04\x02\0\x1e\0\x01a\x30\x05\0\x03a/+").await.unwrap();
+    let mut heard = Vec::new();
+    raw.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, [0x20, 2, 0, 0], "accepted, then closed");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qos_2_message_is_received_released_and_completed_and_reaches_subscribers_as_such() {
+    let gateway = TestGateway::start().await;
+    let mut watcher = Client::connect(&gateway, "watcher").await;
+    watcher.mqtt.subscribe("dt/#", QoS::ExactlyOnce).await.unwrap();
+    let granted = watcher
+        .wait(|packet| match packet {
+            Packet::SubAck(ack) => Some(ack.return_codes.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(granted, [rumqttc::SubscribeReasonCode::Success(QoS::ExactlyOnce)]);
+    let mut device = Client::connect(&gateway, "a").await;
+    device.mqtt.publish("dt/w/a/readings", QoS::ExactlyOnce, false, "{}").await.unwrap();
+    device.wait(|packet| matches!(packet, Packet::PubRec(_)).then_some(())).await;
+    device.wait(|packet| matches!(packet, Packet::PubComp(_)).then_some(())).await;
+    let message = watcher.message().await;
+    assert_eq!(
+        (message.qos, message.retain, &message.payload[..]),
+        (QoS::ExactlyOnce, false, &b"{}"[..])
+    );
+    watcher.wait(|packet| matches!(packet, Packet::PubRel(_)).then_some(())).await;
+    assert_eq!(gateway.spool.status().appended, 1);
     gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_asks_for_retained_messages_and_takes_none_costs_only_itself() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let gateway = TestGateway::start().await;
     let mut publisher = Client::connect(&gateway, "publisher").await;
     for n in 0..150 {
@@ -154,7 +177,7 @@ async fn a_client_that_asks_for_retained_messages_and_takes_none_costs_only_itse
     for _ in 0..150 {
         publisher.wait(|packet| matches!(packet, Packet::PubAck(_)).then_some(())).await;
     }
-    let mut socket = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    let mut socket = TcpStream::connect(gateway.address).await.unwrap();
     let connect = [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 1, b'g'];
     socket.write_all(&connect).await.unwrap();
     // Two thousand SUBSCRIBEs to cmd/# with QoS 1, and not one PUBACK.

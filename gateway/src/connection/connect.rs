@@ -1,0 +1,212 @@
+//! CONNECT: read it, judge it, find or make the session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemetry_core::topic::validate_topic;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::socket::Socket;
+use super::{Connection, Shared};
+use crate::limits::Limits;
+use crate::mqtt::{Connect, Connecting, Offer, Reason, Version, read_connect};
+use crate::session::{Before, Seat, Session};
+use crate::will::Testament;
+
+/// A session that was taken over has this long to leave.
+const LEAVING_TIME: Duration = Duration::from_secs(5);
+/// Longest client id: it stands in every record of the session.
+const CLIENT_ID_BYTES_MAX: usize = 256;
+
+/// A client that may come in.
+pub(super) struct Arrival {
+    pub(super) connect: Connect,
+    /// As the client sent it, or chosen for it.
+    client_id: Arc<str>,
+    assigned: bool,
+    pub(super) identity: Arc<str>,
+}
+
+/// A client that is in.
+pub(super) struct Newcomer {
+    pub(super) seat: Seat,
+    pub(super) session: Session,
+    /// The session was there before.
+    pub(super) present: bool,
+}
+
+/// What to answer a client that may not come in; nothing if it is gone, or did not speak MQTT.
+pub(super) struct Refusal(Option<(Option<Version>, Reason)>);
+
+impl Refusal {
+    fn new(version: Version, reason: Reason) -> Self {
+        Self(Some((Some(version), reason)))
+    }
+
+    pub(super) async fn answer(self, shared: &Shared, mut socket: Socket) {
+        let Some((version, reason)) = self.0 else { return };
+        shared.metrics.refused(reason);
+        if let Some(version) = version {
+            version.write_refused(reason, None, &mut socket.output);
+        }
+        // Best effort: the connection is closed whether or not the client hears why.
+        socket.close().await;
+    }
+}
+
+impl Arrival {
+    /// Returns who published, as it stands in the spool.
+    pub(super) fn publisher(&self, client_id: &str) -> String {
+        format!("anonymous:{client_id}")
+    }
+
+    /// Returns the keep-alive that counts: the client's, unless it is an MQTT 5 one and we allow less.
+    pub(super) fn keep_alive_seconds(&self, limits: &Limits) -> u16 {
+        let (asked, most) = (self.connect.keep_alive_seconds, limits.keep_alive_s_max);
+        let too_long = most > 0 && (asked == 0 || asked > most);
+        if too_long && self.connect.version == Version::V5 { most } else { asked }
+    }
+
+    fn expiry_seconds(&self, limits: &Limits) -> u32 {
+        self.connect.session_expiry_seconds.min(limits.session_expiry_s_max)
+    }
+
+    pub(super) fn testament(&self, client_id: &Arc<str>) -> Option<Testament> {
+        let will = self.connect.will.clone()?;
+        Some(Testament { client_id: client_id.clone(), publisher: self.publisher(client_id), will })
+    }
+}
+
+/// Reads and judges the CONNECT.
+pub(super) async fn arrive(
+    shared: &Shared,
+    socket: &mut Socket,
+    peer: SocketAddr,
+) -> Result<Arrival, Refusal> {
+    let connect = loop {
+        match read_connect(&mut socket.input, shared.limits.packet_bytes_max()) {
+            Connecting::Incomplete => {}
+            Connecting::Refused(version, reason) => return Err(Refusal(Some((version, reason)))),
+            Connecting::Connect(connect) => break *connect,
+        }
+        socket.read().await.map_err(|_| Refusal(None))?;
+    };
+    if let Some(reason) = judge(shared, &connect, peer) {
+        return Err(Refusal::new(connect.version, reason));
+    }
+    let assigned = connect.client_id.is_empty();
+    let client_id = if assigned {
+        format!("auto-{}", Uuid::new_v4().simple()).into()
+    } else {
+        connect.client_id.as_str().into()
+    };
+    Ok(Arrival { connect, client_id, assigned, identity: "anonymous".into() })
+}
+
+fn judge(shared: &Shared, connect: &Connect, peer: SocketAddr) -> Option<Reason> {
+    let limits = &shared.limits;
+    let will_problem = connect.will.as_ref().and_then(|will| {
+        if validate_topic(&will.topic).is_err() || limits.too_deep(&will.topic) {
+            Some(Reason::TopicInvalid)
+        } else if will.topic.starts_with('$') {
+            Some(Reason::NotAuthorized)
+        } else {
+            (will.payload.len() > limits.payload_bytes_max).then_some(Reason::PacketTooLarge)
+        }
+    });
+    if shared.draining.is_cancelled() {
+        Some(Reason::Unavailable)
+    } else if connect.auth_method.is_some() {
+        Some(Reason::BadAuthMethod)
+    } else if connect.username.is_some() || connect.password.is_some() {
+        // Nobody has a password yet: taking one without looking at it would feign safety.
+        Some(Reason::BadLogin)
+    } else if !peer.ip().to_canonical().is_loopback() {
+        Some(Reason::NotAuthorized)
+    } else if (connect.client_id.is_empty() && connect.version == Version::V311 && !connect.clean)
+        || connect.client_id.len() > CLIENT_ID_BYTES_MAX
+        || connect.client_id.chars().any(char::is_control)
+    {
+        Some(Reason::BadClientId)
+    } else {
+        will_problem
+    }
+}
+
+/// Takes the seat of the client id, waits for whoever has it to leave, and takes up the session or starts one.
+pub(super) async fn enter(
+    shared: &Shared,
+    arrival: &Arrival,
+    serial: u64,
+) -> Result<Newcomer, Refusal> {
+    let (version, limits) = (arrival.connect.version, &shared.limits);
+    let expiry_seconds = arrival.expiry_seconds(limits);
+    if expiry_seconds > 0 && shared.registry.len() >= limits.sessions_max {
+        return Err(Refusal::new(version, Reason::QuotaExceeded));
+    }
+    let entered = shared.registry.enter(&arrival.client_id, &arrival.identity, serial);
+    let (seat, before) = entered.map_err(|_| Refusal::new(version, Reason::NotAuthorized))?;
+    let parked = match before {
+        Before::Nobody => None,
+        Before::Parked(parked) => Some(*parked),
+        Before::Leaving(leaving) => {
+            shared.metrics.takeovers.inc();
+            match timeout(LEAVING_TIME, leaving).await {
+                // Nothing is left behind by a session that ends with its connection.
+                Ok(parked) => parked.ok(),
+                Err(_) => return Err(Refusal::new(version, Reason::ServerBusy)),
+            }
+        }
+    };
+    let mut session = None;
+    if let Some(mut parked) = parked {
+        let will = parked.will.take().map(|(_, will)| will);
+        if arrival.connect.clean {
+            parked.session.end(&shared.fanout);
+            // The session has ended, and with it the will's delay (MQTT 5 section 3.1.3.2.2).
+            if let Some(will) = will {
+                will.publish(shared).await;
+            }
+        } else {
+            session = Some(parked.session);
+        }
+    }
+    let present = session.is_some();
+    let mut session = session.unwrap_or_else(|| {
+        let (client_id, identity) = (arrival.client_id.clone(), arrival.identity.clone());
+        let (mailboxes, store) = (shared.mailbox_limits.clone(), Some(shared.store.clone()));
+        Session::new(client_id, identity, expiry_seconds, mailboxes, limits.inflight_max, store)
+    });
+    session.set_expiry(expiry_seconds);
+    session.connected();
+    Ok(Newcomer { seat, session, present })
+}
+
+impl Connection {
+    /// Answers the CONNECT, and begins where the last connection of the session ended.
+    pub(super) async fn accept(&mut self, arrival: &Arrival, present: bool) {
+        let limits = &self.shared.limits;
+        let (expiry_seconds, keep_alive) =
+            (arrival.expiry_seconds(limits), arrival.keep_alive_seconds(limits));
+        let offer = Offer {
+            session_present: present,
+            session_expiry_seconds: (expiry_seconds != arrival.connect.session_expiry_seconds)
+                .then_some(expiry_seconds),
+            server_keep_alive: (keep_alive != arrival.connect.keep_alive_seconds)
+                .then_some(keep_alive),
+            receive_max: limits.receive_max,
+            packet_bytes_max: u32::try_from(limits.packet_bytes_max()).unwrap_or(u32::MAX),
+            topic_alias_max: limits.topic_alias_max,
+            assigned_client_id: arrival.assigned.then_some(&*arrival.client_id),
+        };
+        self.version.write_accepted(&offer, &mut self.socket.output);
+        self.deliveries.again = self.session.outgoing.again().map(|(pkid, _)| pkid).collect();
+        let filters: Vec<String> = self.session.subscriptions.keys().cloned().collect();
+        for filter in filters.iter().filter(|filter| self.shared.topics.reached_by(filter)) {
+            // What the bus does not take now it will not take later either: a limit, told when it was subscribed to.
+            drop(self.subscriber.subscribe(filter).await);
+        }
+    }
+}

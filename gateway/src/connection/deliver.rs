@@ -1,0 +1,241 @@
+//! What goes to the client: deliveries, what is sent again, releases of QoS 2.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Connection;
+use super::aliases::OutgoingAliases;
+use crate::bus::BusMessage;
+use crate::fanout::{Letter, Options};
+use crate::message::Message;
+use crate::mqtt::{Ack, Delivery, Version};
+use crate::session::{AfterReceived, Again, Safe};
+
+/// Bytes that are gathered for one write.
+const OUTPUT_BYTES: usize = 256 << 10;
+
+/// The sending side of a connection.
+pub(super) struct Deliveries {
+    /// Unacknowledged messages that the client takes at once.
+    pub(super) window: usize,
+    pub(super) packet_bytes_max: Option<u32>,
+    pub(super) aliases: OutgoingAliases,
+    /// Messages above QoS 0 that were sent on this connection and are not done.
+    pub(super) unacknowledged: usize,
+    /// Packet ids of what a former connection sent, to be sent again first.
+    pub(super) again: VecDeque<u16>,
+    /// Retained messages that a subscription asked for.
+    pub(super) retained: VecDeque<Letter>,
+    /// PUBRELs and PUBCOMPs that wait until the step before them is on disk.
+    pub(super) following: VecDeque<Following>,
+}
+
+/// A step of QoS 2 that must not be taken before the one before it is on disk.
+pub(super) struct Following {
+    pub(super) stored: u64,
+    pub(super) pkid: u16,
+    pub(super) step: Step,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    Release,
+    Complete,
+}
+
+impl Connection {
+    /// Tells whether another message above QoS 0 may be sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.deliveries.again.is_empty()
+            && self.deliveries.retained.is_empty()
+            && self.deliveries.unacknowledged < self.deliveries.window
+            && self.session.outgoing.has_room()
+    }
+
+    /// Tells whether a call of [`Self::deliver`] would send something.
+    pub(super) fn may_deliver_more(&self) -> bool {
+        let room = self.deliveries.unacknowledged < self.deliveries.window;
+        let waiting = !self.deliveries.retained.is_empty() || !self.session.mailbox.is_empty();
+        room && (!self.deliveries.again.is_empty() || (self.session.outgoing.has_room() && waiting))
+    }
+
+    /// Fills the output with what the client may have now.
+    pub(super) fn deliver(&mut self) {
+        self.follow();
+        while self.socket.output.len() < OUTPUT_BYTES {
+            let room = self.deliveries.unacknowledged < self.deliveries.window;
+            if let Some(pkid) = self.deliveries.again.front().copied() {
+                if !room {
+                    return;
+                }
+                self.deliveries.again.pop_front();
+                self.send_again(pkid);
+                continue;
+            }
+            let room = room && self.session.outgoing.has_room();
+            let fits = |letter: &Letter| letter.qos == 0 || room;
+            let letter = match self.deliveries.retained.front() {
+                Some(_) => self.deliveries.retained.pop_front_if(|letter| fits(letter)),
+                None => self.session.mailbox.take_if(fits),
+            };
+            let Some(letter) = letter else { return };
+            self.send(letter);
+        }
+    }
+
+    /// Takes the steps of QoS 2 whose step before is on disk.
+    fn follow(&mut self) {
+        let committed = *self.committed.borrow();
+        while let Some(next) =
+            self.deliveries.following.pop_front_if(|next| next.stored <= committed)
+        {
+            match next.step {
+                Step::Release => {
+                    self.version.write_pubrel(next.pkid, Ack::Success, &mut self.socket.output);
+                }
+                Step::Complete => {
+                    self.version.write_pubcomp(next.pkid, Ack::Success, &mut self.socket.output);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, letter: Letter) {
+        if letter.message.remaining(self.shared.clock.now_us()).is_none() {
+            self.shared.metrics.expired.inc();
+            return self.session.done(&letter);
+        }
+        if letter.qos == 0 {
+            self.write(&letter, 0, false);
+            return;
+        }
+        let pkid = self.session.outgoing.send(letter.clone());
+        if self.write(&letter, pkid, false) {
+            self.deliveries.unacknowledged += 1;
+            self.session.flies(letter.stored, pkid, false);
+        } else {
+            self.session.outgoing.forget(pkid);
+            self.session.done(&letter);
+        }
+    }
+
+    fn send_again(&mut self, pkid: u16) {
+        match self.session.outgoing.find(pkid) {
+            // The client has acknowledged it in the meantime, whatever made it do that.
+            None => return,
+            Some(Again::Release) => {
+                self.version.write_pubrel(pkid, Ack::Success, &mut self.socket.output);
+            }
+            Some(Again::Publish(letter)) => {
+                let letter = letter.clone();
+                if !self.write(&letter, pkid, true) {
+                    self.session.outgoing.forget(pkid);
+                    return self.session.done(&letter);
+                }
+            }
+        }
+        self.deliveries.unacknowledged += 1;
+    }
+
+    /// Writes a PUBLISH; `false` when the client takes no packet of its size: then it counts as delivered (MQTT 5 section
+    /// 3.1.2.11.4).
+    fn write(&mut self, letter: &Letter, pkid: u16, dup: bool) -> bool {
+        let message = &*letter.message;
+        // Who sends again sends what was sent before, even if it has expired meanwhile.
+        let expiry_seconds = message.remaining(self.shared.clock.now_us()).unwrap_or(Some(1));
+        let start = self.socket.output.len();
+        let alias = if self.version == Version::V5 {
+            self.deliveries.aliases.of(&message.topic)
+        } else {
+            None
+        };
+        let delivery = Delivery {
+            topic: &message.topic,
+            payload: &message.payload,
+            qos: letter.qos,
+            retain: letter.retain,
+            dup,
+            pkid,
+            alias,
+            properties: message.properties.as_deref(),
+            expiry_seconds,
+            subscription_ids: &letter.ids,
+        };
+        let size = self.version.write_publish(&delivery, &mut self.socket.output);
+        if self.deliveries.packet_bytes_max.is_some_and(|most| size > most as usize) {
+            self.socket.output.truncate(start);
+            self.deliveries.aliases.forget(&message.topic, alias);
+            self.shared.metrics.too_large.inc();
+            return false;
+        }
+        self.shared.metrics.delivered.inc();
+        true
+    }
+
+    /// Sends what came over the bus.
+    pub(super) fn deliver_control(&mut self, message: BusMessage) {
+        let BusMessage { topic, payload, qos, properties } = message;
+        let options = self.selecting(&topic);
+        let Some(granted) = options.iter().map(|options| options.qos).max() else { return };
+        let ids = options.iter().filter_map(|options| options.id).collect();
+        let message = Message { properties, ..Message::own(topic, payload, qos, false) };
+        let (message, qos) = (Arc::new(message), granted.min(qos));
+        self.send(Letter { message, qos, retain: false, ids, shared: None, stored: None });
+    }
+
+    fn selecting(&self, topic: &str) -> Vec<Options> {
+        let selects = |filter: &str| telemetry_core::topic::filter_matches(filter, topic);
+        let all = self.session.subscriptions.iter();
+        all.filter(|(filter, _)| selects(filter)).map(|(_, options)| *options).collect()
+    }
+
+    /// Takes a PUBACK.
+    pub(super) fn on_puback(&mut self, pkid: u16) {
+        if let Some(letter) = self.session.outgoing.acknowledged(pkid) {
+            self.finished(pkid, &letter);
+        }
+    }
+
+    /// Takes a PUBREC.
+    pub(super) fn on_pubrec(&mut self, pkid: u16, refused: bool) {
+        match self.session.outgoing.received(pkid, refused) {
+            AfterReceived::Release(number) => {
+                self.session.flies(number, pkid, true);
+                self.then(pkid, Step::Release);
+            }
+            AfterReceived::Refused(letter) => self.finished(pkid, &letter),
+            AfterReceived::Unknown => {
+                self.version.write_pubrel(pkid, Ack::PacketIdNotFound, &mut self.socket.output);
+            }
+        }
+    }
+
+    /// Takes a PUBCOMP.
+    pub(super) fn on_pubcomp(&mut self, pkid: u16) {
+        if let Some(letter) = self.session.outgoing.completed(pkid) {
+            self.finished(pkid, &letter);
+        }
+    }
+
+    fn finished(&mut self, pkid: u16, letter: &Letter) {
+        match self.deliveries.again.iter().position(|again| *again == pkid) {
+            // It was acknowledged before it was sent again.
+            Some(at) => drop(self.deliveries.again.remove(at)),
+            None => {
+                self.deliveries.unacknowledged = self.deliveries.unacknowledged.saturating_sub(1);
+            }
+        }
+        self.session.done(letter);
+    }
+
+    /// Takes a step when everything noted so far is on disk.
+    pub(super) fn then(&mut self, pkid: u16, step: Step) {
+        let stored = self.session.noted();
+        self.deliveries.following.push_back(Following { stored, pkid, step });
+    }
+
+    /// Returns what is on stable storage.
+    pub(super) fn safe(&mut self) -> Safe {
+        Safe { spool: *self.progress.borrow(), stored: *self.committed.borrow_and_update() }
+    }
+}

@@ -1,0 +1,310 @@
+//! One client's connection, from its CONNECT to what it leaves behind.
+
+mod aliases;
+mod connect;
+mod deliver;
+mod packets;
+mod socket;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use service_runtime::{Clock, Stop};
+use store_forward::Spool;
+use telemetry_core::topic::ControlTopics;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
+
+use crate::bus::{Bus, Subscriber};
+use crate::fanout::{Fanout, MailboxLimits};
+use crate::inbox::Inbox;
+use crate::limits::Limits;
+use crate::listener::Stream;
+use crate::metrics::GatewayMetrics;
+use crate::mqtt::{Reason, Version};
+use crate::rate::{Rate, Rates};
+use crate::retained::Retained;
+use crate::session::store::{Found, Store};
+use crate::session::{Parked, Registry, Seat, Session};
+use crate::will::Testament;
+use aliases::{IncomingAliases, OutgoingAliases};
+use connect::{Arrival, Newcomer};
+use deliver::Deliveries;
+use socket::Socket;
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) limits: Limits,
+    pub(crate) topics: ControlTopics,
+    pub(crate) spool: Spool,
+    pub(crate) store: Store,
+    pub(crate) bus: Bus,
+    pub(crate) fanout: Fanout,
+    pub(crate) mailbox_limits: MailboxLimits,
+    pub(crate) retained: Retained,
+    pub(crate) registry: Registry,
+    pub(crate) rates: Rates,
+    pub(crate) metrics: GatewayMetrics,
+    pub(crate) clock: Clock,
+    /// No new telemetry: devices are disconnected, who takes frames stays.
+    pub(crate) draining: Stop,
+    /// Sessions that stay while draining.
+    pub(crate) staying: watch::Sender<usize>,
+    /// Everybody is disconnected.
+    pub(crate) closing: Stop,
+}
+
+impl Shared {
+    /// Takes up what outlived the last process.
+    pub(crate) fn restore(&self, found: Found) {
+        let (now, now_us) = (self.clock.uptime(), self.clock.now_us());
+        if found.damaged > 0 {
+            warn!(
+                entries = found.damaged,
+                "left out entries of the sessions' file that make no sense"
+            );
+        }
+        self.retained.restore(found.retained, now_us);
+        for stored in found.sessions {
+            let away_us =
+                stored.record.disconnected_us.map_or(0, |at| now_us.saturating_sub(at).max(0));
+            let (mailboxes, store) = (self.mailbox_limits.clone(), Some(self.store.clone()));
+            let session =
+                Session::restore(stored, mailboxes, self.limits.inflight_max, store, &self.fanout);
+            let mut parked = Parked::new(session, now, None);
+            let away = Duration::from_micros(away_us.unsigned_abs());
+            parked.expires_at = parked.expires_at.map(|at| at.saturating_sub(away));
+            self.registry.restore(parked);
+        }
+    }
+}
+
+/// Why a connection ended.
+enum End {
+    /// The client said goodbye.
+    Disconnected { publish_will: bool },
+    /// The socket broke or closed.
+    Lost,
+    /// We ended it.
+    Reason(Reason),
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    version: Version,
+    socket: Socket,
+    session: Session,
+    inbox: Inbox,
+    deliveries: Deliveries,
+    aliases: IncomingAliases,
+    /// Control topics.
+    subscriber: Subscriber,
+    progress: watch::Receiver<store_forward::Progress>,
+    committed: watch::Receiver<u64>,
+    rate: Rate,
+    /// Nothing is read until then.
+    paused_until: Option<Instant>,
+    keep_alive: Option<Duration>,
+    /// Whether the client may change its mind about leaving a session behind (MQTT 5 section 3.14.2.2.2).
+    expiry_asked: u32,
+    /// Counted among those that stay while the gateway drains.
+    staying: bool,
+}
+
+/// Serves one client until it leaves.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    stream: Stream,
+    peer: std::net::SocketAddr,
+    serial: u64,
+) {
+    let mut socket = Socket::new(stream, &shared);
+    let patience = Duration::from_millis(shared.limits.connect_time_ms);
+    let arrival = match timeout(patience, connect::arrive(&shared, &mut socket, peer)).await {
+        Ok(Ok(arrival)) => arrival,
+        Ok(Err(refusal)) => return refusal.answer(&shared, socket).await,
+        Err(_) => return shared.metrics.disconnected("connect_timeout"),
+    };
+    let newcomer = match connect::enter(&shared, &arrival, serial).await {
+        Ok(newcomer) => newcomer,
+        Err(refusal) => return refusal.answer(&shared, socket).await,
+    };
+    shared.metrics.connects.inc();
+    let client_id = newcomer.session.client_id().clone();
+    debug!(%peer, client = %client_id, version = ?arrival.connect.version, "connected");
+    let will = arrival.testament(&client_id);
+    let Newcomer { seat, session, present } = newcomer;
+    let mut connection = Connection::new(shared.clone(), socket, session, &arrival);
+    connection.accept(&arrival, present).await;
+    let end = connection.run(&seat).await;
+    if let End::Reason(reason) = end {
+        // Before the client hears of it: who asks then is told.
+        shared.metrics.disconnected(reason.as_str());
+        debug!(%peer, client = %client_id, reason = reason.as_str(), "disconnected");
+    }
+    connection.leave(end, seat, will).await;
+}
+
+impl Connection {
+    fn new(shared: Arc<Shared>, socket: Socket, session: Session, arrival: &Arrival) -> Self {
+        let (connect, limits) = (&arrival.connect, &shared.limits);
+        let now = shared.clock.uptime();
+        let publisher = arrival.publisher(session.client_id());
+        let audiences = shared.fanout.audiences();
+        let inbox = Inbox::new(
+            connect.version,
+            session.client_id(),
+            publisher,
+            connect.wants_receipts,
+            audiences,
+        );
+        Self {
+            version: connect.version,
+            inbox,
+            deliveries: Deliveries {
+                window: limits.inflight_max.min(connect.receive_max).into(),
+                packet_bytes_max: connect.packet_bytes_max,
+                aliases: OutgoingAliases::new(connect.topic_alias_max.min(limits.topic_alias_max)),
+                unacknowledged: 0,
+                again: VecDeque::new(),
+                retained: VecDeque::new(),
+                following: VecDeque::new(),
+            },
+            aliases: IncomingAliases::new(limits.topic_alias_max),
+            subscriber: shared.bus.subscriber(),
+            progress: shared.spool.progress(),
+            committed: shared.store.committed(),
+            rate: shared.rates.of(&arrival.identity, now),
+            paused_until: None,
+            keep_alive: match arrival.keep_alive_seconds(limits) {
+                0 => None,
+                seconds => Some(Duration::from_millis(u64::from(seconds) * 1500)),
+            },
+            expiry_asked: connect.session_expiry_seconds,
+            staying: false,
+            socket,
+            session,
+            shared,
+        }
+    }
+
+    async fn run(&mut self, seat: &Seat) -> End {
+        // What came in one piece with the CONNECT.
+        if let Err(end) = self.take_packets().await {
+            return end;
+        }
+        let shared = self.shared.clone();
+        loop {
+            self.deliver();
+            if let Err(end) = self.socket.flush().await {
+                return end;
+            }
+            if self.may_deliver_more() {
+                continue;
+            }
+            let stays = self.takes_frames();
+            let draining = shared.draining.is_cancelled() && !stays;
+            if shared.draining.is_cancelled()
+                && stays
+                && !std::mem::replace(&mut self.staying, true)
+            {
+                shared.staying.send_modify(|count| *count += 1);
+            }
+            if draining && self.inbox.is_settled() {
+                return End::Reason(Reason::ShuttingDown);
+            }
+            if let Err(end) = self.next(seat, &shared, draining).await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for whatever happens next, and does what it asks for.
+    async fn next(&mut self, seat: &Seat, shared: &Shared, draining: bool) -> Result<(), End> {
+        let paused = self.paused_until.take_if(|until| *until <= Instant::now());
+        let paused = if paused.is_some() { None } else { self.paused_until };
+        let may_read = !draining
+            && paused.is_none()
+            && self.inbox.may_read(&shared.limits)
+            && shared.store.has_room();
+        let deadline = self.keep_alive.map(|patience| self.socket.heard() + patience);
+        let owing = !self.inbox.is_settled();
+        let waiting = owing || !self.deliveries.following.is_empty() || !shared.store.has_room();
+        tokio::select! {
+            biased;
+            () = seat.taken_over.cancelled() => Err(End::Reason(Reason::TakenOver)),
+            () = shared.closing.cancelled() => Err(End::Reason(Reason::ShuttingDown)),
+            () = shared.draining.cancelled(), if !shared.draining.is_cancelled() => Ok(()),
+            changed = self.progress.changed(), if owing => match changed {
+                Ok(()) => self.on_progress().await,
+                Err(_) => Err(End::Reason(Reason::ShuttingDown)),
+            },
+            changed = self.committed.changed(), if waiting => match changed {
+                Ok(()) => self.on_progress().await,
+                Err(_) => Err(End::Reason(Reason::ShuttingDown)),
+            },
+            read = self.socket.read(), if may_read => {
+                read?;
+                self.take_packets().await
+            }
+            // After the read: who is behind must still be heard.
+            () = self.session.mailbox.news(), if self.has_room() => Ok(()),
+            message = self.subscriber.recv(), if self.has_room() => {
+                self.deliver_control(message);
+                Ok(())
+            }
+            () = until(paused) => Ok(()),
+            () = until(deadline) => Err(End::Reason(Reason::KeepAlive)),
+        }
+    }
+
+    async fn on_progress(&mut self) -> Result<(), End> {
+        if self.progress.borrow_and_update().failed {
+            return Err(End::Reason(Reason::Unavailable));
+        }
+        self.accept_batch().await
+    }
+
+    /// Says goodbye, leaves the session behind or ends it, and sees to the will.
+    async fn leave(mut self, end: End, seat: Seat, will: Option<Testament>) {
+        if let End::Reason(reason) = end {
+            self.version.write_disconnect(reason, None, &mut self.socket.output);
+        }
+        if !matches!(end, End::Lost) {
+            self.socket.close().await;
+        }
+        let will = will.filter(|_| !matches!(end, End::Disconnected { publish_will: false }));
+        self.inbox.abandon(&mut self.session);
+        let shared = self.shared.clone();
+        let now = shared.clock.uptime();
+        if !self.session.is_durable() {
+            self.session.end(&shared.fanout);
+            if let Some(will) = will {
+                will.publish(&shared).await;
+            }
+            return drop(seat);
+        }
+        let delay = will.as_ref().map_or(0, |testament| testament.will.delay_seconds);
+        let will = match will {
+            Some(will) if delay == 0 => {
+                will.publish(&shared).await;
+                None
+            }
+            will => will.map(|will| (now + Duration::from_secs(delay.into()), will)),
+        };
+        self.session.disconnected(shared.clock.now_us());
+        let parked = Parked::new(self.session, now, will);
+        if let Some(left) = seat.park(parked) {
+            left.session.end(&shared.fanout);
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

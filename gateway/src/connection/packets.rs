@@ -1,0 +1,214 @@
+//! What comes from the client, packet by packet.
+
+use std::time::Duration;
+
+use telemetry_core::topic::validate_filter;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::deliver::Step;
+use super::{Connection, End};
+use crate::bus::SubscribeError;
+use crate::fanout::{Letter, Options, shared_filter};
+use crate::mqtt::{Ack, Incoming, Publish, Reason, SubReason, Subscription, UnsubReason};
+use crate::session::store::Op;
+
+impl Connection {
+    /// Takes every packet that is complete, and hands what was published to the spool and to subscribers in one go.
+    pub(super) async fn take_packets(&mut self) -> Result<(), End> {
+        let packet_bytes_max = self.shared.limits.packet_bytes_max();
+        let (mut messages, mut bytes) = (0, 0);
+        let takes_frames = self.takes_frames();
+        loop {
+            let packet =
+                self.version.read(&mut self.socket.input, packet_bytes_max).map_err(End::Reason)?;
+            let Some(packet) = packet else { break };
+            match packet {
+                Incoming::Publish(publish) => {
+                    (messages, bytes) =
+                        (messages + 1, bytes + publish.topic.len() + publish.payload.len());
+                    self.take(publish, takes_frames)?;
+                }
+                Incoming::PubAck { pkid, .. } => self.on_puback(pkid),
+                Incoming::PubRec { pkid, reason } => self.on_pubrec(pkid, reason >= 0x80),
+                Incoming::PubComp { pkid, .. } => self.on_pubcomp(pkid),
+                Incoming::PubRel { pkid, .. } => {
+                    // What it releases may still wait before it.
+                    self.accept_batch().await?;
+                    self.on_pubrel(pkid);
+                }
+                Incoming::Subscribe { pkid, id, subscriptions } => {
+                    self.subscribe(pkid, id, subscriptions).await?;
+                }
+                Incoming::Unsubscribe { pkid, filters } => self.unsubscribe(pkid, &filters).await,
+                Incoming::PingReq => {
+                    // Who pings has been silent, and may well be for long.
+                    self.socket.rest();
+                    self.version.write_pingresp(&mut self.socket.output);
+                }
+                Incoming::Disconnect { publish_will, session_expiry_seconds } => {
+                    self.accept_batch().await?;
+                    return Err(self.disconnect(publish_will, session_expiry_seconds));
+                }
+                Incoming::Unexpected(what) => {
+                    debug!(packet = what, "unexpected packet");
+                    return Err(End::Reason(Reason::Protocol));
+                }
+            }
+        }
+        self.pace(messages, bytes);
+        self.accept_batch().await
+    }
+
+    /// Reads nothing for a while from who publishes faster than its identity may.
+    fn pace(&mut self, messages: usize, bytes: usize) {
+        if messages == 0 {
+            return;
+        }
+        self.shared.metrics.received.inc_by(messages as u64);
+        let wait = self.rate.spend(messages, bytes, self.shared.clock.uptime());
+        if wait > Duration::ZERO {
+            self.shared.metrics.slowed.inc();
+            self.paused_until = Some(Instant::now() + wait);
+        }
+    }
+
+    fn take(&mut self, mut publish: Publish, takes_frames: bool) -> Result<(), End> {
+        self.aliases.resolve(&mut publish).map_err(End::Reason)?;
+        let may = (true, takes_frames);
+        self.inbox.take(&self.shared, &mut self.session, publish, may).map_err(End::Reason)
+    }
+
+    /// Tells whether the session takes frames: such a one is needed until everything has landed.
+    pub(super) fn takes_frames(&self) -> bool {
+        self.session.subscriptions.keys().any(|filter| self.shared.topics.takes_frames(filter))
+    }
+
+    /// Hands what has gathered to the spool, to subscribers and to the bus, all at once.
+    pub(super) async fn accept_batch(&mut self) -> Result<(), End> {
+        let control = self.inbox.accept(&self.shared, &mut self.session).map_err(End::Reason)?;
+        for message in control {
+            self.shared.bus.publish(message).await;
+        }
+        let safe = self.safe();
+        self.socket.acknowledging |=
+            self.inbox.write_acks(&self.shared, &safe, &mut self.socket.output);
+        Ok(())
+    }
+
+    fn on_pubrel(&mut self, pkid: u16) {
+        if self.session.received.end(pkid) {
+            self.session.note(|client_id| Op::Released { client_id, pkid });
+            self.then(pkid, Step::Complete);
+        } else {
+            self.version.write_pubcomp(pkid, Ack::PacketIdNotFound, &mut self.socket.output);
+        }
+    }
+
+    fn disconnect(&mut self, publish_will: bool, session_expiry_seconds: Option<u32>) -> End {
+        if let Some(seconds) = session_expiry_seconds {
+            // Who promised to leave nothing behind cannot change its mind (MQTT 5 section 3.14.2.2.2).
+            if self.expiry_asked == 0 && seconds > 0 {
+                return End::Reason(Reason::Protocol);
+            }
+            self.session.set_expiry(seconds.min(self.shared.limits.session_expiry_s_max));
+        }
+        End::Disconnected { publish_will }
+    }
+
+    async fn subscribe(
+        &mut self,
+        pkid: u16,
+        id: Option<u32>,
+        wanted: Vec<Subscription>,
+    ) -> Result<(), End> {
+        let mut reasons = Vec::with_capacity(wanted.len());
+        for subscription in wanted {
+            reasons.push(self.subscribe_to(id, subscription).await?);
+        }
+        self.session.save(None);
+        self.version.write_suback(pkid, &reasons, &mut self.socket.output);
+        Ok(())
+    }
+
+    async fn subscribe_to(
+        &mut self,
+        id: Option<u32>,
+        wanted: Subscription,
+    ) -> Result<SubReason, End> {
+        let Subscription { filter, qos, no_local, retain_as_published, retain_handling } = wanted;
+        let shared = shared_filter(&filter);
+        if shared.is_some() && no_local {
+            // MQTT-3.8.3-4.
+            return Err(End::Reason(Reason::Protocol));
+        }
+        let known = self.session.subscriptions.contains_key(&filter);
+        if let Some(refused) = self.refusal(&filter, known) {
+            return Ok(refused);
+        }
+        if self.shared.topics.reached_by(&filter) && shared.is_none() {
+            match self.subscriber.subscribe(&filter).await {
+                Ok(_) => {}
+                Err(SubscribeError::TooMany) => return Ok(SubReason::QuotaExceeded),
+                Err(SubscribeError::Down(_)) => return Err(End::Reason(Reason::ServerBusy)),
+            }
+        }
+        let options = Options { qos, no_local, retain_as_published, id };
+        self.shared.fanout.subscribe(&filter, &self.session.mailbox, options);
+        if shared.is_none() && (retain_handling == 0 || (retain_handling == 1 && !known)) {
+            self.send_retained(&filter, options)?;
+        }
+        self.session.subscriptions.insert(filter, options);
+        Ok(SubReason::Granted(qos))
+    }
+
+    fn refusal(&self, filter: &str, known: bool) -> Option<SubReason> {
+        let path = match shared_filter(filter) {
+            // A group's name is a level of its own, without wildcards (MQTT-4.8.2-1, -2).
+            Some((name, _)) if name.is_empty() || name.contains(['+', '#']) => {
+                return Some(SubReason::FilterInvalid);
+            }
+            Some((_, path)) => path,
+            None if filter.starts_with("$share") => return Some(SubReason::FilterInvalid),
+            None => filter,
+        };
+        let limits = &self.shared.limits;
+        if validate_filter(path).is_err() || limits.too_deep(path) {
+            return Some(SubReason::FilterInvalid);
+        }
+        let full = !known && self.session.subscriptions.len() >= limits.subscriptions_max;
+        full.then_some(SubReason::QuotaExceeded)
+    }
+
+    fn send_retained(&mut self, filter: &str, options: Options) -> Result<(), End> {
+        let now_us = self.shared.clock.now_us();
+        let own = self.session.client_id().clone();
+        for message in self.shared.retained.matching(filter, now_us) {
+            if options.no_local && message.publisher == own {
+                continue;
+            }
+            let (qos, ids) = (options.qos.min(message.qos), options.id.into_iter().collect());
+            let letter = Letter { message, qos, retain: true, ids, shared: None, stored: None };
+            self.deliveries.retained.push_back(letter);
+        }
+        // As often as a client may ask, it does not get them faster than it takes them.
+        if self.deliveries.retained.len() > self.shared.limits.retained_max {
+            return Err(End::Reason(Reason::QuotaExceeded));
+        }
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, pkid: u16, filters: &[String]) {
+        let mut reasons = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let existed = self.session.subscriptions.remove(filter).is_some();
+            if existed {
+                self.shared.fanout.unsubscribe(filter, &self.session.mailbox);
+                self.subscriber.unsubscribe(filter).await;
+            }
+            reasons.push(if existed { UnsubReason::Success } else { UnsubReason::NoSubscription });
+        }
+        self.session.save(None);
+        self.version.write_unsuback(pkid, &reasons, &mut self.socket.output);
+    }
+}

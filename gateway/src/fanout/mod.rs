@@ -1,0 +1,195 @@
+//! Matching and fan-out of what devices and dashboards publish to each other. Pushes straight into mailboxes: there is no task and
+//! no queue in between, so that whoever publishes knows when every copy stands where it must.
+
+mod mailbox;
+mod tree;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::message::Message;
+use crate::metrics::GatewayMetrics;
+use crate::session::store::Store;
+
+pub(crate) use mailbox::{Letter, Mailbox, MailboxLimits, Put};
+use tree::{Audience, Tree};
+pub(crate) use tree::{Options, Subscriber, shared_filter};
+
+/// Topics whose audience a publisher remembers.
+const AUDIENCES_MAX: usize = 1024;
+
+/// All subscriptions of all sessions. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Fanout {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tree: RwLock<Tree>,
+    /// Counts the changes of the tree.
+    generation: AtomicU64,
+    store: Option<Store>,
+    metrics: GatewayMetrics,
+}
+
+/// The audiences of the topics that one publisher uses: most messages need no look at the tree.
+#[derive(Debug)]
+pub(crate) struct Audiences {
+    fanout: Fanout,
+    generation: u64,
+    known: HashMap<String, Arc<Audience>>,
+    stored: u64,
+}
+
+impl Fanout {
+    pub(crate) fn new(store: Option<Store>, metrics: GatewayMetrics) -> Self {
+        let (tree, generation) = (RwLock::default(), AtomicU64::new(1));
+        Self { shared: Arc::new(Shared { tree, generation, store, metrics }) }
+    }
+
+    /// Makes a memory for one publisher.
+    pub(crate) fn audiences(&self) -> Audiences {
+        Audiences { fanout: self.clone(), generation: 0, known: HashMap::new(), stored: 0 }
+    }
+
+    /// Adds a subscription or changes its options; everything that is published after this returns is delivered.
+    pub(crate) fn subscribe(&self, filter: &str, mailbox: &Arc<Mailbox>, options: Options) {
+        let subscriber = Subscriber { mailbox: mailbox.clone(), options };
+        if self.change(|tree| tree.subscribe(filter, subscriber)) {
+            self.shared.metrics.subscriptions.inc();
+        }
+    }
+
+    /// Removes a subscription.
+    pub(crate) fn unsubscribe(&self, filter: &str, mailbox: &Arc<Mailbox>) {
+        if self.change(|tree| tree.unsubscribe(filter, mailbox)) {
+            self.shared.metrics.subscriptions.dec();
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Tree) -> bool) -> bool {
+        let changed = change(&mut self.shared.tree.write().unwrap_or_else(PoisonError::into_inner));
+        self.shared.generation.fetch_add(1, Ordering::Release);
+        changed
+    }
+
+    /// Gives letters of a session that has ended to the other members of their shared subscriptions (MQTT 5 section 4.8.2).
+    pub(crate) fn pass_on(&self, letters: impl IntoIterator<Item = Letter>) {
+        for letter in letters {
+            // QoS 2 must not reach a second member; QoS 0 is not worth it.
+            let Some(name) = letter.shared.as_ref().filter(|_| letter.qos == 1) else { continue };
+            let audience = self.audience(&letter.message.topic);
+            if let Some(group) = audience.groups.iter().find(|group| group.name == *name)
+                && let Some(member) = group.choose(letter.qos)
+            {
+                self.put(member, &letter.message, Some(name.clone()));
+            }
+        }
+    }
+
+    fn audience(&self, topic: &str) -> Audience {
+        self.shared.tree.read().unwrap_or_else(PoisonError::into_inner).audience(topic)
+    }
+
+    fn put(&self, to: &Subscriber, message: &Arc<Message>, shared: Option<Arc<str>>) {
+        let options = to.options;
+        let letter = Letter {
+            message: message.clone(),
+            qos: options.qos.min(message.qos),
+            retain: options.retain_as_published && message.retain,
+            ids: options.id.into_iter().collect(),
+            shared,
+            stored: None,
+        };
+        self.post(&to.mailbox, letter);
+    }
+
+    fn post(&self, mailbox: &Mailbox, letter: Letter) {
+        if mailbox.put(letter) == Put::Full {
+            self.shared.metrics.queue_dropped.inc();
+        }
+    }
+
+    fn deliver(&self, audience: &Audience, message: &Arc<Message>) {
+        match audience.subscribers.as_slice() {
+            [] => {}
+            [one] if one.options.no_local && one.mailbox.client_id == message.publisher => {}
+            [one] => self.put(one, message, None),
+            many => self.deliver_once_each(many, message),
+        }
+        for group in &audience.groups {
+            match group.choose(message.qos) {
+                Some(member) => self.put(member, message, Some(group.name.clone())),
+                None => drop(self.shared.metrics.queue_dropped.inc()),
+            }
+        }
+    }
+
+    /// Overlapping subscriptions of a session give one delivery with the highest QoS and all identifiers (MQTT 5 section 3.3.4).
+    fn deliver_once_each(&self, subscribers: &[Subscriber], message: &Arc<Message>) {
+        let mut letters: Vec<(&Arc<Mailbox>, Letter)> = Vec::with_capacity(subscribers.len());
+        let mut places: HashMap<*const Mailbox, usize> = HashMap::with_capacity(subscribers.len());
+        for Subscriber { mailbox, options } in subscribers {
+            if options.no_local && mailbox.client_id == message.publisher {
+                continue;
+            }
+            let qos = options.qos.min(message.qos);
+            let retain = options.retain_as_published && message.retain;
+            if let Some(at) = places.get(&Arc::as_ptr(mailbox)) {
+                let letter = &mut letters[*at].1;
+                (letter.qos, letter.retain) = (letter.qos.max(qos), letter.retain || retain);
+                letter.ids.extend(options.id);
+                continue;
+            }
+            places.insert(Arc::as_ptr(mailbox), letters.len());
+            let (ids, message) = (options.id.into_iter().collect(), message.clone());
+            letters
+                .push((mailbox, Letter { message, qos, retain, ids, shared: None, stored: None }));
+        }
+        for (mailbox, letter) in letters {
+            self.post(mailbox, letter);
+        }
+    }
+}
+
+impl Audiences {
+    /// Tells whether anybody subscribed to a topic.
+    pub(crate) fn wants(&mut self, topic: &str) -> bool {
+        !self.of(topic).is_empty()
+    }
+
+    /// Delivers a message to everybody who wants it; tells whether there was anybody.
+    pub(crate) fn publish(&mut self, message: &Arc<Message>) -> bool {
+        let audience = self.of(&message.topic);
+        self.fanout.deliver(&audience, message);
+        let heard = !audience.is_empty();
+        if heard || message.retain {
+            self.stored = self.fanout.shared.store.as_ref().map_or(0, Store::pushed);
+        }
+        heard
+    }
+
+    /// Returns how many changes must be on disk for everything that was published to be safe with those who are away.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    fn of(&mut self, topic: &str) -> Arc<Audience> {
+        let generation = self.fanout.shared.generation.load(Ordering::Acquire);
+        if generation != self.generation || self.known.len() > AUDIENCES_MAX {
+            self.known.clear();
+            self.generation = generation;
+        }
+        if let Some(known) = self.known.get(topic) {
+            return known.clone();
+        }
+        let audience = Arc::new(self.fanout.audience(topic));
+        self.known.insert(topic.to_owned(), audience.clone());
+        audience
+    }
+}
+
+#[cfg(test)]
+mod tests;

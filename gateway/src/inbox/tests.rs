@@ -1,0 +1,286 @@
+//! An inbox with a real spool and no sockets.
+
+use service_runtime::{Clock, Stop};
+use store_forward::config::SpoolOptions;
+use store_forward::metrics::SpoolMetrics;
+use store_forward::{Progress, Spool, SpoolConfig, WriterThread};
+use telemetry_core::id::Epoch;
+use telemetry_core::topic::ControlTopics;
+use tokio::sync::watch;
+
+use super::*;
+use crate::bus::Bus;
+use crate::fanout::{Fanout, MailboxLimits, Options};
+use crate::metrics::GatewayMetrics;
+use crate::mqtt::Will;
+use crate::rate::Rates;
+use crate::retained::Retained;
+use crate::session::Registry;
+use crate::session::store::Store;
+use crate::will::Testament;
+
+/// A gateway without sockets, whose spool writes when its writer is run, and whose sessions are never written.
+fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
+    let config = SpoolConfig {
+        dir: folder.join("spool"),
+        pending_bytes_max: 1 << 20,
+        ..SpoolConfig::default()
+    };
+    let options = SpoolOptions { source_id: "gateway".parse().unwrap(), config };
+    let epoch = Epoch::from_random(7);
+    let (spool, writer) = Spool::open(&options, epoch, SpoolMetrics::default()).unwrap();
+    let (limits, topics) = (Limits::default(), ControlTopics::default());
+    let metrics = GatewayMetrics::default();
+    let (bus, _publisher) = Bus::start(&limits, &topics, metrics.clone());
+    let (store, _thread, _) = Store::open(&folder.join("sessions.redb")).unwrap();
+    let shared = Shared {
+        retained: Retained::new(&limits, None, metrics.clone()),
+        fanout: Fanout::new(Some(store.clone()), metrics.clone()),
+        mailbox_limits: MailboxLimits::new(100, 1 << 20),
+        rates: Rates::new(&limits),
+        store,
+        limits,
+        topics,
+        spool,
+        bus,
+        registry: Registry::default(),
+        metrics,
+        clock: Clock::default(),
+        draining: Stop::new(),
+        staying: watch::Sender::default(),
+        closing: Stop::new(),
+    };
+    (shared, writer)
+}
+
+/// A device and its session.
+struct Device {
+    inbox: Inbox,
+    session: Session,
+}
+
+impl Device {
+    fn new(shared: &Shared, version: Version, expiry_seconds: u32) -> Self {
+        let (id, audiences): (Arc<str>, _) = ("mon-1".into(), shared.fanout.audiences());
+        let limits = shared.mailbox_limits.clone();
+        let store = Some(shared.store.clone());
+        let mut session =
+            Session::new(id.clone(), "mon-1".into(), expiry_seconds, limits, 10, store);
+        session.connected();
+        let inbox = Inbox::new(version, &id, "anonymous:mon-1".into(), false, audiences);
+        Self { inbox, session }
+    }
+
+    fn take(&mut self, shared: &Shared, publish: Publish) -> Result<(), Reason> {
+        self.inbox.take(shared, &mut self.session, publish, (true, false))
+    }
+
+    fn accept(&mut self, shared: &Shared) {
+        self.inbox.accept(shared, &mut self.session).unwrap();
+    }
+}
+
+fn publish(bytes: usize) -> Publish {
+    Publish {
+        topic: "dt/w/mon-1/readings".into(),
+        alias: None,
+        payload: vec![1; bytes].into(),
+        qos: 1,
+        retain: false,
+        dup: false,
+        pkid: 5,
+        properties: None,
+    }
+}
+
+fn safe(spool: Progress) -> Safe {
+    Safe { spool, stored: u64::MAX }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_will_that_finds_the_spool_busy_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, writer) = shared(folder.path());
+    let mut device = Device::new(&shared, Version::V311, 0);
+    for _ in 0..3 {
+        device.take(&shared, publish(500_000)).unwrap();
+    }
+    device.accept(&shared);
+    assert_eq!(device.inbox.blocked, Some(AppendError::Busy));
+    let before = shared.spool.status().appended;
+    let Publish { topic, payload, .. } = publish(500_000);
+    let will = Will { topic, payload, qos: 1, retain: false, delay_seconds: 0, properties: None };
+    let will = Testament { client_id: "mon-1".into(), publisher: "anonymous:mon-1".into(), will };
+    let published = will.publish(&shared);
+    let written = async {
+        // Only now: the will has found the spool busy.
+        tokio::task::yield_now().await;
+        std::thread::spawn(move || writer.run())
+    };
+    let ((), writer) = tokio::join!(published, written);
+    assert_eq!(shared.spool.status().appended, before + 1);
+    shared.spool.close();
+    writer.join().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv1_an_acknowledgement_waits_for_the_sync_of_its_message() {
+    for qos in [1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let (shared, writer) = shared(folder.path());
+        let mut device = Device::new(&shared, Version::V311, 0);
+        device.take(&shared, Publish { qos, ..publish(100) }).unwrap();
+        device.accept(&shared);
+        let (mut progress, mut output) = (shared.spool.progress(), BytesMut::new());
+        let accepted = safe(*progress.borrow_and_update());
+        assert!(
+            !device.inbox.write_acks(&shared, &accepted, &mut output),
+            "nothing is written yet"
+        );
+        let writer = std::thread::spawn(move || writer.run());
+        let synced = safe(*progress.wait_for(|now| now.synced == 1).await.unwrap());
+        assert!(
+            device.inbox.write_acks(&shared, &synced, &mut output) && device.inbox.is_settled()
+        );
+        assert_eq!(output[..], [if qos == 1 { 0x40 } else { 0x50 }, 2, 0, 5]);
+        shared.spool.close();
+        writer.join().unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qos_2_message_that_comes_again_is_stored_once_and_acknowledged_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, _writer) = shared(folder.path());
+    let mut device = Device::new(&shared, Version::V5, 60);
+    let message = || Publish { qos: 2, ..publish(100) };
+    for _ in 0..3 {
+        device.take(&shared, message()).unwrap();
+        device.accept(&shared);
+    }
+    assert_eq!((shared.spool.status().appended, device.inbox.acks.len()), (1, 3));
+    // Not yet on disk that the packet id is in use: a restart would take the message for a new one.
+    let (mut output, synced) = (BytesMut::new(), Progress { synced: 1, ..Progress::default() });
+    assert!(!device.inbox.write_acks(&shared, &Safe { spool: synced, stored: 0 }, &mut output));
+    assert!(device.inbox.write_acks(&shared, &safe(synced), &mut output));
+    assert!(device.session.received.end(5), "released");
+    device.take(&shared, message()).unwrap();
+    device.accept(&shared);
+    assert_eq!(shared.spool.status().appended, 2, "the packet id is used for a new message");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_waits_for_the_copy_of_a_subscriber_who_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, _writer) = shared(folder.path());
+    let mut pump = Device::new(&shared, Version::V5, 60);
+    let options = Options { qos: 1, ..Options::default() };
+    shared.fanout.subscribe("cmd/#", &pump.session.mailbox, options);
+    pump.session.disconnected(0);
+    let mut nurse = Device::new(&shared, Version::V5, 0);
+    let pushed = shared.store.pushed();
+    nurse.take(&shared, Publish { topic: "cmd/w/pump-1/rate".into(), ..publish(1) }).unwrap();
+    nurse.accept(&shared);
+    let mut output = BytesMut::new();
+    let before = Safe { spool: Progress::default(), stored: pushed };
+    assert!(!nurse.inbox.write_acks(&shared, &before, &mut output));
+    assert!(nurse.inbox.write_acks(&shared, &Safe { stored: pushed + 1, ..before }, &mut output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv3_a_full_spool_refuses_by_name_or_withholds_and_never_feigns_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, _writer) = shared(folder.path());
+    let mut old = Device::new(&shared, Version::V311, 0);
+    old.take(&shared, publish(100)).unwrap();
+    assert!(
+        !old.inbox.refuse_when_full(&shared, &mut old.session),
+        "3.1.1 has no word for it: it waits"
+    );
+    assert_eq!((old.inbox.acks.len(), old.inbox.waiting.len()), (0, 1));
+    for qos in [1, 2] {
+        let mut new = Device::new(&shared, Version::V5, 0);
+        new.take(&shared, Publish { qos, ..publish(100) }).unwrap();
+        assert!(new.inbox.refuse_when_full(&shared, &mut new.session));
+        let told = new.inbox.acks.pop(&safe(Progress::default())).map(|owed| owed.ack);
+        assert_eq!((told, new.session.received.len()), (Some(Ack::QuotaExceeded), 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv8_more_than_the_receive_maximum_is_refused() {
+    for qos in [1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut shared, _writer) = shared(folder.path());
+        shared.limits.receive_max = 2;
+        let mut device = Device::new(&shared, Version::V5, 0);
+        let message = |pkid| Publish { qos, pkid, ..publish(100) };
+        device.take(&shared, message(1)).unwrap();
+        device.accept(&shared);
+        device.take(&shared, message(2)).unwrap();
+        let third = device.take(&shared, message(3));
+        assert_eq!(third, Err(Reason::ReceiveMaximum), "one is stored, one waits, none is synced");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv9_nobody_publishes_what_is_the_servers_or_what_it_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, _writer) = shared(folder.path());
+    let message = |topic: &str| Publish { topic: topic.into(), ..publish(1) };
+    let mut new = Device::new(&shared, Version::V5, 0);
+    new.take(&shared, message("$SYS/broker/version")).unwrap();
+    new.inbox
+        .take(&shared, &mut new.session, message("dt/w/other/readings"), (false, false))
+        .unwrap();
+    new.accept(&shared);
+    let told: Vec<_> = std::iter::from_fn(|| new.inbox.acks.pop(&safe(Progress::default())))
+        .map(|owed| owed.ack)
+        .collect();
+    assert_eq!((told, shared.spool.status().appended), (vec![Ack::NotAuthorized; 2], 0));
+    let mut old = Device::new(&shared, Version::V311, 0);
+    let refused =
+        old.inbox.take(&shared, &mut old.session, message("dt/w/other/readings"), (false, false));
+    assert_eq!(refused, Err(Reason::NotAuthorized), "3.1.1 has no other way to hear of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qos_2_message_that_was_never_stored_may_come_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut shared, _writer) = shared(folder.path());
+    shared.limits.held_bytes_max = 1000;
+    let mut device = Device::new(&shared, Version::V311, 60);
+    let message = |pkid| Publish { qos: 2, pkid, ..publish(600) };
+    device.inbox.blocked = Some(AppendError::Full);
+    device.take(&shared, message(1)).unwrap();
+    assert_eq!(device.take(&shared, message(2)), Err(Reason::QuotaExceeded));
+    device.inbox.abandon(&mut device.session);
+    assert_eq!(
+        device.session.received.len(),
+        0,
+        "or its repeat would be acknowledged and never stored"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv8_what_is_held_while_the_spool_takes_nothing_is_limited() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut shared, _writer) = shared(folder.path());
+    shared.limits.held_bytes_max = 1000;
+    let mut device = Device::new(&shared, Version::V311, 0);
+    device.inbox.blocked = Some(AppendError::Full);
+    device.take(&shared, publish(900)).unwrap();
+    assert!(device.inbox.may_read(&shared.limits), "pings are answered");
+    assert_eq!(device.take(&shared, publish(900)), Err(Reason::QuotaExceeded));
+    assert!(!device.inbox.may_read(&shared.limits));
+
+    let mut inbox = Device::new(&shared, Version::V311, 0).inbox;
+    assert!(inbox.may_read(&shared.limits));
+    inbox.blocked = Some(AppendError::Busy);
+    assert!(!inbox.may_read(&shared.limits), "TCP pushes back");
+    inbox.blocked = None;
+    for pkid in 1..=u16::MAX {
+        inbox.acks.push(Owed { pkid, qos: 1, ack: Ack::Success, place: None, stored: 0 });
+    }
+    assert!(!inbox.may_read(&shared.limits), "every packet id is owed");
+}

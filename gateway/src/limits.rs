@@ -1,0 +1,101 @@
+//! The limits on clients, each with its effect beside it.
+
+use serde::{Deserialize, Serialize};
+use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
+use telemetry_core::id::NAME_MAX;
+use telemetry_core::topic::TOPIC_BYTES_MAX;
+
+/// The `[gateway.limits]` table. Each limit's effect stands beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most connections; further ones are closed at once.
+    pub connections_max: usize,
+    /// A client has this long for its handshakes and its CONNECT; then it is disconnected.
+    pub connect_time_ms: u64,
+    /// A client that takes nothing for this long is disconnected.
+    pub write_time_ms: u64,
+    /// Longest keep-alive in seconds; MQTT 5 clients that ask for more, or for none, are told this one. 0: no limit.
+    pub keep_alive_s_max: u16,
+    /// Largest payload of a telemetry message; a larger one disconnects its publisher.
+    pub payload_bytes_max: usize,
+    /// Most levels of a topic or a filter; a topic with more is refused, a filter as well.
+    pub topic_levels_max: usize,
+    /// Topic aliases that a client may use (MQTT 5 Topic Alias Maximum); a higher one disconnects it.
+    pub topic_alias_max: u16,
+    /// Messages a second of one identity, over all its connections; beyond it the gateway reads slower. 0: no limit.
+    pub publish_rate_max: u32,
+    /// Bytes a second of one identity, over all its connections; beyond it the gateway reads slower. 0: no limit.
+    pub publish_bytes_rate_max: u64,
+    /// Unacknowledged messages that a client may have sent (MQTT 5 Receive Maximum); more disconnect it.
+    pub receive_max: u16,
+    /// Unacknowledged messages that are sent to a subscriber; further ones wait.
+    pub inflight_max: u16,
+    /// Bytes of messages held for an MQTT 3.1.1 client while the spool is full; more disconnect it.
+    pub held_bytes_max: usize,
+    /// Subscriptions of one client; further ones are refused.
+    pub subscriptions_max: usize,
+    /// Sessions, connected or not; clients that want to leave one behind are refused beyond it.
+    pub sessions_max: usize,
+    /// Longest time in seconds that a session outlives its connection; MQTT 5 clients that ask for more are told.
+    pub session_expiry_s_max: u32,
+    /// Messages that wait for one session; further ones are dropped for it, and counted.
+    pub queue_messages_max: usize,
+    /// Bytes of messages that wait for one session; further ones are dropped for it, and counted.
+    pub queue_bytes_max: usize,
+    /// Bytes of messages that wait for all sessions together; further ones are dropped, and counted.
+    pub queues_bytes_max: usize,
+    /// Distinct filters on control topics over the gateway's life; further ones are refused.
+    pub filters_max: usize,
+    /// Distinct control topics over the gateway's life, a few for each source; further ones are not passed on.
+    pub control_topics_max: usize,
+    /// Retained messages; further ones are delivered but not kept.
+    pub retained_max: usize,
+    /// Bytes of retained messages; further ones are delivered but not kept.
+    pub retained_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            connect_time_ms: 5_000,
+            write_time_ms: 10_000,
+            keep_alive_s_max: 3_600,
+            payload_bytes_max: 1_000_000,
+            topic_levels_max: 32,
+            topic_alias_max: 32,
+            publish_rate_max: 0,
+            publish_bytes_rate_max: 0,
+            receive_max: 1024,
+            inflight_max: 100,
+            held_bytes_max: 1 << 20,
+            subscriptions_max: 256,
+            sessions_max: 50_000,
+            session_expiry_s_max: 7 * 24 * 3_600,
+            queue_messages_max: 10_000,
+            queue_bytes_max: 16 << 20,
+            queues_bytes_max: 256 << 20,
+            filters_max: 10_000,
+            control_topics_max: 50_000,
+            retained_max: 50_000,
+            retained_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// Largest MQTT packet: a whole frame of an agent, or the largest telemetry message.
+    pub(crate) fn packet_bytes_max(&self) -> usize {
+        FRAME_MAX.max(self.payload_bytes_max)
+            + FRAME_OVERHEAD
+            + 2 * NAME_MAX
+            + TOPIC_BYTES_MAX
+            + (64 << 10)
+    }
+
+    /// Tells whether a topic or a filter has too many levels.
+    pub(crate) fn too_deep(&self, topic: &str) -> bool {
+        topic.bytes().filter(|byte| *byte == b'/').count() >= self.topic_levels_max
+    }
+}

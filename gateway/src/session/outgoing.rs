@@ -1,0 +1,206 @@
+//! Messages on their way to a client that it has not acknowledged: packet ids, the window, what to send again. Pure.
+
+use std::collections::VecDeque;
+
+use super::store::Flight;
+use crate::fanout::Letter;
+
+/// The QoS 1 and QoS 2 messages that a client has not fully acknowledged.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// In the order of sending, which is the order of sending again (MQTT 3.1.1 and 5, section 4.6).
+    in_flight: VecDeque<InFlight>,
+    in_flight_max: usize,
+    last: u16,
+}
+
+/// Most messages in flight: packet ids are shared by two kinds.
+const IN_FLIGHT_MAX: u16 = 16 << 10;
+
+#[derive(Debug)]
+struct InFlight {
+    pkid: u16,
+    letter: Letter,
+    released: bool,
+}
+
+/// What to send after a PUBREC.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AfterReceived {
+    /// A PUBREL; the letter's number on disk, if it has one.
+    Release(Option<u64>),
+    /// Nothing: the client refused the message.
+    Refused(Letter),
+    /// A PUBREL that says that the packet id is not in use.
+    Unknown,
+}
+
+/// What to send again on a new connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Again<'a> {
+    Publish(&'a Letter),
+    Release,
+}
+
+impl Outgoing {
+    pub(crate) fn new(in_flight_max: u16) -> Self {
+        let in_flight_max = in_flight_max.min(IN_FLIGHT_MAX).into();
+        Self { in_flight: VecDeque::new(), in_flight_max, last: 0 }
+    }
+
+    /// Puts back what was under way when the process ended.
+    pub(crate) fn restore(&mut self, letter: Letter, flight: Flight) {
+        let Flight { pkid, released } = flight;
+        self.in_flight.push_back(InFlight { pkid, letter, released });
+    }
+
+    /// Tells whether another message may be sent.
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight.len() < self.in_flight_max
+    }
+
+    /// Takes a message under way and gives it a packet id. Ask [`Self::has_room`] first.
+    ///
+    /// A letter that stands on disk gets an odd id that follows from its number: a restart sends it with the same one, although
+    /// nothing was written when it left. The others get even ids.
+    pub(crate) fn send(&mut self, letter: Letter) -> u16 {
+        let pkid = match letter.stored {
+            Some(number) => (number % 0x7fff) as u16 * 2 + 1,
+            None => loop {
+                self.last = self.last.checked_add(2).unwrap_or(2);
+                if self.at(self.last).is_none() {
+                    break self.last;
+                }
+            },
+        };
+        self.in_flight.push_back(InFlight { pkid, letter, released: false });
+        pkid
+    }
+
+    fn at(&self, pkid: u16) -> Option<usize> {
+        // Mostly the first: clients acknowledge in order.
+        self.in_flight.iter().position(|flight| flight.pkid == pkid)
+    }
+
+    /// Takes a PUBACK; returns the message that is done.
+    pub(crate) fn acknowledged(&mut self, pkid: u16) -> Option<Letter> {
+        let at = self.at(pkid).filter(|at| self.in_flight[*at].letter.qos == 1)?;
+        self.in_flight.remove(at).map(|flight| flight.letter)
+    }
+
+    /// Takes a PUBREC.
+    pub(crate) fn received(&mut self, pkid: u16, refused: bool) -> AfterReceived {
+        let at = self.at(pkid).filter(|at| self.in_flight[*at].letter.qos == 2);
+        let Some(flight) = at.and_then(|at| self.in_flight.get_mut(at)) else {
+            return AfterReceived::Unknown;
+        };
+        if !refused || flight.released {
+            flight.released = true;
+            return AfterReceived::Release(flight.letter.stored);
+        }
+        let refused = at.and_then(|at| self.in_flight.remove(at));
+        refused.map_or(AfterReceived::Unknown, |flight| AfterReceived::Refused(flight.letter))
+    }
+
+    /// Takes a PUBCOMP; returns the message that is done.
+    pub(crate) fn completed(&mut self, pkid: u16) -> Option<Letter> {
+        let at = self.at(pkid).filter(|at| self.in_flight[*at].released)?;
+        self.in_flight.remove(at).map(|flight| flight.letter)
+    }
+
+    /// Returns what a client that comes back is to get again, in order.
+    pub(crate) fn again(&self) -> impl Iterator<Item = (u16, Again<'_>)> {
+        self.in_flight.iter().map(|flight| {
+            let released = flight.released.then_some(Again::Release);
+            (flight.pkid, released.unwrap_or(Again::Publish(&flight.letter)))
+        })
+    }
+
+    /// Returns what to send again for one packet id.
+    pub(crate) fn find(&self, pkid: u16) -> Option<Again<'_>> {
+        self.again().find_map(|(id, again)| (id == pkid).then_some(again))
+    }
+
+    /// A message could not be sent: it is not under way.
+    pub(crate) fn forget(&mut self, pkid: u16) {
+        if let Some(at) = self.at(pkid) {
+            drop(self.in_flight.remove(at));
+        }
+    }
+
+    /// Takes out everything, for a session that ends.
+    pub(crate) fn empty(&mut self) -> impl Iterator<Item = Letter> {
+        self.in_flight.drain(..).map(|flight| flight.letter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::message::Message;
+
+    fn letter(qos: u8) -> Letter {
+        let message = Arc::new(Message::own("a".into(), "x", 2, false));
+        Letter { message, qos, retain: false, ids: Vec::new(), shared: None, stored: Some(5) }
+    }
+
+    fn unstored() -> Letter {
+        Letter { stored: None, ..letter(1) }
+    }
+
+    #[test]
+    fn ids_wrap_around_those_in_flight_and_are_never_zero() {
+        let mut outgoing = Outgoing::new(3);
+        outgoing.last = u16::MAX - 3;
+        let ids = [outgoing.send(unstored()), outgoing.send(unstored()), outgoing.send(unstored())];
+        assert_eq!(ids, [u16::MAX - 1, 2, 4]);
+        assert!(!outgoing.has_room());
+        assert!(outgoing.acknowledged(2).is_some() && outgoing.acknowledged(2).is_none());
+        outgoing.last = u16::MAX - 1;
+        assert_eq!(
+            [outgoing.send(unstored()), outgoing.send(unstored())],
+            [2, 6],
+            "4 is in flight"
+        );
+    }
+
+    #[test]
+    fn a_letter_on_disk_has_the_same_id_every_time() {
+        let numbered = |number| Letter { stored: Some(number), ..letter(2) };
+        let ids = |numbers: &[u64]| -> Vec<u16> {
+            let mut outgoing = Outgoing::new(100);
+            outgoing.send(unstored());
+            numbers.iter().map(|number| outgoing.send(numbered(*number))).collect()
+        };
+        assert_eq!(ids(&[0, 1, 0x7ffe, 0x7fff + 5]), [1, 3, 0xfffd, 11]);
+        assert_eq!(ids(&[1]), [3]);
+    }
+
+    #[test]
+    fn a_qos_2_message_is_under_way_until_it_is_completed_and_is_never_sent_twice() {
+        let mut outgoing = Outgoing::new(1);
+        let pkid = outgoing.send(letter(2));
+        assert_eq!(outgoing.acknowledged(pkid), None, "a PUBACK is not for QoS 2");
+        assert_eq!(outgoing.completed(pkid), None, "nor a PUBCOMP before the PUBREC");
+        assert_eq!(outgoing.again().collect::<Vec<_>>(), [(pkid, Again::Publish(&letter(2)))]);
+        assert_eq!(outgoing.received(pkid, false), AfterReceived::Release(Some(5)));
+        assert_eq!(
+            outgoing.received(pkid, true),
+            AfterReceived::Release(Some(5)),
+            "too late to refuse"
+        );
+        assert_eq!(outgoing.again().collect::<Vec<_>>(), [(pkid, Again::Release)]);
+        assert!(!outgoing.has_room() && outgoing.completed(pkid).is_some() && outgoing.has_room());
+        assert_eq!(outgoing.received(pkid, false), AfterReceived::Unknown);
+    }
+
+    #[test]
+    fn a_client_may_refuse_a_message() {
+        let mut outgoing = Outgoing::new(1);
+        let pkid = outgoing.send(letter(2));
+        assert_eq!(outgoing.received(pkid, true), AfterReceived::Refused(letter(2)));
+        assert!(outgoing.has_room());
+    }
+}

@@ -1,0 +1,292 @@
+//! Sessions and retained messages that outlive the process: changes are queued here and written together by one thread.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::redb::{Disk, DiskError};
+use crate::fanout::{Letter, Options};
+use crate::message::Message;
+
+/// Changes that may wait for the disk; whoever publishes waits beyond it.
+const PENDING_MAX: usize = 16 << 10;
+
+/// A session as it stands on disk, beside its letters.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Record {
+    /// Whose it is: nobody else may take it up.
+    pub(crate) identity: String,
+    /// Seconds that it outlives its connection; `u32::MAX` is for ever (MQTT 5 section 3.1.2.11.2).
+    pub(crate) expiry_seconds: u32,
+    /// Microseconds since 1970 when its connection ended; `None` while it is connected.
+    pub(crate) disconnected_us: Option<i64>,
+    pub(crate) subscriptions: Vec<(String, Options)>,
+}
+
+/// How far the delivery of a QoS 2 message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flight {
+    pub(crate) pkid: u16,
+    /// The client has it; only the release is to be repeated.
+    pub(crate) released: bool,
+}
+
+/// Something that changed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Op {
+    Session {
+        client_id: Arc<str>,
+        record: Record,
+    },
+    /// The session has ended: nothing of it stays.
+    End {
+        client_id: Arc<str>,
+    },
+    Queue {
+        client_id: Arc<str>,
+        number: u64,
+        letter: Letter,
+    },
+    Unqueue {
+        client_id: Arc<str>,
+        number: u64,
+    },
+    Flight {
+        client_id: Arc<str>,
+        number: u64,
+        flight: Flight,
+    },
+    /// A QoS 2 message of the client was taken; its packet id is in use until the client releases it.
+    Received {
+        client_id: Arc<str>,
+        pkid: u16,
+    },
+    Released {
+        client_id: Arc<str>,
+        pkid: u16,
+    },
+    Retain {
+        message: Arc<Message>,
+    },
+    Forget {
+        topic: String,
+    },
+}
+
+/// A session that was found on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) client_id: Arc<str>,
+    pub(crate) record: Record,
+    /// In order; with how far they have come.
+    pub(crate) letters: Vec<(Letter, Option<Flight>)>,
+    pub(crate) received: Vec<u16>,
+}
+
+/// Everything that was found on disk.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) sessions: Vec<Stored>,
+    pub(crate) retained: Vec<Message>,
+    /// Entries that made no sense, and were left out.
+    pub(crate) damaged: usize,
+}
+
+/// The queue before the disk. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pending: Mutex<Pending>,
+    news: Condvar,
+    /// Changes that are on stable storage, counted from the start.
+    committed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    ops: Vec<Op>,
+    pushed: u64,
+    closed: bool,
+}
+
+/// The thread that writes. Ends when the store is closed, or when the disk fails.
+#[derive(Debug)]
+pub(crate) struct StoreThread {
+    store: Store,
+    disk: Disk,
+}
+
+impl Store {
+    /// Opens or creates the file and reads all that is in it.
+    pub(crate) fn open(path: &Path) -> Result<(Self, StoreThread, Found), DiskError> {
+        let disk = Disk::open(path)?;
+        let found = disk.read()?;
+        let (pending, news, committed) = (Mutex::default(), Condvar::new(), watch::Sender::new(0));
+        let store = Self { shared: Arc::new(Shared { pending, news, committed }) };
+        Ok((store.clone(), StoreThread { store, disk }, found))
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a change. Never waits; ask [`Self::has_room`] before taking in more.
+    pub(crate) fn push(&self, op: Op) {
+        let mut pending = self.pending();
+        pending.ops.push(op);
+        pending.pushed += 1;
+        drop(pending);
+        self.shared.news.notify_one();
+    }
+
+    /// Returns the number of the last change: what waits for it waits for all before it as well.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.pending().pushed
+    }
+
+    /// Tells whether publishers may go on.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending().ops.len() < PENDING_MAX
+    }
+
+    /// Watches how many changes are on stable storage.
+    pub(crate) fn committed(&self) -> watch::Receiver<u64> {
+        self.shared.committed.subscribe()
+    }
+
+    /// Lets the thread end, when everything is written, as soon as the guard is dropped.
+    pub(crate) fn close_on_drop(&self) -> CloseOnDrop {
+        CloseOnDrop(self.clone())
+    }
+}
+
+/// See [`Store::close_on_drop`].
+#[derive(Debug)]
+pub(crate) struct CloseOnDrop(Store);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.pending().closed = true;
+        self.0.shared.news.notify_one();
+    }
+}
+
+impl StoreThread {
+    /// Writes until the store is closed. Blocks.
+    pub(crate) fn run(mut self) -> Result<(), DiskError> {
+        loop {
+            let (ops, pushed) = {
+                let pending = self.store.pending();
+                let waiting = |pending: &mut Pending| pending.ops.is_empty() && !pending.closed;
+                let mut pending = self
+                    .store
+                    .shared
+                    .news
+                    .wait_while(pending, waiting)
+                    .unwrap_or_else(PoisonError::into_inner);
+                (std::mem::take(&mut pending.ops), pending.pushed)
+            };
+            if ops.is_empty() {
+                return Ok(());
+            }
+            self.disk.write(&without_detours(ops))?;
+            self.store.shared.committed.send_replace(pushed);
+        }
+    }
+}
+
+/// Leaves out letters that were delivered before they were ever written.
+fn without_detours(ops: Vec<Op>) -> Vec<Op> {
+    let mut gone: HashSet<(Arc<str>, u64)> = HashSet::new();
+    for op in &ops {
+        if let Op::Unqueue { client_id, number } = op {
+            gone.insert((client_id.clone(), *number));
+        }
+    }
+    let needed = |op: &Op| match op {
+        Op::Queue { client_id, number, .. } | Op::Flight { client_id, number, .. } => {
+            !gone.contains(&(client_id.clone(), *number))
+        }
+        _ => true,
+    };
+    ops.into_iter().filter(needed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(payload: &'static str) -> Letter {
+        let message = Arc::new(Message::own("cmd/icu/pump-1".into(), payload, 1, false));
+        Letter { message, qos: 1, retain: false, ids: vec![7], shared: None, stored: None }
+    }
+
+    fn record() -> Record {
+        let subscriptions = vec![("cmd/#".to_owned(), Options { qos: 1, ..Options::default() })];
+        let identity = "pump-1".to_owned();
+        Record { identity, expiry_seconds: 60, disconnected_us: Some(5), subscriptions }
+    }
+
+    fn write(path: &Path, ops: Vec<Op>) -> Found {
+        let (store, thread, found) = Store::open(path).unwrap();
+        ops.into_iter().for_each(|op| store.push(op));
+        drop(store.close_on_drop());
+        thread.run().unwrap();
+        found
+    }
+
+    #[test]
+    fn what_is_written_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.redb");
+        let client_id: Arc<str> = "pump-1".into();
+        let flight = Flight { pkid: 9, released: true };
+        let retained = Message::own("a/b".into(), "kept", 1, true);
+        let ops = vec![
+            Op::Session { client_id: client_id.clone(), record: record() },
+            Op::Queue { client_id: client_id.clone(), number: 1, letter: letter("two") },
+            Op::Queue { client_id: client_id.clone(), number: 0, letter: letter("one") },
+            Op::Flight { client_id: client_id.clone(), number: 0, flight },
+            Op::Received { client_id: client_id.clone(), pkid: 3 },
+            Op::Received { client_id: client_id.clone(), pkid: 4 },
+            Op::Released { client_id: client_id.clone(), pkid: 3 },
+            Op::Retain { message: retained.clone().into() },
+        ];
+        assert_eq!(write(&path, ops), Found::default());
+        let numbered = |number, payload| Letter { stored: Some(number), ..letter(payload) };
+        let letters = vec![(numbered(0, "one"), Some(flight)), (numbered(1, "two"), None)];
+        let session =
+            Stored { client_id: client_id.clone(), record: record(), letters, received: vec![4] };
+        let found = write(&path, vec![Op::End { client_id }, Op::Forget { topic: "a/b".into() }]);
+        assert_eq!(found, Found { sessions: vec![session], retained: vec![retained], damaged: 0 });
+        assert_eq!(write(&path, Vec::new()), Found::default());
+    }
+
+    #[test]
+    fn a_letter_that_is_delivered_at_once_is_never_written() {
+        let client_id: Arc<str> = "pump-1".into();
+        let queue =
+            |number| Op::Queue { client_id: client_id.clone(), number, letter: letter("x") };
+        let unqueue = Op::Unqueue { client_id: client_id.clone(), number: 0 };
+        assert_eq!(without_detours(vec![queue(0), queue(1), unqueue.clone()]), [queue(1), unqueue]);
+    }
+
+    #[test]
+    fn whoever_waits_hears_of_the_commit_of_everything_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, thread, _) = Store::open(&folder.path().join("sessions.redb")).unwrap();
+        for number in 0..5 {
+            store.push(Op::Queue { client_id: "a".into(), number, letter: letter("x") });
+        }
+        assert_eq!((store.pushed(), *store.committed().borrow()), (5, 0));
+        drop(store.close_on_drop());
+        thread.run().unwrap();
+        assert_eq!(*store.committed().borrow(), 5);
+    }
+}

@@ -1,0 +1,75 @@
+//! `$SYS/broker/…`: what the gateway says about itself to MQTT clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service_runtime::Stop;
+use tokio::time::MissedTickBehavior;
+
+use crate::connection::Shared;
+use crate::message::Message;
+use crate::session::Due;
+
+/// How often the topics are published.
+const EVERY: Duration = Duration::from_secs(10);
+/// How often sessions, wills and retained messages are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Publishes the topics, and ends what has expired, until `closing`.
+pub(crate) async fn run(shared: Arc<Shared>, closing: Stop) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut audiences = shared.fanout.audiences();
+    let mut published_at: Option<Duration> = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => return Ok(()),
+            _ = tick.tick() => {}
+        }
+        expire(&shared).await;
+        let now = shared.clock.uptime();
+        if published_at.is_none_or(|at| now >= at + EVERY) {
+            published_at = Some(now);
+            shared.retained.sweep(shared.clock.now_us());
+            for (topic, value) in values(&shared) {
+                let message = Message::own(format!("$SYS/broker/{topic}"), value, 0, true);
+                let message = Arc::new(message);
+                shared.retained.set(&message);
+                audiences.publish(&message);
+            }
+        }
+    }
+}
+
+/// Publishes wills that are due and ends sessions whose client did not come back.
+async fn expire(shared: &Shared) {
+    for due in shared.registry.due(shared.clock.uptime()) {
+        match due {
+            Due::Will(will) => will.publish(shared).await,
+            Due::Ended(parked) => parked.session.end(&shared.fanout),
+        }
+    }
+    shared.metrics.sessions.set(i64::try_from(shared.registry.len()).unwrap_or(i64::MAX));
+}
+
+fn values(shared: &Shared) -> [(&'static str, String); 12] {
+    let metrics = &shared.metrics;
+    let (retained, retained_bytes) = shared.retained.size();
+    let connected = metrics.connections.get();
+    let sessions = shared.registry.len();
+    [
+        ("version", concat!("tidemark ", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("uptime", format!("{} seconds", shared.clock.uptime().as_secs())),
+        ("clients/connected", connected.to_string()),
+        ("clients/total", sessions.to_string()),
+        ("subscriptions/count", metrics.subscriptions.get().to_string()),
+        ("messages/received", metrics.received.get().to_string()),
+        ("messages/sent", metrics.delivered.get().to_string()),
+        ("messages/dropped", metrics.queue_dropped.get().to_string()),
+        ("bytes/received", metrics.bytes_received.get().to_string()),
+        ("bytes/sent", metrics.bytes_sent.get().to_string()),
+        ("retained messages/count", retained.to_string()),
+        ("retained messages/bytes", retained_bytes.to_string()),
+    ]
+}

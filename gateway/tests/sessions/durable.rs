@@ -1,0 +1,182 @@
+//! Sessions and retained messages survive `kill -9` of the gateway's process.
+
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
+use tokio::time::timeout;
+
+use crate::harness::PATIENCE;
+
+/// A gateway in a process of its own.
+struct Gateway {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    async fn start(folder: &Path, address: SocketAddr) -> Self {
+        let config = folder.join("gateway.toml");
+        let spool = folder.join("spool");
+        let text = format!(
+            "[gateway]\nlisten = \"{address}\"\nadmin_listen = \"127.0.0.1:0\"\n[gateway.spool]\ndir = \"{}\"\n",
+            spool.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+        let gateway = Self { process: command.spawn().unwrap(), address };
+        let listening = async {
+            while tokio::net::TcpStream::connect(address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, listening).await.expect("the gateway listens");
+        gateway
+    }
+
+    /// No destructor runs, nothing is flushed.
+    fn kill(mut self) -> SocketAddr {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.address
+    }
+}
+
+/// A client that keeps its session and acknowledges nothing unless told to.
+struct Client {
+    mqtt: AsyncClient,
+    events: EventLoop,
+}
+
+impl Client {
+    async fn connect(address: SocketAddr, id: &str) -> (Self, bool) {
+        let mut options = MqttOptions::new(id, "127.0.0.1", address.port());
+        options.set_clean_session(false).set_manual_acks(true).set_inflight(1000);
+        let (mqtt, events) = AsyncClient::new(options, 5000);
+        let mut client = Self { mqtt, events };
+        let present = client
+            .wait(|packet| match packet {
+                Packet::ConnAck(ack) => Some(ack.session_present),
+                _ => None,
+            })
+            .await;
+        (client, present)
+    }
+
+    async fn wait<T>(&mut self, mut pick: impl FnMut(Packet) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                if let Event::Incoming(packet) =
+                    self.events.poll().await.expect("connection is open")
+                    && let Some(found) = pick(packet)
+                {
+                    return found;
+                }
+            }
+        };
+        timeout(PATIENCE, search).await.expect("the packet comes in time")
+    }
+
+    async fn message(&mut self) -> Publish {
+        self.wait(|packet| match packet {
+            Packet::Publish(publish) => Some(publish),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn subscribe(&mut self, filter: &str, qos: QoS) {
+        self.mqtt.subscribe(filter, qos).await.unwrap();
+        self.wait(|packet| matches!(packet, Packet::SubAck(_)).then_some(())).await;
+    }
+
+    async fn publish(
+        &mut self,
+        topic: &str,
+        qos: QoS,
+        retain: bool,
+        payloads: impl Iterator<Item = String>,
+    ) {
+        for payload in payloads {
+            self.mqtt.publish(topic, qos, retain, payload).await.unwrap();
+            let done = |packet: Packet| {
+                matches!(packet, Packet::PubAck(_) | Packet::PubComp(_)).then_some(())
+            };
+            self.wait(done).await;
+        }
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_gateway_has_lost_no_queue_no_retained_message_and_no_message_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path(), free_address()).await;
+    let (mut pump, present) = Client::connect(gateway.address, "pump-1").await;
+    assert!(!present);
+    pump.subscribe("cmd/icu/pump-1/#", QoS::ExactlyOnce).await;
+    let (mut nurse, _) = Client::connect(gateway.address, "nurse").await;
+    let rates = |range: std::ops::Range<u32>| range.map(|n| n.to_string());
+    nurse.publish("cmd/icu/pump-1/rate", QoS::AtLeastOnce, false, rates(0..3)).await;
+    nurse.publish("cmd/icu/pump-1/rate", QoS::ExactlyOnce, false, rates(3..6)).await;
+    // The first four are under way and not acknowledged.
+    let mut under_way = Vec::new();
+    for _ in 0..4 {
+        under_way.push(pump.message().await);
+    }
+    drop(pump);
+    nurse.publish("cmd/icu/pump-1/rate", QoS::AtLeastOnce, false, rates(6..1006)).await;
+    nurse.publish("cmd/icu/pump-1/limit", QoS::AtLeastOnce, true, rates(7..8)).await;
+    let address = gateway.kill();
+
+    let gateway = Gateway::start(folder.path(), address).await;
+    let (mut pump, present) = Client::connect(address, "pump-1").await;
+    assert!(present);
+    let mut payloads = Vec::new();
+    for n in 0..1007 {
+        let message = pump.message().await;
+        if let Some(before) = under_way.get(n) {
+            assert_eq!(
+                (message.pkid, &message.payload),
+                (before.pkid, &before.payload),
+                "the client knows it again"
+            );
+        }
+        payloads.push(String::from_utf8(message.payload.to_vec()).unwrap());
+        pump.mqtt.ack(&message).await.unwrap();
+    }
+    // Its answer comes when all acknowledgements before it have arrived.
+    pump.publish("cmd/icu/pump-1-done", QoS::AtLeastOnce, false, rates(0..1)).await;
+    let expected: Vec<String> = rates(0..1006).chain(rates(7..8)).collect();
+    assert_eq!(payloads, expected, "each once, in order");
+    let (mut other, _) = Client::connect(address, "other").await;
+    other.subscribe("cmd/icu/pump-1/limit", QoS::AtLeastOnce).await;
+    let retained = other.message().await;
+    assert_eq!((retained.retain, &retained.payload[..]), (true, &b"7"[..]));
+
+    // What was acknowledged does not come again after another kill.
+    nurse_round(address).await;
+    let address = gateway.kill();
+    let gateway = Gateway::start(folder.path(), address).await;
+    let (mut pump, present) = Client::connect(address, "pump-1").await;
+    assert!(present);
+    let last = pump.message().await;
+    let payload: BTreeSet<&[u8]> = [&last.payload[..]].into();
+    assert_eq!(payload, [&b"last"[..]].into());
+    gateway.kill();
+}
+
+/// Something that comes after everything that was acknowledged.
+async fn nurse_round(address: SocketAddr) {
+    let (mut nurse, _) = Client::connect(address, "nurse").await;
+    nurse
+        .publish("cmd/icu/pump-1/rate", QoS::AtLeastOnce, false, ["last".to_owned()].into_iter())
+        .await;
+}
