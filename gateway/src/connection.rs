@@ -22,7 +22,8 @@ use crate::config::Limits;
 use crate::inbox::Inbox;
 use crate::metrics::GatewayMetrics;
 use crate::mqtt::{
-    Connect, Connecting, Delivery, Incoming, Offer, Publish, Reason, Version, Will, read_connect,
+    Connect, Connecting, Delivery, Incoming, Offer, Publish, Reason, UnsubReason, Version, Will,
+    read_connect,
 };
 use crate::retained::Retained;
 use crate::session::{Outbox, Registry, Seat};
@@ -179,9 +180,9 @@ fn judge(shared: &Shared, connect: &Connect, peer: SocketAddr) -> Option<Reason>
     });
     if shared.draining.is_cancelled() {
         Some(Reason::Unavailable)
-    } else if connect.enhanced_auth {
+    } else if connect.auth_method.is_some() {
         Some(Reason::BadAuthMethod)
-    } else if connect.has_login {
+    } else if (connect.username.is_some() || connect.password.is_some()) {
         // Nobody has a password yet: taking one without looking at it would feign safety.
         Some(Reason::BadLogin)
     } else if !peer.ip().to_canonical().is_loopback() {
@@ -199,7 +200,7 @@ fn judge(shared: &Shared, connect: &Connect, peer: SocketAddr) -> Option<Reason>
 async fn refuse(shared: &Shared, stream: &mut TcpStream, version: Option<Version>, reason: Reason) {
     let Some(version) = version else { return };
     let mut output = BytesMut::new();
-    version.write_refused(reason, &mut output);
+    version.write_refused(reason, None, &mut output);
     let patience = Duration::from_millis(shared.limits.write_time_ms);
     // Best effort: the connection is closed whether or not the client hears why.
     drop(timeout(patience, stream.write_all(&output)).await);
@@ -239,7 +240,15 @@ impl Connection {
     fn accept(&mut self, assigned_client_id: Option<&str>) {
         let limits = &self.shared.limits;
         let packet_bytes_max = u32::try_from(limits.packet_bytes_max()).unwrap_or(u32::MAX);
-        let offer = Offer { receive_max: limits.receive_max, packet_bytes_max, assigned_client_id };
+        let offer = Offer {
+            session_present: false,
+            session_expiry_seconds: Some(0),
+            server_keep_alive: None,
+            receive_max: limits.receive_max,
+            packet_bytes_max,
+            topic_alias_max: 0,
+            assigned_client_id,
+        };
         self.version.write_accepted(&offer, &mut self.output);
     }
 
@@ -317,15 +326,18 @@ impl Connection {
         {
             match packet {
                 Incoming::Publish(publish) => self.take(publish)?,
-                Incoming::PubAck { pkid } => {
+                Incoming::PubRec { .. } | Incoming::PubRel { .. } | Incoming::PubComp { .. } => {
+                    return Err(End::Reason(Reason::QosNotSupported));
+                }
+                Incoming::PubAck { pkid, .. } => {
                     self.outbox.acknowledged(pkid);
                 }
-                Incoming::Subscribe { pkid, subscriptions } => {
+                Incoming::Subscribe { pkid, subscriptions, .. } => {
                     self.subscribe(pkid, subscriptions).await?;
                 }
                 Incoming::Unsubscribe { pkid, filters } => self.unsubscribe(pkid, &filters).await,
                 Incoming::PingReq => self.version.write_pingresp(&mut self.output),
-                Incoming::Disconnect { publish_will } => {
+                Incoming::Disconnect { publish_will, .. } => {
                     self.accept_batch().await?;
                     return Err(End::Disconnected { publish_will });
                 }
@@ -386,7 +398,12 @@ impl Connection {
     async fn unsubscribe(&mut self, pkid: u16, filters: &[String]) {
         let mut existed = Vec::with_capacity(filters.len());
         for filter in filters {
-            existed.push(self.subscriptions.remove(&mut self.subscriber, filter).await);
+            let existed_one = self.subscriptions.remove(&mut self.subscriber, filter).await;
+            existed.push(if existed_one {
+                UnsubReason::Success
+            } else {
+                UnsubReason::NoSubscription
+            });
         }
         self.version.write_unsuback(pkid, &existed, &mut self.output);
     }
@@ -410,8 +427,12 @@ impl Connection {
             payload: &message.payload,
             qos,
             retain,
+            dup: false,
             pkid,
+            alias: None,
             properties,
+            expiry_seconds: properties.and_then(|own| own.expiry_seconds),
+            subscription_ids: &[],
         };
         let size = self.version.write_publish(&delivery, &mut self.output);
         if self.packet_bytes_max.is_some_and(|most| size > most as usize) {
@@ -446,7 +467,7 @@ impl Connection {
 
     async fn finish(&mut self, end: &End) {
         if let End::Reason(reason) = end {
-            self.version.write_disconnect(*reason, &mut self.output);
+            self.version.write_disconnect(*reason, None, &mut self.output);
         }
         if !matches!(end, End::Lost) && self.flush().await.is_ok() {
             // The client may be gone already: closing is all that is left to do.
@@ -455,10 +476,18 @@ impl Connection {
     }
 
     async fn publish_will(&mut self, will: Will) {
-        let Will { topic, payload, qos, retain } = will;
+        let Will { topic, payload, qos, retain, .. } = will;
         // A will has no packet id: nobody is owed an acknowledgement.
-        let publish =
-            Publish { topic, payload, qos: qos.min(1), retain, pkid: 0, properties: None };
+        let publish = Publish {
+            topic,
+            alias: None,
+            payload,
+            qos: qos.min(1),
+            retain,
+            dup: false,
+            pkid: 0,
+            properties: None,
+        };
         self.inbox.owe_nothing();
         let shared = self.shared.clone();
         let taken = self.take(publish).is_ok()

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::bus::{Bus, BusMessage, Interest};
 use crate::config::Limits;
 use crate::connection::Shared;
-use crate::mqtt::{AckReason, Connect, Position, Publish, Reason, Version};
+use crate::mqtt::{Ack, Connect, Position, Publish, Reason, Version};
 use crate::session::{Acks, Owed, Route, route};
 
 /// Messages that wait for the spool at once, while it is busy, before the client has to wait too.
@@ -124,7 +124,7 @@ impl Inbox {
 
     /// Turns a control message into one for the bus and owes its acknowledgement.
     fn control(&mut self, shared: &Shared, publish: Publish) -> BusMessage {
-        self.owe(&publish, AckReason::Success, None);
+        self.owe(&publish, Ack::Success, None);
         // A retained frame would only ever be a repeat.
         let retain =
             publish.retain && !matches!(shared.topics.parse(&publish.topic), Some(Control::Up(_)));
@@ -155,7 +155,7 @@ impl Inbox {
             let appended = shared.spool.append(shared.clock.now_us(), messages);
             for place in appended.places() {
                 let Some(publish) = self.pop() else { break };
-                self.owe(&publish, AckReason::Success, Some(place));
+                self.owe(&publish, Ack::Success, Some(place));
                 self.copy(shared, publish, &mut live);
             }
             self.blocked = appended.refused;
@@ -197,7 +197,7 @@ impl Inbox {
             return false;
         }
         if let Some(publish) = self.pop() {
-            self.owe(&publish, AckReason::QuotaExceeded, None);
+            self.owe(&publish, Ack::QuotaExceeded, None);
         }
         self.blocked = None;
         true
@@ -210,7 +210,7 @@ impl Inbox {
         Some(publish)
     }
 
-    fn owe(&mut self, publish: &Publish, reason: AckReason, place: Option<Place>) {
+    fn owe(&mut self, publish: &Publish, reason: Ack, place: Option<Place>) {
         if publish.qos > 0 && !self.owes_nothing {
             self.acks.push(Owed { pkid: publish.pkid, reason, place });
         }
@@ -311,8 +311,12 @@ mod tests {
             clean: true,
             keep_alive_seconds: 0,
             will: None,
-            has_login: false,
-            enhanced_auth: false,
+            username: None,
+            password: None,
+            auth_method: None,
+            topic_alias_max: 0,
+            session_expiry_seconds: 0,
+            problem_info: true,
             receive_max: 10,
             packet_bytes_max: None,
             wants_receipts: false,
@@ -326,6 +330,8 @@ mod tests {
             payload: vec![1; bytes].into(),
             qos: 1,
             retain: false,
+            alias: None,
+            dup: false,
             pkid: 0,
             properties: None,
         }
@@ -388,7 +394,7 @@ mod tests {
         new.take(&shared, publish(100), false).unwrap();
         assert!(new.refuse_when_full(&shared));
         let told = new.acks.pop(&Progress::default()).map(|owed| owed.reason);
-        assert_eq!(told, Some(AckReason::QuotaExceeded));
+        assert_eq!(told, Some(Ack::QuotaExceeded));
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -422,7 +428,7 @@ mod tests {
         assert!(!device.may_read(&shared.limits), "TCP pushes back");
         device.blocked = None;
         for pkid in 1..=u16::MAX {
-            device.acks.push(Owed { pkid, reason: AckReason::Success, place: None });
+            device.acks.push(Owed { pkid, reason: Ack::Success, place: None });
         }
         assert!(!device.may_read(&shared.limits), "every packet id is owed");
     }

@@ -6,7 +6,7 @@ use telemetry_core::topic::{ControlTopics, filter_matches, validate_filter};
 
 use crate::bus::{BusMessage, SubscribeError, Subscriber};
 use crate::connection::Shared;
-use crate::mqtt::{Reason, Subscription};
+use crate::mqtt::{Reason, SubReason, Subscription};
 
 /// The filters of one session.
 #[derive(Debug, Default)]
@@ -15,33 +15,33 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Adds subscriptions. Returns what was granted for each (`None`: refused) and the retained messages to send.
+    /// Adds subscriptions. Returns what was granted for each and the retained messages to send.
     pub(crate) async fn add(
         &mut self,
         shared: &Shared,
         subscriber: &mut Subscriber,
         wanted: Vec<Subscription>,
-    ) -> Result<(Vec<Option<u8>>, Vec<BusMessage>), Reason> {
+    ) -> Result<(Vec<SubReason>, Vec<BusMessage>), Reason> {
         let (mut granted, mut retained) = (Vec::with_capacity(wanted.len()), Vec::new());
         for subscription in wanted {
-            let Subscription { filter, qos, retain_handling } = subscription;
+            let Subscription { filter, qos, retain_handling, .. } = subscription;
             let known = self.granted.contains_key(&filter);
             let refused = validate_filter(&filter).is_err()
                 || filter.starts_with('$')
                 || (!known && self.granted.len() >= shared.limits.subscriptions_max);
             if refused {
-                granted.push(None);
+                granted.push(SubReason::FilterInvalid);
                 continue;
             }
             match subscriber.subscribe(&filter).await {
                 Ok(_) => {}
                 Err(SubscribeError::TooMany) => {
-                    granted.push(None);
+                    granted.push(SubReason::FilterInvalid);
                     continue;
                 }
                 Err(SubscribeError::Down(_)) => return Err(Reason::ServerBusy),
             }
-            granted.push(Some(qos.min(1)));
+            granted.push(SubReason::Granted(qos.min(1)));
             if retain_handling == 0 || (retain_handling == 1 && !known) {
                 retained.extend(shared.retained.matching(&filter));
             }

@@ -44,7 +44,7 @@ fn a_bare_mqtt5_disconnect_is_a_disconnect() {
     let mut bytes = BytesMut::from(&[0xe0, 0][..]);
     assert_eq!(
         Version::V5.read(&mut bytes, 100),
-        Ok(Some(Incoming::Disconnect { publish_will: false }))
+        Ok(Some(Incoming::Disconnect { publish_will: false, session_expiry_seconds: None }))
     );
 }
 
@@ -54,7 +54,7 @@ fn a_disconnect_with_a_reason_and_no_properties_is_a_disconnect() {
         let mut bytes = BytesMut::from(&[0xe0, 1, code][..]);
         assert_eq!(
             Version::V5.read(&mut bytes, 100),
-            Ok(Some(Incoming::Disconnect { publish_will }))
+            Ok(Some(Incoming::Disconnect { publish_will, session_expiry_seconds: None }))
         );
         assert!(bytes.is_empty());
     }

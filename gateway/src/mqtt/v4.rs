@@ -1,12 +1,10 @@
 //! MQTT 3.1.1 packets.
 
 use bytes::BytesMut;
-use rumqttc::mqttbytes::v4::{self, ConnAck, ConnectReturnCode, Packet, SubscribeReasonCode};
-use rumqttc::mqttbytes::{Error, QoS};
+use rumqttc::mqttbytes::Error;
+use rumqttc::mqttbytes::v4::{self, Packet};
 
-use super::{
-    Connect, Connecting, Delivery, Incoming, Publish, Reason, Subscription, Version, Will,
-};
+use super::{Connect, Connecting, Incoming, Publish, Reason, Subscription, Version, Will};
 
 pub(super) fn read_connect(bytes: &mut BytesMut, packet_bytes_max: usize) -> Connecting {
     match Packet::read(bytes, packet_bytes_max) {
@@ -20,9 +18,15 @@ pub(super) fn read_connect(bytes: &mut BytesMut, packet_bytes_max: usize) -> Con
                 payload: will.message,
                 qos: will.qos as u8,
                 retain: will.retain,
+                delay_seconds: 0,
+                properties: None,
             }),
-            has_login: connect.login.is_some(),
-            enhanced_auth: false,
+            username: connect.login.as_ref().map(|l| l.username.clone()),
+            password: connect.login.map(|l| l.password.into()),
+            auth_method: None,
+            topic_alias_max: 0,
+            session_expiry_seconds: if connect.clean_session { 0 } else { u32::MAX },
+            problem_info: true,
             receive_max: u16::MAX,
             packet_bytes_max: None,
             wants_receipts: false,
@@ -49,17 +53,25 @@ pub(super) fn read(
             qos: publish.qos as u8,
             retain: publish.retain,
             pkid: publish.pkid,
+            alias: None,
+            dup: publish.dup,
             properties: None,
         }),
-        Packet::PubAck(ack) => Incoming::PubAck { pkid: ack.pkid },
+        Packet::PubAck(ack) => Incoming::PubAck { pkid: ack.pkid, reason: 0 },
+        Packet::PubRec(ack) => Incoming::PubRec { pkid: ack.pkid, reason: 0 },
+        Packet::PubRel(ack) => Incoming::PubRel { pkid: ack.pkid, reason: 0 },
+        Packet::PubComp(ack) => Incoming::PubComp { pkid: ack.pkid, reason: 0 },
         Packet::Subscribe(subscribe) => Incoming::Subscribe {
             pkid: subscribe.pkid,
+            id: None,
             subscriptions: subscribe
                 .filters
                 .into_iter()
                 .map(|filter| Subscription {
                     filter: filter.path,
                     qos: filter.qos as u8,
+                    no_local: false,
+                    retain_as_published: false,
                     retain_handling: 0,
                 })
                 .collect(),
@@ -68,12 +80,11 @@ pub(super) fn read(
             Incoming::Unsubscribe { pkid: unsubscribe.pkid, filters: unsubscribe.topics }
         }
         Packet::PingReq => Incoming::PingReq,
-        Packet::Disconnect => Incoming::Disconnect { publish_will: false },
+        Packet::Disconnect => {
+            Incoming::Disconnect { publish_will: false, session_expiry_seconds: None }
+        }
         Packet::Connect(_) => Incoming::Unexpected("second CONNECT"),
         Packet::ConnAck(_) => Incoming::Unexpected("CONNACK"),
-        Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) => {
-            Incoming::Unexpected("QoS 2 packet")
-        }
         Packet::SubAck(_) | Packet::UnsubAck(_) => {
             Incoming::Unexpected("acknowledgement of a server")
         }
@@ -86,50 +97,4 @@ fn reason(error: &Error) -> Reason {
         Error::PayloadSizeLimitExceeded(_) => Reason::PacketTooLarge,
         _ => Reason::Malformed,
     }
-}
-
-/// Our own packets are well-formed, so that the codec's checks cannot fail.
-fn written(result: Result<usize, Error>) -> usize {
-    result.expect("packets of the server are well-formed")
-}
-
-pub(super) fn write_accepted(out: &mut BytesMut) {
-    written(ConnAck::new(ConnectReturnCode::Success, false).write(out));
-}
-
-pub(super) fn write_refused(reason: Reason, out: &mut BytesMut) {
-    let code = match reason {
-        Reason::BadClientId => ConnectReturnCode::BadClientId,
-        Reason::NotAuthorized => ConnectReturnCode::NotAuthorized,
-        Reason::BadLogin => ConnectReturnCode::BadUserNamePassword,
-        Reason::Unavailable => ConnectReturnCode::RefusedProtocolVersion,
-        _ => ConnectReturnCode::ServiceUnavailable,
-    };
-    written(ConnAck::new(code, false).write(out));
-}
-
-pub(super) fn write_puback(pkid: u16, out: &mut BytesMut) {
-    let [high, low] = pkid.to_be_bytes();
-    out.extend_from_slice(&[0x40, 2, high, low]);
-}
-
-pub(super) fn write_suback(pkid: u16, granted: &[Option<u8>], out: &mut BytesMut) {
-    let codes = granted.iter().map(|granted| match granted {
-        Some(0) => SubscribeReasonCode::Success(QoS::AtMostOnce),
-        Some(_) => SubscribeReasonCode::Success(QoS::AtLeastOnce),
-        None => SubscribeReasonCode::Failure,
-    });
-    written(v4::SubAck::new(pkid, codes.collect()).write(out));
-}
-
-pub(super) fn write_unsuback(pkid: u16, out: &mut BytesMut) {
-    written(v4::UnsubAck::new(pkid).write(out));
-}
-
-pub(super) fn write_publish(delivery: &Delivery<'_>, out: &mut BytesMut) -> usize {
-    let qos = if delivery.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-    let mut publish = v4::Publish::from_bytes(delivery.topic, qos, delivery.payload.clone());
-    publish.retain = delivery.retain;
-    publish.pkid = delivery.pkid;
-    written(publish.write(out))
 }

@@ -1,16 +1,11 @@
 //! MQTT 5 packets.
 
 use bytes::{Bytes, BytesMut};
-use rumqttc::v5::mqttbytes::v5::{
-    self, ConnAck, ConnAckProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode,
-    LastWill, Packet, PubAck, PubAckProperties, PubAckReason, PublishProperties, RetainForwardRule,
-    SubAck, SubscribeReasonCode, UnsubAck, UnsubAckReason,
-};
-use rumqttc::v5::mqttbytes::{Error, QoS};
+use rumqttc::v5::mqttbytes::Error;
+use rumqttc::v5::mqttbytes::v5::{self, DisconnectReasonCode, LastWill, Packet, RetainForwardRule};
 
 use super::{
-    AckReason, Connect, Connecting, Delivery, Incoming, Offer, Position, Properties, Publish,
-    Reason, Subscription, Version, Will,
+    Connect, Connecting, Incoming, Properties, Publish, Reason, Subscription, Version, Will,
 };
 
 /// The CONNECT user property by which a device asks for its receipts.
@@ -40,8 +35,12 @@ pub(super) fn read_connect(bytes: &mut BytesMut, packet_bytes_max: usize) -> Con
         clean: connect.clean_start,
         keep_alive_seconds: connect.keep_alive,
         will,
-        has_login: login.is_some(),
-        enhanced_auth: properties.authentication_method.is_some(),
+        username: login.as_ref().map(|l| l.username.clone()),
+        password: login.map(|l| l.password.into()),
+        auth_method: properties.authentication_method,
+        topic_alias_max: properties.topic_alias_max.unwrap_or(0),
+        session_expiry_seconds: properties.session_expiry_interval.unwrap_or(0),
+        problem_info: properties.request_problem_info != Some(0),
         receive_max: properties.receive_maximum.unwrap_or(u16::MAX),
         packet_bytes_max: properties.max_packet_size,
         wants_receipts: properties
@@ -57,6 +56,8 @@ fn read_will(will: LastWill) -> Result<Will, Reason> {
         payload: will.message,
         qos: will.qos as u8,
         retain: will.retain,
+        delay_seconds: 0,
+        properties: None,
     })
 }
 
@@ -75,12 +76,18 @@ pub(super) fn read(
     // A DISCONNECT without a body is normal; the codec takes it for an error.
     if bytes.starts_with(&[0xe0, 0]) {
         drop(bytes.split_to(2));
-        return Ok(Some(Incoming::Disconnect { publish_will: false }));
+        return Ok(Some(Incoming::Disconnect {
+            publish_will: false,
+            session_expiry_seconds: None,
+        }));
     }
     // Nor does it know one with a reason and no properties, which is as normal.
     if let [0xe0, 1, code, ..] = **bytes {
         drop(bytes.split_to(3));
-        return Ok(Some(Incoming::Disconnect { publish_will: code != 0 }));
+        return Ok(Some(Incoming::Disconnect {
+            publish_will: code != 0,
+            session_expiry_seconds: None,
+        }));
     }
     let before = bytes.len();
     let packet = match Packet::read(bytes, limit(packet_bytes_max)) {
@@ -92,9 +99,13 @@ pub(super) fn read(
     };
     Ok(Some(match packet {
         Packet::Publish(publish) => Incoming::Publish(read_publish(publish)?),
-        Packet::PubAck(ack) => Incoming::PubAck { pkid: ack.pkid },
+        Packet::PubAck(ack) => Incoming::PubAck { pkid: ack.pkid, reason: 0 },
+        Packet::PubRec(ack) => Incoming::PubRec { pkid: ack.pkid, reason: 0 },
+        Packet::PubRel(ack) => Incoming::PubRel { pkid: ack.pkid, reason: 0 },
+        Packet::PubComp(ack) => Incoming::PubComp { pkid: ack.pkid, reason: 0 },
         Packet::Subscribe(subscribe) => Incoming::Subscribe {
             pkid: subscribe.pkid,
+            id: None,
             subscriptions: subscribe.filters.into_iter().map(read_subscription).collect(),
         },
         Packet::Unsubscribe(unsubscribe) => {
@@ -103,13 +114,11 @@ pub(super) fn read(
         Packet::PingReq(_) => Incoming::PingReq,
         Packet::Disconnect(disconnect) => Incoming::Disconnect {
             publish_will: disconnect.reason_code != DisconnectReasonCode::NormalDisconnection,
+            session_expiry_seconds: disconnect.properties.and_then(|p| p.session_expiry_interval),
         },
         Packet::Connect(..) => Incoming::Unexpected("second CONNECT"),
         Packet::ConnAck(_) => Incoming::Unexpected("CONNACK"),
         Packet::Auth(_) => Incoming::Unexpected("AUTH"),
-        Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) => {
-            Incoming::Unexpected("QoS 2 packet")
-        }
         Packet::SubAck(_) | Packet::UnsubAck(_) => {
             Incoming::Unexpected("acknowledgement of a server")
         }
@@ -128,6 +137,8 @@ fn read_publish(publish: v5::Publish) -> Result<Publish, Reason> {
         qos: publish.qos as u8,
         retain: publish.retain,
         pkid: publish.pkid,
+        alias: None,
+        dup: publish.dup,
         properties: publish.properties.map(|properties| {
             Box::new(Properties {
                 payload_format: properties.payload_format_indicator,
@@ -147,7 +158,13 @@ fn read_subscription(filter: v5::Filter) -> Subscription {
         RetainForwardRule::OnNewSubscribe => 1,
         RetainForwardRule::Never => 2,
     };
-    Subscription { filter: filter.path, qos: filter.qos as u8, retain_handling }
+    Subscription {
+        filter: filter.path,
+        qos: filter.qos as u8,
+        no_local: filter.nolocal,
+        retain_as_published: filter.preserve_retain,
+        retain_handling,
+    }
 }
 
 fn reason(error: &Error) -> Reason {
@@ -155,148 +172,4 @@ fn reason(error: &Error) -> Reason {
         Error::PayloadSizeLimitExceeded { .. } => Reason::PacketTooLarge,
         _ => Reason::Malformed,
     }
-}
-
-/// Our own packets are well-formed, so that the codec's checks cannot fail.
-fn written(result: Result<usize, Error>) -> usize {
-    result.expect("packets of the server are well-formed")
-}
-
-fn connack(code: ConnectReturnCode, properties: Option<ConnAckProperties>, out: &mut BytesMut) {
-    written(ConnAck { session_present: false, code, properties }.write(out));
-}
-
-pub(super) fn write_accepted(offer: &Offer<'_>, out: &mut BytesMut) {
-    let properties = ConnAckProperties {
-        session_expiry_interval: Some(0),
-        receive_max: Some(offer.receive_max),
-        max_qos: Some(1),
-        retain_available: Some(1),
-        max_packet_size: Some(offer.packet_bytes_max),
-        assigned_client_identifier: offer.assigned_client_id.map(str::to_owned),
-        topic_alias_max: Some(0),
-        reason_string: None,
-        user_properties: Vec::new(),
-        wildcard_subscription_available: Some(1),
-        subscription_identifiers_available: Some(0),
-        shared_subscription_available: Some(0),
-        server_keep_alive: None,
-        response_information: None,
-        server_reference: None,
-        authentication_method: None,
-        authentication_data: None,
-    };
-    connack(ConnectReturnCode::Success, Some(properties), out);
-}
-
-pub(super) fn write_refused(reason: Reason, out: &mut BytesMut) {
-    let code = match reason {
-        Reason::Malformed => ConnectReturnCode::MalformedPacket,
-        Reason::Protocol => ConnectReturnCode::ProtocolError,
-        Reason::NotAuthorized => ConnectReturnCode::NotAuthorized,
-        Reason::BadLogin => ConnectReturnCode::BadUserNamePassword,
-        Reason::BadClientId => ConnectReturnCode::ClientIdentifierNotValid,
-        Reason::BadAuthMethod => ConnectReturnCode::BadAuthenticationMethod,
-        Reason::TopicInvalid => ConnectReturnCode::TopicNameInvalid,
-        Reason::PacketTooLarge => ConnectReturnCode::PacketTooLarge,
-        Reason::QuotaExceeded => ConnectReturnCode::QuotaExceeded,
-        Reason::QosNotSupported => ConnectReturnCode::QoSNotSupported,
-        Reason::Unavailable | Reason::ShuttingDown => ConnectReturnCode::ServerUnavailable,
-        _ => ConnectReturnCode::ServerBusy,
-    };
-    connack(code, None, out);
-}
-
-pub(super) fn write_puback(
-    pkid: u16,
-    reason: AckReason,
-    position: Option<Position<'_>>,
-    out: &mut BytesMut,
-) {
-    if reason == AckReason::Success && position.is_none() {
-        let [high, low] = pkid.to_be_bytes();
-        out.extend_from_slice(&[0x40, 2, high, low]);
-        return;
-    }
-    let reason = match reason {
-        AckReason::Success => PubAckReason::Success,
-        AckReason::QuotaExceeded => PubAckReason::QuotaExceeded,
-    };
-    let properties = position.map(|at| PubAckProperties {
-        reason_string: None,
-        user_properties: vec![
-            ("source".into(), at.source.into()),
-            ("epoch".into(), at.epoch.into()),
-            ("offset".into(), at.offset.to_string()),
-        ],
-    });
-    written(PubAck { pkid, reason, properties }.write(out));
-}
-
-pub(super) fn write_suback(pkid: u16, granted: &[Option<u8>], out: &mut BytesMut) {
-    let codes = granted.iter().map(|granted| match granted {
-        Some(0) => SubscribeReasonCode::Success(QoS::AtMostOnce),
-        Some(_) => SubscribeReasonCode::Success(QoS::AtLeastOnce),
-        None => SubscribeReasonCode::TopicFilterInvalid,
-    });
-    written(SubAck { pkid, return_codes: codes.collect(), properties: None }.write(out));
-}
-
-pub(super) fn write_unsuback(pkid: u16, existed: &[bool], out: &mut BytesMut) {
-    let reasons =
-        existed
-            .iter()
-            .map(|existed| {
-                if *existed {
-                    UnsubAckReason::Success
-                } else {
-                    UnsubAckReason::NoSubscriptionExisted
-                }
-            })
-            .collect();
-    written(UnsubAck { pkid, reasons, properties: None }.write(out));
-}
-
-pub(super) fn write_publish(delivery: &Delivery<'_>, out: &mut BytesMut) -> usize {
-    let properties = delivery.properties.map(|own| PublishProperties {
-        payload_format_indicator: own.payload_format,
-        message_expiry_interval: own.expiry_seconds,
-        topic_alias: None,
-        response_topic: own.response_topic.clone(),
-        correlation_data: own.correlation.clone().map(Bytes::from),
-        user_properties: own.user.clone(),
-        subscription_identifiers: Vec::new(),
-        content_type: own.content_type.clone(),
-    });
-    let publish = v5::Publish {
-        dup: false,
-        qos: if delivery.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
-        retain: delivery.retain,
-        topic: Bytes::copy_from_slice(delivery.topic.as_bytes()),
-        pkid: delivery.pkid,
-        payload: delivery.payload.clone(),
-        properties,
-    };
-    written(publish.write(out))
-}
-
-pub(super) fn write_disconnect(reason: Reason, out: &mut BytesMut) {
-    let code = match reason {
-        Reason::Malformed => DisconnectReasonCode::MalformedPacket,
-        Reason::Protocol | Reason::BadAuthMethod => DisconnectReasonCode::ProtocolError,
-        Reason::NotAuthorized | Reason::BadLogin | Reason::BadClientId => {
-            DisconnectReasonCode::NotAuthorized
-        }
-        Reason::ServerBusy | Reason::Unavailable => DisconnectReasonCode::ServerBusy,
-        Reason::ShuttingDown => DisconnectReasonCode::ServerShuttingDown,
-        Reason::KeepAlive => DisconnectReasonCode::KeepAliveTimeout,
-        Reason::TakenOver => DisconnectReasonCode::SessionTakenOver,
-        Reason::TopicInvalid => DisconnectReasonCode::TopicNameInvalid,
-        Reason::ReceiveMaximum => DisconnectReasonCode::ReceiveMaximumExceeded,
-        Reason::TopicAlias => DisconnectReasonCode::TopicAliasInvalid,
-        Reason::PacketTooLarge => DisconnectReasonCode::PacketTooLarge,
-        Reason::QuotaExceeded => DisconnectReasonCode::QuotaExceeded,
-        Reason::QosNotSupported => DisconnectReasonCode::QoSNotSupported,
-    };
-    written(Disconnect::new(code).write(out));
 }

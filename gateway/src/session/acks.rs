@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use store_forward::{Place, Progress};
 
-use crate::mqtt::AckReason;
+use crate::mqtt::Ack;
 
 /// One acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owed {
     pub(crate) pkid: u16,
-    pub(crate) reason: AckReason,
+    pub(crate) reason: Ack,
     /// Where the message stands in the spool; `None` when it does not go there, and so needs no sync.
     pub(crate) place: Option<Place>,
 }
@@ -49,7 +49,7 @@ mod tests {
     fn owed(pkid: u16, place: Option<(u32, u64)>) -> Owed {
         let epoch = Epoch::from_random(7);
         let place = place.map(|(generation, offset)| Place { epoch, generation, offset });
-        Owed { pkid, reason: AckReason::Success, place }
+        Owed { pkid, reason: Ack::Success, place }
     }
 
     fn synced(generation: u32, synced: u64) -> Progress {
