@@ -182,7 +182,7 @@ fn judge(shared: &Shared, connect: &Connect, peer: SocketAddr) -> Option<Reason>
         Some(Reason::Unavailable)
     } else if connect.auth_method.is_some() {
         Some(Reason::BadAuthMethod)
-    } else if (connect.username.is_some() || connect.password.is_some()) {
+    } else if connect.username.is_some() || connect.password.is_some() {
         // Nobody has a password yet: taking one without looking at it would feign safety.
         Some(Reason::BadLogin)
     } else if !peer.ip().to_canonical().is_loopback() {
