@@ -45,95 +45,53 @@ impl GatewayMetrics {
     pub(crate) fn register(metrics: &Metrics) -> Self {
         let own = Self::default();
         metrics.register("gateway", |registry| {
-            registry.register("connections", "Connected clients", own.connections.clone());
-            registry.register("connects", "Clients that connected", own.connects.clone());
-            registry.register(
-                "takeovers",
-                "Sessions ended by a new connection of the same client id",
-                own.takeovers.clone(),
-            );
-            registry.register(
-                "connects_refused",
-                "Connections refused, by reason",
-                own.refused.clone(),
-            );
+            for (name, help, gauge) in own.gauges() {
+                registry.register(name, help, gauge.clone());
+            }
+            for (name, help, counter) in own.counters() {
+                registry.register(name, help, counter.clone());
+            }
+            let (refused, disconnected) = (own.refused.clone(), own.disconnected.clone());
+            registry.register("connects_refused", "Connections refused, by reason", refused);
             registry.register(
                 "disconnects",
                 "Connections ended by the gateway, by reason",
-                own.disconnected.clone(),
-            );
-            registry.register("deliveries", "Messages sent to subscribers", own.delivered.clone());
-            registry.register(
-                "qos0_dropped",
-                "QoS 0 messages dropped because the spool was full",
-                own.best_effort_dropped.clone(),
-            );
-            registry.register(
-                "publishes_denied",
-                "Messages refused because their publisher may not publish them",
-                own.publishes_denied.clone(),
-            );
-            registry.register(
-                "queue_dropped",
-                "Messages dropped for a subscriber whose queue was full",
-                own.queue_dropped.clone(),
-            );
-            registry.register(
-                "publishers_slowed",
-                "Times that reading from a client stopped because its identity was too fast",
-                own.slowed.clone(),
-            );
-            registry.register(
-                "sessions",
-                "Sessions, connected or waiting for their client",
-                own.sessions.clone(),
-            );
-            registry.register(
-                "deliveries_expired",
-                "Messages that expired before their subscriber could have them",
-                own.expired.clone(),
-            );
-            registry.register(
-                "deliveries_too_large",
-                "Messages larger than their subscriber takes",
-                own.too_large.clone(),
-            );
-            registry.register("subscriptions", "Subscriptions", own.subscriptions.clone());
-            registry.register("received", "Messages received", own.received.clone());
-            registry.register(
-                "bytes_received",
-                "Bytes received from clients",
-                own.bytes_received.clone(),
-            );
-            registry.register("bytes_sent", "Bytes sent to clients", own.bytes_sent.clone());
-            registry.register(
-                "bus_published",
-                "Messages put on the bus",
-                own.bus_published.clone(),
-            );
-            registry.register(
-                "bus_lost",
-                "Messages that a slow subscriber missed",
-                own.bus_lost.clone(),
-            );
-            registry.register(
-                "bus_restarts",
-                "Restarts of the bus after its router died",
-                own.bus_restarts.clone(),
-            );
-            registry.register(
-                "bus_topics_refused",
-                "Control messages not passed on because of control_topics_max",
-                own.bus_topics_refused.clone(),
-            );
-            registry.register("retained_messages", "Retained messages kept", own.retained.clone());
-            registry.register(
-                "retained_refused",
-                "Retained messages not kept because of a limit",
-                own.retained_refused.clone(),
+                disconnected,
             );
         });
         own
+    }
+
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 4] {
+        [
+            ("connections", "Connected clients", &self.connections),
+            ("sessions", "Sessions, connected or waiting for their client", &self.sessions),
+            ("subscriptions", "Subscriptions", &self.subscriptions),
+            ("retained_messages", "Retained messages kept", &self.retained),
+        ]
+    }
+
+    #[rustfmt::skip] // A table.
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 17] {
+        [
+            ("connects", "Clients that connected", &self.connects),
+            ("takeovers", "Connections ended by a new one of the same client id", &self.takeovers),
+            ("received", "Messages received", &self.received),
+            ("bytes_received", "Bytes received from clients", &self.bytes_received),
+            ("bytes_sent", "Bytes sent to clients", &self.bytes_sent),
+            ("publishes_denied", "Messages refused because their publisher may not publish them", &self.publishes_denied),
+            ("publishers_slowed", "Times that reading from a client stopped because its identity was too fast", &self.slowed),
+            ("qos0_dropped", "QoS 0 messages dropped because the spool was full", &self.best_effort_dropped),
+            ("deliveries", "Messages sent to subscribers", &self.delivered),
+            ("deliveries_expired", "Messages that expired before their subscriber could have them", &self.expired),
+            ("deliveries_too_large", "Messages larger than their subscriber takes", &self.too_large),
+            ("queue_dropped", "Messages dropped for a subscriber whose queue was full", &self.queue_dropped),
+            ("retained_refused", "Retained messages not kept because of a limit", &self.retained_refused),
+            ("bus_published", "Control messages put on the bus", &self.bus_published),
+            ("bus_lost", "Control messages that a slow subscriber missed", &self.bus_lost),
+            ("bus_restarts", "Restarts of the bus after its router died", &self.bus_restarts),
+            ("bus_topics_refused", "Control messages not passed on because of control_topics_max", &self.bus_topics_refused),
+        ]
     }
 
     pub(crate) fn refused(&self, reason: Reason) {

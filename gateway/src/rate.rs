@@ -14,8 +14,11 @@ const BURST: f64 = 1.0;
 pub(crate) struct Rates {
     messages_per_second: f64,
     bytes_per_second: f64,
-    buckets: Arc<Mutex<HashMap<Arc<str>, Weak<Mutex<Bucket>>>>>,
+    buckets: Arc<Mutex<Buckets>>,
 }
+
+/// By identity; kept alive by its connections.
+type Buckets = HashMap<Arc<str>, Weak<Mutex<Bucket>>>;
 
 /// An identity's share of the gateway.
 #[derive(Debug, Clone)]

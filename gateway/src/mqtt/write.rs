@@ -148,9 +148,8 @@ impl Version {
         }
         packet(0xe0, out, |out| {
             out.put_u8(reason.disconnect_code());
-            if why.is_some() {
-                prefixed(out, |out| put_why(why, out));
-            }
+            // The property length may be left out when it is 0; not every client reads that.
+            prefixed(out, |out| put_why(why, out));
         });
     }
 }
@@ -174,7 +173,8 @@ fn set_length(at: usize, len: usize, out: &mut BytesMut) {
     assert!(len <= VARIABLE_MAX, "packets of the server are bounded");
     let (mut bytes, mut count, mut rest) = ([0; 4], 0, len);
     loop {
-        bytes[count] = (rest & 0x7f) as u8 | if rest > 0x7f { 0x80 } else { 0 };
+        let [low, ..] = rest.to_le_bytes();
+        bytes[count] = if rest > 0x7f { low | 0x80 } else { low };
         rest >>= 7;
         count += 1;
         if rest == 0 {
