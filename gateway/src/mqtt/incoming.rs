@@ -22,18 +22,15 @@ impl Version {
             return Ok(None);
         }
         if header.kind() == 3 {
-            let packet = bytes.split_to(header.total).freeze();
-            return read_publish(self, header, &packet).map(|publish| Some(publish.into()));
+            let (mut publish, payload_at) = read_publish(self, header, &bytes[..header.total])?;
+            let mut packet = bytes.split_to(header.total);
+            packet.advance(payload_at);
+            publish.payload = packet.freeze();
+            return Ok(Some(Incoming::Publish(publish)));
         }
         let packet = read_body(self, header.kind(), &bytes[header.len..header.total])?;
         bytes.advance(header.total);
         Ok(Some(packet))
-    }
-}
-
-impl From<Publish> for Incoming {
-    fn from(publish: Publish) -> Self {
-        Self::Publish(publish)
     }
 }
 
@@ -73,13 +70,18 @@ fn read_body(version: Version, kind: u8, body: &[u8]) -> Result<Incoming, Reason
     })
 }
 
-fn read_publish(version: Version, header: Header, packet: &Bytes) -> Result<Publish, Reason> {
+/// Reads a PUBLISH up to its payload, and tells where that begins.
+fn read_publish(
+    version: Version,
+    header: Header,
+    packet: &[u8],
+) -> Result<(Publish, usize), Reason> {
     let mut reader = Reader::new(&packet[header.len..]);
     let topic = reader.text()?;
     let qos = header.first >> 1 & 3;
     let pkid = if qos == 0 { 0 } else { reader.pkid()? };
     let (mut alias, mut properties) = (None, None);
-    if version == Version::V5 {
+    if version == Version::V5 && !reader.skip_zero() {
         let fields = Fields::read(&mut reader, Allowed::PUBLISH)?;
         if fields.subscription_id.is_some() {
             return Err(Reason::Protocol);
@@ -90,16 +92,17 @@ fn read_publish(version: Version, header: Header, packet: &Bytes) -> Result<Publ
     if topic.is_empty() && alias.is_none() {
         return Err(Reason::Protocol);
     }
-    Ok(Publish {
+    let publish = Publish {
         topic: topic.to_owned(),
         alias,
-        payload: packet.slice(packet.len() - reader.rest().len()..),
+        payload: Bytes::new(),
         qos,
         retain: header.first & 1 != 0,
         dup: header.first & 8 != 0,
         pkid,
         properties,
-    })
+    };
+    Ok((publish, packet.len() - reader.remaining()))
 }
 
 /// Reads PUBACK, PUBREC, PUBREL or PUBCOMP: what stands behind the packet id may be left out.

@@ -36,6 +36,7 @@ pub(crate) struct Publish {
     /// Empty when the alias stands for it.
     pub(crate) topic: String,
     pub(crate) alias: Option<u16>,
+    /// Shares the buffer in which it came, and keeps all of it: copy what is to stay.
     pub(crate) payload: Bytes,
     pub(crate) qos: u8,
     pub(crate) retain: bool,

@@ -87,9 +87,16 @@ impl<'a> Reader<'a> {
         Self { rest: body }
     }
 
-    /// Returns what has not been read.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.rest
+    /// Returns how many bytes have not been read.
+    pub(super) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Takes a byte if it is 0: the length of no properties.
+    pub(super) fn skip_zero(&mut self) -> bool {
+        let rest = self.rest.strip_prefix(&[0]);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
     }
 
     pub(super) fn is_empty(&self) -> bool {
