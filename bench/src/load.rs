@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use service_runtime::Clock;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Devices that publish; connections share them.
 pub(crate) const DEVICES: u64 = 100;
@@ -40,6 +42,10 @@ pub(crate) struct Load {
     pub(crate) in_flight: u64,
     /// Messages a second over all connections; `None` for as fast as acknowledged.
     pub(crate) rate: Option<u64>,
+    /// Payloads of this many bytes in place of readings.
+    pub(crate) payload_bytes: Option<usize>,
+    /// Connect by TLS.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// What came of it.
@@ -82,14 +88,17 @@ pub(crate) fn payload(n: u64, out: &mut Vec<u8>) {
     written.expect("writing to memory cannot fail");
 }
 
-fn publish(n: u64, pkid: u16, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+fn publish(n: u64, pkid: u16, bytes: Option<usize>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     use std::io::Write;
     scratch.clear();
     let device = n % DEVICES;
     write!(scratch, "dt/bench/dev-{device:03}/readings").expect("writing to memory cannot fail");
     let topic_len = u16::try_from(scratch.len()).expect("short");
     scratch.extend_from_slice(&pkid.to_be_bytes());
-    payload(n, scratch);
+    match bytes {
+        None => payload(n, scratch),
+        Some(bytes) => scratch.resize(scratch.len() + bytes, b'x'),
+    }
     let mut rest = scratch.len() + 2;
     out.push(0x32);
     while rest >= 0x80 {
@@ -105,7 +114,7 @@ fn publish(n: u64, pkid: u16, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
 pub(crate) async fn run(load: &Load, clock: Clock) -> anyhow::Result<Sent> {
     let mut streams = Vec::new();
     for id in 0..load.connections {
-        streams.push(connect(load.address, &format!("bench-{id}")).await?);
+        streams.push(connect(load.address, &format!("bench-{id}"), load.tls.as_ref()).await?);
     }
     let next = Arc::new(AtomicU64::new(0));
     let started = clock.uptime();
@@ -122,16 +131,43 @@ pub(crate) async fn run(load: &Load, clock: Clock) -> anyhow::Result<Sent> {
     Ok(sent)
 }
 
-pub(crate) async fn connect(address: SocketAddr, id: &str) -> anyhow::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)
+/// What is between us and the broker.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// How to connect by TLS.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub(crate) connector: TlsConnector,
+    pub(crate) server_name: ServerName<'static>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tls").field(&self.server_name).finish()
+    }
+}
+
+pub(crate) async fn connect(
+    address: SocketAddr,
+    id: &str,
+    tls: Option<&Tls>,
+) -> anyhow::Result<Box<dyn Wire>> {
+    let stream = TcpStream::connect(address)
         .await
         .with_context(|| format!("cannot connect to {address}"))?;
     stream.set_nodelay(true)?;
+    let mut stream: Box<dyn Wire> = match tls {
+        None => Box::new(stream),
+        Some(tls) => Box::new(tls.connector.connect(tls.server_name.clone(), stream).await?),
+    };
     let len = u8::try_from(12 + id.len()).context("client id is short")?;
     let id_len = u8::try_from(id.len()).context("client id is short")?;
     let mut connect = vec![0x10, len, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, id_len];
     connect.extend_from_slice(id.as_bytes());
     stream.write_all(&connect).await?;
+    stream.flush().await?;
     let mut answer = [0; 4];
     stream.read_exact(&mut answer).await?;
     ensure!(answer == [0x20, 2, 0, 0], "the broker refused the connection: {answer:?}");
@@ -139,7 +175,7 @@ pub(crate) async fn connect(address: SocketAddr, id: &str) -> anyhow::Result<Tcp
 }
 
 async fn one_connection(
-    mut stream: TcpStream,
+    mut stream: Box<dyn Wire>,
     load: Load,
     next: Arc<AtomicU64>,
     clock: Clock,
@@ -158,11 +194,12 @@ async fn one_connection(
             });
             let Ok(n) = claimed else { break };
             pkid = pkid.checked_add(1).unwrap_or(1);
-            publish(n, pkid, &mut scratch, &mut out);
+            publish(n, pkid, load.payload_bytes, &mut scratch, &mut out);
             sent_at.push_back(now);
         }
         if !out.is_empty() {
             stream.write_all(&out).await?;
+            stream.flush().await?;
         }
         if sent_at.is_empty() {
             if next.load(Ordering::Relaxed) >= load.messages {

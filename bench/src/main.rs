@@ -1,5 +1,6 @@
 //! Throughput of the path from device to lake, against its own limits and against mosquitto, in one run.
 
+mod gateway;
 mod limits;
 mod load;
 mod mosquitto;
@@ -24,6 +25,8 @@ struct Arguments {
 enum Command {
     /// One-reading JSON messages with QoS 1 through gateway and ingest to committed tables.
     Path(PathOptions),
+    /// The gateway alone against mosquitto with the same load: fan-in, fan-out, TLS, latency, idle memory.
+    Gateway(GatewayOptions),
     /// Size and idle memory of the edge agent's release binary.
     Agent {
         /// The binary: cargo build -p edge-agent --profile edge.
@@ -60,6 +63,16 @@ struct PathOptions {
     format: Format,
 }
 
+#[derive(Debug, Clone, Args)]
+struct GatewayOptions {
+    /// A tenth of the messages, and 500 idle connections: to see that it works, not for figures.
+    #[arg(long)]
+    quick: bool,
+    /// How the figures are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.
@@ -78,6 +91,7 @@ enum Role {
 async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Path(options) => path::run(options).await,
+        Command::Gateway(options) => gateway::run(options).await,
         Command::Agent { binary } => path::agent(&binary).await,
         Command::Serve { role, config } => serve::run(role, &config).await,
     };

@@ -40,6 +40,8 @@ pub(crate) async fn run(options: PathOptions) -> anyhow::Result<()> {
         connections: options.connections,
         in_flight: options.in_flight,
         rate: options.rate,
+        payload_bytes: None,
+        tls: None,
     };
     let mut gateway = Part::start_self("gateway", "gateway", folder.path(), &config)?;
     gateway.until("ready", || async move { get(admin, "/readyz").await.is_ok() }).await?;

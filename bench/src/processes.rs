@@ -14,6 +14,8 @@ pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
     /// Peak resident set.
     pub(crate) rss_mb: f64,
+    /// Resident set now.
+    pub(crate) now_kib: f64,
 }
 
 /// A child that is killed when dropped.
@@ -112,6 +114,12 @@ impl Part {
     }
 }
 
+/// Returns a line of a process's memory in KiB: `VmHWM:` for its peak, `VmRSS:` for now.
+fn memory_kib(status: &str, line: &str) -> f64 {
+    let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap_or_default();
+    value.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
 /// Returns what a process has used, by its name in `/proc` (`self` for this one).
 pub(crate) fn usage_of(pid: &str) -> anyhow::Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))
@@ -125,9 +133,7 @@ pub(crate) fn usage_of(pid: &str) -> anyhow::Result<Usage> {
         .take(2)
         .filter_map(|field| field.parse::<f64>().ok())
         .sum();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    let kib: f64 =
-        peak.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default();
+    let (kib, now_kib) = (memory_kib(&status, "VmHWM:"), memory_kib(&status, "VmRSS:"));
     // USER_HZ is 100 on every Linux platform that Rust supports.
-    Ok(Usage { cpu_seconds: ticks / 100.0, rss_mb: kib / 1024.0 })
+    Ok(Usage { cpu_seconds: ticks / 100.0, rss_mb: kib / 1024.0, now_kib })
 }

@@ -153,13 +153,10 @@ impl Connection {
         let now = shared.clock.uptime();
         let publisher = arrival.publisher(session.client_id());
         let audiences = shared.fanout.audiences();
-        let inbox = Inbox::new(
-            connect.version,
-            session.client_id(),
-            publisher,
-            connect.wants_receipts,
-            audiences,
-        );
+        // User properties in acknowledgements are problem information (MQTT-3.1.2-29).
+        let receipts = connect.wants_receipts && connect.problem_info;
+        let inbox =
+            Inbox::new(connect.version, session.client_id(), publisher, receipts, audiences);
         Self {
             version: connect.version,
             inbox,

@@ -1,0 +1,204 @@
+//! `bench gateway`: the gateway alone against Debian's mosquitto, with the same load generator in the same run. Ours syncs every message
+//! to disk before its PUBACK; mosquitto stores nothing.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::Serialize;
+use service_runtime::Clock;
+use tokio::task::JoinSet;
+
+use crate::load::{self, Load};
+use crate::processes::Part;
+use crate::{Format, GatewayOptions, mosquitto};
+
+/// One line of the table.
+#[derive(Debug, Serialize)]
+struct Line {
+    what: String,
+    unit: &'static str,
+    ours: f64,
+    mosquitto: f64,
+}
+
+/// A broker under test.
+struct Broker {
+    part: Part,
+    address: SocketAddr,
+}
+
+impl Broker {
+    async fn ours(folder: &Path) -> anyhow::Result<Self> {
+        let free = || -> anyhow::Result<SocketAddr> {
+            Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+        };
+        let (address, admin) = (free()?, free()?);
+        let spool = tempfile::tempdir_in(folder)?.keep();
+        let config = folder.join(format!("gateway-{}.toml", address.port()));
+        let text = format!(
+            "[log]\nlevel = \"warn\"\n[gateway]\nlisten = \"{address}\"\nadmin_listen = \"{admin}\"\ndrain_seconds = 0\nspool = {{ dir = {spool:?} }}\n"
+        );
+        std::fs::write(&config, text)?;
+        let mut part = Part::start_self("gateway", "gateway", folder, &config)?;
+        part.until(
+            "listening",
+            || async move { tokio::net::TcpStream::connect(address).await.is_ok() },
+        )
+        .await?;
+        Ok(Self { part, address })
+    }
+
+    async fn mosquitto(folder: &Path) -> anyhow::Result<Self> {
+        let (part, address) = mosquitto::start(folder, None).await?;
+        Ok(Self { part, address })
+    }
+
+    /// A fresh broker of each kind, one after the other, so that they do not take each other's cores.
+    async fn each<F: Future<Output = anyhow::Result<f64>>>(
+        folder: &Path,
+        measure: impl Fn(SocketAddr) -> F,
+    ) -> anyhow::Result<[f64; 2]> {
+        let ours = Self::ours(folder).await?;
+        let first = measure(ours.address).await?;
+        ours.part.stop().await?;
+        let peer = Self::mosquitto(folder).await?;
+        let second = measure(peer.address).await?;
+        peer.part.stop().await?;
+        Ok([first, second])
+    }
+}
+
+/// Runs all measurements and prints them.
+pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
+    let (clock, folder) = (Clock::default(), tempfile::tempdir()?);
+    let scale = if options.quick { 10 } else { 1 };
+    let mut lines = Vec::new();
+    for (connections, bytes, messages) in [
+        (1, 100, 200_000),
+        (50, 100, 600_000),
+        (1000, 100, 600_000),
+        (1, 16 << 10, 10_000),
+        (50, 16 << 10, 30_000),
+        (1000, 16 << 10, 30_000),
+    ] {
+        let load = fan_in(connections, bytes, messages / scale);
+        let [ours, peer] =
+            Broker::each(folder.path(), |address| rate(&load, address, clock)).await?;
+        let what = format!("fan-in QoS 1, {connections} connections, {bytes} bytes");
+        lines.push(Line { what, unit: "messages/s", ours, mosquitto: peer });
+    }
+    lines.extend(latency(folder.path(), scale, clock).await?);
+    for (publishers, subscribers, messages) in [(1, 100, 20_000), (100, 1, 300_000)] {
+        let load = fan_in(publishers, 100, messages / scale);
+        let measure = |address| fan_out(&load, subscribers, address, clock);
+        let [ours, peer] = Broker::each(folder.path(), measure).await?;
+        let what = format!("fan-out {publishers} to {subscribers}, 100 bytes");
+        lines.push(Line { what, unit: "deliveries/s", ours, mosquitto: peer });
+    }
+    lines.push(idle(folder.path(), 5000 / usize::try_from(scale)?).await?);
+    print(&lines, options.format)
+}
+
+fn fan_in(connections: u64, bytes: usize, messages: u64) -> Load {
+    Load {
+        address: ([127, 0, 0, 1], 0).into(),
+        messages,
+        connections,
+        in_flight: if connections > 100 { 10 } else { 100 },
+        rate: None,
+        payload_bytes: Some(bytes),
+        tls: None,
+    }
+}
+
+/// Messages a second from the first publish to the last PUBACK.
+async fn rate(load: &Load, address: SocketAddr, clock: Clock) -> anyhow::Result<f64> {
+    let sent = load::run(&Load { address, ..load.clone() }, clock).await?;
+    Ok(load.messages as f64 / (sent.acknowledged - sent.started).as_secs_f64())
+}
+
+/// PUBACK latency at half of what each broker takes with 50 connections, and at the same rate for both.
+async fn latency(folder: &Path, scale: u64, clock: Clock) -> anyhow::Result<Vec<Line>> {
+    let load = fan_in(50, 100, 300_000 / scale);
+    let [ours, peer] = Broker::each(folder, |address| rate(&load, address, clock)).await?;
+    let mut lines = Vec::new();
+    for (what, [our_rate, peer_rate]) in [
+        ("at half of its own full load", [ours / 2.0, peer / 2.0]),
+        ("at half of mosquitto's full load", [peer / 2.0; 2]),
+    ] {
+        let mut percentiles = Vec::new();
+        for (is_ours, rate) in [(true, our_rate), (false, peer_rate)] {
+            let broker = if is_ours {
+                Broker::ours(folder).await?
+            } else {
+                Broker::mosquitto(folder).await?
+            };
+            let paced = Load { address: broker.address, rate: Some(rate as u64), ..load.clone() };
+            let mut sent = load::run(&paced, clock).await?;
+            percentiles.push([sent.percentile_ms(50), sent.percentile_ms(99)]);
+            broker.part.stop().await?;
+        }
+        for (at, name) in ["p50", "p99"].into_iter().enumerate() {
+            let [ours, mosquitto] = [0, 1].map(|broker: usize| percentiles[broker][at]);
+            let what = format!("PUBACK {name} {what}");
+            lines.push(Line { what, unit: "ms", ours, mosquitto });
+        }
+    }
+    Ok(lines)
+}
+
+/// Deliveries a second from the first publish to the last delivery to the last subscriber.
+async fn fan_out(
+    load: &Load,
+    subscribers: u64,
+    address: SocketAddr,
+    clock: Clock,
+) -> anyhow::Result<f64> {
+    let mut counting = JoinSet::new();
+    for id in 0..subscribers {
+        let subscriber = mosquitto::subscribe(address, &format!("counter-{id}")).await?;
+        counting.spawn(mosquitto::count(subscriber, load.messages, clock));
+    }
+    let sent = load::run(&Load { address, ..load.clone() }, clock).await?;
+    let mut last = sent.started;
+    while let Some(counted) = counting.join_next().await {
+        last = last.max(counted??);
+    }
+    Ok((load.messages * subscribers) as f64 / (last - sent.started).as_secs_f64())
+}
+
+/// Memory of a connection that does nothing.
+async fn idle(folder: &Path, connections: usize) -> anyhow::Result<Line> {
+    let mut kib = Vec::new();
+    for broker in [Broker::ours(folder).await?, Broker::mosquitto(folder).await?] {
+        let before = broker.part.usage()?.now_kib;
+        let mut streams = Vec::with_capacity(connections);
+        for id in 0..connections {
+            streams.push(load::connect(broker.address, &format!("idle-{id}"), None).await?);
+        }
+        kib.push((broker.part.usage()?.now_kib - before) / connections as f64);
+        drop(streams);
+        broker.part.stop().await?;
+    }
+    let what = format!("memory of an idle connection, {connections} of them");
+    Ok(Line { what, unit: "KiB", ours: kib[0], mosquitto: kib[1] })
+}
+
+fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if format == Format::Json {
+        serde_json::to_writer(&mut out, lines)?;
+        return Ok(writeln!(out)?);
+    }
+    writeln!(out, "| measurement | Tidemark | mosquitto | ratio |\n|---|---|---|---|")?;
+    for Line { what, unit, ours, mosquitto } in lines {
+        let digits = if *ours >= 1000.0 { 0 } else { 2 };
+        writeln!(
+            out,
+            "| {what} | {ours:.digits$} {unit} | {mosquitto:.digits$} {unit} | {:.2} |",
+            ours / mosquitto
+        )?;
+    }
+    Ok(())
+}
