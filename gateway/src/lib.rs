@@ -10,7 +10,8 @@ pub mod config;
 mod connection;
 mod gateway;
 mod inbox;
-mod listener;
+#[expect(dead_code, reason = "the connection calls it once its sessions are on disk")]
+pub mod listener;
 mod metrics;
 mod mqtt;
 mod retained;

@@ -1,4 +1,15 @@
 //! Accepts connections, within the limit, and gives each one a task.
+//!
+//! `acceptor` takes sockets of every port, `handshake` makes a `stream` of bytes of each in the connection's own task: `tls`,
+//! `ws`, both or neither.
+
+pub(crate) mod acceptor;
+mod addresses;
+pub mod config;
+pub(crate) mod handshake;
+pub(crate) mod stream;
+pub(crate) mod tls;
+mod ws;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,3 +77,6 @@ pub(crate) async fn run(
     while connections.join_next().await.is_some() {}
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
