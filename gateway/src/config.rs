@@ -8,7 +8,9 @@ use telemetry_core::id::SourceId;
 use telemetry_core::spool::record::{FIXED_LEN, MESSAGE_MAX, PREFIX_LEN};
 use telemetry_core::topic::{ControlTopics, TOPIC_BYTES_MAX};
 
+use crate::access::config::{AccessConfig, TlsConfig};
 use crate::limits::Limits;
+use crate::listener::config::{ListenerConfig, Transport};
 
 /// The `[gateway]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +18,14 @@ use crate::limits::Limits;
 pub struct GatewayConfig {
     /// The name of this gateway's spool in the lake. Unique among all gateways and agents of a lake.
     pub source_id: SourceId,
-    /// Where MQTT clients connect, 3.1.1 and 5 on the same port.
+    /// Where MQTT clients connect by TCP, 3.1.1 and 5 on the same port.
     pub listen: SocketAddr,
+    /// Further ports for MQTT clients: TLS, WebSocket, other addresses.
+    pub listeners: Vec<ListenerConfig>,
+    /// The certificate of listeners with TLS, and whom they ask for one.
+    pub tls: TlsConfig,
+    /// Who may connect and what they may do.
+    pub access: AccessConfig,
     /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served. It has no authentication.
     pub admin_listen: SocketAddr,
     /// Prefix of the topics for frames, receipts and status.
@@ -37,6 +45,9 @@ impl Default for GatewayConfig {
         Self {
             source_id: "gateway".parse().expect("a valid name"),
             listen: ([127, 0, 0, 1], 1883).into(),
+            listeners: Vec::new(),
+            tls: TlsConfig::default(),
+            access: AccessConfig::default(),
             admin_listen: ([127, 0, 0, 1], 8080).into(),
             control_prefix: "tm/v1".into(),
             drain_seconds: 15,
@@ -59,6 +70,8 @@ impl GatewayConfig {
     /// Which setting does not fit, and what it must be.
     pub fn check(&self) -> Result<ControlTopics, ConfigError> {
         self.spool.check().map_err(ConfigError)?;
+        self.access.check().map_err(ConfigError)?;
+        self.tls.check().map_err(ConfigError)?;
         let overhead = PREFIX_LEN + FIXED_LEN + TOPIC_BYTES_MAX + 1024;
         if self.limits.payload_bytes_max > MESSAGE_MAX - overhead {
             let most = MESSAGE_MAX - overhead;
@@ -71,7 +84,19 @@ impl GatewayConfig {
                 "limits.receive_max and limits.inflight_max must be at least 1".into(),
             ));
         }
+        let secured = |listener: &ListenerConfig| listener.transport.has_tls();
+        if self.listeners.iter().any(secured) && self.tls.cert_file.is_none() {
+            return Err(ConfigError(
+                "a listener with TLS needs tls.cert_file and tls.key_file: `tidemark certs dev` makes them".into(),
+            ));
+        }
         ControlTopics::new(&self.control_prefix)
             .map_err(|error| ConfigError(format!("control_prefix: {error}")))
+    }
+
+    /// Returns all ports in order, `listen` first.
+    pub(crate) fn all_listeners(&self) -> Vec<ListenerConfig> {
+        let first = ListenerConfig { listen: self.listen, transport: Transport::Tcp };
+        std::iter::once(first).chain(self.listeners.iter().cloned()).collect()
     }
 }

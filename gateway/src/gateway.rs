@@ -19,10 +19,16 @@ use tokio::sync::watch;
 use tracing::info;
 use uuid::Uuid;
 
+use crate::access::audit::AuditWriter;
+use crate::access::reload::{self, Watched};
+use crate::access::{Access, Names};
 use crate::bus::{Bus, Publisher, Subscriber};
 use crate::config::GatewayConfig;
 use crate::connection::Shared;
 use crate::fanout::{Fanout, MailboxLimits};
+use crate::listener::acceptor::Acceptor;
+use crate::listener::config::Transport;
+use crate::listener::tls::Tls;
 use crate::metrics::GatewayMetrics;
 use crate::rate::Rates;
 use crate::retained::Retained;
@@ -42,7 +48,9 @@ const SESSIONS_FILE: &str = "sessions.redb";
 pub struct Gateway {
     config: GatewayConfig,
     topics: ControlTopics,
-    listener: TcpListener,
+    acceptor: Acceptor,
+    watched: Vec<Watched>,
+    audit: Option<AuditWriter>,
     admin: TcpListener,
     spool: Spool,
     writer: WriterThread,
@@ -67,7 +75,11 @@ impl Gateway {
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let topics = config.check()?;
-        let listener = bind(config.listen, "gateway.listen").await?;
+        let names =
+            Names { control: config.control_prefix.clone(), gateway: config.source_id.to_string() };
+        let opened = Access::open(&config.access, names, clock, &metrics);
+        let (access, audit) = opened.context("cannot set up [gateway.access]")?;
+        let (acceptor, watched) = listen(&config, &access).await?;
         let admin = bind(config.admin_listen, "gateway.admin_listen").await?;
         let options =
             SpoolOptions { source_id: config.source_id.clone(), config: config.spool.clone() };
@@ -96,6 +108,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             limits: limits.clone(),
             topics: topics.clone(),
+            access,
             spool: spool.clone(),
             bus: bus.clone(),
             fanout: Fanout::new(Some(store.clone()), own_metrics.clone()),
@@ -120,7 +133,9 @@ impl Gateway {
         Ok(Self {
             config,
             topics,
-            listener,
+            acceptor,
+            watched,
+            audit,
             admin,
             spool,
             writer,
@@ -135,12 +150,21 @@ impl Gateway {
         })
     }
 
-    /// Returns where MQTT clients connect.
+    /// Returns where MQTT clients connect by TCP.
     ///
     /// # Errors
     /// When the operating system does not say.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.listener.local_addr()?)
+        let first = self.acceptor.addresses()?.first().map(|(_, address)| *address);
+        first.context("the gateway has no listener")
+    }
+
+    /// Returns all ports, `gateway.listen` first, then `gateway.listeners` in their order.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn addresses(&self) -> anyhow::Result<Vec<(Transport, SocketAddr)>> {
+        Ok(self.acceptor.addresses()?)
     }
 
     /// Returns where the admin endpoint is.
@@ -169,7 +193,9 @@ impl Gateway {
         let Self {
             config,
             topics,
-            listener,
+            acceptor,
+            watched,
+            audit,
             admin,
             spool,
             writer,
@@ -182,13 +208,16 @@ impl Gateway {
             metrics,
             closing,
         } = self;
+        for (transport, address) in acceptor.addresses()? {
+            info!(%transport, %address, "taking MQTT");
+        }
         info!(
-            mqtt = %listener.local_addr()?, admin = %admin.local_addr()?, source = %spool.source_id(),
+            admin = %admin.local_addr()?, source = %spool.source_id(),
             epoch = %spool.epoch(), control = topics.all(), "gateway is listening"
         );
         let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
-        let clock = shared.clock;
+        let (clock, shared_access) = (shared.clock, shared.access.clone());
         let drain = Duration::from_secs(config.drain_seconds);
         let uplink_stop = Stop::new();
         // A task that fails stops the others in the same order as an operator's stop.
@@ -211,10 +240,18 @@ impl Gateway {
         tasks.spawn("listener", async move {
             // When nobody is left, no session can change any more.
             let last = (left, shared.store.close_on_drop());
-            let result = listener::run(listener, shared, stop, serving).await;
+            let result = listener::run(acceptor, shared, stop, serving).await;
             drop(last);
             result
         });
+        let (access, watching) = (shared_access, closing.clone());
+        tasks.spawn(
+            "reload",
+            reload::run(watched, access.audit().clone(), access.metrics().clone(), watching),
+        );
+        if let Some(audit) = audit {
+            tasks.spawn("audit log", audit.run(closing.clone()));
+        }
         let routes = status::routes(spool.clone(), status, clock);
         tasks.spawn("admin", admin::serve(admin, metrics, readiness, routes, closing.clone()));
         let canary = bus.subscriber();
@@ -240,6 +277,28 @@ async fn open_sessions(config: &GatewayConfig) -> anyhow::Result<(Store, StoreTh
     let path = config.spool.dir.join(SESSIONS_FILE);
     let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await?;
     opened.context("cannot open the sessions")
+}
+
+async fn listen(
+    config: &GatewayConfig,
+    access: &Access,
+) -> anyhow::Result<(Acceptor, Vec<Watched>)> {
+    let (mut watched, mut tls) = (access.watched(), None);
+    if config.tls.cert_file.is_some() {
+        let loaded = Tls::load(&config.tls, access).context("cannot set up [gateway.tls]")?;
+        watched.push(loaded.watched(&config.tls, access));
+        tls = Some(loaded);
+    }
+    let mut acceptor = Acceptor::new(config.limits.connections_per_address_max);
+    let frame_bytes_max = config.limits.packet_bytes_max();
+    for listener in config.all_listeners() {
+        let bound = acceptor.bind(&listener, tls.as_ref(), frame_bytes_max).await;
+        bound.with_context(|| {
+            let address = listener.listen;
+            format!("cannot listen on {address}: is another gateway running? change gateway.listen or gateway.listeners")
+        })?;
+    }
+    Ok((acceptor, watched))
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

@@ -1,9 +1,10 @@
 //! The gateway: an MQTT server that stores telemetry, then acknowledges it, then forwards it to the lake.
 //!
-//! Reads left to right like its data: `listener` → `connection` (socket) → `inbox` (batches, acknowledgements) → spool →
+//! Reads left to right like its data: `listener` → `connection` (socket, and what `access` allows) → `inbox` (batches, acknowledgements) → spool →
 //! uplink → `transport` → `bus` → `connection` of ingest. What devices and dashboards subscribe to goes `inbox` → `fanout` →
 //! mailbox of a `session` → its `connection`.
 
+pub mod access;
 mod bus;
 pub mod config;
 mod connection;
@@ -11,7 +12,7 @@ mod fanout;
 mod gateway;
 mod inbox;
 mod limits;
-mod listener;
+pub mod listener;
 mod message;
 mod metrics;
 mod mqtt;

@@ -11,6 +11,8 @@ use telemetry_core::topic::TOPIC_BYTES_MAX;
 pub struct Limits {
     /// Most connections; further ones are closed at once.
     pub connections_max: usize,
+    /// Most connections of one address (an IPv6 /64 counts as one); further ones are closed at once. 0: no limit.
+    pub connections_per_address_max: usize,
     /// A client has this long for its handshakes and its CONNECT; then it is disconnected.
     pub connect_time_ms: u64,
     /// A client that takes nothing for this long is disconnected.
@@ -59,6 +61,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
+            connections_per_address_max: 0,
             connect_time_ms: 5_000,
             write_time_ms: 10_000,
             keep_alive_s_max: 3_600,

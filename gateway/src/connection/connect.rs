@@ -4,13 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use telemetry_core::topic::validate_topic;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::rights::Rights;
 use super::socket::Socket;
 use super::{Connection, Shared};
+use crate::access::Denied;
+use crate::access::audit::{AuditEvent, AuditRecord};
+use crate::access::login::Credentials;
 use crate::limits::Limits;
+use crate::listener::addresses::Place;
+use crate::listener::handshake::{Accepted, Arrived, handshake};
 use crate::mqtt::{Connect, Connecting, Offer, Reason, Version, read_connect};
 use crate::session::{Before, Seat, Session};
 use crate::will::Testament;
@@ -26,7 +33,12 @@ pub(super) struct Arrival {
     /// As the client sent it, or chosen for it.
     client_id: Arc<str>,
     assigned: bool,
+    pub(super) rights: Rights,
     pub(super) identity: Arc<str>,
+    /// As it stands in the spool: how the identity was proved and its name; for somebody anonymous its client id.
+    pub(super) publisher: String,
+    /// Counted for its address as long as this lives.
+    pub(super) place: Place,
 }
 
 /// A client that is in.
@@ -57,16 +69,40 @@ impl Refusal {
 }
 
 impl Arrival {
-    /// Returns who published, as it stands in the spool.
-    pub(super) fn publisher(&self, client_id: &str) -> String {
-        format!("anonymous:{client_id}")
-    }
-
     /// Returns the keep-alive that counts: the client's, unless it is an MQTT 5 one and we allow less.
-    pub(super) fn keep_alive_seconds(&self, limits: &Limits) -> u16 {
+    fn keep_alive_seconds(&self, limits: &Limits) -> u16 {
         let (asked, most) = (self.connect.keep_alive_seconds, limits.keep_alive_s_max);
         let too_long = most > 0 && (asked == 0 || asked > most);
         if too_long && self.connect.version == Version::V5 { most } else { asked }
+    }
+
+    /// Returns how long a client may be silent (MQTT-3.1.2-22).
+    pub(super) fn keep_alive(&self, limits: &Limits) -> Option<Duration> {
+        match self.keep_alive_seconds(limits) {
+            0 => None,
+            seconds => Some(Duration::from_millis(u64::from(seconds) * 1500)),
+        }
+    }
+
+    /// Writes the CONNACK.
+    pub(super) fn accepted(&self, shared: &Shared, present: bool) -> BytesMut {
+        let limits = &shared.limits;
+        let (expiry_seconds, keep_alive) =
+            (self.expiry_seconds(limits), self.keep_alive_seconds(limits));
+        let asked = &self.connect;
+        let offer = Offer {
+            session_present: present,
+            session_expiry_seconds: (expiry_seconds != asked.session_expiry_seconds)
+                .then_some(expiry_seconds),
+            server_keep_alive: (keep_alive != asked.keep_alive_seconds).then_some(keep_alive),
+            receive_max: limits.receive_max,
+            packet_bytes_max: u32::try_from(limits.packet_bytes_max()).unwrap_or(u32::MAX),
+            topic_alias_max: limits.topic_alias_max,
+            assigned_client_id: self.assigned.then_some(&*self.client_id),
+        };
+        let mut output = BytesMut::new();
+        asked.version.write_accepted(&offer, &mut output);
+        output
     }
 
     fn expiry_seconds(&self, limits: &Limits) -> u32 {
@@ -75,16 +111,107 @@ impl Arrival {
 
     pub(super) fn testament(&self, client_id: &Arc<str>) -> Option<Testament> {
         let will = self.connect.will.clone()?;
-        Some(Testament { client_id: client_id.clone(), publisher: self.publisher(client_id), will })
+        let publisher = self.publisher.clone();
+        Some(Testament { client_id: client_id.clone(), publisher, will })
     }
 }
 
-/// Reads and judges the CONNECT.
+/// Does the handshakes, reads and judges the CONNECT, and finds out who it is.
 pub(super) async fn arrive(
+    shared: &Arc<Shared>,
+    accepted: Accepted,
+) -> Result<(Socket, Arrival), Turned> {
+    let (peer, endpoint) = (accepted.peer, accepted.endpoint.name.clone());
+    let arrived = handshake(accepted).await.map_err(|error| {
+        shared.metrics.disconnected(error.as_str());
+        audit_refusal(shared, peer, &endpoint, None, error.as_str());
+        Turned::Away
+    })?;
+    let Arrived { stream, peer, listener, is_local, certificate, place } = arrived;
+    let mut socket = Socket::new(stream, shared);
+    let connect = match read(shared, &mut socket).await {
+        Ok(connect) => connect,
+        Err(refusal) => return Err(Turned::Refused(socket, refusal)),
+    };
+    let offer = Credentials {
+        peer,
+        is_local,
+        client_id: &connect.client_id,
+        username: connect.username.as_deref(),
+        password: connect.password.as_deref(),
+        certificate: certificate.as_ref(),
+    };
+    let identity = match shared.access.authenticate(&offer).await {
+        Ok(identity) => identity,
+        Err(denied) => {
+            let detail = denied.to_string();
+            audit_refusal(shared, peer, &listener, Some(&connect), &detail);
+            return Err(Turned::Refused(socket, Refusal::new(connect.version, reason(&denied))));
+        }
+    };
+    let client_id: Arc<str> = match connect.client_id.as_str() {
+        "" => identity.assigned_client_id(&Uuid::new_v4().simple().to_string()).into(),
+        own => own.into(),
+    };
+    let publisher = match identity.is_anonymous() {
+        true => format!("anonymous:{client_id}"),
+        false => format!("{}:{}", identity.kind(), identity.name),
+    };
+    let name = identity.name.clone();
+    let mut rights =
+        Rights::new(shared.access.clone(), identity, &client_id, shared.clock, (peer, listener));
+    if connect.will.as_ref().is_some_and(|will| !rights.may_publish(&will.topic)) {
+        return Err(Turned::Refused(socket, Refusal::new(connect.version, Reason::NotAuthorized)));
+    }
+    rights.record(AuditEvent::Connected, None, None);
+    let assigned = connect.client_id.is_empty();
+    let arrival =
+        Arrival { connect, client_id, assigned, rights, identity: name, publisher, place };
+    Ok((socket, arrival))
+}
+
+/// Why a client did not come in.
+pub(super) enum Turned {
+    /// There is no MQTT to answer in.
+    Away,
+    Refused(Socket, Refusal),
+}
+
+impl Turned {
+    pub(super) async fn answer(self, shared: &Shared) {
+        if let Self::Refused(socket, refusal) = self {
+            refusal.answer(shared, socket).await;
+        }
+    }
+}
+
+fn audit_refusal(
     shared: &Shared,
-    socket: &mut Socket,
     peer: SocketAddr,
-) -> Result<Arrival, Refusal> {
+    listener: &str,
+    connect: Option<&Connect>,
+    detail: &str,
+) {
+    shared.access.audit().record(AuditRecord {
+        identity: connect.and_then(|connect| connect.username.as_deref()),
+        client_id: connect.map(|connect| connect.client_id.as_str()),
+        peer: Some(peer),
+        listener: Some(listener),
+        detail: Some(detail),
+        ..AuditRecord::of(AuditEvent::Refused)
+    });
+}
+
+fn reason(denied: &Denied) -> Reason {
+    match denied {
+        Denied::BadLogin(_) => Reason::BadLogin,
+        Denied::ClientId => Reason::BadClientId,
+        Denied::Revoked => Reason::Revoked,
+        Denied::NotAuthorized(_) | Denied::Expired => Reason::NotAuthorized,
+    }
+}
+
+async fn read(shared: &Shared, socket: &mut Socket) -> Result<Connect, Refusal> {
     let connect = loop {
         match read_connect(&mut socket.input, shared.limits.packet_bytes_max()) {
             Connecting::Incomplete => {}
@@ -93,25 +220,17 @@ pub(super) async fn arrive(
         }
         socket.read().await.map_err(|_| Refusal(None))?;
     };
-    if let Some(reason) = judge(shared, &connect, peer) {
-        return Err(Refusal::new(connect.version, reason));
+    match judge(shared, &connect) {
+        None => Ok(connect),
+        Some(reason) => Err(Refusal::new(connect.version, reason)),
     }
-    let assigned = connect.client_id.is_empty();
-    let client_id = if assigned {
-        format!("auto-{}", Uuid::new_v4().simple()).into()
-    } else {
-        connect.client_id.as_str().into()
-    };
-    Ok(Arrival { connect, client_id, assigned, identity: "anonymous".into() })
 }
 
-fn judge(shared: &Shared, connect: &Connect, peer: SocketAddr) -> Option<Reason> {
+fn judge(shared: &Shared, connect: &Connect) -> Option<Reason> {
     let limits = &shared.limits;
     let will_problem = connect.will.as_ref().and_then(|will| {
         if validate_topic(&will.topic).is_err() || limits.too_deep(&will.topic) {
             Some(Reason::TopicInvalid)
-        } else if will.topic.starts_with('$') {
-            Some(Reason::NotAuthorized)
         } else {
             (will.payload.len() > limits.payload_bytes_max).then_some(Reason::PacketTooLarge)
         }
@@ -120,11 +239,6 @@ fn judge(shared: &Shared, connect: &Connect, peer: SocketAddr) -> Option<Reason>
         Some(Reason::Unavailable)
     } else if connect.auth_method.is_some() {
         Some(Reason::BadAuthMethod)
-    } else if connect.username.is_some() || connect.password.is_some() {
-        // Nobody has a password yet: taking one without looking at it would feign safety.
-        Some(Reason::BadLogin)
-    } else if !peer.ip().to_canonical().is_loopback() {
-        Some(Reason::NotAuthorized)
     } else if (connect.client_id.is_empty() && connect.version == Version::V311 && !connect.clean)
         || connect.client_id.len() > CLIENT_ID_BYTES_MAX
         || connect.client_id.chars().any(char::is_control)
@@ -185,24 +299,10 @@ pub(super) async fn enter(
 }
 
 impl Connection {
-    /// Answers the CONNECT, and begins where the last connection of the session ended.
-    pub(super) async fn accept(&mut self, arrival: &Arrival, present: bool) {
-        let limits = &self.shared.limits;
-        let (expiry_seconds, keep_alive) =
-            (arrival.expiry_seconds(limits), arrival.keep_alive_seconds(limits));
-        let offer = Offer {
-            session_present: present,
-            session_expiry_seconds: (expiry_seconds != arrival.connect.session_expiry_seconds)
-                .then_some(expiry_seconds),
-            server_keep_alive: (keep_alive != arrival.connect.keep_alive_seconds)
-                .then_some(keep_alive),
-            receive_max: limits.receive_max,
-            packet_bytes_max: u32::try_from(limits.packet_bytes_max()).unwrap_or(u32::MAX),
-            topic_alias_max: limits.topic_alias_max,
-            assigned_client_id: arrival.assigned.then_some(&*arrival.client_id),
-        };
-        self.version.write_accepted(&offer, &mut self.socket.output);
-        self.deliveries.again = self.session.outgoing.again().map(|(pkid, _)| pkid).collect();
+    /// Begins where the last connection of the session ended.
+    pub(super) async fn resume(&mut self) {
+        // A session that waited may have been given rights that its client has no more.
+        self.drop_forbidden_subscriptions().await;
         let filters: Vec<String> = self.session.subscriptions.keys().cloned().collect();
         for filter in filters.iter().filter(|filter| self.shared.topics.reached_by(filter)) {
             // What the bus does not take now it will not take later either: a limit, told when it was subscribed to.

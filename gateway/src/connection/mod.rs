@@ -4,6 +4,7 @@ mod aliases;
 mod connect;
 mod deliver;
 mod packets;
+mod rights;
 mod socket;
 
 use std::collections::VecDeque;
@@ -17,11 +18,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
+use crate::access::Access;
+use crate::access::audit::AuditEvent;
 use crate::bus::{Bus, Subscriber};
 use crate::fanout::{Fanout, MailboxLimits};
 use crate::inbox::Inbox;
 use crate::limits::Limits;
-use crate::listener::Stream;
+use crate::listener::addresses::Place;
+use crate::listener::handshake::Accepted;
 use crate::metrics::GatewayMetrics;
 use crate::mqtt::{Reason, Version};
 use crate::rate::{Rate, Rates};
@@ -32,12 +36,14 @@ use crate::will::Testament;
 use aliases::{IncomingAliases, OutgoingAliases};
 use connect::{Arrival, Newcomer};
 use deliver::Deliveries;
+use rights::Rights;
 use socket::Socket;
 
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) topics: ControlTopics,
+    pub(crate) access: Access,
     pub(crate) spool: Spool,
     pub(crate) store: Store,
     pub(crate) bus: Bus,
@@ -96,6 +102,7 @@ struct Connection {
     version: Version,
     socket: Socket,
     session: Session,
+    rights: Rights,
     inbox: Inbox,
     deliveries: Deliveries,
     aliases: IncomingAliases,
@@ -111,20 +118,17 @@ struct Connection {
     expiry_asked: u32,
     /// Counted among those that stay while the gateway drains.
     staying: bool,
+    /// Counted for the client's address.
+    _place: Place,
 }
 
 /// Serves one client until it leaves.
-pub(crate) async fn serve(
-    shared: Arc<Shared>,
-    stream: Stream,
-    peer: std::net::SocketAddr,
-    serial: u64,
-) {
-    let mut socket = Socket::new(stream, &shared);
+pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) {
+    let peer = accepted.peer;
     let patience = Duration::from_millis(shared.limits.connect_time_ms);
-    let arrival = match timeout(patience, connect::arrive(&shared, &mut socket, peer)).await {
-        Ok(Ok(arrival)) => arrival,
-        Ok(Err(refusal)) => return refusal.answer(&shared, socket).await,
+    let (socket, arrival) = match timeout(patience, connect::arrive(&shared, accepted)).await {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(turned)) => return turned.answer(&shared).await,
         Err(_) => return shared.metrics.disconnected("connect_timeout"),
     };
     let newcomer = match connect::enter(&shared, &arrival, serial).await {
@@ -136,28 +140,37 @@ pub(crate) async fn serve(
     debug!(%peer, client = %client_id, version = ?arrival.connect.version, "connected");
     let will = arrival.testament(&client_id);
     let Newcomer { seat, session, present } = newcomer;
-    let mut connection = Connection::new(shared.clone(), socket, session, &arrival);
-    connection.accept(&arrival, present).await;
+    let mut connection =
+        Box::pin(Connection::begin(&shared, socket, session, arrival, present)).await;
     let end = connection.run(&seat).await;
     if let End::Reason(reason) = end {
         // Before the client hears of it: who asks then is told.
         shared.metrics.disconnected(reason.as_str());
+        connection.rights.record(AuditEvent::Disconnected, None, Some(reason.as_str()));
         debug!(%peer, client = %client_id, reason = reason.as_str(), "disconnected");
     }
     connection.leave(end, seat, will).await;
 }
 
 impl Connection {
-    fn new(shared: Arc<Shared>, socket: Socket, session: Session, arrival: &Arrival) -> Self {
+    async fn begin(
+        shared: &Arc<Shared>,
+        socket: Socket,
+        session: Session,
+        arrival: Arrival,
+        present: bool,
+    ) -> Self {
         let (connect, limits) = (&arrival.connect, &shared.limits);
         let now = shared.clock.uptime();
-        let publisher = arrival.publisher(session.client_id());
         let audiences = shared.fanout.audiences();
         // User properties in acknowledgements are problem information (MQTT-3.1.2-29).
         let receipts = connect.wants_receipts && connect.problem_info;
+        let publisher = arrival.publisher.clone();
         let inbox =
             Inbox::new(connect.version, session.client_id(), publisher, receipts, audiences);
-        Self {
+        let (accepted, keep_alive) =
+            (arrival.accepted(shared, present), arrival.keep_alive(limits));
+        let mut connection = Self {
             version: connect.version,
             inbox,
             deliveries: Deliveries {
@@ -165,7 +178,7 @@ impl Connection {
                 packet_bytes_max: connect.packet_bytes_max,
                 aliases: OutgoingAliases::new(connect.topic_alias_max.min(limits.topic_alias_max)),
                 unacknowledged: 0,
-                again: VecDeque::new(),
+                again: session.outgoing.again().map(|(pkid, _)| pkid).collect(),
                 retained: VecDeque::new(),
                 following: VecDeque::new(),
             },
@@ -175,16 +188,18 @@ impl Connection {
             committed: shared.store.committed(),
             rate: shared.rates.of(&arrival.identity, now),
             paused_until: None,
-            keep_alive: match arrival.keep_alive_seconds(limits) {
-                0 => None,
-                seconds => Some(Duration::from_millis(u64::from(seconds) * 1500)),
-            },
+            keep_alive,
             expiry_asked: connect.session_expiry_seconds,
             staying: false,
             socket,
             session,
-            shared,
-        }
+            shared: shared.clone(),
+            rights: arrival.rights,
+            _place: arrival.place,
+        };
+        connection.socket.output.extend_from_slice(&accepted);
+        connection.resume().await;
+        connection
     }
 
     async fn run(&mut self, seat: &Seat) -> End {
@@ -232,6 +247,7 @@ impl Connection {
         tokio::select! {
             biased;
             () = seat.taken_over.cancelled() => Err(End::Reason(Reason::TakenOver)),
+            () = self.rights.changed() => self.on_rights().await,
             () = shared.closing.cancelled() => Err(End::Reason(Reason::ShuttingDown)),
             () = shared.draining.cancelled(), if !shared.draining.is_cancelled() => Ok(()),
             changed = self.progress.changed(), if owing => match changed {
@@ -255,6 +271,15 @@ impl Connection {
             () = until(paused) => Ok(()),
             () = until(deadline) => Err(End::Reason(Reason::KeepAlive)),
         }
+    }
+
+    /// The tables have changed: the client may have lost some rights, or all.
+    async fn on_rights(&mut self) -> Result<(), End> {
+        if self.rights.refresh().is_err() {
+            return Err(End::Reason(Reason::Revoked));
+        }
+        self.drop_forbidden_subscriptions().await;
+        Ok(())
     }
 
     async fn on_progress(&mut self) -> Result<(), End> {

@@ -75,7 +75,7 @@ impl Connection {
 
     fn take(&mut self, mut publish: Publish, takes_frames: bool) -> Result<(), End> {
         self.aliases.resolve(&mut publish).map_err(End::Reason)?;
-        let may = (true, takes_frames);
+        let may = (self.rights.may_publish(&publish.topic), takes_frames);
         self.inbox.take(&self.shared, &mut self.session, publish, may).map_err(End::Reason)
     }
 
@@ -176,6 +176,9 @@ impl Connection {
         if validate_filter(path).is_err() || limits.too_deep(path) {
             return Some(SubReason::FilterInvalid);
         }
+        if !self.rights.may_subscribe(filter) {
+            return Some(SubReason::NotAuthorized);
+        }
         let full = !known && self.session.subscriptions.len() >= limits.subscriptions_max;
         full.then_some(SubReason::QuotaExceeded)
     }
@@ -198,14 +201,33 @@ impl Connection {
         Ok(())
     }
 
+    /// Ends subscriptions that the client may not have any more.
+    pub(super) async fn drop_forbidden_subscriptions(&mut self) {
+        let filters = self.session.subscriptions.keys();
+        let forbidden = filters.filter(|filter| !self.rights.still_may_subscribe(filter));
+        let forbidden: Vec<String> = forbidden.cloned().collect();
+        for filter in &forbidden {
+            self.unsubscribe_from(filter).await;
+        }
+        if !forbidden.is_empty() {
+            self.session.save(None);
+        }
+    }
+
+    /// Tells whether there was such a subscription.
+    async fn unsubscribe_from(&mut self, filter: &str) -> bool {
+        let existed = self.session.subscriptions.remove(filter).is_some();
+        if existed {
+            self.shared.fanout.unsubscribe(filter, &self.session.mailbox);
+            self.subscriber.unsubscribe(filter).await;
+        }
+        existed
+    }
+
     async fn unsubscribe(&mut self, pkid: u16, filters: &[String]) {
         let mut reasons = Vec::with_capacity(filters.len());
         for filter in filters {
-            let existed = self.session.subscriptions.remove(filter).is_some();
-            if existed {
-                self.shared.fanout.unsubscribe(filter, &self.session.mailbox);
-                self.subscriber.unsubscribe(filter).await;
-            }
+            let existed = self.unsubscribe_from(filter).await;
             reasons.push(if existed { UnsubReason::Success } else { UnsubReason::NoSubscription });
         }
         self.session.save(None);

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use super::{End, Shared};
-use crate::listener::Stream;
+use crate::listener::stream::Stream;
 use crate::mqtt::Reason;
 
 /// Room that is made in the receive buffer before a read; grows with what arrives, up to the second.

@@ -1,6 +1,6 @@
 //! An inbox with a real spool and no sockets.
 
-use service_runtime::{Clock, Stop};
+use service_runtime::{Clock, Metrics, Stop};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::{Progress, Spool, SpoolConfig, WriterThread};
@@ -9,6 +9,8 @@ use telemetry_core::topic::ControlTopics;
 use tokio::sync::watch;
 
 use super::*;
+use crate::access::config::AccessConfig;
+use crate::access::{Access, Names};
 use crate::bus::Bus;
 use crate::fanout::{Fanout, MailboxLimits, Options};
 use crate::metrics::GatewayMetrics;
@@ -33,7 +35,11 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
     let metrics = GatewayMetrics::default();
     let (bus, _publisher) = Bus::start(&limits, &topics, metrics.clone());
     let (store, _thread, _) = Store::open(&folder.join("sessions.redb")).unwrap();
+    let names = Names { control: "tm/v1".into(), gateway: "gateway".into() };
+    let access = AccessConfig::default();
+    let (access, _) = Access::open(&access, names, Clock::default(), &Metrics::default()).unwrap();
     let shared = Shared {
+        access,
         retained: Retained::new(&limits, None, metrics.clone()),
         fanout: Fanout::new(Some(store.clone()), metrics.clone()),
         mailbox_limits: MailboxLimits::new(100, 1 << 20),

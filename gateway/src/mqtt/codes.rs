@@ -18,14 +18,10 @@ pub(crate) enum Reason {
     KeepAlive,
     TakenOver,
     TopicInvalid,
-    FilterInvalid,
     ReceiveMaximum,
     TopicAlias,
     PacketTooLarge,
-    MessageRate,
-    ConnectionRate,
     QuotaExceeded,
-    QosNotSupported,
     /// The client does not take what is sent to it.
     WriteTimeout,
 }
@@ -48,14 +44,10 @@ impl Reason {
             Self::KeepAlive => "keep_alive_timeout",
             Self::TakenOver => "taken_over",
             Self::TopicInvalid => "topic_invalid",
-            Self::FilterInvalid => "filter_invalid",
             Self::ReceiveMaximum => "receive_maximum_exceeded",
             Self::TopicAlias => "topic_alias_invalid",
             Self::PacketTooLarge => "packet_too_large",
-            Self::MessageRate => "message_rate_too_high",
-            Self::ConnectionRate => "connection_rate_exceeded",
             Self::QuotaExceeded => "quota_exceeded",
-            Self::QosNotSupported => "qos_not_supported",
             Self::WriteTimeout => "write_timeout",
         }
     }
@@ -77,15 +69,11 @@ impl Reason {
             Self::BadAuthMethod => 0x8c,
             Self::KeepAlive => 0x8d,
             Self::TakenOver => 0x8e,
-            Self::FilterInvalid => 0x8f,
             Self::TopicInvalid => 0x90,
             Self::ReceiveMaximum => 0x93,
             Self::TopicAlias => 0x94,
             Self::PacketTooLarge => 0x95,
-            Self::MessageRate => 0x96,
             Self::QuotaExceeded => 0x97,
-            Self::QosNotSupported => 0x9b,
-            Self::ConnectionRate => 0x9f,
         }
     }
 
@@ -93,12 +81,7 @@ impl Reason {
     pub(super) fn connack_code(self) -> u8 {
         match self {
             Self::ShuttingDown => Self::Unavailable.code(),
-            Self::MessageRate => Self::ConnectionRate.code(),
-            Self::KeepAlive
-            | Self::TakenOver
-            | Self::FilterInvalid
-            | Self::ReceiveMaximum
-            | Self::TopicAlias => 0x80,
+            Self::KeepAlive | Self::TakenOver | Self::ReceiveMaximum | Self::TopicAlias => 0x80,
             own => own.code(),
         }
     }
@@ -132,10 +115,8 @@ pub(crate) enum Ack {
     NoSubscribers,
     NotAuthorized,
     TopicInvalid,
-    PacketIdInUse,
     PacketIdNotFound,
     QuotaExceeded,
-    PayloadFormatInvalid,
 }
 
 impl Ack {
@@ -146,10 +127,8 @@ impl Ack {
             Self::NoSubscribers => 0x10,
             Self::NotAuthorized => 0x87,
             Self::TopicInvalid => 0x90,
-            Self::PacketIdInUse => 0x91,
             Self::PacketIdNotFound => 0x92,
             Self::QuotaExceeded => 0x97,
-            Self::PayloadFormatInvalid => 0x99,
         }
     }
 
@@ -191,8 +170,6 @@ impl SubReason {
 pub(crate) enum UnsubReason {
     Success,
     NoSubscription,
-    NotAuthorized,
-    FilterInvalid,
 }
 
 impl UnsubReason {
@@ -201,8 +178,6 @@ impl UnsubReason {
         match self {
             Self::Success => 0,
             Self::NoSubscription => 0x11,
-            Self::NotAuthorized => 0x87,
-            Self::FilterInvalid => 0x8f,
         }
     }
 }

@@ -1,24 +1,32 @@
 //! Accepts connections, within the limit, and gives each one a task.
+//!
+//! `acceptor` takes sockets of every port, `handshake` makes a `stream` of bytes of each in the connection's own task: `tls`,
+//! `ws`, both or neither.
+
+pub(crate) mod acceptor;
+pub(crate) mod addresses;
+pub mod config;
+pub(crate) mod handshake;
+pub(crate) mod stream;
+pub(crate) mod tls;
+mod ws;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use acceptor::{Acceptor, NotServed};
 use service_runtime::Stop;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::connection::{Shared, serve};
-
-/// What a connection reads from and writes to.
-pub(crate) type Stream = TcpStream;
 
 /// Devices have this long to take their last acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Serves clients until `stop`; then devices leave, `uplink_stop` is cancelled, and the rest stays until `closing`.
 pub(crate) async fn run(
-    listener: TcpListener,
+    mut acceptor: Acceptor,
     shared: Arc<Shared>,
     stop: Stop,
     uplink_stop: Stop,
@@ -30,28 +38,23 @@ pub(crate) async fn run(
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() >= shared.limits.connections_max => {
+            accepted = acceptor.accept() => match accepted {
+                Ok(_) if connections.len() >= shared.limits.connections_max => {
                     shared.metrics.disconnected("connections_max");
-                    drop(stream);
                 }
-                Ok((stream, peer)) => {
+                Ok(accepted) => {
                     serial += 1;
-                    // Acknowledgements are small and must not wait for each other.
-                    if stream.set_nodelay(true).is_ok() {
-                        connections.spawn(serve(shared.clone(), stream, peer, serial));
-                    }
+                    connections.spawn(serve(shared.clone(), accepted, serial));
                 }
-                Err(error) => {
-                    // Out of file descriptors, mostly: others may leave.
-                    warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                Err(NotServed::Address(_)) => {
+                    shared.metrics.disconnected("connections_per_address_max");
                 }
+                Err(NotServed::Error(error)) => warn!(%error, "cannot accept a connection"),
             },
         }
         shared.metrics.connections.set(i64::try_from(connections.len()).unwrap_or(i64::MAX));
     }
-    drop(listener);
+    drop(acceptor);
     info!(connections = connections.len(), "no longer accepting: finishing with connected clients");
     shared.draining.cancel();
     let mut staying = shared.staying.subscribe();
@@ -69,3 +72,6 @@ pub(crate) async fn run(
     while connections.join_next().await.is_some() {}
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

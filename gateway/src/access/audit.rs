@@ -1,0 +1,372 @@
+//! The audit log: one JSON line for each connection, refusal and change, in files of bounded size.
+//!
+//! Writing it never holds anything up: what does not fit into the queue or onto the disk is counted and left out.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
+use serde::Serialize;
+use service_runtime::{Clock, Stop};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::config::AuditConfig;
+use super::metrics::AccessMetrics;
+
+/// Records that wait to be written; further ones are counted and left out.
+const QUEUE_MAX: usize = 4096;
+/// Records that are written at once.
+const BATCH_MAX: usize = 256;
+/// Records of refused messages and subscriptions a second: a client can make them as fast as it can send.
+const REFUSALS_MAX: u32 = 50;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AuditEvent {
+    Connected,
+    Refused,
+    Disconnected,
+    PublishDenied,
+    SubscribeDenied,
+    Reloaded,
+    ReloadFailed,
+    Admin,
+}
+
+/// One line. Never a password, a token or a payload.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct AuditRecord<'a> {
+    pub(crate) event: AuditEvent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<&'a str>,
+    /// How the identity was proved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peer: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listener: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) topic: Option<&'a str>,
+    /// Why, or what exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<&'a str>,
+}
+
+impl AuditRecord<'_> {
+    /// A record of which only the event is known.
+    pub(crate) fn of(event: AuditEvent) -> Self {
+        Self {
+            event,
+            identity: None,
+            proof: None,
+            client_id: None,
+            peer: None,
+            listener: None,
+            topic: None,
+            detail: None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    #[serde(flatten)]
+    record: AuditRecord<'a>,
+    /// Refusals since the last record of one that were only counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Refusals of the current second.
+#[derive(Debug, Default)]
+struct Second {
+    second: u64,
+    recorded: u32,
+    left_out: u64,
+}
+
+/// Takes records. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct AuditLog {
+    queue: Option<mpsc::Sender<Vec<u8>>>,
+    refusals: Arc<Mutex<Second>>,
+    clock: Clock,
+    metrics: AccessMetrics,
+}
+
+/// Writes them: run it as a task.
+#[derive(Debug)]
+pub(crate) struct AuditWriter {
+    queue: mpsc::Receiver<Vec<u8>>,
+    files: Files,
+    metrics: AccessMetrics,
+}
+
+/// The file in use and those put aside.
+#[derive(Debug)]
+struct Files {
+    path: PathBuf,
+    bytes_max: u64,
+    files_max: u32,
+    open: Option<(File, u64)>,
+}
+
+impl AuditLog {
+    /// Opens the file, if the settings name one.
+    pub(crate) fn open(
+        config: &AuditConfig,
+        clock: Clock,
+        metrics: AccessMetrics,
+    ) -> io::Result<(Self, Option<AuditWriter>)> {
+        let mut log = Self { queue: None, refusals: Arc::default(), clock, metrics };
+        let Some(path) = &config.file else { return Ok((log, None)) };
+        let AuditConfig { bytes_max, files_max, .. } = *config;
+        let mut files = Files { path: path.clone(), bytes_max, files_max, open: None };
+        files.file()?;
+        let (sender, queue) = mpsc::channel(QUEUE_MAX);
+        log.queue = Some(sender);
+        let metrics = log.metrics.clone();
+        Ok((log, Some(AuditWriter { queue, files, metrics })))
+    }
+
+    /// Takes a record.
+    pub(crate) fn record(&self, record: AuditRecord<'_>) {
+        let Some(queue) = &self.queue else { return };
+        let left_out = match record.event {
+            AuditEvent::PublishDenied | AuditEvent::SubscribeDenied => {
+                let mut second = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(left_out) = second.admit(self.clock.uptime()) else {
+                    self.metrics.audit_left_out.inc();
+                    return;
+                };
+                left_out
+            }
+            _ => 0,
+        };
+        let at = DateTime::from_timestamp_micros(self.clock.now_us()).unwrap_or_default();
+        let at = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let taken = serde_json::to_vec(&Line { at, record, left_out }).is_ok_and(|mut line| {
+            line.push(b'\n');
+            queue.try_send(line).is_ok()
+        });
+        if !taken {
+            self.metrics.audit_left_out.inc();
+        }
+    }
+}
+
+impl Second {
+    /// Admits a record, with the number of those that were not since the last; `None` when it is one of these itself.
+    fn admit(&mut self, now: Duration) -> Option<u64> {
+        if self.second != now.as_secs() {
+            (self.second, self.recorded) = (now.as_secs(), 0);
+        }
+        if self.recorded >= REFUSALS_MAX {
+            self.left_out += 1;
+            return None;
+        }
+        self.recorded += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+impl AuditWriter {
+    /// Writes until `stop`, then what is still queued.
+    pub(crate) async fn run(mut self, stop: Stop) -> anyhow::Result<()> {
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.queue.recv_many(&mut batch, BATCH_MAX) => {}
+                () = stop.cancelled() => self.queue.close(),
+            }
+            if batch.is_empty() && self.queue.is_closed() && self.queue.is_empty() {
+                return Ok(());
+            }
+            let lines = std::mem::take(&mut batch);
+            let count = lines.len() as u64;
+            let mut files = self.files;
+            let (files, written) = tokio::task::spawn_blocking(move || {
+                let written = files.write(&lines.concat());
+                (files, written)
+            })
+            .await?;
+            self.files = files;
+            if let Err(error) = written {
+                // A full disk must not stop the gateway. The next batch tries again.
+                warn!(%error, file = %self.files.path.display(), lines = count, "cannot write the audit log");
+                self.metrics.audit_left_out.inc_by(count);
+            }
+        }
+    }
+}
+
+impl Files {
+    fn file(&mut self) -> io::Result<&mut (File, u64)> {
+        if self.open.is_none() {
+            let mut options = OpenOptions::new();
+            let file = options.create(true).append(true).mode(0o600).open(&self.path)?;
+            let bytes = file.metadata()?.len();
+            self.open = Some((file, bytes));
+        }
+        self.open.as_mut().ok_or_else(|| io::Error::other("not open"))
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let bytes_max = self.bytes_max;
+        let (_, bytes) = self.file()?;
+        if *bytes > 0 && *bytes + lines.len() as u64 > bytes_max {
+            self.rotate()?;
+        }
+        let (file, bytes) = self.file()?;
+        let written = file.write_all(lines);
+        *bytes += lines.len() as u64;
+        if written.is_err() {
+            self.open = None;
+        }
+        written
+    }
+
+    /// Puts the file aside; the oldest one goes.
+    fn rotate(&mut self) -> io::Result<()> {
+        self.open = None;
+        for number in (1..self.files_max).rev() {
+            rename(&self.numbered(number), &self.numbered(number + 1))?;
+        }
+        match self.files_max {
+            0 => fs::remove_file(&self.path),
+            _ => rename(&self.path, &self.numbered(1)),
+        }
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(path: &Path) -> AuditConfig {
+        AuditConfig { file: Some(path.to_owned()), bytes_max: 4096, files_max: 2 }
+    }
+
+    async fn write(config: &AuditConfig, records: impl FnOnce(&AuditLog)) -> AccessMetrics {
+        let metrics = AccessMetrics::default();
+        let opened = AuditLog::open(config, Clock::default(), metrics.clone()).unwrap();
+        let (log, writer) = opened;
+        records(&log);
+        let stop = Stop::new();
+        stop.cancel();
+        writer.unwrap().run(stop).await.unwrap();
+        metrics
+    }
+
+    #[tokio::test]
+    async fn a_record_is_one_json_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        write(&config(&path), |log| {
+            log.record(AuditRecord {
+                identity: Some("mon-1"),
+                detail: Some("a \"quoted\"\nline"),
+                peer: Some(([10, 0, 0, 7], 1).into()),
+                ..AuditRecord::of(AuditEvent::Refused)
+            });
+        })
+        .await;
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 1);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["event"], "refused");
+        assert_eq!(line["peer"], "10.0.0.7:1");
+        assert!(line["at"].as_str().unwrap().ends_with('Z') && line.get("topic").is_none());
+    }
+
+    #[tokio::test]
+    async fn files_are_bounded_in_size_and_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        for _ in 0..20 {
+            write(&config(&path), |log| {
+                for _ in 0..10 {
+                    log.record(AuditRecord::of(AuditEvent::Connected));
+                }
+            })
+            .await;
+        }
+        let mut sizes = fs::read_dir(folder.path()).unwrap().map(|file| {
+            let file = file.unwrap();
+            (file.file_name().into_string().unwrap(), file.metadata().unwrap().len())
+        });
+        assert!(sizes.all(|(_, bytes)| bytes <= 4096));
+        let count = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(count, 3, "the file and two put aside");
+    }
+
+    #[tokio::test]
+    async fn refusals_are_limited_and_those_left_out_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let metrics = write(&config(&path), |log| {
+            for _ in 0..1000 {
+                log.record(AuditRecord::of(AuditEvent::PublishDenied));
+            }
+        })
+        .await;
+        let written = fs::read_to_string(&path).unwrap().lines().count() as u64;
+        assert!((50..=150).contains(&written), "{written}");
+        assert_eq!(written + metrics.audit_left_out.get(), 1000);
+        let mut second = Second::default();
+        let at = |ms| Duration::from_millis(ms);
+        let admitted = (0..60).filter(|_| second.admit(at(0)).is_some()).count();
+        assert_eq!((admitted, second.admit(at(1000))), (50, Some(10)));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_nothing_stops_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gone").join("audit.jsonl");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        let metrics = AccessMetrics::default();
+        let opened = AuditLog::open(&config(&path), Clock::default(), metrics.clone()).unwrap();
+        let (log, writer) = opened;
+        let mut writer = writer.unwrap();
+        writer.files.open = None;
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        log.record(AuditRecord::of(AuditEvent::Connected));
+        let stop = Stop::new();
+        stop.cancel();
+        writer.run(stop).await.unwrap();
+        assert_eq!(metrics.audit_left_out.get(), 1);
+    }
+}

@@ -1,0 +1,21 @@
+//! Why a client is refused.
+
+/// Why a client is refused. The client hears the kind only; the rest is for the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// What it offers as proof is wrong.
+    #[error("bad login: {0}")]
+    BadLogin(String),
+    /// It may not connect, whoever it is.
+    #[error("not authorized: {0}")]
+    NotAuthorized(String),
+    /// The client id is another identity's.
+    #[error("the client id does not belong to the identity")]
+    ClientId,
+    /// The identity has been revoked.
+    #[error("the identity has been revoked")]
+    Revoked,
+    /// The certificate or token has expired.
+    #[error("the proof has expired")]
+    Expired,
+}

@@ -1,0 +1,223 @@
+//! Who a client is and what it may do: proofs of identity, the policy, revocation, and the record of it all.
+//!
+//! Reads left to right: `certificate`, `password` and `jwt` prove an identity → `identities` and `policy` say what it may →
+//! `grants` answers for each message. `reload` swaps the tables when their files change; sessions watch
+//! [`Access::generation`] and ask [`Access::refresh`] then.
+
+pub(crate) mod audit;
+pub(crate) mod certificate;
+pub mod config;
+mod denied;
+pub(crate) mod grants;
+mod identities;
+mod identity;
+mod jwt;
+pub(crate) mod login;
+pub(crate) mod metrics;
+mod password;
+mod pattern;
+mod policy;
+pub(crate) mod reload;
+pub(crate) mod trust;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use service_runtime::{Clock, Metrics};
+use tokio::sync::watch;
+
+pub use denied::Denied;
+pub use grants::Decision;
+pub use identities::{Entry, Identities, IdentitiesError};
+pub use identity::Identity;
+pub use jwt::JwtError;
+pub use login::check_login;
+pub use password::{PasswordError, hash_password, new_password};
+pub use pattern::PatternError;
+pub use policy::{Action, Names, Policy, PolicyError};
+pub use trust::TlsError;
+
+use audit::{AuditLog, AuditWriter};
+use config::{AccessConfig, ClientIds};
+use grants::Grants;
+use jwt::TokenKeys;
+use metrics::AccessMetrics;
+use password::PasswordChecks;
+use reload::Watched;
+use trust::Trust;
+
+/// Why access could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The identities.
+    #[error(transparent)]
+    Identities(#[from] IdentitiesError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The keys of tokens.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    /// Passwords.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The audit log.
+    #[error("cannot open the audit log {}", path.display())]
+    Audit {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What is read from files. Each part is swapped by itself.
+#[derive(Clone)]
+struct Tables {
+    identities: Arc<Identities>,
+    policy: Arc<Policy>,
+    tokens: Option<Arc<TokenKeys>>,
+    trust: Option<Trust>,
+}
+
+struct Inner {
+    config: AccessConfig,
+    names: Names,
+    clock: Clock,
+    tables: RwLock<Tables>,
+    passwords: PasswordChecks,
+    generation: watch::Sender<u64>,
+    audit: AuditLog,
+    metrics: AccessMetrics,
+}
+
+/// Decides who may connect and what they may do. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Access {
+    inner: Arc<Inner>,
+}
+
+impl Access {
+    /// Reads all files. The writer of the audit log, if there is one, is to be run as a task.
+    pub(crate) fn open(
+        config: &AccessConfig,
+        names: Names,
+        clock: Clock,
+        metrics: &Metrics,
+    ) -> Result<(Self, Option<AuditWriter>), AccessError> {
+        let metrics = AccessMetrics::register(metrics);
+        let opened = AuditLog::open(&config.audit, clock, metrics.clone());
+        let (audit, writer) = opened.map_err(|source| AccessError::Audit {
+            path: config.audit.file.clone().unwrap_or_default(),
+            source,
+        })?;
+        let tables = Tables {
+            identities: Arc::new(load_identities(config)?),
+            policy: Arc::new(Policy::load(config.policy_file.as_deref(), &names)?),
+            tokens: TokenKeys::load(&config.jwt)?.map(Arc::new),
+            trust: None,
+        };
+        let inner = Inner {
+            config: config.clone(),
+            names,
+            clock,
+            tables: RwLock::new(tables),
+            passwords: PasswordChecks::new(config.password_checks_max)?,
+            generation: watch::Sender::new(0),
+            audit,
+            metrics,
+        };
+        Ok((Self { inner: Arc::new(inner) }, writer))
+    }
+
+    /// Returns the rules that concern a client, with its names put in. A session keeps them until the generation changes.
+    pub(crate) fn grants(&self, identity: &Identity, client_id: &str) -> Grants {
+        self.tables().policy.grants(identity, client_id)
+    }
+
+    /// Changes whenever a table has: then sessions ask [`Self::refresh`] and take new [`Self::grants`].
+    pub(crate) fn generation(&self) -> watch::Receiver<u64> {
+        self.inner.generation.subscribe()
+    }
+
+    /// Returns the record of connections, refusals and changes.
+    pub(crate) fn audit(&self) -> &AuditLog {
+        &self.inner.audit
+    }
+
+    /// Tells whether an identity may use a client id.
+    pub(crate) fn client_id_fits(&self, identity: &Identity, client_id: &str) -> bool {
+        identity.is_anonymous()
+            || self.inner.config.client_ids == ClientIds::Any
+            || identity.owns(client_id)
+    }
+
+    /// Puts new authorities and revocation lists in force; the listeners with TLS say so when they read their files.
+    pub(crate) fn set_trust(&self, trust: Option<Trust>) {
+        self.change(|tables| tables.trust = trust);
+    }
+
+    /// Returns the files to watch, for [`reload::run`].
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        let config = &self.inner.config;
+        let mut watched = Vec::new();
+        if let Some(file) = &config.identities_file {
+            let access = self.clone();
+            watched.push(Watched::new("identities", vec![file.clone()], move || {
+                let identities = load_identities(&access.inner.config).map_err(chain)?;
+                access.change(|tables| tables.identities = Arc::new(identities));
+                Ok(())
+            }));
+        }
+        if let Some(file) = &config.policy_file {
+            let access = self.clone();
+            watched.push(Watched::new("policy", vec![file.clone()], move || {
+                let Inner { config, names, .. } = &*access.inner;
+                let policy = Policy::load(config.policy_file.as_deref(), names).map_err(chain)?;
+                access.change(|tables| tables.policy = Arc::new(policy));
+                Ok(())
+            }));
+        }
+        let keys = config.jwt.key_file.iter().chain(&config.jwt.jwks_file).cloned();
+        if config.jwt.is_on() {
+            let access = self.clone();
+            watched.push(Watched::new("jwt", keys.collect(), move || {
+                let tokens = TokenKeys::load(&access.inner.config.jwt).map_err(chain)?;
+                access.change(|tables| tables.tokens = tokens.map(Arc::new));
+                Ok(())
+            }));
+        }
+        watched
+    }
+
+    pub(crate) fn metrics(&self) -> &AccessMetrics {
+        &self.inner.metrics
+    }
+
+    fn tables(&self) -> Tables {
+        self.inner.tables.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Tables)) {
+        change(&mut self.inner.tables.write().unwrap_or_else(PoisonError::into_inner));
+        self.inner.generation.send_modify(|generation| *generation += 1);
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+fn load_identities(config: &AccessConfig) -> Result<Identities, IdentitiesError> {
+    config.identities_file.as_deref().map_or_else(|| Ok(Identities::default()), Identities::load)
+}
+
+/// Writes an error with its causes.
+pub(crate) fn chain(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Whom client certificates are trusted from: authorities and revocation lists.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+
+use super::config::{ClientCertificates, TlsConfig};
+
+/// Why files for TLS were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Not a PEM file, or it has nothing of the kind that is needed.
+    #[error("{} has no {what} in PEM format", path.display())]
+    Pem {
+        /// Which file.
+        path: PathBuf,
+        /// What it should have.
+        what: &'static str,
+        /// Why it could not be read.
+        source: Option<rustls::pki_types::pem::Error>,
+    },
+    /// A certificate, key or list that cannot be used.
+    #[error("{} cannot be used: {problem}", path.display())]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// A setting is missing.
+    #[error("tls.{0} is not set: the listeners with TLS need it")]
+    Missing(&'static str),
+}
+
+/// Verifies client certificates.
+#[derive(Debug, Clone)]
+pub(crate) struct Trust {
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+/// The one provider of cryptography in this process, named wherever TLS is set up.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+impl Trust {
+    /// Reads authorities and revocation lists; `None` when clients are not asked for certificates.
+    pub(crate) fn load(config: &TlsConfig) -> Result<Option<Self>, TlsError> {
+        if config.client_certificates == ClientCertificates::None {
+            return Ok(None);
+        }
+        let path = config.client_ca_file.as_ref().ok_or(TlsError::Missing("client_ca_file"))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(unfit(path))?;
+        }
+        let mut lists = Vec::new();
+        for path in &config.crl_files {
+            lists.extend(revocation_lists(path)?);
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
+        let builder = builder.with_crls(lists);
+        let builder = match config.client_certificates {
+            ClientCertificates::Required => builder,
+            ClientCertificates::Optional | ClientCertificates::None => {
+                builder.allow_unauthenticated()
+            }
+        };
+        let blamed = config.crl_files.first().unwrap_or(path);
+        Ok(Some(Self { verifier: builder.build().map_err(unfit(blamed))? }))
+    }
+
+    pub(crate) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        self.verifier.clone()
+    }
+
+    /// Tells whether a chain is valid now: its authorities trusted, nothing of it expired or revoked.
+    pub(crate) fn accepts(&self, chain: &[CertificateDer<'_>], now_us: i64) -> bool {
+        let Some((leaf, others)) = chain.split_first() else { return false };
+        let seconds = u64::try_from(now_us / 1_000_000).unwrap_or(0);
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        self.verifier.verify_client_cert(leaf, others, now).is_ok()
+    }
+}
+
+/// Reads the certificates of a PEM file, at least one.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    all(path, "certificate")
+}
+
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    all(path, "revocation list")
+}
+
+fn all<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<T>, TlsError> {
+    let broken = |source| TlsError::Pem { path: path.to_owned(), what, source };
+    let found = T::pem_file_iter(path).and_then(|items| items.collect::<Result<Vec<_>, _>>());
+    let found = found.map_err(|error| broken(Some(error)))?;
+    if found.is_empty() { Err(broken(None)) } else { Ok(found) }
+}
+
+pub(crate) fn unfit<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> TlsError {
+    let path = path.to_owned();
+    move |error| TlsError::Unfit { path: path.clone(), problem: error.to_string() }
+}
