@@ -19,16 +19,12 @@ use tokio::sync::watch;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::access::audit::AuditWriter;
-use crate::access::reload::{self, Watched};
-use crate::access::{Access, Names};
 use crate::bus::{Bus, Publisher, Subscriber};
 use crate::config::GatewayConfig;
 use crate::connection::Shared;
-use crate::fanout::{Fanout, MailboxLimits};
-use crate::listener::acceptor::Acceptor;
+use crate::entrance::Entrance;
+use crate::fanout::Fanout;
 use crate::listener::config::Transport;
-use crate::listener::tls::Tls;
 use crate::metrics::GatewayMetrics;
 use crate::rate::Rates;
 use crate::retained::Retained;
@@ -48,9 +44,7 @@ const SESSIONS_FILE: &str = "sessions.redb";
 pub struct Gateway {
     config: GatewayConfig,
     topics: ControlTopics,
-    acceptor: Acceptor,
-    watched: Vec<Watched>,
-    audit: Option<AuditWriter>,
+    entrance: Entrance,
     admin: TcpListener,
     spool: Spool,
     writer: WriterThread,
@@ -75,11 +69,7 @@ impl Gateway {
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let topics = config.check()?;
-        let names =
-            Names { control: config.control_prefix.clone(), gateway: config.source_id.to_string() };
-        let opened = Access::open(&config.access, names, clock, &metrics);
-        let (access, audit) = opened.context("cannot set up [gateway.access]")?;
-        let (acceptor, watched) = listen(&config, &access).await?;
+        let entrance = Entrance::open(&config, &metrics, clock).await?;
         let admin = bind(config.admin_listen, "gateway.admin_listen").await?;
         let options =
             SpoolOptions { source_id: config.source_id.clone(), config: config.spool.clone() };
@@ -104,23 +94,18 @@ impl Gateway {
             random,
         );
         let closing = Stop::new();
-        let limits = &config.limits;
         let shared = Arc::new(Shared {
-            limits: limits.clone(),
+            limits: config.limits.clone(),
             topics: topics.clone(),
-            access,
+            access: entrance.access.clone(),
             spool: spool.clone(),
             bus: bus.clone(),
             fanout: Fanout::new(Some(store.clone()), own_metrics.clone()),
-            mailbox_limits: MailboxLimits::with_total(
-                limits.queue_messages_max,
-                limits.queue_bytes_max,
-                limits.queues_bytes_max,
-            ),
+            mailbox_limits: config.limits.of_mailboxes(),
             store,
             retained,
             registry: Registry::default(),
-            rates: Rates::new(limits),
+            rates: Rates::new(&config.limits),
             metrics: own_metrics,
             clock,
             draining: Stop::new(),
@@ -133,9 +118,7 @@ impl Gateway {
         Ok(Self {
             config,
             topics,
-            acceptor,
-            watched,
-            audit,
+            entrance,
             admin,
             spool,
             writer,
@@ -155,7 +138,7 @@ impl Gateway {
     /// # Errors
     /// When the operating system does not say.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
-        let first = self.acceptor.addresses()?.first().map(|(_, address)| *address);
+        let first = self.entrance.acceptor.addresses()?.first().map(|(_, address)| *address);
         first.context("the gateway has no listener")
     }
 
@@ -164,7 +147,7 @@ impl Gateway {
     /// # Errors
     /// When the operating system does not say.
     pub fn addresses(&self) -> anyhow::Result<Vec<(Transport, SocketAddr)>> {
-        Ok(self.acceptor.addresses()?)
+        Ok(self.entrance.acceptor.addresses()?)
     }
 
     /// Returns where the admin endpoint is.
@@ -193,9 +176,7 @@ impl Gateway {
         let Self {
             config,
             topics,
-            acceptor,
-            watched,
-            audit,
+            entrance,
             admin,
             spool,
             writer,
@@ -208,7 +189,7 @@ impl Gateway {
             metrics,
             closing,
         } = self;
-        for (transport, address) in acceptor.addresses()? {
+        for (transport, address) in entrance.acceptor.addresses()? {
             info!(%transport, %address, "taking MQTT");
         }
         info!(
@@ -217,24 +198,14 @@ impl Gateway {
         );
         let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
-        let (clock, shared_access) = (shared.clock, shared.access.clone());
+        let clock = shared.clock;
         let drain = Duration::from_secs(config.drain_seconds);
         let uplink_stop = Stop::new();
         // A task that fails stops the others in the same order as an operator's stop.
         let mut tasks = Tasks::new(stop.clone());
-        let failed_spool = readiness.clone();
-        tasks.spawn_blocking("spool writer", move || {
-            writer
-                .run()
-                .inspect_err(|error| failed_spool.set("spool", Err(error.to_string())))
-                .map_err(Into::into)
-        });
-        tasks.spawn_blocking("sessions", move || Ok(sessions.run()?));
-        tasks.spawn_blocking("bus publisher", move || {
-            publisher.run();
-            Ok(())
-        });
+        spawn_threads(&mut tasks, (writer, sessions, publisher), readiness.clone());
         tasks.spawn("sys", sys::run(shared.clone(), closing.clone()));
+        let acceptor = entrance.spawn(&mut tasks, &closing);
         let everybody_left = Stop::new();
         let (serving, left) = (uplink_stop.clone(), everybody_left.clone().drop_guard());
         tasks.spawn("listener", async move {
@@ -244,14 +215,6 @@ impl Gateway {
             drop(last);
             result
         });
-        let (access, watching) = (shared_access, closing.clone());
-        tasks.spawn(
-            "reload",
-            reload::run(watched, access.audit().clone(), access.metrics().clone(), watching),
-        );
-        if let Some(audit) = audit {
-            tasks.spawn("audit log", audit.run(closing.clone()));
-        }
         let routes = status::routes(spool.clone(), status, clock);
         tasks.spawn("admin", admin::serve(admin, metrics, readiness, routes, closing.clone()));
         let canary = bus.subscriber();
@@ -273,32 +236,27 @@ impl Gateway {
     }
 }
 
+/// What blocks: writing the spool and the sessions, and feeding the bus.
+fn spawn_threads(
+    tasks: &mut Tasks,
+    (writer, sessions, publisher): (WriterThread, StoreThread, Publisher),
+    readiness: Readiness,
+) {
+    tasks.spawn_blocking("spool writer", move || {
+        let failed = |error: &_| readiness.set("spool", Err(ToString::to_string(error)));
+        Ok(writer.run().inspect_err(failed)?)
+    });
+    tasks.spawn_blocking("sessions", move || Ok(sessions.run()?));
+    tasks.spawn_blocking("bus publisher", move || {
+        publisher.run();
+        Ok(())
+    });
+}
+
 async fn open_sessions(config: &GatewayConfig) -> anyhow::Result<(Store, StoreThread, Found)> {
     let path = config.spool.dir.join(SESSIONS_FILE);
     let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await?;
     opened.context("cannot open the sessions")
-}
-
-async fn listen(
-    config: &GatewayConfig,
-    access: &Access,
-) -> anyhow::Result<(Acceptor, Vec<Watched>)> {
-    let (mut watched, mut tls) = (access.watched(), None);
-    if config.tls.cert_file.is_some() {
-        let loaded = Tls::load(&config.tls, access).context("cannot set up [gateway.tls]")?;
-        watched.push(loaded.watched(&config.tls, access));
-        tls = Some(loaded);
-    }
-    let mut acceptor = Acceptor::new(config.limits.connections_per_address_max);
-    let frame_bytes_max = config.limits.packet_bytes_max();
-    for listener in config.all_listeners() {
-        let bound = acceptor.bind(&listener, tls.as_ref(), frame_bytes_max).await;
-        bound.with_context(|| {
-            let address = listener.listen;
-            format!("cannot listen on {address}: is another gateway running? change gateway.listen or gateway.listeners")
-        })?;
-    }
-    Ok((acceptor, watched))
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

@@ -8,6 +8,7 @@ pub mod access;
 mod bus;
 pub mod config;
 mod connection;
+mod entrance;
 mod fanout;
 mod gateway;
 mod inbox;

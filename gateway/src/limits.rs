@@ -5,6 +5,8 @@ use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::id::NAME_MAX;
 use telemetry_core::topic::TOPIC_BYTES_MAX;
 
+use crate::fanout::MailboxLimits;
+
 /// The `[gateway.limits]` table. Each limit's effect stands beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -95,6 +97,15 @@ impl Limits {
             + 2 * NAME_MAX
             + TOPIC_BYTES_MAX
             + (64 << 10)
+    }
+
+    /// The limits of the queues of sessions.
+    pub(crate) fn of_mailboxes(&self) -> MailboxLimits {
+        MailboxLimits::with_total(
+            self.queue_messages_max,
+            self.queue_bytes_max,
+            self.queues_bytes_max,
+        )
     }
 
     /// Tells whether a topic or a filter has too many levels.
