@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::args_access::{Certs, Identity, Policy};
+
 /// Telemetry from device to data lake, with a receipt.
 ///
 /// Exit codes: 0 yes, 1 no (an audit that failed, a wait that timed out), 2 the command could not do its work.
@@ -43,6 +45,12 @@ pub(crate) enum Command {
     Status(Status),
     /// Waits until a message is readable in the lake.
     Wait(Wait),
+    /// Says who may connect to the gateway: keeps the file of identities.
+    Identity(Identity),
+    /// Makes certificates for trying things out.
+    Certs(Certs),
+    /// Says what the gateway's rules allow.
+    Policy(Policy),
     /// Changes a source's spool. The gateway or agent that uses it must be stopped.
     Source(Source),
 }
@@ -88,6 +96,8 @@ pub(crate) struct Simulate {
     /// Gateway, host:port, or the HTTP input of an agent, http://address:port [default: 127.0.0.1:1883].
     #[arg(long)]
     pub(crate) gateway: Option<String>,
+    #[command(flatten)]
+    pub(crate) login: BrokerLogin,
     /// Folder of the journal, for `tidemark audit`.
     #[arg(long)]
     pub(crate) journal: Option<PathBuf>,
@@ -142,6 +152,26 @@ pub(crate) struct Simulate {
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// How a command proves itself to the gateway.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerLogin {
+    /// Connect by TLS, and check the gateway's certificate against the ones in this PEM file.
+    #[arg(long)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Client certificate (PEM).
+    #[arg(long, requires = "ca_file", requires = "key_file")]
+    pub(crate) cert_file: Option<PathBuf>,
+    /// Key of the client certificate (PEM).
+    #[arg(long, requires = "cert_file")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// User name; client ids begin with it. With a client certificate: the name in it.
+    #[arg(long)]
+    pub(crate) username: Option<String>,
+    /// File with the password, or with a token.
+    #[arg(long, requires = "username")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -239,6 +269,8 @@ pub(crate) struct Wait {
     /// Where receipts are published, host:port.
     #[arg(long, default_value = "127.0.0.1:1883")]
     pub(crate) broker: String,
+    #[command(flatten)]
+    pub(crate) login: BrokerLogin,
     /// Prefix of the control topics.
     #[arg(long, default_value = "tm/v1")]
     pub(crate) control_prefix: String,

@@ -1,12 +1,16 @@
 //! `tidemark`: everything of Tidemark in one program.
 
 mod args;
+mod args_access;
 mod audit;
 mod audit_rows;
+mod certs;
 mod config;
 mod demo;
 mod drills;
+mod identity;
 mod maintain;
+mod policy;
 mod print;
 mod receipts_mqtt;
 mod services;
@@ -72,6 +76,9 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Maintain(options) => maintain::run(&options).await?,
         Command::Status(options) => status::run(&options).await?,
         Command::Wait(options) => return wait::run(&options).await,
+        Command::Identity(options) => return identity::run(&options).await,
+        Command::Certs(options) => certs::run(&options)?,
+        Command::Policy(options) => return policy::run(&options),
         Command::Source(options) => source::run(&options)?,
     }
     Ok(true)

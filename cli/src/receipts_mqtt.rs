@@ -1,11 +1,16 @@
 //! Listens to a source's receipts on the broker.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
+use rumqttc::{
+    AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS, TlsConfiguration, Transport,
+};
 use telemetry_core::receipt::Receipt;
 use uuid::Uuid;
+
+use crate::args::BrokerLogin;
 
 /// A subscription to receipts; the retained one comes first.
 pub(crate) struct Receipts {
@@ -16,12 +21,26 @@ pub(crate) struct Receipts {
 
 impl Receipts {
     /// Prepares a subscription at a broker, `host:port`.
-    pub(crate) fn new(broker: &str, topic: String) -> anyhow::Result<Self> {
+    pub(crate) fn new(broker: &str, login: &BrokerLogin, topic: String) -> anyhow::Result<Self> {
         let (host, port) =
             broker.rsplit_once(':').with_context(|| format!("{broker} is not host:port"))?;
         let port = port.parse().with_context(|| format!("{broker} is not host:port"))?;
-        let mut options =
-            MqttOptions::new(format!("tidemark-wait-{}", Uuid::new_v4().simple()), host, port);
+        let name = login.username.as_deref().map(|name| format!("{name}@")).unwrap_or_default();
+        let client_id = format!("{name}tidemark-wait-{}", Uuid::new_v4().simple());
+        let mut options = MqttOptions::new(client_id, host, port);
+        if let Some(username) = &login.username {
+            let password =
+                login.password_file.as_deref().map(read).transpose()?.unwrap_or_default();
+            options.set_credentials(username, String::from_utf8(password)?.trim_end());
+        }
+        if let Some(ca_file) = &login.ca_file {
+            let client_auth = match (&login.cert_file, &login.key_file) {
+                (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
+                _ => None,
+            };
+            let tls = TlsConfiguration::Simple { ca: read(ca_file)?, alpn: None, client_auth };
+            options.set_transport(Transport::tls_with_config(tls));
+        }
         options.set_keep_alive(Duration::from_secs(15));
         let (client, events) = AsyncClient::new(options, 4);
         Ok(Self { client, events, topic })
@@ -43,4 +62,8 @@ impl Receipts {
             }
         }
     }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }

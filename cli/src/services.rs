@@ -30,14 +30,17 @@ async fn until_signal(tasks: Tasks) -> anyhow::Result<()> {
     signals::until_signal(tasks.stop(), tasks.join(GRACE)).await
 }
 
-/// Gateway and ingest in one process: ingest follows the gateway wherever it listens, and ends after it.
+/// Gateway and ingest in one process: ingest follows the gateway wherever it listens, and ends after it. An ingest that is set
+/// up for TLS connects as its own settings say.
 pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
     let Some(mut everything) = prepare(options)? else { return Ok(()) };
     everything.ingest.prefix.clone_from(&everything.gateway.control_prefix);
     let lake = config::open(&everything.lake.url, OpenMode::Create).await?;
     let metrics = Metrics::default();
     let gateway = Gateway::bind(everything.gateway, metrics.clone(), Clock::default()).await?;
-    everything.ingest.broker = gateway.address()?.to_string();
+    if everything.ingest.tls_ca_file.is_none() {
+        everything.ingest.broker = gateway.address()?.to_string();
+    }
     let mut tasks = Tasks::new(Stop::new());
     spawn_pair(&mut tasks, gateway, everything.ingest, lake, metrics);
     until_signal(tasks).await

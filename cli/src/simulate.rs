@@ -6,14 +6,14 @@ use service_runtime::{Stop, Tasks, signals};
 use simulator::config::Pace;
 use simulator::{Progress, Simulation, Summary};
 
-use crate::args::{Format, Simulate};
+use crate::args::{BrokerLogin, Format, Simulate};
 use crate::{config, print};
 
 /// Publishes until it is done or Ctrl-C; true when everything was acknowledged.
 pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
     let everything = config::start(options.config.as_deref())?;
     let format = options.format;
-    let simulation = Simulation::new(apply(everything.simulator, options))?;
+    let simulation = Simulation::secured(apply(everything.simulator, options))?;
     let progress = simulation.progress();
     let stop = Stop::new();
     let mut tasks = Tasks::new(stop.clone());
@@ -58,6 +58,12 @@ fn apply(mut config: simulator::Config, options: Simulate) -> simulator::Config 
     config.disorder.artefacts |= options.artefacts;
     config.disorder.clock_offset |= options.clock_offset;
     config.journal = options.journal.or(config.journal);
+    let BrokerLogin { ca_file, cert_file, key_file, username, password_file } = options.login;
+    config.tls.ca_file = ca_file.or(config.tls.ca_file);
+    config.tls.cert_file = cert_file.or(config.tls.cert_file);
+    config.tls.key_file = key_file.or(config.tls.key_file);
+    config.username = username.or(config.username);
+    config.password_file = password_file.or(config.password_file);
     config.seconds = options.seconds.or(config.seconds);
     config.messages = options.messages.or(config.messages);
     config.fhir = options.fhir.or(config.fhir);

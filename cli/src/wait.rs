@@ -41,7 +41,8 @@ impl FromStr for Position {
 pub(crate) async fn run(options: &args::Wait) -> anyhow::Result<bool> {
     let topics = ControlTopics::new(&options.control_prefix).context("--control-prefix")?;
     let Position { source, epoch, offset } = &options.position;
-    let mut receipts = Receipts::new(&options.broker, topics.receipt(source, *epoch))?;
+    let mut receipts =
+        Receipts::new(&options.broker, &options.login, topics.receipt(source, *epoch))?;
     let landed = async {
         loop {
             let receipt = receipts.next().await?;

@@ -68,11 +68,29 @@ pub struct GatewayAddress {
     pub tls: bool,
     /// PEM file with the certificates that the server's is checked against; needed with `tls`.
     pub ca_file: Option<PathBuf>,
+    /// Client certificate and those above it (PEM).
+    pub cert_file: Option<PathBuf>,
+    /// Key of the client certificate (PEM).
+    pub key_file: Option<PathBuf>,
+    /// User name at the gateway; none: no login.
+    pub username: Option<String>,
+    /// File with the password, or with a token.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Default for GatewayAddress {
     fn default() -> Self {
-        Self { host: "127.0.0.1".into(), port: 1883, keep_alive_s: 60, tls: false, ca_file: None }
+        Self {
+            host: "127.0.0.1".into(),
+            port: 1883,
+            keep_alive_s: 60,
+            tls: false,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            username: None,
+            password_file: None,
+        }
     }
 }
 
@@ -115,6 +133,28 @@ fn default_filters() -> Vec<String> {
 #[error("[agent] {0}")]
 pub struct ConfigError(String);
 
+impl GatewayAddress {
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |problem: &str| Err(ConfigError(problem.to_owned()));
+        if self.keep_alive_s < 5 {
+            return refuse("gateway.keep_alive_s must be at least 5");
+        }
+        if self.tls && self.ca_file.is_none() {
+            return refuse("gateway.tls needs gateway.ca_file: the certificates to trust");
+        }
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            return refuse("gateway.cert_file and gateway.key_file belong together");
+        }
+        if self.cert_file.is_some() && !self.tls {
+            return refuse("gateway.cert_file needs gateway.tls");
+        }
+        if self.password_file.is_some() && self.username.is_none() {
+            return refuse("gateway.password_file needs gateway.username");
+        }
+        Ok(())
+    }
+}
+
 impl AgentConfig {
     /// Checks what the types cannot.
     ///
@@ -122,14 +162,7 @@ impl AgentConfig {
     /// Which setting does not fit, and what it must be.
     pub fn check(&self) -> Result<ControlTopics, ConfigError> {
         self.spool.check().map_err(ConfigError)?;
-        if self.gateway.keep_alive_s < 5 {
-            return Err(ConfigError("gateway.keep_alive_s must be at least 5".into()));
-        }
-        if self.gateway.tls && self.gateway.ca_file.is_none() {
-            return Err(ConfigError(
-                "gateway.tls needs gateway.ca_file: the certificates to trust".into(),
-            ));
-        }
+        self.gateway.check()?;
         if self.inputs.http_listen.is_some_and(|address| !address.ip().is_loopback()) {
             return Err(ConfigError(
                 "inputs.http_listen must be a loopback address: it has no authentication".into(),

@@ -1,5 +1,6 @@
 //! The agent's way to the gateway: frames and receipts over MQTT, by TLS if the settings say so.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use rumqttc::{
     AsyncClient, ClientError, Event, EventLoop, LastWill, MqttOptions, Packet, QoS,
     TlsConfiguration, Transport as Wire,
 };
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use service_runtime::Stop;
 use store_forward::uplink::{Transport, TransportEvent};
@@ -65,14 +66,17 @@ pub(crate) fn connect(
     epoch: Epoch,
     random: u64,
 ) -> anyhow::Result<(MqttTransport, Connection)> {
-    let mut options =
-        MqttOptions::new(format!("tidemark-uplink-{source}"), &gateway.host, gateway.port);
+    // A gateway takes only client ids that begin with the client's name, and an agent's name is its source's.
+    let mut options = MqttOptions::new(format!("{source}@uplink"), &gateway.host, gateway.port);
     // A ping waits behind a frame that a slow network takes long to carry.
     options
         .set_keep_alive(Duration::from_secs(u64::from(gateway.keep_alive_s)))
         .set_max_packet_size(PACKET_MAX, PACKET_MAX);
     options.set_inflight(IN_FLIGHT_MAX).set_clean_session(true);
     options.set_last_will(will(topics, source, epoch));
+    if let Some(username) = &gateway.username {
+        options.set_credentials(username, password(gateway)?);
+    }
     if gateway.tls {
         let config = TlsConfiguration::Rustls(Arc::new(tls(gateway)?));
         options.set_transport(Wire::tls_with_config(config));
@@ -106,16 +110,34 @@ fn will(topics: &ControlTopics, source: &SourceId, epoch: Epoch) -> LastWill {
 fn tls(gateway: &GatewayAddress) -> anyhow::Result<ClientConfig> {
     let path = gateway.ca_file.as_ref().context("gateway.tls needs gateway.ca_file")?;
     let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    for certificate in certificates {
-        let certificate =
-            certificate.with_context(|| format!("{} is not a PEM file", path.display()))?;
+    for certificate in certificates(path)? {
         roots
             .add(certificate)
             .with_context(|| format!("{} has a certificate that cannot be used", path.display()))?;
     }
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    let builder = ClientConfig::builder().with_root_certificates(roots);
+    let (Some(cert), Some(key)) = (&gateway.cert_file, &gateway.key_file) else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let unfit = || format!("{} has no private key in PEM format", key.display());
+    let key = PrivateKeyDer::from_pem_file(key).with_context(unfit)?;
+    builder
+        .with_client_auth_cert(certificates(cert)?, key)
+        .with_context(|| format!("{} cannot be used with its key", cert.display()))
+}
+
+fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_file_iter(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{} is not a PEM file", path.display()))
+}
+
+fn password(gateway: &GatewayAddress) -> anyhow::Result<String> {
+    let Some(path) = &gateway.password_file else { return Ok(String::new()) };
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.trim_end().to_owned())
 }
 
 impl Transport for MqttTransport {

@@ -38,6 +38,13 @@ pub enum Pace {
 pub struct Config {
     /// `host:port` of the gateway, or `http://address:port` of an edge agent's HTTP input.
     pub gateway: String,
+    /// TLS to a gateway; on when `ca_file` is set.
+    pub tls: TlsFiles,
+    /// User name at the gateway; client ids then begin with it and `@`, as the gateway asks for. With a client certificate: the
+    /// name in it, and no password.
+    pub username: Option<String>,
+    /// File with the password of `username`.
+    pub password_file: Option<PathBuf>,
     /// What devices speak to a gateway.
     pub mqtt: MqttVersion,
     /// Site id of every simulated device.
@@ -78,6 +85,18 @@ pub struct Config {
     pub replay: Vec<PathBuf>,
     /// Folder of FHIR resources (`*.json`) to publish once.
     pub fhir: Option<PathBuf>,
+}
+
+/// PEM files for TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsFiles {
+    /// Certificates that the gateway's is checked against.
+    pub ca_file: Option<PathBuf>,
+    /// Client certificate and those above it.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
 }
 
 /// Who is in the ward. Intervals are simulated seconds.
@@ -132,6 +151,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             gateway: "127.0.0.1:1883".into(),
+            tls: TlsFiles::default(),
+            username: None,
+            password_file: None,
             mqtt: MqttVersion::V5,
             site: "sim".into(),
             seed: 1,
@@ -228,6 +250,9 @@ pub enum ConfigError {
     /// The prefix makes no valid topics.
     #[error("`control_prefix` is not a topic prefix")]
     Prefix(#[source] telemetry_core::topic::TopicError),
+    /// Files or names that belong together.
+    #[error("{0}")]
+    Login(&'static str),
     /// Neither a ward nor files.
     #[error("there is nothing to simulate: enable the ward, or name files to replay")]
     Nothing,
@@ -247,6 +272,17 @@ impl Config {
         Some(address.parse().map_err(|_| ConfigError::Agent(self.gateway.clone())))
     }
 
+    fn check_login(&self) -> Result<(), ConfigError> {
+        let TlsFiles { ca_file, cert_file, key_file } = &self.tls;
+        if cert_file.is_some() != key_file.is_some() || (cert_file.is_some() && ca_file.is_none()) {
+            return Err(ConfigError::Login("tls.cert_file needs tls.key_file and tls.ca_file"));
+        }
+        if self.password_file.is_some() && self.username.is_none() {
+            return Err(ConfigError::Login("password_file needs username"));
+        }
+        Ok(())
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -255,6 +291,7 @@ impl Config {
         self.site.parse::<SiteId>().map_err(ConfigError::Site)?;
         ControlTopics::new(&self.control_prefix).map_err(ConfigError::Prefix)?;
         self.agent().transpose()?;
+        self.check_login()?;
         let Disorder { duplicates, reordering, malformed, bad_time, .. } = self.disorder;
         let shares = [
             ("disorder.duplicates", duplicates),

@@ -13,7 +13,7 @@ async fn main() -> anyhow::Result<()> {
     let path = std::env::args_os().nth(1).map(PathBuf::from);
     let file = ConfigFile::load(path.as_deref())?;
     logging::start(&file.section("log")?)?;
-    let simulation = Simulation::new(file.section("simulator")?)?;
+    let simulation = Simulation::secured(file.section("simulator")?)?;
     let stop = Stop::new();
     let mut tasks = Tasks::new(stop.clone());
     tasks.spawn("signals", signals::stop_on_signal(stop.clone()));

@@ -18,7 +18,7 @@ use crate::message::{DeviceName, Run};
 use crate::plan::Plan;
 use crate::progress::{Progress, Summary};
 use crate::publisher::{
-    Codec, Connection, Dial, HttpConnection, Queued, Shared, Tcp, Tracker, watch,
+    Codec, Connection, Dial, HttpConnection, Login, Queued, Shared, Tcp, Tls, Tracker, watch,
 };
 
 /// Times further ahead than this are absurd to the pipeline.
@@ -43,6 +43,19 @@ impl Simulation {
         config.check()?;
         let dial = Arc::new(Tcp::new(&config.gateway));
         Ok(Self { config, clock: Clock::default(), dial, progress: Arc::default() })
+    }
+
+    /// As [`Self::new`], and by TLS if the configuration says so.
+    ///
+    /// # Errors
+    /// As [`Self::new`], or when a file for TLS cannot be used.
+    pub fn secured(config: Config) -> anyhow::Result<Self> {
+        let mut simulation = Self::new(config)?;
+        let Config { tls, gateway, .. } = &simulation.config;
+        if tls.ca_file.is_some() {
+            simulation.dial = Arc::new(Tls::new(gateway, tls)?);
+        }
+        Ok(simulation)
     }
 
     /// Reaches the gateway in another way than plain TCP.
@@ -77,6 +90,7 @@ impl Simulation {
             tracker: wants_receipts.then(|| Tracker::new(self.progress.clone())),
             clock: self.clock,
             keep_alive_s: self.config.keep_alive_s,
+            login: self.login()?,
             cut_every: self.config.disorder.disconnect_every,
             abort: abort.clone(),
         });
@@ -85,13 +99,14 @@ impl Simulation {
         if wants_receipts {
             let (watched, stop) = (shared.clone(), watch_stop.clone());
             let filter = format!("{}/receipt/+/+", self.config.control_prefix);
+            let client_id = self.client_id("simulator-receipts");
             watcher.spawn(async move {
                 let tell = |receipt: &_, now| {
                     if let Some(tracker) = &watched.tracker {
                         tracker.receipt(receipt, now);
                     }
                 };
-                watch(watched.dial.clone(), watched.codec, filter, tell, watched.clock, stop).await;
+                watch(watched.clone(), client_id, filter, tell, stop).await;
             });
         }
         let (queues, mut connections, failed) = self.connect(&shared, &devices);
@@ -111,6 +126,24 @@ impl Simulation {
         ended?;
         fed?;
         Ok(self.progress.summary(seconds))
+    }
+
+    /// A gateway that knows who we are lets us use client ids that begin with our name.
+    fn client_id(&self, own: &str) -> String {
+        match &self.config.username {
+            Some(name) => format!("{name}@{own}"),
+            None => own.to_owned(),
+        }
+    }
+
+    fn login(&self) -> anyhow::Result<Option<Login>> {
+        let Some(username) = self.config.username.clone() else { return Ok(None) };
+        let password = match &self.config.password_file {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?,
+            None => String::new(),
+        };
+        Ok(Some(Login { username, password: password.trim_end().to_owned() }))
     }
 
     fn prepare(&self) -> anyhow::Result<(Plan, Option<Journal>)> {
@@ -153,7 +186,7 @@ impl Simulation {
                     Some(device) if each => device.device_id.to_string(),
                     _ => format!("simulator-{n:04}"),
                 };
-                let run = self.connection(shared.clone(), client_id, queue);
+                let run = self.connection(shared.clone(), self.client_id(&client_id), queue);
                 let failed = failed.clone();
                 connections.spawn(async move {
                     let ended = run.await;

@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::dial::Dial;
 use super::link::{Link, LinkError};
-use super::mqtt::{Answer, Codec, Incoming, Place};
+use super::mqtt::{Answer, Codec, Hello, Incoming, Login, Place};
 use super::receipts::Tracker;
 use super::session::Session;
 use crate::disorder::{Outgoing, Sending};
@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) tracker: Option<Tracker>,
     pub(crate) clock: Clock,
     pub(crate) keep_alive_s: u16,
+    pub(crate) login: Option<Login>,
     /// Cut the connection after about so many messages.
     pub(crate) cut_every: u64,
     /// Give up waiting for answers.
@@ -117,10 +118,14 @@ impl Connection {
     async fn connect_and_serve(&mut self) -> anyhow::Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
         while !self.done() {
-            let Shared { dial, codec, keep_alive_s, progress, tracker, .. } = &*self.shared;
-            let opened =
-                Link::open(&**dial, *codec, &self.client_id, *keep_alive_s, tracker.is_some())
-                    .await;
+            let Shared { dial, codec, keep_alive_s, login, progress, tracker, .. } = &*self.shared;
+            let hello = Hello {
+                client_id: &self.client_id,
+                login: login.as_ref(),
+                keep_alive_s: *keep_alive_s,
+                receipts: tracker.is_some(),
+            };
+            let opened = Link::open(&**dial, *codec, &hello).await;
             let ended = match opened {
                 Ok(mut link) => {
                     backoff.reset();

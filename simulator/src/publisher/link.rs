@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::dial::{Dial, Socket};
-use super::mqtt::{Accepted, Codec, Incoming, MqttError};
+use super::mqtt::{Accepted, Codec, Hello, Incoming, MqttError};
 
 /// Time for TCP, TLS and CONNACK together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +40,8 @@ pub(crate) struct Link {
     incoming: BytesMut,
     /// Bytes to be written.
     pub(crate) out: BytesMut,
+    /// What was written may still be with TLS.
+    unflushed: bool,
 }
 
 impl Link {
@@ -47,9 +49,7 @@ impl Link {
     pub(crate) async fn open(
         dial: &dyn Dial,
         codec: Codec,
-        client_id: &str,
-        keep_alive_s: u16,
-        receipts: bool,
+        hello: &Hello<'_>,
     ) -> Result<Self, LinkError> {
         let opening = async {
             let (reader, writer) = tokio::io::split(dial.dial().await.map_err(LinkError::Dial)?);
@@ -61,9 +61,11 @@ impl Link {
                 writer,
                 incoming: BytesMut::new(),
                 out: BytesMut::new(),
+                unflushed: false,
             };
-            codec.connect(&mut link.out, client_id, keep_alive_s, receipts)?;
+            codec.connect(&mut link.out, hello)?;
             link.writer.write_all_buf(&mut link.out).await.map_err(LinkError::Broken)?;
+            link.writer.flush().await.map_err(LinkError::Broken)?;
             loop {
                 match link.next()? {
                     Some(Incoming::Connected(accepted)) => {
@@ -100,22 +102,30 @@ impl Link {
 
     /// Waits for more bytes or writes some of `out`, whichever is possible first; returns true if bytes arrived. Cancel safe.
     pub(crate) async fn turn(&mut self) -> Result<bool, LinkError> {
-        if self.out.is_empty() {
-            self.read().await?;
-            return Ok(true);
-        }
-        let Self { reader, writer, incoming, out, .. } = self;
+        let Self { reader, writer, incoming, out, unflushed, .. } = self;
+        let has_to_write = !out.is_empty() || *unflushed;
+        let write = async {
+            if out.is_empty() {
+                writer.flush().await.map_err(LinkError::Broken)?;
+                *unflushed = false;
+                return Ok(false);
+            }
+            match writer.write_buf(out).await {
+                Ok(0) => Err(LinkError::Closed("no more bytes taken".into())),
+                Ok(_) => {
+                    *unflushed = true;
+                    Ok(false)
+                }
+                Err(error) => Err(LinkError::Broken(error)),
+            }
+        };
         tokio::select! {
             read = reader.read_buf(incoming) => match read {
                 Ok(0) => Err(LinkError::Closed("end of stream".into())),
                 Ok(_) => Ok(true),
                 Err(error) => Err(LinkError::Broken(error)),
             },
-            written = writer.write_buf(out) => match written {
-                Ok(0) => Err(LinkError::Closed("no more bytes taken".into())),
-                Ok(_) => Ok(false),
-                Err(error) => Err(LinkError::Broken(error)),
-            },
+            written = write, if has_to_write => written,
         }
     }
 

@@ -18,6 +18,7 @@ mod tests;
 pub use dial::{Dial, Socket, Tcp};
 
 pub(crate) use connection::{Connection, Queued, Shared};
+pub(crate) use dial::Tls;
 pub(crate) use http::HttpConnection;
-pub(crate) use mqtt::Codec;
+pub(crate) use mqtt::{Codec, Login};
 pub(crate) use receipts::{Tracker, watch};

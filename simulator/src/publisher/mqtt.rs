@@ -66,6 +66,31 @@ pub(crate) enum Incoming {
     Other,
 }
 
+/// User name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) username: String,
+    /// Empty when a certificate proves who it is.
+    pub(crate) password: String,
+}
+
+// The password stays out of logs.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// What a client says of itself when it connects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hello<'a> {
+    pub(crate) client_id: &'a str,
+    pub(crate) login: Option<&'a Login>,
+    pub(crate) keep_alive_s: u16,
+    /// Ask for receipts.
+    pub(crate) receipts: bool,
+}
+
 /// Speaks one version.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Codec {
@@ -73,18 +98,16 @@ pub(crate) struct Codec {
 }
 
 impl Codec {
-    pub(crate) fn connect(
-        self,
-        out: &mut BytesMut,
-        client_id: &str,
-        keep_alive_s: u16,
-        receipts: bool,
-    ) -> Result<(), MqttError> {
+    pub(crate) fn connect(self, out: &mut BytesMut, hello: &Hello<'_>) -> Result<(), MqttError> {
+        let Hello { client_id, login, keep_alive_s, receipts } = *hello;
         match self.version {
             MqttVersion::V311 => {
                 let mut connect = v4::Connect::new(client_id);
                 connect.keep_alive = keep_alive_s;
                 connect.clean_session = true;
+                if let Some(Login { username, password }) = login {
+                    connect.set_login(username, password);
+                }
                 v4::Packet::Connect(connect).write(out, PACKET_MAX as usize).map_err(error4)?;
             }
             MqttVersion::V5 => {
@@ -100,7 +123,9 @@ impl Codec {
                     clean_start: true,
                     properties: Some(properties),
                 };
-                v5::Packet::Connect(connect, None, None).write(out, None).map_err(error5)?;
+                let login =
+                    login.map(|Login { username, password }| v5::Login::new(username, password));
+                v5::Packet::Connect(connect, None, login).write(out, None).map_err(error5)?;
             }
         }
         Ok(())

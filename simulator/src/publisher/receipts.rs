@@ -10,9 +10,9 @@ use telemetry_core::backoff::Backoff;
 use telemetry_core::receipt::Receipt;
 use tracing::debug;
 
-use super::dial::Dial;
+use super::connection::Shared;
 use super::link::{Link, LinkError};
-use super::mqtt::{Codec, Incoming, Place};
+use super::mqtt::{Hello, Incoming, Place};
 use crate::progress::Progress;
 
 /// Messages waiting for their receipt; beyond it the rest is not measured.
@@ -100,20 +100,25 @@ impl Sources {
 
 /// Listens to receipts until stopped; reconnects on its own, since receipts are retained.
 pub(crate) async fn watch(
-    dial: Arc<dyn Dial>,
-    codec: Codec,
+    shared: Arc<Shared>,
+    client_id: String,
     filter: String,
     tracker: impl Fn(&Receipt, Duration),
-    clock: Clock,
     stop: Stop,
 ) {
+    let Shared { dial, codec, clock, login, .. } = &*shared;
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    let client_id = "simulator-receipts";
+    let hello = Hello {
+        client_id: &client_id,
+        login: login.as_ref(),
+        keep_alive_s: KEEP_ALIVE_S,
+        receipts: false,
+    };
     let listening = async {
         loop {
-            match Link::open(&*dial, codec, client_id, KEEP_ALIVE_S, false).await {
+            match Link::open(&**dial, *codec, &hello).await {
                 Ok(mut link) => {
-                    let ended = listen(&mut link, &filter, &tracker, clock).await;
+                    let ended = listen(&mut link, &filter, &tracker, *clock).await;
                     debug!(error = ?ended.err(), "receipts: connecting again");
                     backoff.reset();
                 }
