@@ -37,7 +37,6 @@ pub(crate) enum AuditEvent {
     SubscribeDenied,
     Reloaded,
     ReloadFailed,
-    Admin,
 }
 
 /// One line. Never a password, a token or a payload.

@@ -51,11 +51,6 @@ impl Pattern {
         Ok(Self(text.to_owned()))
     }
 
-    /// Returns the pattern as it was written.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Puts the values in for an allowing rule. `None` when a value is missing or could widen the rule: it allows nothing then.
     pub(crate) fn narrow(&self, values: &Values<'_>) -> Option<String> {
         let mut text = self.0.clone();

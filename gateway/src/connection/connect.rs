@@ -122,6 +122,7 @@ pub(super) async fn arrive(
     accepted: Accepted,
 ) -> Result<(Socket, Arrival), Turned> {
     let (peer, endpoint) = (accepted.peer, accepted.endpoint.name.clone());
+    let generation = shared.access.generation();
     let arrived = handshake(accepted).await.map_err(|error| {
         shared.metrics.disconnected(error.as_str());
         audit_refusal(shared, peer, &endpoint, None, error.as_str());
@@ -158,8 +159,14 @@ pub(super) async fn arrive(
         false => format!("{}:{}", identity.kind(), identity.name),
     };
     let name = identity.name.clone();
-    let mut rights =
-        Rights::new(shared.access.clone(), identity, &client_id, shared.clock, (peer, listener));
+    let mut rights = Rights::new(
+        shared.access.clone(),
+        generation,
+        identity,
+        &client_id,
+        shared.clock,
+        (peer, listener),
+    );
     if connect.will.as_ref().is_some_and(|will| !rights.may_publish(&will.topic)) {
         return Err(Turned::Refused(socket, Refusal::new(connect.version, Reason::NotAuthorized)));
     }

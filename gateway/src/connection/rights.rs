@@ -24,15 +24,15 @@ pub(super) struct Rights {
 }
 
 impl Rights {
+    /// `generation` was taken before the client's proof was looked at: a change since then is seen.
     pub(super) fn new(
         access: Access,
+        generation: watch::Receiver<u64>,
         identity: Identity,
         client_id: &Arc<str>,
         clock: Clock,
         (peer, listener): (SocketAddr, Arc<str>),
     ) -> Self {
-        // Before the grants are taken: a change in between is seen.
-        let generation = access.generation();
         let grants = access.grants(&identity, client_id);
         let client_id = client_id.clone();
         Self { access, identity, client_id, grants, generation, clock, peer, listener }
