@@ -3,13 +3,15 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use service_runtime::Clock;
 use tokio::task::JoinSet;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
-use crate::load::{self, Load};
+use crate::load::{self, Load, Tls};
 use crate::processes::Part;
 use crate::{Format, GatewayOptions, mosquitto};
 
@@ -28,17 +30,47 @@ struct Broker {
     address: SocketAddr,
 }
 
+/// A certificate for both brokers, and how the load trusts it.
+struct Certificate {
+    cert: PathBuf,
+    key: PathBuf,
+    tls: Tls,
+}
+
+impl Certificate {
+    fn make(folder: &Path) -> anyhow::Result<Self> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        std::fs::write(&cert, made.cert.pem())?;
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let tls = Tls { connector: Arc::new(config).into(), server_name: "localhost".try_into()? };
+        Ok(Self { cert, key, tls })
+    }
+}
+
 impl Broker {
-    async fn ours(folder: &Path) -> anyhow::Result<Self> {
+    async fn ours(folder: &Path, tls: Option<&Certificate>) -> anyhow::Result<Self> {
         let free = || -> anyhow::Result<SocketAddr> {
             Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
         };
-        let (address, admin) = (free()?, free()?);
+        let (mut address, admin) = (free()?, free()?);
         let spool = tempfile::tempdir_in(folder)?.keep();
         let config = folder.join(format!("gateway-{}.toml", address.port()));
-        let text = format!(
+        let mut text = format!(
             "[log]\nlevel = \"warn\"\n[gateway]\nlisten = \"{address}\"\nadmin_listen = \"{admin}\"\ndrain_seconds = 0\nspool = {{ dir = {spool:?} }}\n"
         );
+        if let Some(Certificate { cert, key, .. }) = tls {
+            address = free()?;
+            text += &format!(
+                "[gateway.tls]\ncert_file = {cert:?}\nkey_file = {key:?}\n[[gateway.listeners]]\nlisten = \"{address}\"\ntransport = \"tls\"\n"
+            );
+        }
         std::fs::write(&config, text)?;
         let mut part = Part::start_self("gateway", "gateway", folder, &config)?;
         part.until(
@@ -49,20 +81,22 @@ impl Broker {
         Ok(Self { part, address })
     }
 
-    async fn mosquitto(folder: &Path) -> anyhow::Result<Self> {
-        let (part, address) = mosquitto::start(folder, None).await?;
+    async fn mosquitto(folder: &Path, tls: Option<&Certificate>) -> anyhow::Result<Self> {
+        let tls = tls.map(|made| (made.cert.as_path(), made.key.as_path()));
+        let (part, address) = mosquitto::start(folder, tls).await?;
         Ok(Self { part, address })
     }
 
     /// A fresh broker of each kind, one after the other, so that they do not take each other's cores.
     async fn each<F: Future<Output = anyhow::Result<f64>>>(
         folder: &Path,
+        tls: Option<&Certificate>,
         measure: impl Fn(SocketAddr) -> F,
     ) -> anyhow::Result<[f64; 2]> {
-        let ours = Self::ours(folder).await?;
+        let ours = Self::ours(folder, tls).await?;
         let first = measure(ours.address).await?;
         ours.part.stop().await?;
-        let peer = Self::mosquitto(folder).await?;
+        let peer = Self::mosquitto(folder, tls).await?;
         let second = measure(peer.address).await?;
         peer.part.stop().await?;
         Ok([first, second])
@@ -84,15 +118,21 @@ pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
     ] {
         let load = fan_in(connections, bytes, messages / scale);
         let [ours, peer] =
-            Broker::each(folder.path(), |address| rate(&load, address, clock)).await?;
+            Broker::each(folder.path(), None, |address| rate(&load, address, clock)).await?;
         let what = format!("fan-in QoS 1, {connections} connections, {bytes} bytes");
         lines.push(Line { what, unit: "messages/s", ours, mosquitto: peer });
     }
+    let certificate = Certificate::make(folder.path())?;
+    let load = Load { tls: Some(certificate.tls.clone()), ..fan_in(50, 100, 600_000 / scale) };
+    let measure = |address| rate(&load, address, clock);
+    let [ours, peer] = Broker::each(folder.path(), Some(&certificate), measure).await?;
+    let what = "fan-in QoS 1, 50 connections, 100 bytes, by TLS".to_owned();
+    lines.push(Line { what, unit: "messages/s", ours, mosquitto: peer });
     lines.extend(latency(folder.path(), scale, clock).await?);
     for (publishers, subscribers, messages) in [(1, 100, 20_000), (100, 1, 300_000)] {
         let load = fan_in(publishers, 100, messages / scale);
         let measure = |address| fan_out(&load, subscribers, address, clock);
-        let [ours, peer] = Broker::each(folder.path(), measure).await?;
+        let [ours, peer] = Broker::each(folder.path(), None, measure).await?;
         let what = format!("fan-out {publishers} to {subscribers}, 100 bytes");
         lines.push(Line { what, unit: "deliveries/s", ours, mosquitto: peer });
     }
@@ -121,7 +161,7 @@ async fn rate(load: &Load, address: SocketAddr, clock: Clock) -> anyhow::Result<
 /// PUBACK latency at half of what each broker takes with 50 connections, and at the same rate for both.
 async fn latency(folder: &Path, scale: u64, clock: Clock) -> anyhow::Result<Vec<Line>> {
     let load = fan_in(50, 100, 300_000 / scale);
-    let [ours, peer] = Broker::each(folder, |address| rate(&load, address, clock)).await?;
+    let [ours, peer] = Broker::each(folder, None, |address| rate(&load, address, clock)).await?;
     let mut lines = Vec::new();
     for (what, [our_rate, peer_rate]) in [
         ("at half of its own full load", [ours / 2.0, peer / 2.0]),
@@ -130,9 +170,9 @@ async fn latency(folder: &Path, scale: u64, clock: Clock) -> anyhow::Result<Vec<
         let mut percentiles = Vec::new();
         for (is_ours, rate) in [(true, our_rate), (false, peer_rate)] {
             let broker = if is_ours {
-                Broker::ours(folder).await?
+                Broker::ours(folder, None).await?
             } else {
-                Broker::mosquitto(folder).await?
+                Broker::mosquitto(folder, None).await?
             };
             let paced = Load { address: broker.address, rate: Some(rate as u64), ..load.clone() };
             let mut sent = load::run(&paced, clock).await?;
@@ -171,7 +211,7 @@ async fn fan_out(
 /// Memory of a connection that does nothing.
 async fn idle(folder: &Path, connections: usize) -> anyhow::Result<Line> {
     let mut kib = Vec::new();
-    for broker in [Broker::ours(folder).await?, Broker::mosquitto(folder).await?] {
+    for broker in [Broker::ours(folder, None).await?, Broker::mosquitto(folder, None).await?] {
         let before = broker.part.usage()?.now_kib;
         let mut streams = Vec::with_capacity(connections);
         for id in 0..connections {
