@@ -27,6 +27,8 @@ pub(crate) struct Inbox {
     publisher: String,
     client_id: Arc<str>,
     wants_receipts: bool,
+    /// Largest packet that the client takes.
+    packet_bytes_max: Option<u32>,
     /// Messages that are not in the spool or with subscribers yet, in order.
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
@@ -67,6 +69,7 @@ impl Inbox {
             publisher,
             client_id: client_id.clone(),
             wants_receipts,
+            packet_bytes_max: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             waiting_owed: 0,
@@ -75,6 +78,11 @@ impl Inbox {
             owes_nothing: false,
             audiences,
         }
+    }
+
+    /// Keeps acknowledgements to what the client takes.
+    pub(crate) fn with_packets_up_to(self, packet_bytes_max: Option<u32>) -> Self {
+        Self { packet_bytes_max, ..self }
     }
 
     /// Makes an inbox for a will: nobody is owed an acknowledgement.
@@ -342,12 +350,23 @@ impl Inbox {
                 epoch: &epoch,
                 offset: place.offset,
             });
-            match owed.qos {
-                1 => self.version.write_puback(owed.pkid, owed.ack, position, output),
-                _ => self.version.write_pubrec(owed.pkid, owed.ack, position, output),
+            let start = output.len();
+            self.write_ack(&owed, position, output);
+            let size = output.len() - start;
+            if self.packet_bytes_max.is_some_and(|most| size > most as usize) {
+                // The receipt is what makes it large [MQTT-3.4.2-3, MQTT-3.5.2-3].
+                output.truncate(start);
+                self.write_ack(&owed, None, output);
             }
         }
         output.len() > before
+    }
+
+    fn write_ack(&self, owed: &Owed, position: Option<Position<'_>>, output: &mut BytesMut) {
+        match owed.qos {
+            1 => self.version.write_puback(owed.pkid, owed.ack, position, output),
+            _ => self.version.write_pubrec(owed.pkid, owed.ack, position, output),
+        }
     }
 }
 

@@ -109,6 +109,12 @@ impl Arrival {
         self.connect.session_expiry_seconds.min(limits.session_expiry_s_max)
     }
 
+    /// Tells whether the client takes a packet as large as the CONNACK [MQTT-3.1.2-24].
+    fn can_be_answered(&self, shared: &Shared) -> bool {
+        let size = self.accepted(shared, false).len();
+        self.connect.packet_bytes_max.is_none_or(|most| size <= most as usize)
+    }
+
     pub(super) fn testament(&self, client_id: &Arc<str>) -> Option<Testament> {
         let will = self.connect.will.clone()?;
         let publisher = self.publisher.clone();
@@ -174,6 +180,10 @@ pub(super) async fn arrive(
     let assigned = connect.client_id.is_empty();
     let arrival =
         Arrival { connect, client_id, assigned, rights, identity: name, publisher, place };
+    if !arrival.can_be_answered(shared) {
+        let unanswered = Refusal(Some((None, Reason::PacketTooLarge)));
+        return Err(Turned::Refused(socket, unanswered));
+    }
     Ok((socket, arrival))
 }
 
@@ -236,7 +246,9 @@ async fn read(shared: &Shared, socket: &mut Socket) -> Result<Connect, Refusal> 
 fn judge(shared: &Shared, connect: &Connect) -> Option<Reason> {
     let limits = &shared.limits;
     let will_problem = connect.will.as_ref().and_then(|will| {
-        if validate_topic(&will.topic).is_err() || limits.too_deep(&will.topic) {
+        if will.topic.starts_with('$') {
+            Some(Reason::NotAuthorized)
+        } else if validate_topic(&will.topic).is_err() || limits.too_deep(&will.topic) {
             Some(Reason::TopicInvalid)
         } else {
             (will.payload.len() > limits.payload_bytes_max).then_some(Reason::PacketTooLarge)
@@ -264,7 +276,9 @@ pub(super) async fn enter(
 ) -> Result<Newcomer, Refusal> {
     let (version, limits) = (arrival.connect.version, &shared.limits);
     let expiry_seconds = arrival.expiry_seconds(limits);
-    if expiry_seconds > 0 && shared.registry.len() >= limits.sessions_max {
+    let full = expiry_seconds > 0 && shared.registry.len() >= limits.sessions_max;
+    // Whose session waits takes nobody's place.
+    if full && !shared.registry.has(&arrival.client_id) {
         return Err(Refusal::new(version, Reason::QuotaExceeded));
     }
     let entered = shared.registry.enter(&arrival.client_id, &arrival.identity, serial);

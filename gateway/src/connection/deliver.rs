@@ -8,7 +8,7 @@ use super::aliases::OutgoingAliases;
 use crate::bus::BusMessage;
 use crate::fanout::{Letter, Options};
 use crate::message::Message;
-use crate::mqtt::{Ack, Delivery, Version};
+use crate::mqtt::{Ack, Alias, Delivery, Version};
 use crate::session::{AfterReceived, Again, Safe};
 
 /// Bytes that are gathered for one write.
@@ -52,35 +52,35 @@ impl Connection {
             && self.session.outgoing.has_room()
     }
 
-    /// Tells whether a call of [`Self::deliver`] would send something.
-    pub(super) fn may_deliver_more(&self) -> bool {
-        let room = self.deliveries.unacknowledged < self.deliveries.window;
-        let waiting = !self.deliveries.retained.is_empty() || !self.session.mailbox.is_empty();
-        room && (!self.deliveries.again.is_empty() || (self.session.outgoing.has_room() && waiting))
+    /// Tells whether a new letter may be sent: QoS 0 needs no room, if nothing waits before it.
+    pub(super) fn hears_news(&self) -> bool {
+        self.has_room() || self.session.mailbox.is_empty()
     }
 
-    /// Fills the output with what the client may have now.
-    pub(super) fn deliver(&mut self) {
+    /// Fills the output with what the client may have now; tells whether there may be more when it is written.
+    pub(super) fn deliver(&mut self) -> bool {
         self.follow();
         while self.socket.output.len() < OUTPUT_BYTES {
             let room = self.deliveries.unacknowledged < self.deliveries.window;
             if let Some(pkid) = self.deliveries.again.front().copied() {
                 if !room {
-                    return;
+                    return false;
                 }
                 self.deliveries.again.pop_front();
                 self.send_again(pkid);
                 continue;
             }
-            let room = room && self.session.outgoing.has_room();
-            let fits = |letter: &Letter| letter.qos == 0 || room;
+            let outgoing = &self.session.outgoing;
+            let fits =
+                |letter: &Letter| letter.qos == 0 || (room && outgoing.may_send(letter.stored));
             let letter = match self.deliveries.retained.front() {
                 Some(_) => self.deliveries.retained.pop_front_if(|letter| fits(letter)),
                 None => self.session.mailbox.take_if(fits),
             };
-            let Some(letter) = letter else { return };
+            let Some(letter) = letter else { return false };
             self.send(letter);
         }
+        true
     }
 
     /// Takes the steps of QoS 2 whose step before is on disk.
@@ -140,15 +140,28 @@ impl Connection {
     /// Writes a PUBLISH; `false` when the client takes no packet of its size: then it counts as delivered (MQTT 5 section
     /// 3.1.2.11.4).
     fn write(&mut self, letter: &Letter, pkid: u16, dup: bool) -> bool {
+        let topic = &letter.message.topic;
+        let v5 = self.version == Version::V5;
+        let alias = if v5 { self.deliveries.aliases.of(topic) } else { None };
+        let mut fits = self.write_with(alias, letter, pkid, dup);
+        if !fits && alias.is_some() {
+            self.deliveries.aliases.forget(topic, alias);
+            fits = self.write_with(None, letter, pkid, dup);
+        }
+        let metrics = &self.shared.metrics;
+        if fits {
+            metrics.delivered.inc()
+        } else {
+            metrics.too_large.inc()
+        };
+        fits
+    }
+
+    fn write_with(&mut self, alias: Option<Alias>, letter: &Letter, pkid: u16, dup: bool) -> bool {
         let message = &*letter.message;
         // Who sends again sends what was sent before, even if it has expired meanwhile.
         let expiry_seconds = message.remaining(self.shared.clock.now_us()).unwrap_or(Some(1));
         let start = self.socket.output.len();
-        let alias = if self.version == Version::V5 {
-            self.deliveries.aliases.of(&message.topic)
-        } else {
-            None
-        };
         let delivery = Delivery {
             topic: &message.topic,
             payload: &message.payload,
@@ -164,11 +177,8 @@ impl Connection {
         let size = self.version.write_publish(&delivery, &mut self.socket.output);
         if self.deliveries.packet_bytes_max.is_some_and(|most| size > most as usize) {
             self.socket.output.truncate(start);
-            self.deliveries.aliases.forget(&message.topic, alias);
-            self.shared.metrics.too_large.inc();
             return false;
         }
-        self.shared.metrics.delivered.inc();
         true
     }
 
@@ -204,6 +214,8 @@ impl Connection {
                 self.then(pkid, Step::Release);
             }
             AfterReceived::Refused(letter) => self.finished(pkid, &letter),
+            // Who refuses a message waits for no release.
+            AfterReceived::Unknown if refused => {}
             AfterReceived::Unknown => {
                 self.version.write_pubrel(pkid, Ack::PacketIdNotFound, &mut self.socket.output);
             }

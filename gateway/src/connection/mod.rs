@@ -167,7 +167,8 @@ impl Connection {
         let receipts = connect.wants_receipts && connect.problem_info;
         let publisher = arrival.publisher.clone();
         let inbox =
-            Inbox::new(connect.version, session.client_id(), publisher, receipts, audiences);
+            Inbox::new(connect.version, session.client_id(), publisher, receipts, audiences)
+                .with_packets_up_to(connect.packet_bytes_max);
         let (accepted, keep_alive) =
             (arrival.accepted(shared, present), arrival.keep_alive(limits));
         let mut connection = Self {
@@ -209,11 +210,18 @@ impl Connection {
         }
         let shared = self.shared.clone();
         loop {
-            self.deliver();
-            if let Err(end) = self.socket.flush().await {
+            let more = self.deliver();
+            let flushed = tokio::select! {
+                biased;
+                // A client that takes nothing keeps neither its successor waiting nor a gateway that stops.
+                () = seat.taken_over.cancelled() => return End::Reason(Reason::TakenOver),
+                () = shared.closing.cancelled() => return End::Reason(Reason::ShuttingDown),
+                flushed = self.socket.flush() => flushed,
+            };
+            if let Err(end) = flushed {
                 return end;
             }
-            if self.may_deliver_more() {
+            if more {
                 continue;
             }
             let stays = self.takes_frames();
@@ -241,7 +249,9 @@ impl Connection {
             && paused.is_none()
             && self.inbox.may_read(&shared.limits)
             && shared.store.has_room();
-        let deadline = self.keep_alive.map(|patience| self.socket.heard() + patience);
+        // Who is not read cannot be heard.
+        let keep_alive = self.keep_alive.filter(|_| may_read);
+        let deadline = keep_alive.map(|patience| self.socket.heard() + patience);
         let owing = !self.inbox.is_settled();
         let waiting = owing || !self.deliveries.following.is_empty() || !shared.store.has_room();
         tokio::select! {
@@ -263,7 +273,7 @@ impl Connection {
                 self.take_packets().await
             }
             // After the read: who is behind must still be heard.
-            () = self.session.mailbox.news(), if self.has_room() => Ok(()),
+            () = self.session.mailbox.news(), if self.hears_news() => Ok(()),
             message = self.subscriber.recv(), if self.has_room() => {
                 self.deliver_control(message);
                 Ok(())
@@ -316,6 +326,10 @@ impl Connection {
             }
             will => will.map(|will| (now + Duration::from_secs(delay.into()), will)),
         };
+        // Retained messages that were asked for are the session's, like any other.
+        for letter in self.deliveries.retained.drain(..).filter(|letter| letter.qos > 0) {
+            shared.fanout.post(&self.session.mailbox, letter);
+        }
         self.session.disconnected(shared.clock.now_us());
         let parked = Parked::new(self.session, now, will);
         if let Some(left) = seat.park(parked) {

@@ -40,7 +40,9 @@ impl Connection {
                 Incoming::Subscribe { pkid, id, subscriptions } => {
                     self.subscribe(pkid, id, subscriptions).await?;
                 }
-                Incoming::Unsubscribe { pkid, filters } => self.unsubscribe(pkid, &filters).await,
+                Incoming::Unsubscribe { pkid, filters } => {
+                    self.unsubscribe(pkid, &filters).await?;
+                }
                 Incoming::PingReq => {
                     // Who pings has been silent, and may well be for long.
                     self.socket.rest();
@@ -127,8 +129,19 @@ impl Connection {
             reasons.push(self.subscribe_to(id, subscription).await?);
         }
         self.session.save(None);
+        let start = self.socket.output.len();
         self.version.write_suback(pkid, &reasons, &mut self.socket.output);
-        Ok(())
+        self.check_size(start)
+    }
+
+    /// An answer that is larger than the client takes cannot be given [MQTT-3.1.2-24].
+    fn check_size(&mut self, start: usize) -> Result<(), End> {
+        let size = self.socket.output.len() - start;
+        if self.deliveries.packet_bytes_max.is_none_or(|most| size <= most as usize) {
+            return Ok(());
+        }
+        self.socket.output.truncate(start);
+        Err(End::Reason(Reason::PacketTooLarge))
     }
 
     async fn subscribe_to(
@@ -166,6 +179,10 @@ impl Connection {
         let path = match shared_filter(filter) {
             // A group's name is a level of its own, without wildcards (MQTT-4.8.2-1, -2).
             Some((name, _)) if name.is_empty() || name.contains(['+', '#']) => {
+                return Some(SubReason::FilterInvalid);
+            }
+            // Control messages go over the bus, which has no groups: who asks for nothing else is told.
+            Some((_, path)) if self.shared.topics.owns(path) => {
                 return Some(SubReason::FilterInvalid);
             }
             Some((_, path)) => path,
@@ -224,13 +241,15 @@ impl Connection {
         existed
     }
 
-    async fn unsubscribe(&mut self, pkid: u16, filters: &[String]) {
+    async fn unsubscribe(&mut self, pkid: u16, filters: &[String]) -> Result<(), End> {
         let mut reasons = Vec::with_capacity(filters.len());
         for filter in filters {
             let existed = self.unsubscribe_from(filter).await;
             reasons.push(if existed { UnsubReason::Success } else { UnsubReason::NoSubscription });
         }
         self.session.save(None);
+        let start = self.socket.output.len();
         self.version.write_unsuback(pkid, &reasons, &mut self.socket.output);
+        self.check_size(start)
     }
 }

@@ -16,8 +16,9 @@ pub(crate) use mailbox::{Letter, Mailbox, MailboxLimits, Put};
 use tree::{Audience, Tree};
 pub(crate) use tree::{Options, Subscriber, shared_filter};
 
-/// Topics whose audience a publisher remembers.
+/// Topics whose audience a publisher remembers, and their bytes.
 const AUDIENCES_MAX: usize = 1024;
+const AUDIENCE_TOPICS_BYTES_MAX: usize = 64 << 10;
 
 /// All subscriptions of all sessions. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,6 +41,7 @@ pub(crate) struct Audiences {
     fanout: Fanout,
     generation: u64,
     known: HashMap<String, Arc<Audience>>,
+    topics_bytes: usize,
     stored: u64,
 }
 
@@ -51,7 +53,8 @@ impl Fanout {
 
     /// Makes a memory for one publisher.
     pub(crate) fn audiences(&self) -> Audiences {
-        Audiences { fanout: self.clone(), generation: 0, known: HashMap::new(), stored: 0 }
+        let known = HashMap::new();
+        Audiences { fanout: self.clone(), generation: 0, known, topics_bytes: 0, stored: 0 }
     }
 
     /// Adds a subscription or changes its options; everything that is published after this returns is delivered.
@@ -106,7 +109,8 @@ impl Fanout {
         self.post(&to.mailbox, letter);
     }
 
-    fn post(&self, mailbox: &Mailbox, letter: Letter) {
+    /// Puts a letter into a mailbox; what does not fit is counted.
+    pub(crate) fn post(&self, mailbox: &Mailbox, letter: Letter) {
         if mailbox.put(letter) == Put::Full {
             self.shared.metrics.queue_dropped.inc();
         }
@@ -178,14 +182,17 @@ impl Audiences {
 
     fn of(&mut self, topic: &str) -> Arc<Audience> {
         let generation = self.fanout.shared.generation.load(Ordering::Acquire);
-        if generation != self.generation || self.known.len() > AUDIENCES_MAX {
+        let full =
+            self.known.len() >= AUDIENCES_MAX || self.topics_bytes >= AUDIENCE_TOPICS_BYTES_MAX;
+        if generation != self.generation || full {
             self.known.clear();
-            self.generation = generation;
+            (self.generation, self.topics_bytes) = (generation, 0);
         }
         if let Some(known) = self.known.get(topic) {
             return known.clone();
         }
         let audience = Arc::new(self.fanout.audience(topic));
+        self.topics_bytes += topic.len();
         self.known.insert(topic.to_owned(), audience.clone());
         audience
     }

@@ -113,6 +113,10 @@ impl Session {
     pub(crate) fn connected(&mut self) {
         self.mailbox.set_present(true, self.is_durable());
         self.save(None);
+        // It ends with this connection, even if that is the end of the process.
+        if !self.is_durable() && std::mem::take(&mut self.on_disk) {
+            self.push_end();
+        }
     }
 
     /// The client is gone for now.
@@ -171,7 +175,13 @@ impl Session {
             fanout.unsubscribe(filter, &self.mailbox);
         }
         fanout.pass_on(self.outgoing.empty().chain(self.mailbox.empty()));
-        if let Some(store) = self.store.as_ref().filter(|_| self.on_disk) {
+        if self.on_disk {
+            self.push_end();
+        }
+    }
+
+    fn push_end(&self) {
+        if let Some(store) = &self.store {
             store.push(Op::End { client_id: self.client_id().clone() });
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct Outgoing {
 
 /// Most messages in flight: packet ids are shared by two kinds.
 const IN_FLIGHT_MAX: u16 = 16 << 10;
+/// Packet ids of letters that stand on disk.
+const STORED_IDS: u64 = 0x7fff;
 
 #[derive(Debug)]
 struct InFlight {
@@ -59,13 +61,21 @@ impl Outgoing {
         self.in_flight.len() < self.in_flight_max
     }
 
-    /// Takes a message under way and gives it a packet id. Ask [`Self::has_room`] first.
+    /// Tells whether a letter, by its number on disk, may be sent: there is room, and nothing under way has its packet id.
+    pub(crate) fn may_send(&self, stored: Option<u64>) -> bool {
+        // Numbers are sent in order: the first is the oldest, and the ids of all that follow are as far apart.
+        let oldest = || self.in_flight.iter().find_map(|flight| flight.letter.stored);
+        self.has_room()
+            && stored.is_none_or(|number| oldest().is_none_or(|first| number - first < STORED_IDS))
+    }
+
+    /// Takes a message under way and gives it a packet id. Ask [`Self::may_send`] first.
     ///
     /// A letter that stands on disk gets an odd id that follows from its number: a restart sends it with the same one, although
     /// nothing was written when it left. The others get even ids.
     pub(crate) fn send(&mut self, letter: Letter) -> u16 {
         let pkid = match letter.stored {
-            Some(number) => (number % 0x7fff) as u16 * 2 + 1,
+            Some(number) => (number % STORED_IDS) as u16 * 2 + 1,
             None => loop {
                 self.last = self.last.checked_add(2).unwrap_or(2);
                 if self.at(self.last).is_none() {
@@ -176,6 +186,17 @@ mod tests {
         };
         assert_eq!(ids(&[0, 1, 0x7ffe, 0x7fff + 5]), [1, 3, 0xfffd, 11]);
         assert_eq!(ids(&[1]), [3]);
+    }
+
+    #[test]
+    fn a_letter_waits_for_the_one_that_has_its_packet_id() {
+        let mut outgoing = Outgoing::new(3);
+        outgoing.send(unstored());
+        let first = outgoing.send(Letter { stored: Some(5), ..letter(1) });
+        assert!(outgoing.may_send(Some(5 + 0x7ffe)) && !outgoing.may_send(Some(5 + 0x7fff)));
+        assert!(outgoing.may_send(None));
+        outgoing.acknowledged(first);
+        assert!(outgoing.may_send(Some(5 + 0x7fff)));
     }
 
     #[test]

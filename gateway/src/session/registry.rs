@@ -132,6 +132,11 @@ impl Registry {
         self.lock().insert(client_id, Entry { serial: 0, state: State::Away(Box::new(parked)) });
     }
 
+    /// Tells whether a client id has a session, connected or not.
+    pub(crate) fn has(&self, client_id: &str) -> bool {
+        self.lock().contains_key(client_id)
+    }
+
     /// Returns how many sessions there are, connected or not.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
