@@ -1,0 +1,78 @@
+//! A gateway on a free port with a temporary folder, which can be stopped and started again.
+
+use std::net::SocketAddr;
+
+use gateway::{Gateway, GatewayConfig};
+use service_runtime::{Clock, Metrics, Stop};
+use store_forward::Spool;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::PATIENCE;
+
+pub(crate) struct TestGateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) spool: Spool,
+    metrics: Metrics,
+    config: GatewayConfig,
+    stop: Stop,
+    task: JoinHandle<anyhow::Result<()>>,
+    folder: TempDir,
+}
+
+impl TestGateway {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let free_port = ([127, 0, 0, 1], 0).into();
+        let mut config = GatewayConfig {
+            listen: free_port,
+            admin_listen: free_port,
+            drain_seconds: 0,
+            ..GatewayConfig::default()
+        };
+        config.spool.dir = folder.path().join("spool");
+        change(&mut config);
+        Self::run(config, folder).await
+    }
+
+    async fn run(config: GatewayConfig, folder: TempDir) -> Self {
+        let metrics = Metrics::default();
+        let bound = Gateway::bind(config.clone(), metrics.clone(), Clock::default()).await;
+        let gateway = bound.unwrap();
+        let (address, spool, stop) = (gateway.address().unwrap(), gateway.spool(), Stop::new());
+        let task = tokio::spawn(gateway.run(stop.clone()));
+        Self { address, spool, metrics, config, stop, task, folder }
+    }
+
+    /// Stops it and starts it again in the same folder.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { config, stop, task, folder, spool, metrics, .. } = self;
+        // Whoever has the spool, as its metrics do, keeps its folder.
+        drop((spool, metrics));
+        stop.cancel();
+        timeout(PATIENCE * 3, task).await.expect("stops in time").unwrap().unwrap();
+        Self::run(config, folder).await
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        timeout(PATIENCE * 3, self.task).await.expect("stops in time").unwrap().unwrap();
+    }
+
+    /// Waits until a line of the metrics is there.
+    pub(crate) async fn counted(&self, line: &str) {
+        let seen = async {
+            while !self.metrics.render().lines().any(|have| have == line) {
+                tokio::task::yield_now().await;
+            }
+        };
+        if timeout(PATIENCE, seen).await.is_err() {
+            panic!("{line} is not counted:\n{}", self.metrics.render());
+        }
+    }
+}
