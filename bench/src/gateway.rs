@@ -56,6 +56,15 @@ impl Certificate {
 
 impl Broker {
     async fn ours(folder: &Path, tls: Option<&Certificate>) -> anyhow::Result<Self> {
+        Self::ours_with(folder, tls, "").await
+    }
+
+    /// `settings`: further lines of `[gateway.limits]`.
+    async fn ours_with(
+        folder: &Path,
+        tls: Option<&Certificate>,
+        settings: &str,
+    ) -> anyhow::Result<Self> {
         let free = || -> anyhow::Result<SocketAddr> {
             Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
         };
@@ -65,6 +74,7 @@ impl Broker {
         let mut text = format!(
             "[log]\nlevel = \"warn\"\n[gateway]\nlisten = \"{address}\"\nadmin_listen = \"{admin}\"\ndrain_seconds = 0\nspool = {{ dir = {spool:?} }}\n"
         );
+        text += &format!("[gateway.limits]\n{settings}\n");
         if let Some(Certificate { cert, key, .. }) = tls {
             address = free()?;
             text += &format!(
@@ -136,6 +146,7 @@ pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
         let what = format!("fan-out {publishers} to {subscribers}, 100 bytes");
         lines.push(Line { what, unit: "deliveries/s", ours, mosquitto: peer });
     }
+    lines.push(beside_a_flood(folder.path(), clock).await?);
     lines.push(idle(folder.path(), 5000 / usize::try_from(scale)?).await?);
     print(&lines, options.format)
 }
@@ -149,6 +160,7 @@ fn fan_in(connections: u64, bytes: usize, messages: u64) -> Load {
         rate: None,
         payload_bytes: Some(bytes),
         tls: None,
+        name: "bench",
     }
 }
 
@@ -206,6 +218,26 @@ async fn fan_out(
         last = last.max(counted??);
     }
     Ok((load.messages * subscribers) as f64 / (last - sent.started).as_secs_f64())
+}
+
+/// PUBACK latency of a quiet client beside one that floods; ours may publish a thousand messages a second each.
+async fn beside_a_flood(folder: &Path, clock: Clock) -> anyhow::Result<Line> {
+    let mut percentiles = Vec::new();
+    let limited = Broker::ours_with(folder, None, "publish_rate_max = 1000").await?;
+    for broker in [limited, Broker::mosquitto(folder, None).await?] {
+        let quiet =
+            Load { name: "quiet", rate: Some(100), address: broker.address, ..fan_in(1, 100, 500) };
+        let flood = Load { name: "flood", address: broker.address, ..fan_in(1, 1000, u64::MAX) };
+        let mut flooding = JoinSet::new();
+        flooding.spawn(async move { load::run(&flood, clock).await.map(drop) });
+        let mut sent = load::run(&quiet, clock).await?;
+        percentiles.push(sent.percentile_ms(99));
+        // Before the broker goes: the flood never ends by itself.
+        flooding.shutdown().await;
+        broker.part.stop().await?;
+    }
+    let what = "PUBACK p99 of a quiet client beside a flood (ours: limited to 1,000/s)".to_owned();
+    Ok(Line { what, unit: "ms", ours: percentiles[0], mosquitto: percentiles[1] })
 }
 
 /// Memory of a connection that does nothing.

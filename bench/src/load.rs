@@ -46,6 +46,8 @@ pub(crate) struct Load {
     pub(crate) payload_bytes: Option<usize>,
     /// Connect by TLS.
     pub(crate) tls: Option<Tls>,
+    /// Begins the client ids.
+    pub(crate) name: &'static str,
 }
 
 /// What came of it.
@@ -114,7 +116,8 @@ fn publish(n: u64, pkid: u16, bytes: Option<usize>, scratch: &mut Vec<u8>, out: 
 pub(crate) async fn run(load: &Load, clock: Clock) -> anyhow::Result<Sent> {
     let mut streams = Vec::new();
     for id in 0..load.connections {
-        streams.push(connect(load.address, &format!("bench-{id}"), load.tls.as_ref()).await?);
+        streams
+            .push(connect(load.address, &format!("{}-{id}", load.name), load.tls.as_ref()).await?);
     }
     let next = Arc::new(AtomicU64::new(0));
     let started = clock.uptime();

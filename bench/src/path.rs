@@ -42,6 +42,7 @@ pub(crate) async fn run(options: PathOptions) -> anyhow::Result<()> {
         rate: options.rate,
         payload_bytes: None,
         tls: None,
+        name: "bench",
     };
     let mut gateway = Part::start_self("gateway", "gateway", folder.path(), &config)?;
     gateway.until("ready", || async move { get(admin, "/readyz").await.is_ok() }).await?;

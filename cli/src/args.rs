@@ -254,6 +254,9 @@ pub(crate) struct Status {
     /// Admin address of a running gateway or agent.
     #[arg(long, default_value = "127.0.0.1:8080", conflicts_with = "lake")]
     pub(crate) admin: SocketAddr,
+    /// File with the gateway's admin token, if it has one.
+    #[arg(long)]
+    pub(crate) admin_token_file: Option<PathBuf>,
     /// Ask the lake instead: all its sources, as of their last landing.
     #[arg(long)]
     pub(crate) lake: Option<String>,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use lake::{OpenMode, SourceBooks};
 use serde::Serialize;
 use service_runtime::Clock;
+use service_runtime::admin::AdminToken;
 use service_runtime::http::{self, Method, StatusCode};
 use store_forward::status::SourceStatus;
 
@@ -52,9 +53,11 @@ pub(crate) async fn run(options: &args::Status) -> anyhow::Result<()> {
 }
 
 async fn of_service(options: &args::Status) -> anyhow::Result<()> {
+    let token = options.admin_token_file.as_deref().map(AdminToken::read).transpose()?;
+    let header = token.map(|token| token.header());
+    let (header, patience) = (header.as_deref(), Duration::from_secs(5));
     let answer =
-        http::call(options.admin, Method::GET, "/status", Bytes::new(), Duration::from_secs(5))
-            .await;
+        http::call_as(options.admin, header, Method::GET, "/status", Bytes::new(), patience).await;
     let (status, body) = answer.with_context(|| {
         format!(
             "nobody answers at {}: is the gateway running? --admin names another address",

@@ -144,6 +144,7 @@ impl Agent {
                 metrics,
                 readiness,
                 status::routes(spool.clone(), uplink_status, clock),
+                None,
                 closing.clone(),
             ),
         );

@@ -1,6 +1,7 @@
 //! The settings of the gateway.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use store_forward::{SpoolConfig, UplinkConfig};
@@ -26,8 +27,10 @@ pub struct GatewayConfig {
     pub tls: TlsConfig,
     /// Who may connect and what they may do.
     pub access: AccessConfig,
-    /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served. It has no authentication.
+    /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served.
     pub admin_listen: SocketAddr,
+    /// File with the token that `/metrics` and `/status` need; without one `admin_listen` must be on loopback.
+    pub admin_token_file: Option<PathBuf>,
     /// Prefix of the topics for frames, receipts and status.
     pub control_prefix: String,
     /// Seconds that a stop waits for what was accepted to land.
@@ -49,6 +52,7 @@ impl Default for GatewayConfig {
             tls: TlsConfig::default(),
             access: AccessConfig::default(),
             admin_listen: ([127, 0, 0, 1], 8080).into(),
+            admin_token_file: None,
             control_prefix: "tm/v1".into(),
             drain_seconds: 15,
             spool: SpoolConfig::default(),
@@ -82,6 +86,12 @@ impl GatewayConfig {
         if self.limits.receive_max == 0 || self.limits.inflight_max == 0 {
             return Err(ConfigError(
                 "limits.receive_max and limits.inflight_max must be at least 1".into(),
+            ));
+        }
+        if !self.admin_listen.ip().to_canonical().is_loopback() && self.admin_token_file.is_none() {
+            return Err(ConfigError(
+                "admin_listen is not on loopback: set admin_token_file to a file with a token"
+                    .into(),
             ));
         }
         let secured = |listener: &ListenerConfig| listener.transport.has_tls();

@@ -1,6 +1,7 @@
 //! The ports and who may come in by them: opened together, and kept up to date by tasks of their own.
 
 use anyhow::Context;
+use service_runtime::admin::AdminToken;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 
 use crate::access::audit::AuditWriter;
@@ -14,6 +15,7 @@ use crate::listener::tls::Tls;
 pub(crate) struct Entrance {
     pub(crate) acceptor: Acceptor,
     pub(crate) access: Access,
+    pub(crate) admin_token: Option<AdminToken>,
     watched: Vec<Watched>,
     audit: Option<AuditWriter>,
 }
@@ -46,12 +48,13 @@ impl Entrance {
                 )
             })?;
         }
-        Ok(Self { acceptor, access, watched, audit })
+        let admin_token = config.admin_token_file.as_deref().map(AdminToken::read).transpose()?;
+        Ok(Self { acceptor, access, admin_token, watched, audit })
     }
 
     /// Starts what keeps the rules up to date and writes the audit log; returns the ports.
     pub(crate) fn spawn(self, tasks: &mut Tasks, closing: &Stop) -> Acceptor {
-        let Self { acceptor, access, watched, audit } = self;
+        let Self { acceptor, access, watched, audit, .. } = self;
         let (log, metrics) = (access.audit().clone(), access.metrics().clone());
         tasks.spawn("reload", reload::run(watched, log, metrics, closing.clone()));
         if let Some(audit) = audit {

@@ -199,6 +199,7 @@ impl Gateway {
         let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
         let clock = shared.clock;
+        let token = entrance.admin_token.clone();
         let drain = Duration::from_secs(config.drain_seconds);
         let uplink_stop = Stop::new();
         // A task that fails stops the others in the same order as an operator's stop.
@@ -216,7 +217,8 @@ impl Gateway {
             result
         });
         let routes = status::routes(spool.clone(), status, clock);
-        tasks.spawn("admin", admin::serve(admin, metrics, readiness, routes, closing.clone()));
+        let serving = admin::serve(admin, metrics, readiness, routes, token, closing.clone());
+        tasks.spawn("admin", serving);
         let canary = bus.subscriber();
         tasks.spawn("canary", watch_bus(bus, canary, closing.clone()));
         let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));

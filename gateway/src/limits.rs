@@ -27,9 +27,10 @@ pub struct Limits {
     pub topic_levels_max: usize,
     /// Topic aliases that a client may use (MQTT 5 Topic Alias Maximum); a higher one disconnects it.
     pub topic_alias_max: u16,
-    /// Messages a second of one identity, over all its connections; beyond it the gateway reads slower. 0: no limit.
+    /// Messages a second of one identity, over all its connections (of one client id, if anonymous); beyond it the gateway reads
+    /// slower. 0: no limit.
     pub publish_rate_max: u32,
-    /// Bytes a second of one identity, over all its connections; beyond it the gateway reads slower. 0: no limit.
+    /// Bytes a second of one identity; as above.
     pub publish_bytes_rate_max: u64,
     /// Unacknowledged messages that a client may have sent (MQTT 5 Receive Maximum); more disconnect it.
     pub receive_max: u16,

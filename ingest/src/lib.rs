@@ -84,6 +84,7 @@ pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result
         metrics.clone(),
         readiness.clone(),
         admin::no_routes(),
+        None,
         closing.clone(),
     );
     tasks.spawn("admin", endpoint);

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::{Context, ensure};
 use tokio::net::TcpListener;
 
 use crate::http::{self, Method, Request, Response, StatusCode};
@@ -45,7 +47,46 @@ impl Readiness {
     }
 }
 
-/// Serves the admin endpoint until `stop`. It has no authentication: bind it to loopback.
+/// What requests must carry as `Authorization: Bearer …`.
+#[derive(Clone)]
+pub struct AdminToken(Arc<str>);
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken")
+    }
+}
+
+impl AdminToken {
+    /// Reads a token from a file; spaces around it do not count.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has fewer than 16 bytes: a token that can be guessed protects nothing.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the admin token {}", path.display()))?;
+        let token = text.trim();
+        ensure!(token.len() >= 16, "{}: an admin token has at least 16 bytes", path.display());
+        Ok(Self(token.into()))
+    }
+
+    /// Returns the value of the header that carries it.
+    pub fn header(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
+    fn admits(&self, authorization: Option<&str>) -> bool {
+        let Some(offered) = authorization.and_then(|value| value.strip_prefix("Bearer ")) else {
+            return false;
+        };
+        // Takes as long whatever is wrong with it.
+        let differs = offered.bytes().zip(self.0.bytes()).fold(0, |seen, (a, b)| seen | (a ^ b));
+        differs == 0 && offered.len() == self.0.len()
+    }
+}
+
+/// Serves the admin endpoint until `stop`. With a token everything but `/healthz` and `/readyz` needs it; without one bind it to
+/// loopback.
 ///
 /// # Errors
 /// Never after it has started.
@@ -54,11 +95,21 @@ pub async fn serve(
     metrics: Metrics,
     readiness: Readiness,
     routes: Routes,
+    token: Option<AdminToken>,
     stop: Stop,
 ) -> anyhow::Result<()> {
     let handler = move |request: Request| {
         let (metrics, readiness, routes) = (metrics.clone(), readiness.clone(), routes.clone());
+        let for_all = matches!(request.path.as_str(), "/healthz" | "/readyz");
+        let admitted = for_all
+            || token.as_ref().is_none_or(|token| token.admits(request.authorization.as_deref()));
         async move {
+            if !admitted {
+                return Response::text(
+                    StatusCode::UNAUTHORIZED,
+                    "this needs the admin token: Authorization: Bearer …\n",
+                );
+            }
             match (&request.method, request.path.as_str()) {
                 (&Method::GET, "/healthz") => Response::text(StatusCode::OK, "ok\n"),
                 (&Method::GET, "/readyz") => readiness.response(),
@@ -113,7 +164,41 @@ mod tests {
             stop.cancel();
         };
         let served =
-            serve(listener, Metrics::default(), readiness.clone(), no_routes(), stop.clone());
+            serve(listener, Metrics::default(), readiness.clone(), no_routes(), None, stop.clone());
         tokio::join!(served, client).0.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_token_opens_what_says_more_than_whether_the_service_lives() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), Stop::new());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "0123456789abcdef\n").unwrap();
+        let token = AdminToken::read(&path).unwrap();
+        let get = async |path, header: Option<&str>| {
+            let patience = Duration::from_secs(5);
+            let answer = http::call_as(address, header, Method::GET, path, Bytes::new(), patience);
+            answer.await.unwrap().0
+        };
+        let client = async {
+            assert_eq!(get("/healthz", None).await, StatusCode::OK);
+            assert_eq!(get("/readyz", None).await, StatusCode::OK);
+            let right = token.header();
+            assert_eq!(get("/metrics", Some(&right)).await, StatusCode::OK);
+            for wrong in
+                [None, Some("Bearer "), Some("0123456789abcdef"), Some(&right[..right.len() - 1])]
+            {
+                assert_eq!(get("/metrics", wrong).await, StatusCode::UNAUTHORIZED, "{wrong:?}");
+                assert_eq!(get("/status", wrong).await, StatusCode::UNAUTHORIZED);
+            }
+            stop.cancel();
+        };
+        let (metrics, token) = (Metrics::default(), Some(token.clone()));
+        let served =
+            serve(listener, metrics, Readiness::default(), no_routes(), token, stop.clone());
+        tokio::join!(served, client).0.unwrap();
+        std::fs::write(&path, "short").unwrap();
+        assert!(AdminToken::read(&path).is_err());
     }
 }

@@ -179,15 +179,33 @@ pub async fn call(
     body: Bytes,
     patience: Duration,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
+    call_as(address, None, method, path, body, patience).await
+}
+
+/// As [`call`], with an `Authorization` header.
+///
+/// # Errors
+/// As [`call`].
+pub async fn call_as(
+    address: SocketAddr,
+    authorization: Option<&str>,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    patience: Duration,
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let exchange = async {
         let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let request = hyper::Request::builder()
+        let mut request = hyper::Request::builder()
             .method(method)
             .uri(path)
-            .header(hyper::header::HOST, address.to_string())
-            .body(Full::new(body))?;
+            .header(hyper::header::HOST, address.to_string());
+        if let Some(authorization) = authorization {
+            request = request.header(hyper::header::AUTHORIZATION, authorization);
+        }
+        let request = request.body(Full::new(body))?;
         let response = async {
             let response = sender.send_request(request).await?;
             let status = response.status();

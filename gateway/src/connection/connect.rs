@@ -35,6 +35,8 @@ pub(super) struct Arrival {
     assigned: bool,
     pub(super) rights: Rights,
     pub(super) identity: Arc<str>,
+    /// Who shares one publishing rate: the identity, or the client id of somebody anonymous.
+    pub(super) pays: Arc<str>,
     /// As it stands in the spool: how the identity was proved and its name; for somebody anonymous its client id.
     pub(super) publisher: String,
     /// Counted for its address as long as this lives.
@@ -165,6 +167,7 @@ pub(super) async fn arrive(
         false => format!("{}:{}", identity.kind(), identity.name),
     };
     let name = identity.name.clone();
+    let pays = if identity.is_anonymous() { client_id.clone() } else { name.clone() };
     let mut rights = Rights::new(
         shared.access.clone(),
         generation,
@@ -179,7 +182,7 @@ pub(super) async fn arrive(
     rights.record(AuditEvent::Connected, None, None);
     let assigned = connect.client_id.is_empty();
     let arrival =
-        Arrival { connect, client_id, assigned, rights, identity: name, publisher, place };
+        Arrival { connect, client_id, assigned, rights, identity: name, pays, publisher, place };
     if !arrival.can_be_answered(shared) {
         let unanswered = Refusal(Some((None, Reason::PacketTooLarge)));
         return Err(Turned::Refused(socket, unanswered));

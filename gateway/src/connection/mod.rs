@@ -187,7 +187,7 @@ impl Connection {
             subscriber: shared.bus.subscriber(),
             progress: shared.spool.progress(),
             committed: shared.store.committed(),
-            rate: shared.rates.of(&arrival.identity, now),
+            rate: shared.rates.of(&arrival.pays, now),
             paused_until: None,
             keep_alive,
             expiry_asked: connect.session_expiry_seconds,
