@@ -26,6 +26,8 @@ use crate::will::Testament;
 const LEAVING_TIME: Duration = Duration::from_secs(5);
 /// Longest client id: it stands in every record of the session.
 const CLIENT_ID_BYTES_MAX: usize = 256;
+/// The shortest CONNACK of MQTT 5: whoever takes none cannot be answered at all.
+const REFUSAL_BYTES: u32 = 5;
 
 /// A client that may come in.
 pub(super) struct Arrival {
@@ -240,6 +242,9 @@ async fn read(shared: &Shared, socket: &mut Socket) -> Result<Connect, Refusal> 
         }
         socket.read().await.map_err(|_| Refusal(None))?;
     };
+    if connect.packet_bytes_max.is_some_and(|most| most < REFUSAL_BYTES) {
+        return Err(Refusal(Some((None, Reason::PacketTooLarge))));
+    }
     match judge(shared, &connect) {
         None => Ok(connect),
         Some(reason) => Err(Refusal::new(connect.version, reason)),

@@ -16,6 +16,7 @@ mod qos_out;
 mod retained;
 mod sessions;
 mod shared;
+mod statements;
 mod subscriptions;
 mod takeover;
 mod wills;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::wire::build::ack;
 use crate::wire::{BOTH, Client, Connect, Packet, Publish, TestGateway, Version, property};
 
 #[tokio::test]
@@ -72,6 +73,28 @@ async fn a_message_says_how_long_it_still_lives_and_is_not_delivered_after_that(
     pump.disconnect().await;
     let mut pump = Client::connect(&gateway, connect).await;
     pump.hears_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_sent_once_does_not_expire_any_more() {
+    let gateway = TestGateway::start().await;
+    let connect = Connect::durable(Version::V5, "pump");
+    let mut pump = Client::connect(&gateway, connect.clone()).await;
+    pump.subscribe("cmd/#", 2).await;
+    let mut nurse = Client::connect(&gateway, Connect::v5("nurse")).await;
+    let soon = property::long(property::EXPIRY, 1);
+    nurse.publish(Publish::new("cmd/a", "1").qos2(1).property(soon.clone())).await;
+    nurse.publish(Publish::new("cmd/a", "2").qos2(2).property(soon)).await;
+    let (one, two) = (pump.message().await, pump.message().await);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    pump.send(&ack(0x50, one.pkid)).await;
+    assert_eq!(pump.packet().await, Packet::PubRel { pkid: one.pkid, code: 0 });
+    pump.vanish();
+    let mut pump = Client::connect(&gateway, connect).await;
+    assert_eq!(pump.packet().await, Packet::PubRel { pkid: one.pkid, code: 0 });
+    let again = pump.message().await;
+    assert_eq!((again.pkid, again.payload), (two.pkid, two.payload));
     gateway.stop().await;
 }
 

@@ -143,6 +143,8 @@ async fn the_properties_of_a_will_travel_with_it() {
         property::text(property::RESPONSE_TOPIC, "cmd/answers"),
         property::text(property::CORRELATION, "c"),
         property::pair("ward", "icu"),
+        property::pair("bed", "7"),
+        property::pair("ward", "east"),
     ];
     let with_all = properties.iter().cloned().fold(will("rich").delay(0), Will::property);
     Client::connect(&gateway, Connect::v5("a").will(with_all)).await.vanish();
@@ -152,7 +154,8 @@ async fn the_properties_of_a_will_travel_with_it() {
     assert_eq!(properties.text(property::CONTENT_TYPE).as_deref(), Some("text/plain"));
     assert_eq!(properties.text(property::RESPONSE_TOPIC).as_deref(), Some("cmd/answers"));
     assert_eq!(properties.text(property::CORRELATION).as_deref(), Some("c"));
-    assert_eq!(properties.user(), [("ward".to_owned(), "icu".to_owned())]);
+    let user = [("ward", "icu"), ("bed", "7"), ("ward", "east")];
+    assert_eq!(properties.user(), user.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert_eq!(properties.number(property::WILL_DELAY), None);
     gateway.stop().await;
 }
