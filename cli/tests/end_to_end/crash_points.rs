@@ -41,7 +41,8 @@ fn die(point: Point, s3: bool) {
         let death = Death { victim: *victim, point: point.name(), time: *time, s3 };
         let report = runtime.block_on(drill::die(death, &options));
         assert!(report.passed, "{victim:?}: {report}");
-        assert!(report.messages > 500, "{victim:?}: {report}");
+        // The load ends with the recovery: the quicker that is, the fewer messages there are.
+        assert!(report.messages > 100, "{victim:?}: {report}");
     }
 }
 
