@@ -24,6 +24,19 @@ struct Line {
     mosquitto: f64,
 }
 
+/// The lines so far.
+#[derive(Default)]
+struct Lines(Vec<Line>);
+
+impl Lines {
+    /// Adds a line and says so: a run takes minutes.
+    fn push(&mut self, line: Line) {
+        // Standard error may be closed: there is nobody left to tell.
+        drop(writeln!(std::io::stderr(), "measured: {}", line.what));
+        self.0.push(line);
+    }
+}
+
 /// A broker under test.
 struct Broker {
     part: Part,
@@ -74,7 +87,10 @@ impl Broker {
         let mut text = format!(
             "[log]\nlevel = \"warn\"\n[gateway]\nlisten = \"{address}\"\nadmin_listen = \"{admin}\"\ndrain_seconds = 0\nspool = {{ dir = {spool:?} }}\n"
         );
-        text += &format!("[gateway.limits]\n{settings}\n");
+        // As mosquitto: nothing is dropped for a subscriber that is slower than the publishers.
+        text += &format!(
+            "[gateway.limits]\nqueue_messages_max = 10000000\nqueue_bytes_max = 4000000000\nqueues_bytes_max = 8000000000\n{settings}\n"
+        );
         if let Some(Certificate { cert, key, .. }) = tls {
             address = free()?;
             text += &format!(
@@ -117,7 +133,7 @@ impl Broker {
 pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
     let (clock, folder) = (Clock::default(), tempfile::tempdir()?);
     let scale = if options.quick { 10 } else { 1 };
-    let mut lines = Vec::new();
+    let mut lines = Lines::default();
     for (connections, bytes, messages) in [
         (1, 100, 200_000),
         (50, 100, 600_000),
@@ -138,7 +154,9 @@ pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
     let [ours, peer] = Broker::each(folder.path(), Some(&certificate), measure).await?;
     let what = "fan-in QoS 1, 50 connections, 100 bytes, by TLS".to_owned();
     lines.push(Line { what, unit: "messages/s", ours, mosquitto: peer });
-    lines.extend(latency(folder.path(), scale, clock).await?);
+    for line in latency(folder.path(), scale, clock).await? {
+        lines.push(line);
+    }
     for (publishers, subscribers, messages) in [(1, 100, 20_000), (100, 1, 300_000)] {
         let load = fan_in(publishers, 100, messages / scale);
         let measure = |address| fan_out(&load, subscribers, address, clock);
@@ -148,7 +166,7 @@ pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
     }
     lines.push(beside_a_flood(folder.path(), clock).await?);
     lines.push(idle(folder.path(), 5000 / usize::try_from(scale)?).await?);
-    print(&lines, options.format)
+    print(&lines.0, options.format)
 }
 
 fn fan_in(connections: u64, bytes: usize, messages: u64) -> Load {

@@ -126,12 +126,14 @@ struct Connection {
 pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) {
     let peer = accepted.peer;
     let patience = Duration::from_millis(shared.limits.connect_time_ms);
-    let (socket, arrival) = match timeout(patience, connect::arrive(&shared, accepted)).await {
+    // What is boxed is given back when it is done: most connections live long and do little.
+    let arriving = Box::pin(timeout(patience, connect::arrive(&shared, accepted)));
+    let (socket, arrival) = match arriving.await {
         Ok(Ok(arrived)) => arrived,
         Ok(Err(turned)) => return turned.answer(&shared).await,
         Err(_) => return shared.metrics.disconnected("connect_timeout"),
     };
-    let newcomer = match connect::enter(&shared, &arrival, serial).await {
+    let newcomer = match Box::pin(connect::enter(&shared, &arrival, serial)).await {
         Ok(newcomer) => newcomer,
         Err(refusal) => return refusal.answer(&shared, socket).await,
     };
@@ -149,7 +151,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) 
         connection.rights.record(AuditEvent::Disconnected, None, Some(reason.as_str()));
         debug!(%peer, client = %client_id, reason = reason.as_str(), "disconnected");
     }
-    connection.leave(end, seat, will).await;
+    Box::pin(connection.leave(end, seat, will)).await;
 }
 
 impl Connection {
@@ -159,7 +161,7 @@ impl Connection {
         session: Session,
         arrival: Arrival,
         present: bool,
-    ) -> Self {
+    ) -> Box<Self> {
         let (connect, limits) = (&arrival.connect, &shared.limits);
         let now = shared.clock.uptime();
         let audiences = shared.fanout.audiences();
@@ -171,7 +173,7 @@ impl Connection {
                 .with_packets_up_to(connect.packet_bytes_max);
         let (accepted, keep_alive) =
             (arrival.accepted(shared, present), arrival.keep_alive(limits));
-        let mut connection = Self {
+        let mut connection = Box::new(Self {
             version: connect.version,
             inbox,
             deliveries: Deliveries {
@@ -197,7 +199,7 @@ impl Connection {
             shared: shared.clone(),
             rights: arrival.rights,
             _place: arrival.place,
-        };
+        });
         connection.socket.output.extend_from_slice(&accepted);
         connection.resume().await;
         connection
@@ -300,7 +302,7 @@ impl Connection {
     }
 
     /// Says goodbye, leaves the session behind or ends it, and sees to the will.
-    async fn leave(mut self, end: End, seat: Seat, will: Option<Testament>) {
+    async fn leave(mut self: Box<Self>, end: End, seat: Seat, will: Option<Testament>) {
         if let End::Reason(reason) = end {
             self.version.write_disconnect(reason, None, &mut self.socket.output);
         }
