@@ -60,14 +60,14 @@ async fn topics_that_nobody_heard_of_are_not_remembered() {
     let attack = Attack::on("").await;
     let mut watcher = attack.client(Connect::v5("watcher")).await;
     watcher.subscribe("cmd/only/this", 0).await;
-    // 50 MB of topics; in the long form a million of them. Telemetry goes through a spool of 64 MiB.
+    // 50 MB of topics from fifty publishers; in the long form a million of them.
     let mut clients = Vec::new();
-    for n in 0..tries(50) {
+    for n in 0..50 {
         let mut client = attack.client(Connect::v5(&format!("c{n}"))).await;
-        for part in 0..10 {
+        for part in 0..tries(10) {
             let burst: Vec<u8> = (0..100)
                 .flat_map(|m| {
-                    let topic = long_topic(n * 1_000 + part * 100 + m);
+                    let topic = long_topic(n * 1_000_000 + part * 100 + m);
                     Publish::new(&topic, "x").bytes(Version::V5)
                 })
                 .collect();
