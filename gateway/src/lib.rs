@@ -10,6 +10,9 @@ pub mod config;
 mod connection;
 mod entrance;
 mod fanout;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod inbox;
 mod limits;

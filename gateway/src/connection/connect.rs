@@ -26,6 +26,8 @@ use crate::will::Testament;
 const LEAVING_TIME: Duration = Duration::from_secs(5);
 /// Longest client id: it stands in every record of the session.
 const CLIENT_ID_BYTES_MAX: usize = 256;
+/// Largest CONNECT: nobody has proved anything yet. A will and a token of 64 KiB each fit.
+const CONNECT_BYTES_MAX: usize = 256 << 10;
 /// The shortest CONNACK of MQTT 5: whoever takes none cannot be answered at all.
 const REFUSAL_BYTES: u32 = 5;
 
@@ -235,7 +237,7 @@ fn reason(denied: &Denied) -> Reason {
 
 async fn read(shared: &Shared, socket: &mut Socket) -> Result<Connect, Refusal> {
     let connect = loop {
-        match read_connect(&mut socket.input, shared.limits.packet_bytes_max()) {
+        match read_connect(&mut socket.input, CONNECT_BYTES_MAX) {
             Connecting::Incomplete => {}
             Connecting::Refused(version, reason) => return Err(Refusal(Some((version, reason)))),
             Connecting::Connect(connect) => break *connect,

@@ -215,10 +215,10 @@ impl Connection {
             let more = self.deliver();
             let flushed = tokio::select! {
                 biased;
+                flushed = self.socket.flush() => flushed,
                 // A client that takes nothing keeps neither its successor waiting nor a gateway that stops.
                 () = seat.taken_over.cancelled() => return End::Reason(Reason::TakenOver),
                 () = shared.closing.cancelled() => return End::Reason(Reason::ShuttingDown),
-                flushed = self.socket.flush() => flushed,
             };
             if let Err(end) = flushed {
                 return end;

@@ -5,6 +5,7 @@
     reason = "test code: runs gateways of its own"
 )]
 
+#[expect(dead_code, reason = "other tests use the rest")]
 #[path = "../wire/mod.rs"]
 mod wire;
 

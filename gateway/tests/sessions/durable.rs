@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::harness::PATIENCE;
@@ -30,7 +32,7 @@ impl Gateway {
         command.arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
         let gateway = Self { process: command.spawn().unwrap(), address };
         let listening = async {
-            while tokio::net::TcpStream::connect(address).await.is_err() {
+            while TcpStream::connect(address).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -170,6 +172,35 @@ async fn a_killed_gateway_has_lost_no_queue_no_retained_message_and_no_message_i
     let last = pump.message().await;
     let payload: BTreeSet<&[u8]> = [&last.payload[..]].into();
     assert_eq!(payload, [&b"last"[..]].into());
+    gateway.kill();
+}
+
+/// Connects a client of MQTT 5 without Clean Start; tells whether there was a session.
+async fn resume(address: SocketAddr, expiry_seconds: u32) -> (TcpStream, bool) {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let [a, b, c, d] = expiry_seconds.to_be_bytes();
+    let head = *b"\x10\x13\0\x04MQTT\x05\0\0\x3c\x05\x11";
+    socket.write_all(&[&head[..], &[a, b, c, d], b"\0\x01p"].concat()).await.unwrap();
+    let mut answer = [0; 4];
+    socket.read_exact(&mut answer).await.unwrap();
+    assert_eq!((answer[0], answer[3]), (0x20, 0));
+    (socket, answer[2] == 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_to_end_with_its_connection_does_not_come_back_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path(), free_address()).await;
+    drop(resume(gateway.address, 600).await);
+    let (connected, present) = resume(gateway.address, 0).await;
+    assert!(present);
+    // Somebody's command is acknowledged when it is on disk, with everything before it.
+    let (mut pump, _) = Client::connect(gateway.address, "pump-1").await;
+    pump.subscribe("cmd/icu/pump-1/#", QoS::AtLeastOnce).await;
+    nurse_round(gateway.address).await;
+    let gateway = Gateway::start(folder.path(), gateway.kill()).await;
+    assert!(!resume(gateway.address, 600).await.1);
+    drop(connected);
     gateway.kill();
 }
 

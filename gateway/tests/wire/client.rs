@@ -77,14 +77,29 @@ impl Client {
         let pkid = publish.pkid;
         match publish.qos {
             0 => {}
-            1 => match self.packet().await {
-                Packet::PubAck { pkid: acked, .. } if acked == pkid => {}
-                other => panic!("instead of a PUBACK: {other:?}"),
-            },
+            1 => {
+                self.wait(
+                    |packet| matches!(packet, Packet::PubAck { pkid: of, .. } if *of == pkid),
+                )
+                .await;
+            }
             _ => {
-                assert_eq!(self.packet().await, Packet::PubRec { pkid, code: 0 });
+                self.wait(|packet| *packet == Packet::PubRec { pkid, code: 0 }).await;
                 self.send(&build::ack(0x62, pkid)).await;
-                assert_eq!(self.packet().await, Packet::PubComp { pkid, code: 0 });
+                self.wait(|packet| *packet == Packet::PubComp { pkid, code: 0 }).await;
+            }
+        }
+    }
+
+    /// Waits for a packet; messages that come before it stay to be read.
+    async fn wait(&mut self, wanted: impl Fn(&Packet) -> bool) {
+        loop {
+            match self.read().await.expect("the connection is open") {
+                packet if wanted(&packet) => return,
+                packet @ (Packet::Publish(_) | Packet::PubRel { .. }) => {
+                    self.held.push_back(packet);
+                }
+                other => panic!("an answer that nobody waits for: {other:?}"),
             }
         }
     }
@@ -154,12 +169,7 @@ impl Client {
             1 => self.send(&build::ack(0x40, pkid)).await,
             _ => {
                 self.send(&build::ack(0x50, pkid)).await;
-                loop {
-                    match self.read().await.expect("the connection is open") {
-                        Packet::PubRel { pkid: released, code: 0 } if released == pkid => break,
-                        other => self.held.push_back(other),
-                    }
-                }
+                self.wait(|packet| *packet == Packet::PubRel { pkid, code: 0 }).await;
                 self.send(&build::ack(0x70, pkid)).await;
             }
         }
@@ -202,6 +212,13 @@ impl Client {
     pub(crate) async fn disconnect(mut self) {
         self.send(&build::DISCONNECT).await;
         self.ended().await;
+    }
+
+    /// Ends what is sent, and reads to the end of what the server sends.
+    pub(crate) async fn all_is_well_formed(mut self) {
+        // It may be closed already.
+        drop(self.stream.shutdown().await);
+        while self.next().await.is_some() {}
     }
 
     /// Closes without a word.

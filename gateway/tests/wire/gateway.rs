@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use super::PATIENCE;
 
 pub(crate) struct TestGateway {
+    /// The first of them, plain TCP.
     pub(crate) address: SocketAddr,
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) spool: Spool,
     metrics: Metrics,
     config: GatewayConfig,
@@ -44,9 +46,11 @@ impl TestGateway {
         let metrics = Metrics::default();
         let bound = Gateway::bind(config.clone(), metrics.clone(), Clock::default()).await;
         let gateway = bound.unwrap();
-        let (address, spool, stop) = (gateway.address().unwrap(), gateway.spool(), Stop::new());
+        let addresses = gateway.addresses().unwrap();
+        let addresses: Vec<_> = addresses.into_iter().map(|(_, address)| address).collect();
+        let (address, spool, stop) = (addresses[0], gateway.spool(), Stop::new());
         let task = tokio::spawn(gateway.run(stop.clone()));
-        Self { address, spool, metrics, config, stop, task, folder }
+        Self { address, addresses, spool, metrics, config, stop, task, folder }
     }
 
     /// Stops it and starts it again in the same folder.
