@@ -1,7 +1,7 @@
 //! Retained messages: the last one of each topic, within limits, on disk unless the topic is control traffic.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use telemetry_core::topic::filter_matches;
 
@@ -13,7 +13,7 @@ use crate::session::store::{Op, Store};
 /// All retained messages of the gateway. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Retained {
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<RwLock<Kept>>,
     store: Option<Store>,
     metrics: GatewayMetrics,
 }
@@ -32,11 +32,11 @@ impl Retained {
     pub(crate) fn new(limits: &Limits, store: Option<Store>, metrics: GatewayMetrics) -> Self {
         let (count_max, bytes_max) = (limits.retained_max, limits.retained_bytes_max);
         let kept = Kept { messages: HashMap::new(), own: 0, bytes: 0, count_max, bytes_max };
-        Self { kept: Arc::new(Mutex::new(kept)), store, metrics }
+        Self { kept: Arc::new(RwLock::new(kept)), store, metrics }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a message as its topic's last one until the process ends; an empty payload forgets the topic (MQTT 3.1.1 section
@@ -80,7 +80,7 @@ impl Retained {
 
     /// Returns every retained message that a filter selects and that has not expired.
     pub(crate) fn matching(&self, filter: &str, now_us: i64) -> Vec<Arc<Message>> {
-        let kept = self.kept();
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let alive = |message: &&Arc<Message>| message.remaining(now_us).is_some();
         if !filter.contains(['+', '#']) {
             return kept.messages.get(filter).filter(alive).cloned().into_iter().collect();

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use super::Connection;
 use super::aliases::OutgoingAliases;
 use crate::bus::BusMessage;
@@ -26,21 +28,35 @@ pub(super) struct Deliveries {
     pub(super) again: VecDeque<u16>,
     /// Retained messages that a subscription asked for.
     pub(super) retained: VecDeque<Letter>,
-    /// PUBRELs and PUBCOMPs that wait until the step before them is on disk.
+    /// What waits until something is on disk.
     pub(super) following: VecDeque<Following>,
+    /// SUBACKs and UNSUBACKs of subscriptions that are not on their way to disk yet.
+    pub(super) answers: BytesMut,
 }
 
-/// A step of QoS 2 that must not be taken before the one before it is on disk.
+impl Deliveries {
+    /// Tells whether a SUBACK waits: not every client expects retained messages before it.
+    fn owe_answers(&self) -> bool {
+        self.following.iter().any(|next| matches!(next.step, Step::Answer(_)))
+    }
+}
+
+/// Most of what follows before no more is read.
+const FOLLOWING_MAX: usize = 1024;
+
+/// A step that must not be taken before something is on disk.
 pub(super) struct Following {
-    pub(super) stored: u64,
-    pub(super) pkid: u16,
-    pub(super) step: Step,
+    stored: u64,
+    step: Step,
 }
 
-#[derive(Clone, Copy)]
 pub(super) enum Step {
-    Release,
-    Complete,
+    /// A PUBREL: the message is known to be received.
+    Release(u16),
+    /// A PUBCOMP: the packet id is free.
+    Complete(u16),
+    /// SUBACKs and UNSUBACKs: the subscriptions are as they say.
+    Answer(BytesMut),
 }
 
 impl Connection {
@@ -70,6 +86,9 @@ impl Connection {
                 self.send_again(pkid);
                 continue;
             }
+            if !self.deliveries.retained.is_empty() && self.deliveries.owe_answers() {
+                return false;
+            }
             let outgoing = &self.session.outgoing;
             let fits =
                 |letter: &Letter| letter.qos == 0 || (room && outgoing.may_send(letter.stored));
@@ -83,19 +102,17 @@ impl Connection {
         true
     }
 
-    /// Takes the steps of QoS 2 whose step before is on disk.
+    /// Takes the steps that need wait no longer.
     fn follow(&mut self) {
         let committed = *self.committed.borrow();
         while let Some(next) =
             self.deliveries.following.pop_front_if(|next| next.stored <= committed)
         {
+            let output = &mut self.socket.output;
             match next.step {
-                Step::Release => {
-                    self.version.write_pubrel(next.pkid, Ack::Success, &mut self.socket.output);
-                }
-                Step::Complete => {
-                    self.version.write_pubcomp(next.pkid, Ack::Success, &mut self.socket.output);
-                }
+                Step::Release(pkid) => self.version.write_pubrel(pkid, Ack::Success, output),
+                Step::Complete(pkid) => self.version.write_pubcomp(pkid, Ack::Success, output),
+                Step::Answer(answers) => output.extend_from_slice(&answers),
             }
         }
     }
@@ -211,7 +228,7 @@ impl Connection {
         match self.session.outgoing.received(pkid, refused) {
             AfterReceived::Release(number) => {
                 self.session.flies(number, pkid, true);
-                self.then(pkid, Step::Release);
+                self.then(Step::Release(pkid));
             }
             AfterReceived::Refused(letter) => self.finished(pkid, &letter),
             // Who refuses a message waits for no release.
@@ -241,9 +258,14 @@ impl Connection {
     }
 
     /// Takes a step when everything noted so far is on disk.
-    pub(super) fn then(&mut self, pkid: u16, step: Step) {
+    pub(super) fn then(&mut self, step: Step) {
         let stored = self.session.noted();
-        self.deliveries.following.push_back(Following { stored, pkid, step });
+        self.deliveries.following.push_back(Following { stored, step });
+    }
+
+    /// Tells whether more may be read: what follows has room.
+    pub(super) fn follows(&self) -> bool {
+        self.deliveries.following.len() < FOLLOWING_MAX
     }
 
     /// Returns what is on stable storage.

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use service_runtime::{Clock, Stop};
 use store_forward::Spool;
 use telemetry_core::topic::ControlTopics;
@@ -184,6 +185,7 @@ impl Connection {
                 again: session.outgoing.again().map(|(pkid, _)| pkid).collect(),
                 retained: VecDeque::new(),
                 following: VecDeque::new(),
+                answers: BytesMut::new(),
             },
             aliases: IncomingAliases::new(limits.topic_alias_max),
             subscriber: shared.bus.subscriber(),
@@ -249,6 +251,7 @@ impl Connection {
         let paused = if paused.is_some() { None } else { self.paused_until };
         let may_read = !draining
             && paused.is_none()
+            && self.follows()
             && self.inbox.may_read(&shared.limits)
             && shared.store.has_room();
         // Who is not read cannot be heard.

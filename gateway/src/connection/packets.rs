@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use telemetry_core::topic::validate_filter;
 use tokio::time::Instant;
 use tracing::debug;
@@ -10,7 +11,7 @@ use super::deliver::Step;
 use super::{Connection, End};
 use crate::bus::SubscribeError;
 use crate::fanout::{Letter, Options, shared_filter};
-use crate::mqtt::{Ack, Incoming, Publish, Reason, SubReason, Subscription, UnsubReason};
+use crate::mqtt::{Ack, Incoming, Publish, Reason, SubReason, Subscription, UnsubReason, Version};
 use crate::session::store::Op;
 
 impl Connection {
@@ -59,7 +60,17 @@ impl Connection {
             }
         }
         self.pace(messages, bytes);
+        self.keep_subscriptions();
         self.accept_batch().await
+    }
+
+    /// Puts subscriptions on disk, however many packets have changed them, and answers when they are there.
+    fn keep_subscriptions(&mut self) {
+        if !self.deliveries.answers.is_empty() {
+            self.session.save(None);
+            let answers = self.deliveries.answers.split();
+            self.then(Step::Answer(answers));
+        }
     }
 
     /// Reads nothing for a while from who publishes faster than its identity may.
@@ -101,7 +112,7 @@ impl Connection {
     fn on_pubrel(&mut self, pkid: u16) {
         if self.session.received.end(pkid) {
             self.session.note(|client_id| Op::Released { client_id, pkid });
-            self.then(pkid, Step::Complete);
+            self.then(Step::Complete(pkid));
         } else {
             self.version.write_pubcomp(pkid, Ack::PacketIdNotFound, &mut self.socket.output);
         }
@@ -128,19 +139,20 @@ impl Connection {
         for subscription in wanted {
             reasons.push(self.subscribe_to(id, subscription).await?);
         }
-        self.session.save(None);
-        let start = self.socket.output.len();
-        self.version.write_suback(pkid, &reasons, &mut self.socket.output);
-        self.check_size(start)
+        self.answer(|version, out| version.write_suback(pkid, &reasons, out))
     }
 
-    /// An answer that is larger than the client takes cannot be given [MQTT-3.1.2-24].
-    fn check_size(&mut self, start: usize) -> Result<(), End> {
-        let size = self.socket.output.len() - start;
+    /// Answers a change of subscriptions. An answer that is larger than the client takes cannot be given [MQTT-3.1.2-24].
+    fn answer(&mut self, write: impl FnOnce(Version, &mut BytesMut)) -> Result<(), End> {
+        let durable = self.session.is_durable();
+        let out = if durable { &mut self.deliveries.answers } else { &mut self.socket.output };
+        let start = out.len();
+        write(self.version, out);
+        let size = out.len() - start;
         if self.deliveries.packet_bytes_max.is_none_or(|most| size <= most as usize) {
             return Ok(());
         }
-        self.socket.output.truncate(start);
+        out.truncate(start);
         Err(End::Reason(Reason::PacketTooLarge))
     }
 
@@ -170,6 +182,8 @@ impl Connection {
         self.shared.fanout.subscribe(&filter, &self.session.mailbox, options);
         if shared.is_none() && (retain_handling == 0 || (retain_handling == 1 && !known)) {
             self.send_retained(&filter, options)?;
+            // Looking through all of them takes a while: others have their turn.
+            tokio::task::yield_now().await;
         }
         self.session.subscriptions.insert(filter, options);
         Ok(SubReason::Granted(qos))
@@ -247,9 +261,6 @@ impl Connection {
             let existed = self.unsubscribe_from(filter).await;
             reasons.push(if existed { UnsubReason::Success } else { UnsubReason::NoSubscription });
         }
-        self.session.save(None);
-        let start = self.socket.output.len();
-        self.version.write_unsuback(pkid, &reasons, &mut self.socket.output);
-        self.check_size(start)
+        self.answer(|version, out| version.write_unsuback(pkid, &reasons, out))
     }
 }

@@ -6,6 +6,9 @@ use super::properties::{Allowed, Fields};
 use super::read::{Header, Reader};
 use super::{Incoming, Publish, Reason, Subscription, Version};
 
+/// Most filters of one packet: each may take ten times its bytes on the wire in memory.
+pub(super) const FILTERS_MAX: usize = 1000;
+
 impl Version {
     /// Takes the next packet off the front of `bytes`; `None` when it is not complete yet. What the header alone gives
     /// away is refused before the rest has come. After an error the connection is over.
@@ -141,6 +144,9 @@ fn read_subscribe(version: Version, reader: &mut Reader<'_>) -> Result<Incoming,
     };
     let mut subscriptions = Vec::new();
     while !reader.is_empty() {
+        if subscriptions.len() == FILTERS_MAX {
+            return Err(Reason::QuotaExceeded);
+        }
         let filter = reader.text()?;
         subscriptions.push(read_subscription(version, filter, reader.u8()?)?);
     }
@@ -183,6 +189,9 @@ fn read_unsubscribe(version: Version, reader: &mut Reader<'_>) -> Result<Incomin
     }
     let mut filters = Vec::new();
     while !reader.is_empty() {
+        if filters.len() == FILTERS_MAX {
+            return Err(Reason::QuotaExceeded);
+        }
         filters.push(reader.text()?.to_owned());
     }
     if filters.is_empty() {

@@ -1,6 +1,6 @@
 //! Sessions and retained messages that outlive the process: changes are queued here and written together by one thread.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,9 @@ use super::redb::{Disk, DiskError};
 use crate::fanout::{Letter, Options};
 use crate::message::Message;
 
-/// Changes that may wait for the disk; whoever publishes waits beyond it.
+/// Changes that may wait for the disk, and their bytes; whoever publishes waits beyond it.
 const PENDING_MAX: usize = 16 << 10;
+const PENDING_BYTES_MAX: usize = 32 << 20;
 
 /// A session as it stands on disk, beside its letters.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -75,6 +76,27 @@ pub(crate) enum Op {
     },
 }
 
+impl Op {
+    /// Returns about how much memory it takes.
+    fn bytes(&self) -> usize {
+        let own = match self {
+            Self::Session { record, .. } => {
+                let filters = record.subscriptions.iter();
+                filters.map(|entry| size_of_val(entry) + entry.0.len()).sum()
+            }
+            Self::Queue { letter, .. } => letter.message.size(),
+            Self::Retain { message } => message.size(),
+            Self::Forget { topic } => topic.len(),
+            Self::End { .. }
+            | Self::Unqueue { .. }
+            | Self::Flight { .. }
+            | Self::Received { .. }
+            | Self::Released { .. } => 0,
+        };
+        size_of::<Self>() + own
+    }
+}
+
 /// A session that was found on disk.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stored {
@@ -111,6 +133,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Pending {
     ops: Vec<Op>,
+    bytes: usize,
     pushed: u64,
     closed: bool,
 }
@@ -138,7 +161,9 @@ impl Store {
 
     /// Queues a change. Never waits; ask [`Self::has_room`] before taking in more.
     pub(crate) fn push(&self, op: Op) {
+        let bytes = op.bytes();
         let mut pending = self.pending();
+        pending.bytes += bytes;
         pending.ops.push(op);
         pending.pushed += 1;
         drop(pending);
@@ -152,7 +177,8 @@ impl Store {
 
     /// Tells whether publishers may go on.
     pub(crate) fn has_room(&self) -> bool {
-        self.pending().ops.len() < PENDING_MAX
+        let pending = self.pending();
+        pending.ops.len() < PENDING_MAX && pending.bytes < PENDING_BYTES_MAX
     }
 
     /// Watches how many changes are on stable storage.
@@ -190,6 +216,7 @@ impl StoreThread {
                     .news
                     .wait_while(pending, waiting)
                     .unwrap_or_else(PoisonError::into_inner);
+                pending.bytes = 0;
                 (std::mem::take(&mut pending.ops), pending.pushed)
             };
             if ops.is_empty() {
@@ -201,21 +228,29 @@ impl StoreThread {
     }
 }
 
-/// Leaves out letters that were delivered before they were ever written.
+/// Leaves out letters that were delivered before they were ever written, and records that are followed by newer ones.
 fn without_detours(ops: Vec<Op>) -> Vec<Op> {
     let mut gone: HashSet<(Arc<str>, u64)> = HashSet::new();
-    for op in &ops {
-        if let Op::Unqueue { client_id, number } = op {
-            gone.insert((client_id.clone(), *number));
+    let mut last: HashMap<Arc<str>, usize> = HashMap::new();
+    for (at, op) in ops.iter().enumerate() {
+        match op {
+            Op::Unqueue { client_id, number } => {
+                gone.insert((client_id.clone(), *number));
+            }
+            Op::Session { client_id, .. } => {
+                last.insert(client_id.clone(), at);
+            }
+            _ => {}
         }
     }
-    let needed = |op: &Op| match op {
+    let needed = |(at, op): &(usize, Op)| match op {
         Op::Queue { client_id, number, .. } | Op::Flight { client_id, number, .. } => {
             !gone.contains(&(client_id.clone(), *number))
         }
+        Op::Session { client_id, .. } => last.get(client_id) == Some(at),
         _ => true,
     };
-    ops.into_iter().filter(needed).collect()
+    ops.into_iter().enumerate().filter(needed).map(|(_, op)| op).collect()
 }
 
 #[cfg(test)]
@@ -275,6 +310,32 @@ mod tests {
             |number| Op::Queue { client_id: client_id.clone(), number, letter: letter("x") };
         let unqueue = Op::Unqueue { client_id: client_id.clone(), number: 0 };
         assert_eq!(without_detours(vec![queue(0), queue(1), unqueue.clone()]), [queue(1), unqueue]);
+    }
+
+    #[test]
+    fn of_many_records_of_a_session_the_last_one_is_written() {
+        let session = |client_id: &str, expiry_seconds| Op::Session {
+            client_id: client_id.into(),
+            record: Record { expiry_seconds, ..record() },
+        };
+        let end = Op::End { client_id: "a".into() };
+        let ops = vec![session("a", 1), session("b", 1), end.clone(), session("a", 2)];
+        assert_eq!(without_detours(ops), [session("b", 1), end, session("a", 2)]);
+    }
+
+    #[test]
+    fn inv8_what_waits_for_the_disk_is_limited_in_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, thread, _) = Store::open(&folder.path().join("sessions.redb")).unwrap();
+        let message = Arc::new(Message::own("a".into(), vec![0; 1 << 20], 1, false));
+        for _ in 0..32 {
+            assert!(store.has_room());
+            store.push(Op::Retain { message: message.clone() });
+        }
+        assert!(!store.has_room());
+        drop(store.close_on_drop());
+        thread.run().unwrap();
+        assert!(store.has_room());
     }
 
     #[test]

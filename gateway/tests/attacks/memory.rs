@@ -206,3 +206,21 @@ async fn a_connect_that_never_ends_takes_little_memory() {
     }
     attack.ends_within(u64::from(tries(32)) * MIB).await;
 }
+
+#[tokio::test]
+async fn records_of_sessions_do_not_pile_up_before_the_disk() {
+    let attack = Attack::on("").await;
+    let mut client = attack.client(Connect::durable(Version::V5, "a")).await;
+    let large = |n: u32| format!("cmd/{n}/{}", "f".repeat(990));
+    let first = Subscribe::new(&large(0), 0);
+    let filters = (1..250).fold(first, |all, n| all.and(&large(n), 0));
+    client.subscribe_with(filters).await;
+    // The session's record has 250 KB now, and each of these small packets changes it.
+    for _ in 0..tries(10) {
+        client.send(&Subscribe::new("cmd/small", 0).bytes(Version::V5).repeat(2_000)).await;
+        for _ in 0..2_000 {
+            assert!(matches!(client.packet().await, Packet::SubAck { .. }));
+        }
+    }
+    attack.ends_within(48 * MIB).await;
+}

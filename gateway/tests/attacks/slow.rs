@@ -1,4 +1,5 @@
-//! Connections that say nothing, or next to nothing: each costs one task and a place, until its time is up.
+//! Connections that say nothing, or next to nothing, or ask for what takes long: each costs one task and a place, and its neighbours
+//! are served meanwhile.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::neighbour::Neighbour;
-use crate::wire::{Connect, PATIENCE, Publish, TestGateway, Version};
+use crate::process::Process;
+use crate::wire::{Client, Connect, PATIENCE, Publish, Subscribe, TestGateway, Version};
 
 /// A gateway with a port for each transport, and little patience.
 async fn gateway(folder: &tempfile::TempDir) -> TestGateway {
@@ -102,4 +104,30 @@ async fn a_packet_that_never_ends_is_given_up_by_its_keep_alive() {
     drop(ended.expect("it is given up"));
     neighbour.is_served().await;
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_retained_messages_looked_through_all_the_time_has_no_more_than_its_turn() {
+    let process = Process::with_limits("").await;
+    let mut neighbour = Neighbour::of(process.address).await;
+    let mut nurse = Client::connect_to(process.address, Connect::v5("nurse")).await;
+    for n in 0..100 {
+        let burst = (0..100).flat_map(|m| {
+            let topic = format!("cmd/a/b/c/d/{}", n * 100 + m);
+            Publish::new(&topic, "x").retain().bytes(Version::V5)
+        });
+        nurse.send(&burst.collect::<Vec<u8>>()).await;
+    }
+    nurse.hears_nothing().await;
+    let mut attackers = Vec::new();
+    for n in 0..4 {
+        let name = format!("attacker-{n}");
+        let mut client = Client::connect_to(process.address, Connect::v5(&name)).await;
+        // A thousand times all ten thousand, and none is found.
+        let filter = "+/a/b/c/+/nothing";
+        let all = (1..1_000).fold(Subscribe::new(filter, 0), |all, _| all.and(filter, 0));
+        client.send(&all.bytes(Version::V5)).await;
+        attackers.push(client);
+    }
+    timeout(Duration::from_secs(3), neighbour.is_served()).await.expect("it has its turn");
 }

@@ -11,18 +11,14 @@ async fn keep(gateway: &TestGateway, publish: Publish) {
     nurse.disconnect().await;
 }
 
-/// Subscribes and returns the code and the messages that come at once, however they are ordered.
+/// Subscribes and returns the codes and the messages that come at once.
 async fn subscribed(client: &mut Client, subscribe: Subscribe) -> (Vec<u8>, Vec<Message>) {
-    client.send(&subscribe.bytes(client.version)).await;
-    let (mut codes, mut messages) = (Vec::new(), Vec::new());
-    for packet in client.until_ping().await {
-        match packet {
-            Packet::SubAck { codes: granted, .. } => codes = granted,
-            Packet::Publish(message) => messages.push(message),
-            other => panic!("{other:?}"),
-        }
-    }
-    (codes, messages)
+    let codes = client.subscribe_with(subscribe).await;
+    let message = |packet| match packet {
+        Packet::Publish(message) => message,
+        other => panic!("{other:?}"),
+    };
+    (codes, client.until_ping().await.into_iter().map(message).collect())
 }
 
 #[tokio::test]
@@ -63,6 +59,21 @@ async fn a_subscription_says_when_it_wants_retained_messages() {
             let subscribe = Subscribe::new("cmd/a", 1 | retain_handling(handling));
             let messages = subscribed(&mut client, subscribe).await.1;
             assert_eq!(messages.len(), expected, "handling {handling}");
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_suback_comes_before_retained_messages() {
+    let gateway = TestGateway::start().await;
+    keep(&gateway, Publish::new("cmd/a", "x").qos1(1)).await;
+    for connect in [Connect::durable(Version::V5, "a"), Connect::v311("b")] {
+        let mut client = Client::connect(&gateway, connect).await;
+        for _ in 0..3 {
+            client.send(&Subscribe::new("cmd/a", 1).bytes(client.version)).await;
+            assert_eq!(client.packet().await, Packet::SubAck { pkid: 10, codes: vec![1] });
+            assert_eq!(client.accept().await.payload, "x");
         }
     }
     gateway.stop().await;

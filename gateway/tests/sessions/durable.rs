@@ -175,6 +175,27 @@ async fn a_killed_gateway_has_lost_no_queue_no_retained_message_and_no_message_i
     gateway.kill();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_was_acknowledged_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::start(folder.path(), free_address()).await;
+    for round in 0..4 {
+        let (mut pump, _) = Client::connect(gateway.address, "pump-1").await;
+        pump.subscribe(&format!("cmd/icu/pump-1/{round}"), QoS::AtLeastOnce).await;
+        gateway = Gateway::start(folder.path(), gateway.kill()).await;
+        let (mut nurse, _) = Client::connect(gateway.address, "nurse").await;
+        let topic = format!("cmd/icu/pump-1/{round}");
+        nurse.publish(&topic, QoS::AtLeastOnce, false, ["rate".to_owned()].into_iter()).await;
+        let (mut pump, present) = Client::connect(gateway.address, "pump-1").await;
+        assert!(present, "round {round}");
+        let message = pump.message().await;
+        assert_eq!(message.topic, topic);
+        pump.mqtt.ack(&message).await.unwrap();
+        pump.publish("cmd/done", QoS::AtLeastOnce, false, ["x".to_owned()].into_iter()).await;
+    }
+    gateway.kill();
+}
+
 /// Connects a client of MQTT 5 without Clean Start; tells whether there was a session.
 async fn resume(address: SocketAddr, expiry_seconds: u32) -> (TcpStream, bool) {
     let mut socket = TcpStream::connect(address).await.unwrap();

@@ -104,16 +104,16 @@ impl Client {
         }
     }
 
-    /// Subscribes and returns the codes. Messages that arrive before them are lost: subscribe before they are sent.
+    /// Subscribes and returns the codes. Messages that come before them stay to be read.
     pub(crate) async fn subscribe_with(&mut self, subscribe: Subscribe) -> Vec<u8> {
         self.send(&subscribe.bytes(self.version)).await;
         loop {
-            match self.packet().await {
+            match self.read().await.expect("the connection is open") {
                 Packet::SubAck { pkid, codes } => {
                     assert_eq!(pkid, subscribe.pkid);
                     return codes;
                 }
-                Packet::Publish(_) => {}
+                message @ Packet::Publish(_) => self.held.push_back(message),
                 other => panic!("instead of a SUBACK: {other:?}"),
             }
         }
