@@ -8,9 +8,11 @@ pub mod config;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod repeats;
 pub mod signals;
 pub mod tasks;
 
 pub use clock::Clock;
 pub use metrics::Metrics;
+pub use repeats::Repeats;
 pub use tasks::{Stop, Tasks};
