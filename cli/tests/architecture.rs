@@ -173,7 +173,7 @@ fn a_technology_is_named_only_in_the_files_that_are_named_after_it() {
     let rules: [(&str, &str, &[&str]); 10] = [
         ("gateway/src", "rumqttc::", &["mqtt/tests/"]),
         ("gateway/src", "rumqttd::", &["bus/"]),
-        ("gateway/src", "use redb::", &["session/redb.rs"]),
+        ("gateway/src", "use redb::", &["store/redb.rs"]),
         ("gateway/src", "argon2::", &["access/password.rs"]),
         (
             "gateway/src",

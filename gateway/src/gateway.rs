@@ -21,7 +21,6 @@ use uuid::Uuid;
 
 use crate::bus::{Bus, Publisher, Subscriber};
 use crate::config::GatewayConfig;
-use crate::connection::Shared;
 use crate::entrance::Entrance;
 use crate::fanout::Fanout;
 use crate::listener::config::Transport;
@@ -29,7 +28,8 @@ use crate::metrics::GatewayMetrics;
 use crate::rate::Rates;
 use crate::retained::Retained;
 use crate::session::Registry;
-use crate::session::store::{Found, Store, StoreThread};
+use crate::shared::Shared;
+use crate::store::{Found, Store, StoreThread};
 use crate::transport::BusTransport;
 use crate::{listener, sys};
 

@@ -9,13 +9,13 @@ use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::topic::{Control, validate_topic};
 
 use crate::bus::BusMessage;
-use crate::connection::Shared;
 use crate::fanout::Audiences;
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::mqtt::{Ack, Position, Publish, Reason, Version};
-use crate::session::store::Op;
 use crate::session::{Acks, Owed, Route, Safe, Session, route};
+use crate::shared::Shared;
+use crate::store::Op;
 
 /// Messages that wait for the spool at once, while it is busy, before the client has to wait too.
 const BATCH_MAX: usize = 4096;

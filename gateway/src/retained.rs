@@ -8,7 +8,7 @@ use telemetry_core::topic::filter_matches;
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::metrics::GatewayMetrics;
-use crate::session::store::{Op, Store};
+use crate::store::{Op, Store};
 
 /// All retained messages of the gateway. Cheap to clone.
 #[derive(Debug, Clone)]

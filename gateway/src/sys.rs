@@ -6,9 +6,10 @@ use std::time::Duration;
 use service_runtime::Stop;
 use tokio::time::MissedTickBehavior;
 
-use crate::connection::Shared;
 use crate::message::Message;
 use crate::session::Due;
+use crate::shared::Shared;
+use crate::will;
 
 /// How often the topics are published.
 const EVERY: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ pub(crate) async fn run(shared: Arc<Shared>, closing: Stop) -> anyhow::Result<()
 async fn expire(shared: &Shared) {
     for due in shared.registry.due(shared.clock.uptime()) {
         match due {
-            Due::Will(will) => will.publish(shared).await,
+            Due::Will(will) => will::publish(will, shared).await,
             Due::Ended(parked) => parked.session.end(&shared.fanout),
         }
     }

@@ -1,67 +1,54 @@
 //! Wills: published for clients that vanish, at once or after their delay.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::connection::Shared;
 use crate::inbox::Inbox;
-use crate::mqtt::{Publish, Reason, Version, Will};
-use crate::session::Session;
+use crate::mqtt::{Publish, Reason, Version};
+use crate::session::{Session, Testament};
+use crate::shared::Shared;
 
 /// How long a will waits for a spool that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A will and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Testament {
-    pub(crate) client_id: Arc<str>,
-    /// As it stands in the spool.
-    pub(crate) publisher: String,
-    pub(crate) will: Will,
+/// Publishes a will like any message of its client; what becomes of it is counted.
+pub(crate) async fn publish(will: Testament, shared: &Shared) {
+    let published = tokio::time::timeout(PATIENCE, deliver(will, shared)).await;
+    if !matches!(published, Ok(Ok(()))) {
+        shared.metrics.disconnected("will_refused");
+    }
 }
 
-impl Testament {
-    /// Publishes the will like any message of its client; what becomes of it is counted.
-    pub(crate) async fn publish(self, shared: &Shared) {
-        let published = tokio::time::timeout(PATIENCE, self.deliver(shared)).await;
-        if !matches!(published, Ok(Ok(()))) {
-            shared.metrics.disconnected("will_refused");
+async fn deliver(testament: Testament, shared: &Shared) -> Result<(), Reason> {
+    let Testament { client_id, publisher, will } = testament;
+    let mut inbox =
+        Inbox::new(Version::V5, &client_id, publisher, false, shared.fanout.audiences())
+            .of_the_gone();
+    // Nobody's: an inbox needs one for QoS 2, which a will has no packet id for.
+    let mut session = Session::new(client_id, "".into(), 0, shared.mailbox_limits.clone(), 1, None);
+    let publish = Publish {
+        topic: will.topic,
+        alias: None,
+        payload: will.payload,
+        qos: will.qos,
+        retain: will.retain,
+        dup: false,
+        pkid: 0,
+        properties: will.properties,
+    };
+    // Who may leave which will was judged when it was left.
+    inbox.take(shared, &mut session, publish, (true, false))?;
+    let mut progress = shared.spool.progress();
+    loop {
+        progress.mark_unchanged();
+        for message in inbox.accept(shared, &mut session)? {
+            shared.bus.publish(message).await;
         }
-    }
-
-    async fn deliver(self, shared: &Shared) -> Result<(), Reason> {
-        let Self { client_id, publisher, will } = self;
-        let mut inbox =
-            Inbox::new(Version::V5, &client_id, publisher, false, shared.fanout.audiences())
-                .of_the_gone();
-        // Nobody's: an inbox needs one for QoS 2, which a will has no packet id for.
-        let mut session =
-            Session::new(client_id, "".into(), 0, shared.mailbox_limits.clone(), 1, None);
-        let publish = Publish {
-            topic: will.topic,
-            alias: None,
-            payload: will.payload,
-            qos: will.qos,
-            retain: will.retain,
-            dup: false,
-            pkid: 0,
-            properties: will.properties,
-        };
-        // Who may leave which will was judged when it was left.
-        inbox.take(shared, &mut session, publish, (true, false))?;
-        let mut progress = shared.spool.progress();
-        loop {
-            progress.mark_unchanged();
-            for message in inbox.accept(shared, &mut session)? {
-                shared.bus.publish(message).await;
-            }
-            if inbox.is_accepted() {
-                return Ok(());
-            }
-            wait(&mut progress).await?;
+        if inbox.is_accepted() {
+            return Ok(());
         }
+        wait(&mut progress).await?;
     }
 }
 

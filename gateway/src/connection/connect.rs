@@ -9,9 +9,9 @@ use telemetry_core::topic::validate_topic;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::Connection;
 use super::rights::Rights;
 use super::socket::Socket;
-use super::{Connection, Shared};
 use crate::access::Denied;
 use crate::access::audit::{AuditEvent, AuditRecord};
 use crate::access::login::Credentials;
@@ -19,8 +19,9 @@ use crate::limits::Limits;
 use crate::listener::addresses::Place;
 use crate::listener::handshake::{Accepted, Arrived, handshake};
 use crate::mqtt::{Connect, Connecting, Offer, Reason, Version, read_connect};
-use crate::session::{Before, Seat, Session};
-use crate::will::Testament;
+use crate::session::{Before, Seat, Session, Testament};
+use crate::shared::Shared;
+use crate::will;
 
 /// A session that was taken over has this long to leave.
 const LEAVING_TIME: Duration = Duration::from_secs(5);
@@ -312,7 +313,7 @@ pub(super) async fn enter(
             parked.session.end(&shared.fanout);
             // The session has ended, and with it the will's delay (MQTT 5 section 3.1.3.2.2).
             if let Some(will) = will {
-                will.publish(shared).await;
+                will::publish(will, shared).await;
             }
         } else {
             session = Some(parked.session);

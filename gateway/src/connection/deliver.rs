@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use super::Connection;
 use super::aliases::OutgoingAliases;
 use crate::bus::BusMessage;
-use crate::fanout::{Letter, Options};
+use crate::letter::{Letter, Options};
 use crate::message::Message;
 use crate::mqtt::{Ack, Alias, Delivery, Version};
 use crate::session::{AfterReceived, Again, Safe};

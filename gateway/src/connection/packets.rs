@@ -10,9 +10,10 @@ use tracing::debug;
 use super::deliver::Step;
 use super::{Connection, End};
 use crate::bus::SubscribeError;
-use crate::fanout::{Letter, Options, shared_filter};
+use crate::fanout::shared_filter;
+use crate::letter::{Letter, Options};
 use crate::mqtt::{Ack, Incoming, Publish, Reason, SubReason, Subscription, UnsubReason, Version};
-use crate::session::store::Op;
+use crate::store::Op;
 
 impl Connection {
     /// Takes every packet that is complete, and hands what was published to the spool and to subscribers in one go.

@@ -8,9 +8,10 @@ use crash_point::Point;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use super::{End, Shared};
+use super::End;
 use crate::listener::stream::Stream;
 use crate::mqtt::Reason;
+use crate::shared::Shared;
 
 /// Room that is made in the receive buffer before a read; grows with what arrives, up to the second.
 const READ_BYTES: usize = 2 << 10;

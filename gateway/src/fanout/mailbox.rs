@@ -6,24 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::message::Message;
-use crate::session::store::{Op, Store};
-
-/// A message for one session, with what its subscriptions say about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Letter {
-    pub(crate) message: Arc<Message>,
-    /// The QoS of the delivery.
-    pub(crate) qos: u8,
-    /// The RETAIN flag of the delivery.
-    pub(crate) retain: bool,
-    /// Subscription identifiers of all subscriptions that selected it.
-    pub(crate) ids: Vec<u32>,
-    /// The shared subscription that it came by: another member can have it if this session ends.
-    pub(crate) shared: Option<Arc<str>>,
-    /// Its number in the session's queue on disk, if it stands there.
-    pub(crate) stored: Option<u64>,
-}
+use crate::letter::Letter;
+use crate::store::{Op, Store};
 
 /// Limits of one mailbox, and what all mailboxes share.
 #[derive(Debug, Clone)]
@@ -220,6 +204,7 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Message;
 
     fn letter(qos: u8, payload: &'static str) -> Letter {
         let message = Arc::new(Message::own("a/b".into(), payload, qos, false));

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::letter::{Letter, Options};
 use crate::message::Message;
 use crate::metrics::GatewayMetrics;
-use crate::session::store::Store;
+use crate::store::Store;
 
-pub(crate) use mailbox::{Letter, Mailbox, MailboxLimits, Put};
-use tree::{Audience, Tree};
-pub(crate) use tree::{Options, Subscriber, shared_filter};
+pub(crate) use mailbox::{Mailbox, MailboxLimits, Put};
+pub(crate) use tree::shared_filter;
+use tree::{Audience, Subscriber, Tree};
 
 /// Topics whose audience a publisher remembers, and their bytes.
 const AUDIENCES_MAX: usize = 1024;

@@ -5,18 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::mailbox::Mailbox;
-
-/// What a subscription asks for beside its filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Options {
-    pub(crate) qos: u8,
-    /// MQTT 5: nothing that the subscriber published itself.
-    pub(crate) no_local: bool,
-    /// MQTT 5: the RETAIN flag as it was published.
-    pub(crate) retain_as_published: bool,
-    /// MQTT 5: sent along with each delivery.
-    pub(crate) id: Option<u32>,
-}
+use crate::letter::Options;
 
 /// One subscription of one session.
 #[derive(Debug, Clone)]

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Input;
-use crate::fanout::Letter;
+use crate::letter::Letter;
 use crate::message::Message;
-use crate::session::store::Flight;
 use crate::session::{AfterReceived, Again, Outgoing, Received};
+use crate::store::Flight;
 
 /// A message under way, in the model.
 #[derive(Debug, Clone)]

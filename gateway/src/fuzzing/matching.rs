@@ -6,7 +6,8 @@ use std::sync::Arc;
 use telemetry_core::topic::{filter_matches, validate_filter};
 
 use super::Input;
-use crate::fanout::{Fanout, Letter, Mailbox, MailboxLimits, Options, shared_filter};
+use crate::fanout::{Fanout, Mailbox, MailboxLimits, shared_filter};
+use crate::letter::{Letter, Options};
 use crate::message::Message;
 use crate::metrics::GatewayMetrics;
 

@@ -12,14 +12,15 @@ use super::*;
 use crate::access::config::AccessConfig;
 use crate::access::{Access, Names};
 use crate::bus::Bus;
-use crate::fanout::{Fanout, MailboxLimits, Options};
+use crate::fanout::{Fanout, MailboxLimits};
+use crate::letter::Options;
 use crate::metrics::GatewayMetrics;
 use crate::mqtt::Will;
 use crate::rate::Rates;
 use crate::retained::Retained;
 use crate::session::Registry;
-use crate::session::store::Store;
-use crate::will::Testament;
+use crate::session::Testament;
+use crate::store::Store;
 
 /// A gateway without sockets, whose spool writes when its writer is run, and whose sessions are never written.
 fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
@@ -117,7 +118,7 @@ async fn a_will_that_finds_the_spool_busy_waits_for_it() {
     let Publish { topic, payload, .. } = publish(500_000);
     let will = Will { topic, payload, qos: 1, retain: false, delay_seconds: 0, properties: None };
     let will = Testament { client_id: "mon-1".into(), publisher: "anonymous:mon-1".into(), will };
-    let published = will.publish(&shared);
+    let published = crate::will::publish(will, &shared);
     let written = async {
         // Only now: the will has found the spool busy.
         tokio::task::yield_now().await;

@@ -19,7 +19,8 @@ use service_runtime::Stop;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::connection::{Shared, serve};
+use crate::connection::serve;
+use crate::shared::Shared;
 
 /// Devices have this long to take their last acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(3);

@@ -3,10 +3,9 @@
 mod acks;
 mod outgoing;
 mod received;
-mod redb;
 mod registry;
 mod route;
-pub(crate) mod store;
+mod testament;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,9 +15,11 @@ pub(crate) use outgoing::{AfterReceived, Again, Outgoing};
 pub(crate) use received::Received;
 pub(crate) use registry::{Before, Due, Parked, Registry, Seat};
 pub(crate) use route::{Route, route};
-use store::{Flight, Op, Record, Store, Stored};
+pub(crate) use testament::Testament;
 
-use crate::fanout::{Fanout, Letter, Mailbox, MailboxLimits, Options};
+use crate::fanout::{Fanout, Mailbox, MailboxLimits};
+use crate::letter::{Letter, Options};
+use crate::store::{Flight, Op, Record, Store, Stored};
 
 /// What outlives a connection (MQTT 3.1.1 section 3.1.2.4, MQTT 5 section 4.1).
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::store::Flight;
-use crate::fanout::Letter;
+use crate::letter::Letter;
+use crate::store::Flight;
 
 /// The QoS 1 and QoS 2 messages that a client has not fully acknowledged.
 #[derive(Debug)]

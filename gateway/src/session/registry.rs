@@ -7,8 +7,7 @@ use std::time::Duration;
 use service_runtime::Stop;
 use tokio::sync::oneshot;
 
-use super::Session;
-use crate::will::Testament;
+use super::{Session, Testament};
 
 /// All sessions. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::store::{Flight, Found, Op, Record, Stored};
-use crate::fanout::Letter;
+use super::change::{Flight, Found, Op, Record, Stored};
+use crate::letter::Letter;
 use crate::message::Message;
 
 /// Client id → record as JSON.

@@ -1,120 +1,20 @@
 //! Sessions and retained messages that outlive the process: changes are queued here and written together by one thread.
 
+mod change;
+mod redb;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::redb::{Disk, DiskError};
-use crate::fanout::{Letter, Options};
-use crate::message::Message;
+pub(crate) use change::{Flight, Found, Op, Record, Stored};
+use redb::{Disk, DiskError};
 
 /// Changes that may wait for the disk, and their bytes; whoever publishes waits beyond it.
 const PENDING_MAX: usize = 16 << 10;
 const PENDING_BYTES_MAX: usize = 32 << 20;
-
-/// A session as it stands on disk, beside its letters.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Record {
-    /// Whose it is: nobody else may take it up.
-    pub(crate) identity: String,
-    /// Seconds that it outlives its connection; `u32::MAX` is for ever (MQTT 5 section 3.1.2.11.2).
-    pub(crate) expiry_seconds: u32,
-    /// Microseconds since 1970 when its connection ended; `None` while it is connected.
-    pub(crate) disconnected_us: Option<i64>,
-    pub(crate) subscriptions: Vec<(String, Options)>,
-}
-
-/// How far the delivery of a QoS 2 message has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Flight {
-    pub(crate) pkid: u16,
-    /// The client has it; only the release is to be repeated.
-    pub(crate) released: bool,
-}
-
-/// Something that changed.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Op {
-    Session {
-        client_id: Arc<str>,
-        record: Record,
-    },
-    /// The session has ended: nothing of it stays.
-    End {
-        client_id: Arc<str>,
-    },
-    Queue {
-        client_id: Arc<str>,
-        number: u64,
-        letter: Letter,
-    },
-    Unqueue {
-        client_id: Arc<str>,
-        number: u64,
-    },
-    Flight {
-        client_id: Arc<str>,
-        number: u64,
-        flight: Flight,
-    },
-    /// A QoS 2 message of the client was taken; its packet id is in use until the client releases it.
-    Received {
-        client_id: Arc<str>,
-        pkid: u16,
-    },
-    Released {
-        client_id: Arc<str>,
-        pkid: u16,
-    },
-    Retain {
-        message: Arc<Message>,
-    },
-    Forget {
-        topic: String,
-    },
-}
-
-impl Op {
-    /// Returns about how much memory it takes.
-    fn bytes(&self) -> usize {
-        let own = match self {
-            Self::Session { record, .. } => {
-                let filters = record.subscriptions.iter();
-                filters.map(|entry| size_of_val(entry) + entry.0.len()).sum()
-            }
-            Self::Queue { letter, .. } => letter.message.size(),
-            Self::Retain { message } => message.size(),
-            Self::Forget { topic } => topic.len(),
-            Self::End { .. }
-            | Self::Unqueue { .. }
-            | Self::Flight { .. }
-            | Self::Received { .. }
-            | Self::Released { .. } => 0,
-        };
-        size_of::<Self>() + own
-    }
-}
-
-/// A session that was found on disk.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Stored {
-    pub(crate) client_id: Arc<str>,
-    pub(crate) record: Record,
-    /// In order; with how far they have come.
-    pub(crate) letters: Vec<(Letter, Option<Flight>)>,
-    pub(crate) received: Vec<u16>,
-}
-
-/// Everything that was found on disk.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) sessions: Vec<Stored>,
-    pub(crate) retained: Vec<Message>,
-    /// Entries that made no sense, and were left out.
-    pub(crate) damaged: usize,
-}
 
 /// The queue before the disk. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -256,6 +156,8 @@ fn without_detours(ops: Vec<Op>) -> Vec<Op> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::letter::{Letter, Options};
+    use crate::message::Message;
 
     fn letter(payload: &'static str) -> Letter {
         let message = Arc::new(Message::own("cmd/icu/pump-1".into(), payload, 1, false));
