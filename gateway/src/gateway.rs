@@ -19,7 +19,6 @@ use tokio::sync::watch;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::bus::{Bus, Publisher, Subscriber};
 use crate::config::GatewayConfig;
 use crate::entrance::Entrance;
 use crate::fanout::Fanout;
@@ -30,11 +29,10 @@ use crate::retained::Retained;
 use crate::session::Registry;
 use crate::shared::Shared;
 use crate::store::{Found, Store, StoreThread};
-use crate::transport::BusTransport;
+use crate::testament::Testament;
+use crate::transport::OwnTransport;
 use crate::{listener, sys};
 
-/// How often the bus has to prove that it lives.
-const CANARY_PERIOD: Duration = Duration::from_secs(5);
 /// What tasks get beyond the drain to end.
 const GRACE: Duration = Duration::from_secs(10);
 /// The file of sessions and retained messages, in the spool's folder.
@@ -49,10 +47,9 @@ pub struct Gateway {
     spool: Spool,
     writer: WriterThread,
     sessions: StoreThread,
-    bus: Bus,
-    publisher: Publisher,
     shared: Arc<Shared>,
-    uplink: Uplink<BusTransport>,
+    wills: Vec<Testament>,
+    uplink: Uplink<OwnTransport>,
     status: watch::Receiver<UplinkStatus>,
     metrics: Metrics,
     closing: Stop,
@@ -78,12 +75,12 @@ impl Gateway {
             Spool::open(&options, Epoch::from_random(random()), spool_metrics)
         });
         let (spool, writer) = opened.await?.context("cannot open the spool")?;
-        let own_metrics = GatewayMetrics::register(&metrics);
-        let (bus, publisher) = Bus::start(&config.limits, &topics, own_metrics.clone());
+        let own_metrics = GatewayMetrics::register(&metrics, clock);
         let (store, sessions, found) = open_sessions(&config).await?;
-        let retained = Retained::new(&config.limits, Some(store.clone()), own_metrics.clone());
-        let transport =
-            BusTransport::new(bus.clone(), retained.clone(), topics.clone(), &spool).await?;
+        let (kept, counted) = (Some(store.clone()), own_metrics.clone());
+        let retained = Retained::new(&config.limits, topics.clone(), kept.clone(), counted.clone());
+        let fanout = Fanout::new(topics.clone(), kept, counted);
+        let transport = OwnTransport::new(&fanout, &retained, &topics, &spool);
         let uplink = Uplink::new(
             spool.clone(),
             transport,
@@ -99,8 +96,7 @@ impl Gateway {
             topics: topics.clone(),
             access: entrance.access.clone(),
             spool: spool.clone(),
-            bus: bus.clone(),
-            fanout: Fanout::new(Some(store.clone()), own_metrics.clone()),
+            fanout,
             mailbox_limits: config.limits.of_mailboxes(),
             store,
             retained,
@@ -112,7 +108,7 @@ impl Gateway {
             staying: watch::Sender::default(),
             closing: closing.clone(),
         });
-        shared.restore(found);
+        let wills = shared.restore(found);
         let status = uplink.status();
         status::register(&metrics, "gateway", spool.clone(), status.clone(), clock);
         Ok(Self {
@@ -123,9 +119,8 @@ impl Gateway {
             spool,
             writer,
             sessions,
-            bus,
-            publisher,
             shared,
+            wills,
             uplink,
             status,
             metrics,
@@ -181,9 +176,8 @@ impl Gateway {
             spool,
             writer,
             sessions,
-            bus,
-            publisher,
             shared,
+            wills,
             uplink,
             status,
             metrics,
@@ -204,8 +198,8 @@ impl Gateway {
         let uplink_stop = Stop::new();
         // A task that fails stops the others in the same order as an operator's stop.
         let mut tasks = Tasks::new(stop.clone());
-        spawn_threads(&mut tasks, (writer, sessions, publisher), readiness.clone());
-        tasks.spawn("sys", sys::run(shared.clone(), closing.clone()));
+        spawn_threads(&mut tasks, (writer, sessions), readiness.clone());
+        tasks.spawn("sys", sys::run(shared.clone(), wills, closing.clone()));
         let acceptor = entrance.spawn(&mut tasks, &closing);
         let everybody_left = Stop::new();
         let (serving, left) = (uplink_stop.clone(), everybody_left.clone().drop_guard());
@@ -219,8 +213,6 @@ impl Gateway {
         let routes = status::routes(spool.clone(), status, clock);
         let serving = admin::serve(admin, metrics, readiness, routes, token, closing.clone());
         tasks.spawn("admin", serving);
-        let canary = bus.subscriber();
-        tasks.spawn("canary", watch_bus(bus, canary, closing.clone()));
         let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {
             // When nobody is left to take frames, nobody can come any more.
@@ -238,10 +230,10 @@ impl Gateway {
     }
 }
 
-/// What blocks: writing the spool and the sessions, and feeding the bus.
+/// What blocks: writing the spool and the sessions.
 fn spawn_threads(
     tasks: &mut Tasks,
-    (writer, sessions, publisher): (WriterThread, StoreThread, Publisher),
+    (writer, sessions): (WriterThread, StoreThread),
     readiness: Readiness,
 ) {
     tasks.spawn_blocking("spool writer", move || {
@@ -249,10 +241,6 @@ fn spawn_threads(
         Ok(writer.run().inspect_err(failed)?)
     });
     tasks.spawn_blocking("sessions", move || Ok(sessions.run()?));
-    tasks.spawn_blocking("bus publisher", move || {
-        publisher.run();
-        Ok(())
-    });
 }
 
 async fn open_sessions(config: &GatewayConfig) -> anyhow::Result<(Store, StoreThread, Found)> {
@@ -265,16 +253,6 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
     TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: is another gateway running? change {setting}")
     })
-}
-
-async fn watch_bus(bus: Bus, mut canary: Subscriber, closing: Stop) -> anyhow::Result<()> {
-    loop {
-        tokio::select! {
-            biased;
-            () = closing.cancelled() => return Ok(()),
-            () = tokio::time::sleep(CANARY_PERIOD) => bus.check(&mut canary).await,
-        }
-    }
 }
 
 fn random() -> u64 {

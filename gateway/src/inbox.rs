@@ -8,8 +8,8 @@ use store_forward::{AppendError, Message as Stored, Place};
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::topic::{Control, validate_topic};
 
-use crate::bus::BusMessage;
-use crate::fanout::Audiences;
+use crate::bridge;
+use crate::fanout::{Audiences, Reached};
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::mqtt::{Ack, Position, Publish, Reason, Version};
@@ -175,13 +175,31 @@ impl Inbox {
         }
         // Receipts come from ingest only, which takes frames; a device or an agent that publishes one could free or fork a
         // spool (INV-9).
-        let receipt = route == Route::Control
-            && matches!(shared.topics.parse(&publish.topic), Some(Control::Receipt(..)));
-        if !allowed || publish.topic.starts_with('$') || (receipt && !takes_frames) {
+        let control = match route {
+            Route::Control => shared.topics.parse(&publish.topic),
+            _ => None,
+        };
+        let forged = matches!(control, Some(Control::Receipt(..))) && !takes_frames;
+        // What a source said of itself stays until it says something else.
+        let erased = control.is_some() && publish.retain && publish.payload.is_empty();
+        if publish.topic.starts_with('$') {
+            return Ok(self.judge_reserved(shared, publish));
+        }
+        if !allowed || forged || erased {
             shared.metrics.publishes_denied.inc();
             return self.refuse(Ack::NotAuthorized, Reason::NotAuthorized);
         }
         Ok(Fate::Go(route))
+    }
+
+    /// What starts with `$` is the server's own. A client that does not know that is not cut off: MQTT 3.1.1 leaves such topics to
+    /// the server without saying what becomes of a PUBLISH to one, and a client that is cut comes back with the same message for ever.
+    fn judge_reserved(&self, shared: &Shared, publish: &Publish) -> Fate {
+        if bridge::is_state_of(&self.client_id, &publish.topic, &publish.payload) {
+            return Fate::Go(Route::Live);
+        }
+        shared.metrics.publishes_reserved.inc();
+        Fate::Refuse(Ack::NotAuthorized)
     }
 
     /// MQTT 5 clients hear of it in the acknowledgement; 3.1.1 knows no other way than to close (MQTT-3.3.5-2).
@@ -189,13 +207,8 @@ impl Inbox {
         if self.version == Version::V5 { Ok(Fate::Refuse(ack)) } else { Err(reason) }
     }
 
-    /// Appends the telemetry that waits to the spool, as far as it goes, and delivers the rest. Returns what goes over the bus.
-    pub(crate) fn accept(
-        &mut self,
-        shared: &Shared,
-        session: &mut Session,
-    ) -> Result<Vec<BusMessage>, Reason> {
-        let mut control = Vec::new();
+    /// Appends the telemetry that waits to the spool, as far as it goes, and delivers the rest.
+    pub(crate) fn accept(&mut self, shared: &Shared, session: &mut Session) -> Result<(), Reason> {
         while let Some(first) = self.waiting.front() {
             match first.fate {
                 Fate::Go(Route::Spool) => {
@@ -206,9 +219,7 @@ impl Inbox {
                 fate => {
                     let Some(publish) = self.pop() else { break };
                     match fate {
-                        Fate::Go(Route::Control) => {
-                            control.push(self.control(shared, session, publish));
-                        }
+                        Fate::Go(Route::Control) => self.control(shared, session, publish),
                         Fate::Go(_) => self.live(shared, session, publish),
                         Fate::Refuse(ack) => self.owe(session, &publish, ack, None),
                         Fate::Repeat => {
@@ -219,7 +230,7 @@ impl Inbox {
                 }
             }
         }
-        Ok(control)
+        Ok(())
     }
 
     /// Appends the telemetry at the front; tells whether it is settled.
@@ -252,39 +263,40 @@ impl Inbox {
     /// Gives subscribers their copy of a stored message.
     fn copy(&mut self, shared: &Shared, publish: Publish) {
         if publish.retain || self.audiences.wants(&publish.topic) {
-            self.publish(shared, publish);
+            // It is in the spool, and that is what its acknowledgement says; a queue that is full is counted and told.
+            let _: Ack = self.publish(shared, publish);
         }
     }
 
-    /// Tells whether anybody subscribed.
-    fn publish(&mut self, shared: &Shared, publish: Publish) -> bool {
+    /// Tells what became of the copies for subscribers, now and later.
+    fn publish(&mut self, shared: &Shared, publish: Publish) -> Ack {
         let message = Arc::new(Message::published(publish, &self.client_id, shared.clock.now_us()));
-        if message.retain {
-            shared.retained.set_on_disk(&message);
+        let kept = !message.retain || shared.retained.set_on_disk(&message);
+        match self.audiences.publish(&message) {
+            Reached::Full => Ack::QuotaExceeded,
+            _ if !kept => Ack::QuotaExceeded,
+            Reached::Nobody if !message.retain => Ack::NoSubscribers,
+            _ => Ack::Success,
         }
-        self.audiences.publish(&message)
     }
 
     fn live(&mut self, shared: &Shared, session: &mut Session, publish: Publish) {
-        let (pkid, qos, retain) = (publish.pkid, publish.qos, publish.retain);
-        let heard = self.publish(shared, publish) || retain;
-        let ack = if heard { Ack::Success } else { Ack::NoSubscribers };
+        let (pkid, qos) = (publish.pkid, publish.qos);
+        let ack = self.publish(shared, publish);
         self.owe_for(session, (pkid, qos), ack, None);
     }
 
-    /// Turns a control message into one for the bus and owes its acknowledgement.
-    fn control(&mut self, shared: &Shared, session: &mut Session, publish: Publish) -> BusMessage {
+    /// Gives a control message to whoever takes such, and owes its acknowledgement.
+    fn control(&mut self, shared: &Shared, session: &mut Session, mut publish: Publish) {
         self.owe(session, &publish, Ack::Success, None);
         // A retained frame would only ever be a repeat.
-        let retain =
-            publish.retain && !matches!(shared.topics.parse(&publish.topic), Some(Control::Up(_)));
-        if retain {
-            let message =
-                Message::published(publish.clone(), &self.client_id, shared.clock.now_us());
-            shared.retained.set(&Arc::new(message));
+        publish.retain &= !matches!(shared.topics.parse(&publish.topic), Some(Control::Up(_)));
+        let message = Message::published(publish, &self.client_id, shared.clock.now_us());
+        let message = Arc::new(message);
+        if message.retain {
+            shared.retained.set(&message);
         }
-        let Publish { topic, payload, qos, properties, .. } = publish;
-        BusMessage { topic, payload, qos, properties }
+        self.audiences.publish(&message);
     }
 
     /// The spool is full: QoS 0 is dropped, MQTT 5 hears of it, 3.1.1 waits. Tells whether the first message is settled.

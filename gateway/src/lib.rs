@@ -1,11 +1,11 @@
 //! The gateway: an MQTT server that stores telemetry, then acknowledges it, then forwards it to the lake.
 //!
 //! Reads left to right like its data: `listener` → `connection` (socket, and what `access` allows) → `inbox` (batches, acknowledgements) → spool →
-//! uplink → `transport` → `bus` → `connection` of ingest. What devices and dashboards subscribe to goes `inbox` → `fanout` →
+//! uplink → `transport` → `fanout` → `connection` of ingest. What devices and dashboards subscribe to goes `inbox` → `fanout` →
 //! mailbox of a `session` → its `connection`.
 
 pub mod access;
-mod bus;
+mod bridge;
 pub mod config;
 mod connection;
 mod entrance;
@@ -21,12 +21,14 @@ pub mod listener;
 mod message;
 mod metrics;
 mod mqtt;
+mod notices;
 mod rate;
 mod retained;
 mod session;
 mod shared;
 mod store;
 mod sys;
+mod testament;
 mod transport;
 mod will;
 

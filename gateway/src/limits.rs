@@ -50,10 +50,6 @@ pub struct Limits {
     pub queue_bytes_max: usize,
     /// Bytes of messages that wait for all sessions together; further ones are dropped, and counted.
     pub queues_bytes_max: usize,
-    /// Distinct filters on control topics over the gateway's life; further ones are refused.
-    pub filters_max: usize,
-    /// Distinct control topics over the gateway's life, a few for each source; further ones are not passed on.
-    pub control_topics_max: usize,
     /// Retained messages; further ones are delivered but not kept.
     pub retained_max: usize,
     /// Bytes of retained messages; further ones are delivered but not kept.
@@ -82,8 +78,6 @@ impl Default for Limits {
             queue_messages_max: 10_000,
             queue_bytes_max: 16 << 20,
             queues_bytes_max: 256 << 20,
-            filters_max: 10_000,
-            control_topics_max: 50_000,
             retained_max: 50_000,
             retained_bytes_max: 64 << 20,
         }

@@ -4,24 +4,27 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use service_runtime::Metrics;
+use service_runtime::{Clock, Metrics};
 
 use crate::mqtt::Reason;
+use crate::notices::Notices;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
 }
 
-/// Counters and gauges of listeners, sessions and the bus.
+/// Counters and gauges of listeners and sessions, and what the operator is told beside them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GatewayMetrics {
+    pub(crate) notices: Notices,
     pub(crate) connections: Gauge,
     pub(crate) connects: Counter,
     pub(crate) takeovers: Counter,
     pub(crate) delivered: Counter,
     pub(crate) best_effort_dropped: Counter,
     pub(crate) publishes_denied: Counter,
+    pub(crate) publishes_reserved: Counter,
     pub(crate) queue_dropped: Counter,
     pub(crate) slowed: Counter,
     pub(crate) expired: Counter,
@@ -31,10 +34,7 @@ pub(crate) struct GatewayMetrics {
     pub(crate) received: Counter,
     pub(crate) bytes_received: Counter,
     pub(crate) bytes_sent: Counter,
-    pub(crate) bus_published: Counter,
-    pub(crate) bus_lost: Counter,
-    pub(crate) bus_restarts: Counter,
-    pub(crate) bus_topics_refused: Counter,
+    pub(crate) control_dropped: Counter,
     pub(crate) retained: Gauge,
     pub(crate) retained_refused: Counter,
     refused: Family<ReasonLabel, Counter>,
@@ -42,8 +42,8 @@ pub(crate) struct GatewayMetrics {
 }
 
 impl GatewayMetrics {
-    pub(crate) fn register(metrics: &Metrics) -> Self {
-        let own = Self::default();
+    pub(crate) fn register(metrics: &Metrics, clock: Clock) -> Self {
+        let own = Self { notices: Notices::new(clock), ..Self::default() };
         metrics.register("gateway", |registry| {
             for (name, help, gauge) in own.gauges() {
                 registry.register(name, help, gauge.clone());
@@ -72,7 +72,7 @@ impl GatewayMetrics {
     }
 
     #[rustfmt::skip] // A table.
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 17] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 15] {
         [
             ("connects", "Clients that connected", &self.connects),
             ("takeovers", "Connections ended by a new one of the same client id", &self.takeovers),
@@ -80,6 +80,7 @@ impl GatewayMetrics {
             ("bytes_received", "Bytes received from clients", &self.bytes_received),
             ("bytes_sent", "Bytes sent to clients", &self.bytes_sent),
             ("publishes_denied", "Messages refused because their publisher may not publish them", &self.publishes_denied),
+            ("publishes_reserved", "Messages discarded because topics that start with $ are the server's own", &self.publishes_reserved),
             ("publishers_slowed", "Times that reading from a client stopped because its identity was too fast", &self.slowed),
             ("qos0_dropped", "QoS 0 messages dropped because the spool was full", &self.best_effort_dropped),
             ("deliveries", "Messages sent to subscribers", &self.delivered),
@@ -87,10 +88,7 @@ impl GatewayMetrics {
             ("deliveries_too_large", "Messages larger than their subscriber takes", &self.too_large),
             ("queue_dropped", "Messages dropped for a subscriber whose queue was full", &self.queue_dropped),
             ("retained_refused", "Retained messages not kept because of a limit", &self.retained_refused),
-            ("bus_published", "Control messages put on the bus", &self.bus_published),
-            ("bus_lost", "Control messages that a slow subscriber missed", &self.bus_lost),
-            ("bus_restarts", "Restarts of the bus after its router died", &self.bus_restarts),
-            ("bus_topics_refused", "Control messages not passed on because of control_topics_max", &self.bus_topics_refused),
+            ("control_dropped", "Frames, receipts and status that a slow subscriber missed; their senders repeat them", &self.control_dropped),
         ]
     }
 

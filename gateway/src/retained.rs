@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
-use telemetry_core::topic::filter_matches;
+use telemetry_core::topic::ControlTopics;
 
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::metrics::GatewayMetrics;
+use crate::notices::{Event, Who};
 use crate::store::{Op, Store};
 
 /// All retained messages of the gateway. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Retained {
     kept: Arc<RwLock<Kept>>,
+    topics: ControlTopics,
     store: Option<Store>,
     metrics: GatewayMetrics,
 }
@@ -29,10 +31,15 @@ struct Kept {
 }
 
 impl Retained {
-    pub(crate) fn new(limits: &Limits, store: Option<Store>, metrics: GatewayMetrics) -> Self {
+    pub(crate) fn new(
+        limits: &Limits,
+        topics: ControlTopics,
+        store: Option<Store>,
+        metrics: GatewayMetrics,
+    ) -> Self {
         let (count_max, bytes_max) = (limits.retained_max, limits.retained_bytes_max);
         let kept = Kept { messages: HashMap::new(), own: 0, bytes: 0, count_max, bytes_max };
-        Self { kept: Arc::new(RwLock::new(kept)), store, metrics }
+        Self { kept: Arc::new(RwLock::new(kept)), topics, store, metrics }
     }
 
     fn kept(&self) -> RwLockWriteGuard<'_, Kept> {
@@ -45,15 +52,16 @@ impl Retained {
         self.keep(message);
     }
 
-    /// As [`Self::set`], and beyond the end of the process.
-    pub(crate) fn set_on_disk(&self, message: &Arc<Message>) {
+    /// As [`Self::set`], and beyond the end of the process; `false` when it is not kept because of a limit.
+    pub(crate) fn set_on_disk(&self, message: &Arc<Message>) -> bool {
         let (known, kept) = self.keep(message);
-        let Some(store) = &self.store else { return };
+        let Some(store) = &self.store else { return kept };
         if kept && !message.payload.is_empty() {
             store.push(Op::Retain { message: message.clone() });
         } else if known {
             store.push(Op::Forget { topic: message.topic.clone() });
         }
+        kept
     }
 
     /// Takes back what the disk had.
@@ -73,6 +81,8 @@ impl Retained {
         drop(kept);
         if !taken {
             self.metrics.retained_refused.inc();
+            let (client, topic) = (message.publisher.clone(), Some(message.topic.clone()));
+            self.metrics.notices.tell(Event::RetainedFull, Who { client, topic, ..Who::default() });
         }
         self.metrics.retained.set(i64::try_from(count).unwrap_or(i64::MAX));
         (known, taken)
@@ -85,7 +95,7 @@ impl Retained {
         if !filter.contains(['+', '#']) {
             return kept.messages.get(filter).filter(alive).cloned().into_iter().collect();
         }
-        let selected = |message: &&Arc<Message>| filter_matches(filter, &message.topic);
+        let selected = |message: &&Arc<Message>| self.topics.selects(filter, &message.topic);
         kept.messages.values().filter(selected).filter(alive).cloned().collect()
     }
 
@@ -118,7 +128,7 @@ impl Kept {
     fn forget(&mut self, topic: &str) -> bool {
         let before = self.messages.remove(topic);
         self.bytes -= before.as_ref().map_or(0, |message| message.size());
-        self.own -= usize::from(before.is_some() && topic.starts_with('$'));
+        self.own -= usize::from(before.as_deref().is_some_and(is_own));
         before.is_some()
     }
 
@@ -127,7 +137,7 @@ impl Kept {
         if message.payload.is_empty() {
             return (known, true);
         }
-        let (size, own) = (message.size(), message.topic.starts_with('$'));
+        let (size, own) = (message.size(), is_own(message));
         let count = self.messages.len() - self.own;
         if !own && (count >= self.count_max || self.bytes + size > self.bytes_max) {
             return (known, false);
@@ -139,6 +149,11 @@ impl Kept {
     }
 }
 
+/// Tells whether the gateway itself says it, and not a bridge.
+fn is_own(message: &Message) -> bool {
+    message.topic.starts_with('$') && message.publisher.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +163,7 @@ mod tests {
     }
 
     fn retained(limits: &Limits) -> Retained {
-        Retained::new(limits, None, GatewayMetrics::default())
+        Retained::new(limits, ControlTopics::default(), None, GatewayMetrics::default())
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What all connections of the gateway share.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use service_runtime::{Clock, Stop};
@@ -9,7 +11,6 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::access::Access;
-use crate::bus::Bus;
 use crate::fanout::{Fanout, MailboxLimits};
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
@@ -17,6 +18,7 @@ use crate::rate::Rates;
 use crate::retained::Retained;
 use crate::session::{Parked, Registry, Session};
 use crate::store::{Found, Store};
+use crate::testament::Testament;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -25,7 +27,6 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) spool: Spool,
     pub(crate) store: Store,
-    pub(crate) bus: Bus,
     pub(crate) fanout: Fanout,
     pub(crate) mailbox_limits: MailboxLimits,
     pub(crate) retained: Retained,
@@ -42,8 +43,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Takes up what outlived the last process.
-    pub(crate) fn restore(&self, found: Found) {
+    /// Takes up what outlived the last process. Returns the wills of those who left nothing else behind: they are due.
+    pub(crate) fn restore(&self, found: Found) -> Vec<Testament> {
         let (now, now_us) = (self.clock.uptime(), self.clock.now_us());
         if found.damaged > 0 {
             warn!(
@@ -52,16 +53,32 @@ impl Shared {
             );
         }
         self.retained.restore(found.retained, now_us);
+        let mut wills: HashMap<Arc<str>, (Testament, Option<i64>)> = found
+            .wills
+            .into_iter()
+            .map(|(will, due_us)| (will.client_id.clone(), (will, due_us)))
+            .collect();
         for stored in found.sessions {
+            let will = wills.remove(&stored.client_id).map(|(will, due_us)| {
+                // Who was connected has lost its connection with the process.
+                let wait = match due_us {
+                    None => Duration::from_secs(will.will.delay_seconds.into()),
+                    Some(at) => {
+                        Duration::from_micros(at.saturating_sub(now_us).max(0).unsigned_abs())
+                    }
+                };
+                (now + wait, will)
+            });
             let away_us =
                 stored.record.disconnected_us.map_or(0, |at| now_us.saturating_sub(at).max(0));
             let (mailboxes, store) = (self.mailbox_limits.clone(), Some(self.store.clone()));
             let session =
                 Session::restore(stored, mailboxes, self.limits.inflight_max, store, &self.fanout);
-            let mut parked = Parked::new(session, now, None);
+            let mut parked = Parked::new(session, now, will);
             let away = Duration::from_micros(away_us.unsigned_abs());
             parked.expires_at = parked.expires_at.map(|at| at.saturating_sub(away));
             self.registry.restore(parked);
         }
+        wills.into_values().map(|(will, _)| will).collect()
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 use crate::message::Message;
 use crate::session::Due;
 use crate::shared::Shared;
+use crate::testament::Testament;
 use crate::will;
 
 /// How often the topics are published.
@@ -17,7 +18,15 @@ const EVERY: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(1);
 
 /// Publishes the topics, and ends what has expired, until `closing`.
-pub(crate) async fn run(shared: Arc<Shared>, closing: Stop) -> anyhow::Result<()> {
+/// `wills` are of clients that the last process had: they are due.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    wills: Vec<Testament>,
+    closing: Stop,
+) -> anyhow::Result<()> {
+    for will in wills {
+        will::publish(will, &shared).await;
+    }
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut audiences = shared.fanout.audiences();
@@ -29,6 +38,7 @@ pub(crate) async fn run(shared: Arc<Shared>, closing: Stop) -> anyhow::Result<()
             _ = tick.tick() => {}
         }
         expire(&shared).await;
+        shared.metrics.notices.due();
         let now = shared.clock.uptime();
         if published_at.is_none_or(|at| now >= at + EVERY) {
             published_at = Some(now);

@@ -191,18 +191,19 @@ impl ControlTopics {
         filter.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with("/up/"))
     }
 
-    /// Tells whether a filter can select any control topic.
-    pub fn reached_by(&self, filter: &str) -> bool {
-        let mut filter = filter.split('/');
-        for level in self.prefix.split('/') {
-            match filter.next() {
-                Some("#") => return true,
-                Some(wanted) if wanted == "+" || wanted == level => {}
-                _ => return false,
-            }
+    /// Tells whether a filter selects a topic, as [`filter_matches`], except that wildcards above the prefix do not reach below it:
+    /// who wants control topics names the prefix, as it names `$SYS`.
+    pub fn selects(&self, filter: &str, topic: &str) -> bool {
+        filter_matches(filter, topic) && (!self.owns(topic) || self.owns(filter))
+    }
+
+    /// Returns how many of a topic's first levels wildcards do not reach: those of the prefix, and one that starts with `$`.
+    pub fn literal_levels(&self, topic: &str) -> usize {
+        if self.owns(topic) {
+            1 + self.prefix.bytes().filter(|byte| *byte == b'/').count()
+        } else {
+            usize::from(topic.starts_with('$'))
         }
-        // `prefix/#` selects the prefix itself as well; `prefix` alone is no control topic that anybody publishes.
-        filter.next().is_some()
     }
 
     /// Tells whether a topic lies below the prefix, known or not.
@@ -236,14 +237,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_that_reach_control_topics_are_told_from_those_that_cannot() {
+    fn control_topics_are_selected_by_those_who_name_the_prefix() {
         let topics = ControlTopics::default();
-        for filter in ["#", "tm/#", "+/v1/#", "tm/v1/up/3/+", "+/+/+", "tm/v1/#"] {
-            assert!(topics.reached_by(filter), "{filter}");
+        for filter in ["tm/v1/#", "tm/v1/up/3/+", "tm/v1/+/3/a", "tm/v1/up/3/a"] {
+            assert!(topics.selects(filter, "tm/v1/up/3/a"), "{filter}");
         }
-        for filter in ["dt/#", "tm", "tm/v1", "tm/v2/#", "+/+", "cmd/+/+"] {
-            assert!(!topics.reached_by(filter), "{filter}");
+        for filter in ["#", "tm/#", "+/v1/#", "+/+/+/+/+", "tm/+/up/3/a", "tm/v1/up/+"] {
+            assert!(!topics.selects(filter, "tm/v1/up/3/a"), "{filter}");
         }
+        for (filter, topic) in
+            [("#", "tm/v2/x"), ("tm/#", "tm"), ("+/+/x", "dt/a/x"), ("$SYS/#", "$SYS/x")]
+        {
+            assert!(topics.selects(filter, topic), "{filter} {topic}");
+        }
+        let literal = ["tm/v1/up/3/a", "tm/v1", "tm/v10", "$SYS/x", "dt/a"];
+        assert_eq!(literal.map(|topic| topics.literal_levels(topic)), [2, 2, 0, 1, 0]);
     }
 
     #[test]

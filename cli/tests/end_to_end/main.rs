@@ -6,4 +6,5 @@ mod crash;
 mod crash_points;
 mod demo;
 mod harness;
+mod other_broker;
 mod payloads;

@@ -15,12 +15,15 @@ use super::socket::Socket;
 use crate::access::Denied;
 use crate::access::audit::{AuditEvent, AuditRecord};
 use crate::access::login::Credentials;
+use crate::bridge;
 use crate::limits::Limits;
 use crate::listener::addresses::Place;
 use crate::listener::handshake::{Accepted, Arrived, handshake};
-use crate::mqtt::{Connect, Connecting, Offer, Reason, Version, read_connect};
-use crate::session::{Before, Seat, Session, Testament};
+use crate::mqtt::{Connect, Connecting, Offer, Reason, Version, Will, read_connect};
+use crate::notices::{Event, Who};
+use crate::session::{Before, Seat, Session};
 use crate::shared::Shared;
+use crate::testament::Testament;
 use crate::will;
 
 /// A session that was taken over has this long to leave.
@@ -57,16 +60,40 @@ pub(super) struct Newcomer {
 }
 
 /// What to answer a client that may not come in; nothing if it is gone, or did not speak MQTT.
-pub(super) struct Refusal(Option<(Option<Version>, Reason)>);
+pub(super) struct Refusal {
+    answer: Option<(Option<Version>, Reason)>,
+    client: Arc<str>,
+    detail: Option<String>,
+}
 
 impl Refusal {
-    fn new(version: Version, reason: Reason) -> Self {
-        Self(Some((Some(version), reason)))
+    fn of(answer: Option<(Option<Version>, Reason)>) -> Self {
+        Self { answer, client: "".into(), detail: None }
     }
 
-    pub(super) async fn answer(self, shared: &Shared, mut socket: Socket) {
-        let Some((version, reason)) = self.0 else { return };
+    fn new(connect: &Connect, reason: Reason) -> Self {
+        let client = connect.client_id.as_str().into();
+        Self { client, ..Self::of(Some((Some(connect.version), reason))) }
+    }
+
+    /// Adds what the operator is told and the client is not.
+    fn because(self, detail: String) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+
+    pub(super) async fn answer(
+        self,
+        shared: &Shared,
+        mut socket: Socket,
+        place: (SocketAddr, Arc<str>),
+    ) {
+        let Some((version, reason)) = self.answer else { return };
         shared.metrics.refused(reason);
+        let (client, detail, place) = (self.client, self.detail, Some(place));
+        let who = Who { client, place, version, detail, ..Who::default() };
+        if !shared.draining.is_cancelled() {
+            shared.metrics.notices.tell(Event::Refused(reason), who);
+        }
         if let Some(version) = version {
             version.write_refused(reason, None, &mut socket.output);
         }
@@ -125,7 +152,8 @@ impl Arrival {
     pub(super) fn testament(&self, client_id: &Arc<str>) -> Option<Testament> {
         let will = self.connect.will.clone()?;
         let publisher = self.publisher.clone();
-        Some(Testament { client_id: client_id.clone(), publisher, will })
+        let id = Uuid::new_v4().as_u64_pair().0;
+        Some(Testament { id, client_id: client_id.clone(), publisher, will })
     }
 }
 
@@ -138,6 +166,11 @@ pub(super) async fn arrive(
     let generation = shared.access.generation();
     let arrived = handshake(accepted).await.map_err(|error| {
         shared.metrics.disconnected(error.as_str());
+        let place = Some((peer, endpoint.clone()));
+        shared
+            .metrics
+            .notices
+            .tell(Event::Handshake(error.as_str()), Who { place, ..Who::default() });
         audit_refusal(shared, peer, &endpoint, None, error.as_str());
         Turned::Away
     })?;
@@ -160,7 +193,8 @@ pub(super) async fn arrive(
         Err(denied) => {
             let detail = denied.to_string();
             audit_refusal(shared, peer, &listener, Some(&connect), &detail);
-            return Err(Turned::Refused(socket, Refusal::new(connect.version, reason(&denied))));
+            let refusal = Refusal::new(&connect, reason(&denied)).because(detail);
+            return Err(Turned::Refused(socket, refusal));
         }
     };
     let client_id: Arc<str> = match connect.client_id.as_str() {
@@ -181,15 +215,18 @@ pub(super) async fn arrive(
         shared.clock,
         (peer, listener),
     );
-    if connect.will.as_ref().is_some_and(|will| !rights.may_publish(&will.topic)) {
-        return Err(Turned::Refused(socket, Refusal::new(connect.version, Reason::NotAuthorized)));
+    let mut forbidden =
+        |will: &Will| !will.topic.starts_with('$') && !rights.may_publish(&will.topic);
+    if connect.will.as_ref().is_some_and(&mut forbidden) {
+        let refusal = Refusal::new(&connect, Reason::NotAuthorized);
+        return Err(Turned::Refused(socket, refusal.because("its will's topic".into())));
     }
     rights.record(AuditEvent::Connected, None, None);
     let assigned = connect.client_id.is_empty();
     let arrival =
         Arrival { connect, client_id, assigned, rights, identity: name, pays, publisher, place };
     if !arrival.can_be_answered(shared) {
-        let unanswered = Refusal(Some((None, Reason::PacketTooLarge)));
+        let unanswered = Refusal::of(Some((None, Reason::PacketTooLarge)));
         return Err(Turned::Refused(socket, unanswered));
     }
     Ok((socket, arrival))
@@ -203,9 +240,9 @@ pub(super) enum Turned {
 }
 
 impl Turned {
-    pub(super) async fn answer(self, shared: &Shared) {
+    pub(super) async fn answer(self, shared: &Shared, place: (SocketAddr, Arc<str>)) {
         if let Self::Refused(socket, refusal) = self {
-            refusal.answer(shared, socket).await;
+            refusal.answer(shared, socket, place).await;
         }
     }
 }
@@ -240,17 +277,19 @@ async fn read(shared: &Shared, socket: &mut Socket) -> Result<Connect, Refusal> 
     let connect = loop {
         match read_connect(&mut socket.input, CONNECT_BYTES_MAX) {
             Connecting::Incomplete => {}
-            Connecting::Refused(version, reason) => return Err(Refusal(Some((version, reason)))),
+            Connecting::Refused(version, reason) => {
+                return Err(Refusal::of(Some((version, reason))));
+            }
             Connecting::Connect(connect) => break *connect,
         }
-        socket.read().await.map_err(|_| Refusal(None))?;
+        socket.read().await.map_err(|_| Refusal::of(None))?;
     };
     if connect.packet_bytes_max.is_some_and(|most| most < REFUSAL_BYTES) {
-        return Err(Refusal(Some((None, Reason::PacketTooLarge))));
+        return Err(Refusal::of(Some((None, Reason::PacketTooLarge))));
     }
     match judge(shared, &connect) {
         None => Ok(connect),
-        Some(reason) => Err(Refusal::new(connect.version, reason)),
+        Some(reason) => Err(Refusal::new(&connect, reason)),
     }
 }
 
@@ -258,7 +297,8 @@ fn judge(shared: &Shared, connect: &Connect) -> Option<Reason> {
     let limits = &shared.limits;
     let will_problem = connect.will.as_ref().and_then(|will| {
         if will.topic.starts_with('$') {
-            Some(Reason::NotAuthorized)
+            let own = bridge::is_state_of(&connect.client_id, &will.topic, &will.payload);
+            (!own).then_some(Reason::NotAuthorized)
         } else if validate_topic(&will.topic).is_err() || limits.too_deep(&will.topic) {
             Some(Reason::TopicInvalid)
         } else {
@@ -285,15 +325,19 @@ pub(super) async fn enter(
     arrival: &Arrival,
     serial: u64,
 ) -> Result<Newcomer, Refusal> {
-    let (version, limits) = (arrival.connect.version, &shared.limits);
+    let (connect, limits) = (&arrival.connect, &shared.limits);
     let expiry_seconds = arrival.expiry_seconds(limits);
     let full = expiry_seconds > 0 && shared.registry.len() >= limits.sessions_max;
     // Whose session waits takes nobody's place.
     if full && !shared.registry.has(&arrival.client_id) {
-        return Err(Refusal::new(version, Reason::QuotaExceeded));
+        let refusal = Refusal::new(connect, Reason::QuotaExceeded);
+        return Err(refusal.because(format!("limits.sessions_max = {}", limits.sessions_max)));
     }
     let entered = shared.registry.enter(&arrival.client_id, &arrival.identity, serial);
-    let (seat, before) = entered.map_err(|_| Refusal::new(version, Reason::NotAuthorized))?;
+    let (seat, before) = entered.map_err(|_| {
+        let refusal = Refusal::new(connect, Reason::NotAuthorized);
+        refusal.because("its client id has a session of another identity".into())
+    })?;
     let parked = match before {
         Before::Nobody => None,
         Before::Parked(parked) => Some(*parked),
@@ -302,7 +346,7 @@ pub(super) async fn enter(
             match timeout(LEAVING_TIME, leaving).await {
                 // Nothing is left behind by a session that ends with its connection.
                 Ok(parked) => parked.ok(),
-                Err(_) => return Err(Refusal::new(version, Reason::ServerBusy)),
+                Err(_) => return Err(Refusal::new(connect, Reason::ServerBusy)),
             }
         }
     };
@@ -317,6 +361,9 @@ pub(super) async fn enter(
             }
         } else {
             session = Some(parked.session);
+            if let Some(will) = will {
+                will::forget(&will, shared);
+            }
         }
     }
     let present = session.is_some();
@@ -332,13 +379,8 @@ pub(super) async fn enter(
 
 impl Connection {
     /// Begins where the last connection of the session ended.
-    pub(super) async fn resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         // A session that waited may have been given rights that its client has no more.
-        self.drop_forbidden_subscriptions().await;
-        let filters: Vec<String> = self.session.subscriptions.keys().cloned().collect();
-        for filter in filters.iter().filter(|filter| self.shared.topics.reached_by(filter)) {
-            // What the bus does not take now it will not take later either: a limit, told when it was subscribed to.
-            drop(self.subscriber.subscribe(filter).await);
-        }
+        self.drop_forbidden_subscriptions();
     }
 }

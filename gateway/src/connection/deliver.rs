@@ -1,17 +1,14 @@
 //! What goes to the client: deliveries, what is sent again, releases of QoS 2.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::Connection;
 use super::aliases::OutgoingAliases;
-use crate::bus::BusMessage;
-use crate::letter::{Letter, Options};
-use crate::message::Message;
-use crate::mqtt::{Ack, Alias, Delivery, Version};
-use crate::session::{AfterReceived, Again, Safe};
+use super::{Connection, End};
+use crate::letter::Letter;
+use crate::mqtt::{Ack, Alias, Delivery, Reason, Version};
+use crate::session::{AckKind, AfterReceived, Again, Safe};
 
 /// Bytes that are gathered for one write.
 const OUTPUT_BYTES: usize = 256 << 10;
@@ -199,32 +196,25 @@ impl Connection {
         true
     }
 
-    /// Sends what came over the bus.
-    pub(super) fn deliver_control(&mut self, message: BusMessage) {
-        let BusMessage { topic, payload, qos, properties } = message;
-        let options = self.selecting(&topic);
-        let Some(granted) = options.iter().map(|options| options.qos).max() else { return };
-        let ids = options.iter().filter_map(|options| options.id).collect();
-        let message = Message { properties, ..Message::own(topic, payload, qos, false) };
-        let (message, qos) = (Arc::new(message), granted.min(qos));
-        self.send(Letter { message, qos, retain: false, ids, shared: None, stored: None });
-    }
-
-    fn selecting(&self, topic: &str) -> Vec<Options> {
-        let selects = |filter: &str| telemetry_core::topic::filter_matches(filter, topic);
-        let all = self.session.subscriptions.iter();
-        all.filter(|(filter, _)| selects(filter)).map(|(_, options)| *options).collect()
-    }
-
-    /// Takes a PUBACK.
-    pub(super) fn on_puback(&mut self, pkid: u16) {
-        if let Some(letter) = self.session.outgoing.acknowledged(pkid) {
-            self.finished(pkid, &letter);
+    fn check(&self, pkid: u16, kind: AckKind) -> Result<(), End> {
+        match self.session.outgoing.contradicts(pkid, kind) {
+            true => Err(End::Reason(Reason::Protocol)),
+            false => Ok(()),
         }
     }
 
+    /// Takes a PUBACK.
+    pub(super) fn on_puback(&mut self, pkid: u16) -> Result<(), End> {
+        self.check(pkid, AckKind::Done)?;
+        if let Some(letter) = self.session.outgoing.acknowledged(pkid) {
+            self.finished(pkid, &letter);
+        }
+        Ok(())
+    }
+
     /// Takes a PUBREC.
-    pub(super) fn on_pubrec(&mut self, pkid: u16, refused: bool) {
+    pub(super) fn on_pubrec(&mut self, pkid: u16, refused: bool) -> Result<(), End> {
+        self.check(pkid, AckKind::Received)?;
         match self.session.outgoing.received(pkid, refused) {
             AfterReceived::Release(number) => {
                 self.session.flies(number, pkid, true);
@@ -237,13 +227,16 @@ impl Connection {
                 self.version.write_pubrel(pkid, Ack::PacketIdNotFound, &mut self.socket.output);
             }
         }
+        Ok(())
     }
 
     /// Takes a PUBCOMP.
-    pub(super) fn on_pubcomp(&mut self, pkid: u16) {
+    pub(super) fn on_pubcomp(&mut self, pkid: u16) -> Result<(), End> {
+        self.check(pkid, AckKind::Complete)?;
         if let Some(letter) = self.session.outgoing.completed(pkid) {
             self.finished(pkid, &letter);
         }
+        Ok(())
     }
 
     fn finished(&mut self, pkid: u16, letter: &Letter) {

@@ -17,14 +17,15 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::access::audit::AuditEvent;
-use crate::bus::Subscriber;
 use crate::inbox::Inbox;
 use crate::listener::addresses::Place;
 use crate::listener::handshake::Accepted;
 use crate::mqtt::{Reason, Version};
+use crate::notices::{Event, Who};
 use crate::rate::Rate;
-use crate::session::{Parked, Seat, Session, Testament};
+use crate::session::{Parked, Seat, Session};
 use crate::shared::Shared;
+use crate::testament::Testament;
 use crate::will;
 use aliases::{IncomingAliases, OutgoingAliases};
 use connect::{Arrival, Newcomer};
@@ -45,14 +46,14 @@ enum End {
 struct Connection {
     shared: Arc<Shared>,
     version: Version,
+    /// The client is another broker.
+    bridge: bool,
     socket: Socket,
     session: Session,
     rights: Rights,
     inbox: Inbox,
     deliveries: Deliveries,
     aliases: IncomingAliases,
-    /// Control topics.
-    subscriber: Subscriber,
     progress: watch::Receiver<store_forward::Progress>,
     committed: watch::Receiver<u64>,
     rate: Rate,
@@ -61,6 +62,11 @@ struct Connection {
     keep_alive: Option<Duration>,
     /// Whether the client may change its mind about leaving a session behind (MQTT 5 section 3.14.2.2.2).
     expiry_asked: u32,
+    /// The size of the packet that ends the connection, and the most that is allowed.
+    too_much: Option<(usize, usize)>,
+    /// The topic that the operator is told along with the end of the connection.
+    last_topic: Option<String>,
+    has_will: bool,
     /// Counted among those that stay while the gateway drains.
     staying: bool,
     /// Counted for the client's address.
@@ -70,23 +76,31 @@ struct Connection {
 /// Serves one client until it leaves.
 pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) {
     let peer = accepted.peer;
+    let place = (peer, accepted.endpoint.name.clone());
     let patience = Duration::from_millis(shared.limits.connect_time_ms);
     // What is boxed is given back when it is done: most connections live long and do little.
     let arriving = Box::pin(timeout(patience, connect::arrive(&shared, accepted)));
     let (socket, arrival) = match arriving.await {
         Ok(Ok(arrived)) => arrived,
-        Ok(Err(turned)) => return turned.answer(&shared).await,
-        Err(_) => return shared.metrics.disconnected("connect_timeout"),
+        Ok(Err(turned)) => return turned.answer(&shared, place).await,
+        Err(_) => {
+            shared.metrics.disconnected("connect_timeout");
+            let place = Some(place);
+            return shared.metrics.notices.tell(Event::Silent, Who { place, ..Who::default() });
+        }
     };
     let newcomer = match Box::pin(connect::enter(&shared, &arrival, serial)).await {
         Ok(newcomer) => newcomer,
-        Err(refusal) => return refusal.answer(&shared, socket).await,
+        Err(refusal) => return refusal.answer(&shared, socket, place).await,
     };
     shared.metrics.connects.inc();
     let client_id = newcomer.session.client_id().clone();
     debug!(%peer, client = %client_id, version = ?arrival.connect.version, "connected");
     let will = arrival.testament(&client_id);
     let Newcomer { seat, session, present } = newcomer;
+    if let Some(will) = &will {
+        will::keep(will, None, &shared);
+    }
     let mut connection =
         Box::pin(Connection::begin(&shared, socket, session, arrival, present)).await;
     let end = connection.run(&seat).await;
@@ -94,7 +108,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) 
         // Before the client hears of it: who asks then is told.
         shared.metrics.disconnected(reason.as_str());
         connection.rights.record(AuditEvent::Disconnected, None, Some(reason.as_str()));
-        debug!(%peer, client = %client_id, reason = reason.as_str(), "disconnected");
+        if reason != Reason::ShuttingDown {
+            let who = Who { size: connection.too_much.take(), ..connection.who() };
+            shared.metrics.notices.tell(Event::Disconnected(reason), who);
+        }
     }
     Box::pin(connection.leave(end, seat, will)).await;
 }
@@ -120,6 +137,7 @@ impl Connection {
             (arrival.accepted(shared, present), arrival.keep_alive(limits));
         let mut connection = Box::new(Self {
             version: connect.version,
+            bridge: connect.bridge,
             inbox,
             deliveries: Deliveries {
                 window: limits.inflight_max.min(connect.receive_max).into(),
@@ -132,13 +150,15 @@ impl Connection {
                 answers: BytesMut::new(),
             },
             aliases: IncomingAliases::new(limits.topic_alias_max),
-            subscriber: shared.bus.subscriber(),
             progress: shared.spool.progress(),
             committed: shared.store.committed(),
             rate: shared.rates.of(&arrival.pays, now),
             paused_until: None,
             keep_alive,
             expiry_asked: connect.session_expiry_seconds,
+            too_much: None,
+            last_topic: None,
+            has_will: connect.will.is_some(),
             staying: false,
             socket,
             session,
@@ -146,9 +166,26 @@ impl Connection {
             rights: arrival.rights,
             _place: arrival.place,
         });
+        if connection.session.is_durable() || connection.has_will {
+            // What the client relies on from here on is on disk: that it has a session, and its will.
+            let pushed = shared.store.pushed();
+            // A store that has failed ends the gateway.
+            drop(connection.committed.wait_for(|committed| *committed >= pushed).await);
+        }
         connection.socket.output.extend_from_slice(&accepted);
-        connection.resume().await;
+        connection.resume();
         connection
+    }
+
+    /// Says whom a notice concerns.
+    fn who(&self) -> Who {
+        Who {
+            client: self.session.client_id().clone(),
+            place: Some(self.rights.place()),
+            version: Some(self.version),
+            topic: self.last_topic.clone(),
+            ..Who::default()
+        }
     }
 
     async fn run(&mut self, seat: &Seat) -> End {
@@ -219,14 +256,14 @@ impl Connection {
             },
             read = self.socket.read(), if may_read => {
                 read?;
-                self.take_packets().await
+                self.take_packets().await?;
+                if self.inbox.is_settled() {
+                    self.socket.acknowledge_now();
+                }
+                Ok(())
             }
             // After the read: who is behind must still be heard.
             () = self.session.mailbox.news(), if self.hears_news() => Ok(()),
-            message = self.subscriber.recv(), if self.has_room() => {
-                self.deliver_control(message);
-                Ok(())
-            }
             () = until(paused) => Ok(()),
             () = until(deadline) => Err(End::Reason(Reason::KeepAlive)),
         }
@@ -237,7 +274,7 @@ impl Connection {
         if self.rights.refresh().is_err() {
             return Err(End::Reason(Reason::Revoked));
         }
-        self.drop_forbidden_subscriptions().await;
+        self.drop_forbidden_subscriptions();
         Ok(())
     }
 
@@ -245,20 +282,24 @@ impl Connection {
         if self.progress.borrow_and_update().failed {
             return Err(End::Reason(Reason::Unavailable));
         }
-        self.accept_batch().await
+        self.accept_batch()
     }
 
     /// Says goodbye, leaves the session behind or ends it, and sees to the will.
     async fn leave(mut self: Box<Self>, end: End, seat: Seat, will: Option<Testament>) {
+        let shared = self.shared.clone();
+        let unwanted = matches!(end, End::Disconnected { publish_will: false });
+        if let Some(will) = will.as_ref().filter(|_| unwanted) {
+            will::forget(will, &shared);
+        }
         if let End::Reason(reason) = end {
             self.version.write_disconnect(reason, None, &mut self.socket.output);
         }
         if !matches!(end, End::Lost) {
             self.socket.close().await;
         }
-        let will = will.filter(|_| !matches!(end, End::Disconnected { publish_will: false }));
+        let will = will.filter(|_| !unwanted);
         self.inbox.abandon(&mut self.session);
-        let shared = self.shared.clone();
         let now = shared.clock.uptime();
         if !self.session.is_durable() {
             self.session.end(&shared.fanout);
@@ -273,7 +314,11 @@ impl Connection {
                 will::publish(will, &shared).await;
                 None
             }
-            will => will.map(|will| (now + Duration::from_secs(delay.into()), will)),
+            will => will.map(|will| {
+                let due_us = shared.clock.now_us().saturating_add(i64::from(delay) * 1_000_000);
+                will::keep(&will, Some(due_us), &shared);
+                (now + Duration::from_secs(delay.into()), will)
+            }),
         };
         // Retained messages that were asked for are the session's, like any other.
         for letter in self.deliveries.retained.drain(..).filter(|letter| letter.qos > 0) {

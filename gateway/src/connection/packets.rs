@@ -9,10 +9,13 @@ use tracing::debug;
 
 use super::deliver::Step;
 use super::{Connection, End};
-use crate::bus::SubscribeError;
+use crate::bridge;
 use crate::fanout::shared_filter;
 use crate::letter::{Letter, Options};
-use crate::mqtt::{Ack, Incoming, Publish, Reason, SubReason, Subscription, UnsubReason, Version};
+use crate::mqtt::{
+    self, Ack, Incoming, Publish, Reason, SubReason, Subscription, UnsubReason, Version,
+};
+use crate::notices::{Event, Who};
 use crate::store::Op;
 
 impl Connection {
@@ -22,8 +25,8 @@ impl Connection {
         let (mut messages, mut bytes) = (0, 0);
         let takes_frames = self.takes_frames();
         loop {
-            let packet =
-                self.version.read(&mut self.socket.input, packet_bytes_max).map_err(End::Reason)?;
+            let packet = self.version.read(&mut self.socket.input, packet_bytes_max);
+            let packet = packet.map_err(|reason| self.unreadable(reason, packet_bytes_max))?;
             let Some(packet) = packet else { break };
             match packet {
                 Incoming::Publish(publish) => {
@@ -31,19 +34,19 @@ impl Connection {
                         (messages + 1, bytes + publish.topic.len() + publish.payload.len());
                     self.take(publish, takes_frames)?;
                 }
-                Incoming::PubAck { pkid, .. } => self.on_puback(pkid),
-                Incoming::PubRec { pkid, reason } => self.on_pubrec(pkid, reason >= 0x80),
-                Incoming::PubComp { pkid, .. } => self.on_pubcomp(pkid),
+                Incoming::PubAck { pkid, .. } => self.on_puback(pkid)?,
+                Incoming::PubRec { pkid, reason } => self.on_pubrec(pkid, reason >= 0x80)?,
+                Incoming::PubComp { pkid, .. } => self.on_pubcomp(pkid)?,
                 Incoming::PubRel { pkid, .. } => {
                     // What it releases may still wait before it.
-                    self.accept_batch().await?;
+                    self.accept_batch()?;
                     self.on_pubrel(pkid);
                 }
                 Incoming::Subscribe { pkid, id, subscriptions } => {
                     self.subscribe(pkid, id, subscriptions).await?;
                 }
                 Incoming::Unsubscribe { pkid, filters } => {
-                    self.unsubscribe(pkid, &filters).await?;
+                    self.unsubscribe(pkid, &filters)?;
                 }
                 Incoming::PingReq => {
                     // Who pings has been silent, and may well be for long.
@@ -51,7 +54,7 @@ impl Connection {
                     self.version.write_pingresp(&mut self.socket.output);
                 }
                 Incoming::Disconnect { publish_will, session_expiry_seconds } => {
-                    self.accept_batch().await?;
+                    self.accept_batch()?;
                     return Err(self.disconnect(publish_will, session_expiry_seconds));
                 }
                 Incoming::Unexpected(what) => {
@@ -62,7 +65,7 @@ impl Connection {
         }
         self.pace(messages, bytes);
         self.keep_subscriptions();
-        self.accept_batch().await
+        self.accept_batch()
     }
 
     /// Puts subscriptions on disk, however many packets have changed them, and answers when they are there.
@@ -89,8 +92,40 @@ impl Connection {
 
     fn take(&mut self, mut publish: Publish, takes_frames: bool) -> Result<(), End> {
         self.aliases.resolve(&mut publish).map_err(End::Reason)?;
-        let may = (self.rights.may_publish(&publish.topic), takes_frames);
-        self.inbox.take(&self.shared, &mut self.session, publish, may).map_err(End::Reason)
+        // The server's own topics are no matter of rules.
+        let client_id = self.session.client_id().clone();
+        let client_id = &*client_id;
+        let reserved = publish.topic.starts_with('$');
+        let allowed = reserved || self.rights.may_publish(&publish.topic);
+        if !allowed {
+            self.tell(Event::PublishDenied, &publish.topic);
+        }
+        if reserved && !bridge::is_state_of(client_id, &publish.topic, &publish.payload) {
+            self.tell(Event::Reserved, &publish.topic);
+        }
+        let (size, limit) = (publish.payload.len(), self.shared.limits.payload_bytes_max);
+        if size > limit {
+            (self.last_topic, self.too_much) = (Some(publish.topic.clone()), Some((size, limit)));
+        }
+        self.inbox
+            .take(&self.shared, &mut self.session, publish, (allowed, takes_frames))
+            .map_err(End::Reason)
+    }
+
+    /// Tells the operator of something that concerns a topic or a filter.
+    fn tell(&self, event: Event, topic: &str) {
+        let who = Who { topic: Some(topic.to_owned()), ..self.who() };
+        self.shared.metrics.notices.tell(event, who);
+    }
+
+    /// A packet that cannot be read ends the connection; if it is too large, the operator is told which it was.
+    fn unreadable(&mut self, reason: Reason, packet_bytes_max: usize) -> End {
+        if reason == Reason::PacketTooLarge
+            && let Some((size, topic)) = mqtt::beginning(&self.socket.input)
+        {
+            (self.last_topic, self.too_much) = (topic, Some((size, packet_bytes_max)));
+        }
+        End::Reason(reason)
     }
 
     /// Tells whether the session takes frames: such a one is needed until everything has landed.
@@ -98,12 +133,9 @@ impl Connection {
         self.session.subscriptions.keys().any(|filter| self.shared.topics.takes_frames(filter))
     }
 
-    /// Hands what has gathered to the spool, to subscribers and to the bus, all at once.
-    pub(super) async fn accept_batch(&mut self) -> Result<(), End> {
-        let control = self.inbox.accept(&self.shared, &mut self.session).map_err(End::Reason)?;
-        for message in control {
-            self.shared.bus.publish(message).await;
-        }
+    /// Hands what has gathered to the spool and to subscribers, all at once.
+    pub(super) fn accept_batch(&mut self) -> Result<(), End> {
+        self.inbox.accept(&self.shared, &mut self.session).map_err(End::Reason)?;
         let safe = self.safe();
         self.socket.acknowledging |=
             self.inbox.write_acks(&self.shared, &safe, &mut self.socket.output);
@@ -162,22 +194,19 @@ impl Connection {
         id: Option<u32>,
         wanted: Subscription,
     ) -> Result<SubReason, End> {
-        let Subscription { filter, qos, no_local, retain_as_published, retain_handling } = wanted;
+        let Subscription { filter, qos, mut no_local, mut retain_as_published, retain_handling } =
+            wanted;
         let shared = shared_filter(&filter);
         if shared.is_some() && no_local {
             // MQTT-3.8.3-4.
             return Err(End::Reason(Reason::Protocol));
         }
+        // Another broker must not get back what it forwarded, and passes on what is retained as such.
+        no_local |= self.bridge && shared.is_none();
+        retain_as_published |= self.bridge;
         let known = self.session.subscriptions.contains_key(&filter);
         if let Some(refused) = self.refusal(&filter, known) {
             return Ok(refused);
-        }
-        if self.shared.topics.reached_by(&filter) && shared.is_none() {
-            match self.subscriber.subscribe(&filter).await {
-                Ok(_) => {}
-                Err(SubscribeError::TooMany) => return Ok(SubReason::QuotaExceeded),
-                Err(SubscribeError::Down(_)) => return Err(End::Reason(Reason::ServerBusy)),
-            }
         }
         let options = Options { qos, no_local, retain_as_published, id };
         self.shared.fanout.subscribe(&filter, &self.session.mailbox, options);
@@ -196,7 +225,7 @@ impl Connection {
             Some((name, _)) if name.is_empty() || name.contains(['+', '#']) => {
                 return Some(SubReason::FilterInvalid);
             }
-            // Control messages go over the bus, which has no groups: who asks for nothing else is told.
+            // A source's frames come in order to one who takes them all.
             Some((_, path)) if self.shared.topics.owns(path) => {
                 return Some(SubReason::FilterInvalid);
             }
@@ -209,6 +238,7 @@ impl Connection {
             return Some(SubReason::FilterInvalid);
         }
         if !self.rights.may_subscribe(filter) {
+            self.tell(Event::SubscribeDenied, filter);
             return Some(SubReason::NotAuthorized);
         }
         let full = !known && self.session.subscriptions.len() >= limits.subscriptions_max;
@@ -234,12 +264,12 @@ impl Connection {
     }
 
     /// Ends subscriptions that the client may not have any more.
-    pub(super) async fn drop_forbidden_subscriptions(&mut self) {
+    pub(super) fn drop_forbidden_subscriptions(&mut self) {
         let filters = self.session.subscriptions.keys();
         let forbidden = filters.filter(|filter| !self.rights.still_may_subscribe(filter));
         let forbidden: Vec<String> = forbidden.cloned().collect();
         for filter in &forbidden {
-            self.unsubscribe_from(filter).await;
+            self.unsubscribe_from(filter);
         }
         if !forbidden.is_empty() {
             self.session.save(None);
@@ -247,19 +277,18 @@ impl Connection {
     }
 
     /// Tells whether there was such a subscription.
-    async fn unsubscribe_from(&mut self, filter: &str) -> bool {
+    fn unsubscribe_from(&mut self, filter: &str) -> bool {
         let existed = self.session.subscriptions.remove(filter).is_some();
         if existed {
             self.shared.fanout.unsubscribe(filter, &self.session.mailbox);
-            self.subscriber.unsubscribe(filter).await;
         }
         existed
     }
 
-    async fn unsubscribe(&mut self, pkid: u16, filters: &[String]) -> Result<(), End> {
+    fn unsubscribe(&mut self, pkid: u16, filters: &[String]) -> Result<(), End> {
         let mut reasons = Vec::with_capacity(filters.len());
         for filter in filters {
-            let existed = self.unsubscribe_from(filter).await;
+            let existed = self.unsubscribe_from(filter);
             reasons.push(if existed { UnsubReason::Success } else { UnsubReason::NoSubscription });
         }
         self.answer(|version, out| version.write_unsuback(pkid, &reasons, out))

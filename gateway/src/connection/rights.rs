@@ -38,6 +38,11 @@ impl Rights {
         Self { access, identity, client_id, grants, generation, clock, peer, listener }
     }
 
+    /// Returns where the client is and by which port it came.
+    pub(super) fn place(&self) -> (SocketAddr, Arc<str>) {
+        (self.peer, self.listener.clone())
+    }
+
     /// Tells whether the client may publish to a topic; a refusal is recorded.
     pub(super) fn may_publish(&mut self, topic: &str) -> bool {
         let allowed = self.grants.may_publish(topic);

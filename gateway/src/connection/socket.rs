@@ -65,6 +65,13 @@ impl Socket {
         }
     }
 
+    /// Ends the peer's wait for what it has sent, when nothing is about to be sent that would.
+    pub(super) fn acknowledge_now(&self) {
+        if self.output.is_empty() {
+            self.stream.acknowledge_now();
+        }
+    }
+
     /// Gives back the memory of a burst.
     pub(super) fn rest(&mut self) {
         for buffer in [&mut self.input, &mut self.output] {

@@ -9,6 +9,9 @@ use tokio::sync::Notify;
 use crate::letter::Letter;
 use crate::store::{Op, Store};
 
+/// Bytes of control messages that wait for one session: what ingest may lag behind its sources before they send again.
+const PASSING_BYTES_MAX: usize = 32 << 20;
+
 /// Limits of one mailbox, and what all mailboxes share.
 #[derive(Debug, Clone)]
 pub(crate) struct MailboxLimits {
@@ -62,6 +65,9 @@ pub(crate) struct Mailbox {
 struct Inner {
     letters: VecDeque<Letter>,
     bytes: Bytes,
+    /// Control messages: only for who is there, and never on disk.
+    passing: VecDeque<Letter>,
+    passing_bytes: Bytes,
     connected: bool,
     /// The session outlives its connection, and so do its letters.
     durable: bool,
@@ -98,11 +104,25 @@ impl Drop for Bytes {
     }
 }
 
+impl Inner {
+    fn drop_passing(&mut self) {
+        self.passing = VecDeque::new();
+        self.passing_bytes.remove(self.passing_bytes.own);
+    }
+}
+
 impl Mailbox {
     pub(crate) fn new(client_id: Arc<str>, limits: MailboxLimits, store: Option<Store>) -> Self {
-        let bytes = Bytes { own: 0, all: limits.all.clone() };
-        let letters = VecDeque::new();
-        let inner = Inner { letters, bytes, connected: false, durable: false, next: 0 };
+        let bytes = || Bytes { own: 0, all: limits.all.clone() };
+        let inner = Inner {
+            letters: VecDeque::new(),
+            bytes: bytes(),
+            passing: VecDeque::new(),
+            passing_bytes: bytes(),
+            connected: false,
+            durable: false,
+            next: 0,
+        };
         Self { client_id, inner: Mutex::new(inner), news: Notify::new(), limits, store }
     }
 
@@ -115,6 +135,7 @@ impl Mailbox {
         let mut inner = self.inner();
         (inner.connected, inner.durable) = (connected, durable);
         if !connected {
+            inner.drop_passing();
             let before = std::mem::take(&mut inner.letters);
             for letter in before {
                 if letter.qos > 0 {
@@ -173,9 +194,35 @@ impl Mailbox {
         Put::Taken
     }
 
-    /// Takes the first letter if `wanted` agrees.
+    /// Adds a control message at the end, if the client is there. The oldest ones make room for it: their senders say it again.
+    /// Returns how many were dropped.
+    pub(crate) fn pass(&self, letter: Letter) -> u64 {
+        let size = letter.message.size();
+        let mut inner = self.inner();
+        if !inner.connected {
+            return 0;
+        }
+        let mut dropped = 0;
+        while !inner.passing_bytes.allow(size, PASSING_BYTES_MAX) {
+            dropped += 1;
+            let Some(oldest) = inner.passing.pop_front() else { return dropped };
+            inner.passing_bytes.remove(oldest.message.size());
+        }
+        inner.passing_bytes.add(size);
+        inner.passing.push_back(letter);
+        drop(inner);
+        self.news.notify_one();
+        dropped
+    }
+
+    /// Takes the first letter if `wanted` agrees; control messages come before the others.
     pub(crate) fn take_if(&self, wanted: impl FnOnce(&Letter) -> bool) -> Option<Letter> {
         let mut inner = self.inner();
+        if !inner.passing.is_empty() {
+            let letter = inner.passing.pop_front_if(|letter| wanted(letter))?;
+            inner.passing_bytes.remove(letter.message.size());
+            return Some(letter);
+        }
         let letter = inner.letters.pop_front_if(|letter| wanted(letter))?;
         inner.bytes.remove(letter.message.size());
         Some(letter)
@@ -186,13 +233,15 @@ impl Mailbox {
         let mut inner = self.inner();
         let bytes = inner.bytes.own;
         inner.bytes.remove(bytes);
+        inner.drop_passing();
         (inner.connected, inner.durable) = (false, false);
         std::mem::take(&mut inner.letters).into()
     }
 
     /// Tells whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.inner().letters.is_empty()
+        let inner = self.inner();
+        inner.letters.is_empty() && inner.passing.is_empty()
     }
 
     /// Waits until a letter came since the last call.
@@ -243,6 +292,28 @@ mod tests {
         assert_eq!(two.put(letter(1, "x")), Put::Full);
         drop(one);
         assert_eq!(two.put(letter(1, "x")), Put::Taken);
+    }
+
+    #[test]
+    fn inv8_the_oldest_control_messages_make_room_and_none_waits_for_who_is_away() {
+        let frame = |n: u8| {
+            let message = Arc::new(Message::own("tm/v1/up/3/a".into(), vec![n; 8 << 20], 1, false));
+            Letter { message, ..letter(1, "") }
+        };
+        let mailbox = mailbox(1, 1 << 20);
+        assert_eq!(mailbox.pass(frame(0)), 0, "nobody is there");
+        mailbox.set_present(true, true);
+        let dropped: u64 = (1..=5).map(|n| mailbox.pass(frame(n))).sum();
+        mailbox.put(letter(1, "a command"));
+        let first =
+            |mailbox: &Mailbox| mailbox.take_if(|_| true).map(|letter| letter.message.payload[0]);
+        assert_eq!((dropped, first(&mailbox), first(&mailbox)), (2, Some(3), Some(4)));
+        mailbox.set_present(false, true);
+        assert_eq!((first(&mailbox), first(&mailbox)), (Some(b'a'), None));
+        let too_large =
+            Message::own("tm/v1/up/3/a".into(), vec![0; PASSING_BYTES_MAX + 1], 1, false);
+        mailbox.set_present(true, true);
+        assert_eq!(mailbox.pass(Letter { message: Arc::new(too_large), ..letter(1, "") }), 1);
     }
 
     #[test]

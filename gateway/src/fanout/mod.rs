@@ -1,5 +1,6 @@
-//! Matching and fan-out of what devices and dashboards publish to each other. Pushes straight into mailboxes: there is no task and
-//! no queue in between, so that whoever publishes knows when every copy stands where it must.
+//! Matching and fan-out: what devices and dashboards publish to each other, and frames, receipts and status between sources and
+//! ingest. Pushes straight into mailboxes: there is no task and no queue in between, so that whoever publishes knows when every
+//! copy stands where it must.
 
 mod mailbox;
 mod tree;
@@ -8,9 +9,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use telemetry_core::topic::ControlTopics;
+use tokio::sync::watch;
+
 use crate::letter::{Letter, Options};
 use crate::message::Message;
 use crate::metrics::GatewayMetrics;
+use crate::notices::{Event, Who};
 use crate::store::Store;
 
 pub(crate) use mailbox::{Mailbox, MailboxLimits, Put};
@@ -32,6 +37,9 @@ struct Shared {
     tree: RwLock<Tree>,
     /// Counts the changes of the tree.
     generation: AtomicU64,
+    /// Counts subscriptions to frames: ingest may be there now and have missed what was sent before.
+    takers: watch::Sender<u64>,
+    topics: ControlTopics,
     store: Option<Store>,
     metrics: GatewayMetrics,
 }
@@ -47,9 +55,19 @@ pub(crate) struct Audiences {
 }
 
 impl Fanout {
-    pub(crate) fn new(store: Option<Store>, metrics: GatewayMetrics) -> Self {
+    pub(crate) fn new(
+        topics: ControlTopics,
+        store: Option<Store>,
+        metrics: GatewayMetrics,
+    ) -> Self {
         let (tree, generation) = (RwLock::default(), AtomicU64::new(1));
-        Self { shared: Arc::new(Shared { tree, generation, store, metrics }) }
+        let takers = watch::Sender::new(0);
+        Self { shared: Arc::new(Shared { tree, generation, takers, topics, store, metrics }) }
+    }
+
+    /// Watches for new subscriptions to frames.
+    pub(crate) fn takers(&self) -> watch::Receiver<u64> {
+        self.shared.takers.subscribe()
     }
 
     /// Makes a memory for one publisher.
@@ -63,6 +81,9 @@ impl Fanout {
         let subscriber = Subscriber { mailbox: mailbox.clone(), options };
         if self.change(|tree| tree.subscribe(filter, subscriber)) {
             self.shared.metrics.subscriptions.inc();
+        }
+        if self.shared.topics.takes_frames(filter) {
+            self.shared.takers.send_modify(|count| *count += 1);
         }
     }
 
@@ -88,16 +109,25 @@ impl Fanout {
             if let Some(group) = audience.groups.iter().find(|group| group.name == *name)
                 && let Some(member) = group.choose(letter.qos)
             {
-                self.put(member, &letter.message, Some(name.clone()));
+                self.put(member, &letter.message, Some(name.clone()), false);
             }
         }
     }
 
     fn audience(&self, topic: &str) -> Audience {
-        self.shared.tree.read().unwrap_or_else(PoisonError::into_inner).audience(topic)
+        let topics = &self.shared.topics;
+        let tree = self.shared.tree.read().unwrap_or_else(PoisonError::into_inner);
+        let passing = topics.owns(topic);
+        Audience { passing, ..tree.audience(topic, topics.literal_levels(topic)) }
     }
 
-    fn put(&self, to: &Subscriber, message: &Arc<Message>, shared: Option<Arc<str>>) {
+    fn put(
+        &self,
+        to: &Subscriber,
+        message: &Arc<Message>,
+        shared: Option<Arc<str>>,
+        passing: bool,
+    ) -> Reached {
         let options = to.options;
         let letter = Letter {
             message: message.clone(),
@@ -107,33 +137,63 @@ impl Fanout {
             shared,
             stored: None,
         };
-        self.post(&to.mailbox, letter);
+        self.hand(&to.mailbox, letter, passing)
     }
 
-    /// Puts a letter into a mailbox; what does not fit is counted.
-    pub(crate) fn post(&self, mailbox: &Mailbox, letter: Letter) {
-        if mailbox.put(letter) == Put::Full {
-            self.shared.metrics.queue_dropped.inc();
+    fn hand(&self, mailbox: &Mailbox, letter: Letter, passing: bool) -> Reached {
+        if passing {
+            self.shared.metrics.control_dropped.inc_by(mailbox.pass(letter));
+            return Reached::Somebody;
         }
+        self.post(mailbox, letter)
     }
 
-    fn deliver(&self, audience: &Audience, message: &Arc<Message>) {
-        match audience.subscribers.as_slice() {
-            [] => {}
-            [one] if one.options.no_local && one.mailbox.client_id == message.publisher => {}
-            [one] => self.put(one, message, None),
-            many => self.deliver_once_each(many, message),
-        }
-        for group in &audience.groups {
-            match group.choose(message.qos) {
-                Some(member) => self.put(member, message, Some(group.name.clone())),
-                None => drop(self.shared.metrics.queue_dropped.inc()),
+    /// Puts a letter into a mailbox; what does not fit is counted and told.
+    pub(crate) fn post(&self, mailbox: &Mailbox, letter: Letter) -> Reached {
+        match mailbox.put(letter) {
+            Put::Taken => Reached::Somebody,
+            Put::Away => Reached::Nobody,
+            Put::Full => {
+                self.dropped(&mailbox.client_id);
+                Reached::Full
             }
         }
     }
 
+    fn dropped(&self, client: &Arc<str>) {
+        self.shared.metrics.queue_dropped.inc();
+        let who = Who { client: client.clone(), ..Who::default() };
+        self.shared.metrics.notices.tell(Event::QueueFull, who);
+    }
+
+    fn deliver(&self, audience: &Audience, message: &Arc<Message>) -> Reached {
+        let passing = audience.passing;
+        let reached = match audience.subscribers.as_slice() {
+            [] => Reached::Nobody,
+            [one] if one.options.no_local && one.mailbox.client_id == message.publisher => {
+                Reached::Nobody
+            }
+            [one] => self.put(one, message, None, passing),
+            many => self.deliver_once_each(many, message, passing),
+        };
+        audience.groups.iter().fold(reached, |reached, group| {
+            reached.or(match group.choose(message.qos) {
+                Some(member) => self.put(member, message, Some(group.name.clone()), passing),
+                None => {
+                    self.dropped(&group.name);
+                    Reached::Full
+                }
+            })
+        })
+    }
+
     /// Overlapping subscriptions of a session give one delivery with the highest QoS and all identifiers (MQTT 5 section 3.3.4).
-    fn deliver_once_each(&self, subscribers: &[Subscriber], message: &Arc<Message>) {
+    fn deliver_once_each(
+        &self,
+        subscribers: &[Subscriber],
+        message: &Arc<Message>,
+        passing: bool,
+    ) -> Reached {
         let mut letters: Vec<(&Arc<Mailbox>, Letter)> = Vec::with_capacity(subscribers.len());
         let mut places: HashMap<*const Mailbox, usize> = HashMap::with_capacity(subscribers.len());
         for Subscriber { mailbox, options } in subscribers {
@@ -153,8 +213,30 @@ impl Fanout {
             letters
                 .push((mailbox, Letter { message, qos, retain, ids, shared: None, stored: None }));
         }
-        for (mailbox, letter) in letters {
-            self.post(mailbox, letter);
+        letters.into_iter().fold(Reached::Nobody, |reached, (mailbox, letter)| {
+            reached.or(self.hand(mailbox, letter, passing))
+        })
+    }
+}
+
+/// What became of a published message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// Nobody subscribed to it, but its publisher.
+    Nobody,
+    /// It waits for somebody.
+    Somebody,
+    /// Somebody wants it, and has no room: it is lost.
+    Full,
+}
+
+impl Reached {
+    /// What one has is not lost, although another has no room for it.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Somebody, _) | (_, Self::Somebody) => Self::Somebody,
+            (Self::Full, _) | (_, Self::Full) => Self::Full,
+            _ => Self::Nobody,
         }
     }
 }
@@ -165,15 +247,14 @@ impl Audiences {
         !self.of(topic).is_empty()
     }
 
-    /// Delivers a message to everybody who wants it; tells whether there was anybody.
-    pub(crate) fn publish(&mut self, message: &Arc<Message>) -> bool {
+    /// Delivers a message to everybody who wants it.
+    pub(crate) fn publish(&mut self, message: &Arc<Message>) -> Reached {
         let audience = self.of(&message.topic);
-        self.fanout.deliver(&audience, message);
-        let heard = !audience.is_empty();
-        if heard || message.retain {
+        let reached = self.fanout.deliver(&audience, message);
+        if !audience.is_empty() || message.retain {
             self.stored = self.fanout.shared.store.as_ref().map_or(0, Store::pushed);
         }
-        heard
+        reached
     }
 
     /// Returns how many changes must be on disk for everything that was published to be safe with those who are away.

@@ -9,7 +9,7 @@ fn mailbox(client_id: &str) -> Arc<Mailbox> {
 }
 
 fn fanout() -> Fanout {
-    Fanout::new(None, GatewayMetrics::default())
+    Fanout::new(ControlTopics::default(), None, GatewayMetrics::default())
 }
 
 fn qos(qos: u8) -> Options {
@@ -30,7 +30,7 @@ fn overlapping_subscriptions_give_one_delivery_with_the_highest_qos_and_all_iden
     fanout.subscribe("a/#", &one, Options { id: Some(1), ..qos(0) });
     fanout.subscribe("a/+", &one, Options { id: Some(2), retain_as_published: true, ..qos(2) });
     fanout.subscribe("a/b", &one, qos(1));
-    assert!(fanout.audiences().publish(&message("a/b")));
+    assert_eq!(fanout.audiences().publish(&message("a/b")), Reached::Somebody);
     let letters = letters(&one);
     let [letter] = letters.as_slice() else { panic!("{letters:?}") };
     let mut ids = letter.ids.clone();
@@ -40,6 +40,19 @@ fn overlapping_subscriptions_give_one_delivery_with_the_highest_qos_and_all_iden
         (1, true, vec![1, 2]),
         "no higher than it was published"
     );
+}
+
+#[test]
+fn a_message_is_lost_only_when_nobody_who_wants_it_has_room() {
+    let (fanout, full) = (fanout(), Mailbox::new("full".into(), MailboxLimits::new(0, 0), None));
+    full.set_present(true, false);
+    fanout.subscribe("a", &Arc::new(full), qos(1));
+    let mut audiences = fanout.audiences();
+    assert_eq!(audiences.publish(&message("a")), Reached::Full);
+    let one = mailbox("one");
+    fanout.subscribe("+", &one, qos(1));
+    assert_eq!(audiences.publish(&message("a")), Reached::Somebody);
+    assert_eq!((letters(&one).len(), fanout.shared.metrics.queue_dropped.get()), (1, 2));
 }
 
 #[test]
@@ -58,9 +71,9 @@ fn a_publisher_hears_of_every_change_of_its_audience() {
     let mut audiences = fanout.audiences();
     assert!(!audiences.wants("a"));
     fanout.subscribe("a", &one, qos(1));
-    assert!(audiences.wants("a") && audiences.publish(&message("a")));
+    assert!(audiences.wants("a") && audiences.publish(&message("a")) == Reached::Somebody);
     fanout.unsubscribe("a", &one);
-    assert!(!audiences.publish(&message("a")));
+    assert_eq!(audiences.publish(&message("a")), Reached::Nobody);
     assert_eq!(letters(&one).len(), 1);
 }
 

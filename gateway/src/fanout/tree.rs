@@ -40,6 +40,8 @@ impl Group {
 pub(crate) struct Audience {
     pub(crate) subscribers: Vec<Subscriber>,
     pub(crate) groups: Vec<Arc<Group>>,
+    /// Control traffic: it waits for nobody who is away, and the oldest of it makes room.
+    pub(crate) passing: bool,
 }
 
 impl Audience {
@@ -87,12 +89,12 @@ impl Tree {
         self.root.remove(path.split('/'), filter, mailbox)
     }
 
-    /// Returns who gets the messages of a topic: each session once, however many of its filters select it.
-    pub(crate) fn audience(&self, topic: &str) -> Audience {
+    /// Returns who gets the messages of a topic: each session once, however many of its filters select it. Wildcards do not
+    /// reach the first `literal` levels: those of the control prefix, and one that starts with `$` (MQTT 3.1.1 and 5, section 4.7.2).
+    pub(crate) fn audience(&self, topic: &str, literal: usize) -> Audience {
         let mut audience = Audience::default();
         let levels: Vec<&str> = topic.split('/').collect();
-        // Wildcards do not reach topics that start with `$` (MQTT 3.1.1 and 5, section 4.7.2).
-        self.root.collect(&levels, !topic.starts_with('$'), &mut audience);
+        self.root.collect(&levels, literal, &mut audience);
         audience
     }
 }
@@ -140,16 +142,18 @@ impl Node {
         }
     }
 
-    fn collect(&self, levels: &[&str], wildcards: bool, audience: &mut Audience) {
+    fn collect(&self, levels: &[&str], literal: usize, audience: &mut Audience) {
+        let wildcards = literal == 0;
         if wildcards && let Some(rest) = self.children.get("#") {
             rest.join(audience);
         }
         let Some((level, below)) = levels.split_first() else { return self.join(audience) };
+        let literal = literal.saturating_sub(1);
         if let Some(child) = self.children.get(*level) {
-            child.collect(below, true, audience);
+            child.collect(below, literal, audience);
         }
         if wildcards && let Some(child) = self.children.get("+") {
-            child.collect(below, true, audience);
+            child.collect(below, literal, audience);
         }
     }
 
@@ -174,7 +178,7 @@ fn leave(subscribers: &mut Vec<Subscriber>, mailbox: &Arc<Mailbox>) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use telemetry_core::topic::filter_matches;
+    use telemetry_core::topic::ControlTopics;
 
     use super::super::mailbox::MailboxLimits;
     use super::*;
@@ -208,7 +212,7 @@ mod tests {
         let one = subscriber("one");
         tree.subscribe("a/+", one.clone());
         tree.subscribe("a/+", Subscriber { options: Options::default(), ..one });
-        let audience = tree.audience("a/b");
+        let audience = tree.audience("a/b", 0);
         assert_eq!(names(&audience), ["one"]);
         assert_eq!(audience.subscribers[0].options.qos, 0);
     }
@@ -221,7 +225,7 @@ mod tests {
             member.mailbox.set_present(true, false);
             tree.subscribe("$share/g/a/#", member.clone());
         }
-        let group = tree.audience("a/b").groups.remove(0);
+        let group = tree.audience("a/b", 0).groups.remove(0);
         let choose = || group.choose(1).map(|member| member.mailbox.client_id.to_string());
         let turns = [choose(), choose(), choose()];
         assert!(turns[0] == turns[2] && turns[0] != turns[1], "{turns:?}");
@@ -233,16 +237,22 @@ mod tests {
     }
 
     fn level() -> impl Strategy<Value = String> {
-        prop_oneof![Just(String::new()), "[ab]", Just("$SYS".to_owned())]
+        prop_oneof![
+            Just(String::new()),
+            "[ab]",
+            Just("$SYS".to_owned()),
+            Just("tm".to_owned()),
+            Just("v1".to_owned())
+        ]
     }
 
     proptest! {
         #[test]
         fn the_tree_selects_what_the_filters_match(
             filters in prop::collection::vec((prop::collection::vec(prop_oneof![3 => level(), 1 => Just("+".to_owned())], 1..4), any::<bool>()), 1..8),
-            topic in prop::collection::vec(level(), 1..4),
+            topic in prop::collection::vec(level(), 1..5),
         ) {
-            let mut tree = Tree::default();
+            let (mut tree, topics) = (Tree::default(), ControlTopics::default());
             let mut expected = Vec::new();
             let topic = topic.join("/");
             for (n, (levels, rest)) in filters.iter().enumerate() {
@@ -250,9 +260,9 @@ mod tests {
                 if filter.is_empty() || filter.starts_with("$share/") { continue }
                 let name = format!("{n}");
                 tree.subscribe(&filter, subscriber(&name));
-                if filter_matches(&filter, &topic) { expected.push(name) }
+                if topics.selects(&filter, &topic) { expected.push(name) }
             }
-            let audience = tree.audience(&topic);
+            let audience = tree.audience(&topic, topics.literal_levels(&topic));
             let mut selected = names(&audience);
             selected.sort_unstable();
             expected.sort_unstable();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use telemetry_core::topic::{filter_matches, validate_filter};
+use telemetry_core::topic::{ControlTopics, filter_matches, validate_filter};
 
 use super::Input;
 use crate::fanout::{Fanout, Mailbox, MailboxLimits, shared_filter};
@@ -17,7 +17,7 @@ const LEVELS: [&str; 6] = ["a", "b", "", "+", "#", "$x"];
 /// Each step subscribes, unsubscribes or publishes.
 pub fn matching(data: &[u8]) {
     let mut input = Input(data);
-    let fanout = Fanout::new(None, GatewayMetrics::default());
+    let fanout = Fanout::new(ControlTopics::default(), None, GatewayMetrics::default());
     let mut audiences = fanout.audiences();
     let limits = MailboxLimits::with_total(1000, 1 << 20, 1 << 30);
     let mailboxes: Vec<Arc<Mailbox>> = (0..SESSIONS)

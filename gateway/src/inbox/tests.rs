@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use super::*;
 use crate::access::config::AccessConfig;
 use crate::access::{Access, Names};
-use crate::bus::Bus;
 use crate::fanout::{Fanout, MailboxLimits};
 use crate::letter::Options;
 use crate::metrics::GatewayMetrics;
@@ -19,8 +18,8 @@ use crate::mqtt::Will;
 use crate::rate::Rates;
 use crate::retained::Retained;
 use crate::session::Registry;
-use crate::session::Testament;
 use crate::store::Store;
+use crate::testament::Testament;
 
 /// A gateway without sockets, whose spool writes when its writer is run, and whose sessions are never written.
 fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
@@ -34,22 +33,20 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
     let (spool, writer) = Spool::open(&options, epoch, SpoolMetrics::default()).unwrap();
     let (limits, topics) = (Limits::default(), ControlTopics::default());
     let metrics = GatewayMetrics::default();
-    let (bus, _publisher) = Bus::start(&limits, &topics, metrics.clone());
     let (store, _thread, _) = Store::open(&folder.join("sessions.redb")).unwrap();
     let names = Names { control: "tm/v1".into(), gateway: "gateway".into() };
     let access = AccessConfig::default();
     let (access, _) = Access::open(&access, names, Clock::default(), &Metrics::default()).unwrap();
     let shared = Shared {
         access,
-        retained: Retained::new(&limits, None, metrics.clone()),
-        fanout: Fanout::new(Some(store.clone()), metrics.clone()),
+        retained: Retained::new(&limits, topics.clone(), None, metrics.clone()),
+        fanout: Fanout::new(topics.clone(), Some(store.clone()), metrics.clone()),
         mailbox_limits: MailboxLimits::new(100, 1 << 20),
         rates: Rates::new(&limits),
         store,
         limits,
         topics,
         spool,
-        bus,
         registry: Registry::default(),
         metrics,
         clock: Clock::default(),
@@ -117,7 +114,8 @@ async fn a_will_that_finds_the_spool_busy_waits_for_it() {
     let before = shared.spool.status().appended;
     let Publish { topic, payload, .. } = publish(500_000);
     let will = Will { topic, payload, qos: 1, retain: false, delay_seconds: 0, properties: None };
-    let will = Testament { client_id: "mon-1".into(), publisher: "anonymous:mon-1".into(), will };
+    let will =
+        Testament { id: 1, client_id: "mon-1".into(), publisher: "anonymous:mon-1".into(), will };
     let published = crate::will::publish(will, &shared);
     let written = async {
         // Only now: the will has found the spool busy.

@@ -11,6 +11,7 @@ pub(crate) mod stream;
 pub(crate) mod tls;
 mod ws;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::connection::serve;
+use crate::notices::{Event, Who};
 use crate::shared::Shared;
 
 /// Devices have this long to take their last acknowledgements.
@@ -40,15 +42,17 @@ pub(crate) async fn run(
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
             accepted = acceptor.accept() => match accepted {
-                Ok(_) if connections.len() >= shared.limits.connections_max => {
+                Ok(turned) if connections.len() >= shared.limits.connections_max => {
                     shared.metrics.disconnected("connections_max");
+                    tell(&shared, Event::ConnectionsMax, (turned.peer, turned.endpoint.name.clone()));
                 }
                 Ok(accepted) => {
                     serial += 1;
                     connections.spawn(serve(shared.clone(), accepted, serial));
                 }
-                Err(NotServed::Address(_)) => {
+                Err(NotServed::Address(peer)) => {
                     shared.metrics.disconnected("connections_per_address_max");
+                    tell(&shared, Event::AddressMax, (peer, "".into()));
                 }
                 Err(NotServed::Error(error)) => warn!(%error, "cannot accept a connection"),
             },
@@ -72,6 +76,10 @@ pub(crate) async fn run(
     uplink_stop.cancel();
     while connections.join_next().await.is_some() {}
     Ok(())
+}
+
+fn tell(shared: &Shared, event: Event, place: (SocketAddr, Arc<str>)) {
+    shared.metrics.notices.tell(event, Who { place: Some(place), ..Who::default() });
 }
 
 #[cfg(test)]

@@ -18,6 +18,24 @@ pub(crate) enum Stream {
     Wss(Box<WsStream<TlsStream<TcpStream>>>),
 }
 
+impl Stream {
+    /// Tells the peer's TCP at once that its bytes have come. A peer that gathers small writes (Nagle's algorithm) waits for that
+    /// before it sends the next one, and the kernel would wait 40 ms for an answer to send it along with.
+    pub(crate) fn acknowledge_now(&self) {
+        let socket = match self {
+            Self::Tcp(socket) => socket,
+            Self::Tls(secured) => secured.get_ref().0,
+            Self::Ws(framed) => framed.socket(),
+            Self::Wss(framed) => framed.socket().get_ref().0,
+        };
+        #[cfg(target_os = "linux")]
+        // A socket that cannot is slower, and breaks at the next read if it is broken.
+        drop(socket.set_quickack(true));
+        #[cfg(not(target_os = "linux"))]
+        let _ = socket;
+    }
+}
+
 macro_rules! on_each {
     ($stream:expr, $each:ident => $do:expr) => {
         match $stream.get_mut() {

@@ -30,6 +30,13 @@ pub(crate) struct WsStream<S> {
     arrived: Bytes,
 }
 
+impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
+    /// Returns what carries the WebSocket.
+    pub(crate) fn socket(&self) -> &S {
+        self.socket.get_ref()
+    }
+}
+
 /// A WebSocket that has been opened.
 pub(crate) struct Opened<S> {
     pub(crate) stream: WsStream<S>,

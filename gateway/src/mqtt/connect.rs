@@ -11,6 +11,9 @@ const WANTS_RECEIPTS: &str = "tidemark-receipts";
 /// Protocol names as they stand in the packet: of 3.1.1 and 5, and of 3.1, which is refused by name.
 const NAME: &[u8] = b"\x00\x04MQTT";
 const NAME_OF_3_1: &[u8] = b"\x00\x06MQIsdp";
+/// Protocol level of 3.1.1 as mosquitto's bridges send it: with the highest bit, which says that the client is a broker. Not in the
+/// standard; brokers that know it understand the subscriptions of such a client as No Local and Retain As Published.
+const BRIDGE_OF_3_1_1: u8 = 0x84;
 
 /// Reads the first packet of a connection. Its version is taken from the packet itself.
 pub(crate) fn read_connect(bytes: &mut BytesMut, packet_bytes_max: usize) -> Connecting {
@@ -41,10 +44,12 @@ pub(crate) fn read_connect(bytes: &mut BytesMut, packet_bytes_max: usize) -> Con
     if bytes.len() < header.total {
         return Connecting::Incomplete;
     }
-    match read_body(version, &bytes[header.len + NAME.len() + 1..header.total]) {
+    let level_at = header.len + NAME.len();
+    match read_body(version, &bytes[level_at + 1..header.total]) {
         Ok(connect) => {
+            let bridge = bytes[level_at] == BRIDGE_OF_3_1_1;
             bytes.advance(header.total);
-            Connecting::Connect(Box::new(connect))
+            Connecting::Connect(Box::new(Connect { bridge, ..connect }))
         }
         Err(reason) => refused(reason),
     }
@@ -53,7 +58,7 @@ pub(crate) fn read_connect(bytes: &mut BytesMut, packet_bytes_max: usize) -> Con
 /// Reads protocol name and level, as soon as they are there. The error says in which version to answer, if at all.
 fn version(body: &[u8], complete: bool) -> Result<Option<Version>, (Option<Version>, Reason)> {
     match (body.strip_prefix(NAME), body.starts_with(NAME_OF_3_1)) {
-        (Some([4, ..]), _) => Ok(Some(Version::V311)),
+        (Some([4 | BRIDGE_OF_3_1_1, ..]), _) => Ok(Some(Version::V311)),
         (Some([5, ..]), _) => Ok(Some(Version::V5)),
         // The answer of 3.1.1 is the one that other versions understand.
         (Some([_, ..]), _) | (_, true) => Err((Some(Version::V311), Reason::UnsupportedVersion)),
@@ -118,6 +123,7 @@ fn read_body(version: Version, body: &[u8]) -> Result<Connect, Reason> {
     };
     Ok(Connect {
         version,
+        bridge: false,
         client_id,
         clean: flags.clean,
         keep_alive_seconds,

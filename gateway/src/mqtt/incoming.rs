@@ -37,6 +37,13 @@ impl Version {
     }
 }
 
+/// Tells the size of a packet that is refused for it and, if it is a PUBLISH whose topic has come, the topic.
+pub(crate) fn beginning(bytes: &[u8]) -> Option<(usize, Option<String>)> {
+    let header = Header::read(bytes, None).ok().flatten()?;
+    let topic = (header.kind() == 3).then(|| Reader::new(bytes.get(header.len..)?).text().ok());
+    Some((header.total, topic.flatten().map(str::to_owned)))
+}
+
 fn read_body(version: Version, kind: u8, body: &[u8]) -> Result<Incoming, Reason> {
     let mut reader = Reader::new(body);
     Ok(match kind {
@@ -147,13 +154,21 @@ fn read_subscribe(version: Version, reader: &mut Reader<'_>) -> Result<Incoming,
         if subscriptions.len() == FILTERS_MAX {
             return Err(Reason::QuotaExceeded);
         }
-        let filter = reader.text()?;
+        let filter = read_filter(reader)?;
         subscriptions.push(read_subscription(version, filter, reader.u8()?)?);
     }
     if subscriptions.is_empty() {
         return Err(Reason::Protocol);
     }
     Ok(Incoming::Subscribe { pkid, id, subscriptions })
+}
+
+/// Reads a filter, which has at least one character [MQTT-4.7.3-1].
+fn read_filter<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Reason> {
+    match reader.text()? {
+        "" => Err(Reason::Malformed),
+        filter => Ok(filter),
+    }
 }
 
 /// Reads the subscription options (5: section 3.8.3.1; 3.1.1: the requested QoS).
@@ -192,7 +207,7 @@ fn read_unsubscribe(version: Version, reader: &mut Reader<'_>) -> Result<Incomin
         if filters.len() == FILTERS_MAX {
             return Err(Reason::QuotaExceeded);
         }
-        filters.push(reader.text()?.to_owned());
+        filters.push(read_filter(reader)?.to_owned());
     }
     if filters.is_empty() {
         return Err(Reason::Protocol);

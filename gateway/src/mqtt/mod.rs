@@ -14,6 +14,7 @@ mod write;
 
 pub(crate) use codes::{Ack, Reason, SubReason, UnsubReason};
 pub(crate) use connect::read_connect;
+pub(crate) use incoming::beginning;
 pub(crate) use packet::{
     Alias, Connect, Connecting, Delivery, Incoming, Offer, Position, Properties, Publish,
     Subscription, Will,
@@ -26,6 +27,16 @@ pub(crate) enum Version {
     V311,
     /// MQTT 5.0.
     V5,
+}
+
+impl Version {
+    /// Returns the version's number, for logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::V311 => "3.1.1",
+            Self::V5 => "5",
+        }
+    }
 }
 
 #[cfg(test)]

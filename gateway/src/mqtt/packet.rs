@@ -62,6 +62,8 @@ pub(crate) struct Will {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Connect {
     pub(crate) version: Version,
+    /// The client is a broker that forwards between its clients and ours.
+    pub(crate) bridge: bool,
     /// Empty when the server is to choose one.
     pub(crate) client_id: String,
     /// 3.1.1: clean session; 5: clean start.

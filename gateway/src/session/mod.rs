@@ -5,17 +5,15 @@ mod outgoing;
 mod received;
 mod registry;
 mod route;
-mod testament;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use acks::{Acks, Owed, Safe};
-pub(crate) use outgoing::{AfterReceived, Again, Outgoing};
+pub(crate) use outgoing::{AckKind, AfterReceived, Again, Outgoing};
 pub(crate) use received::Received;
 pub(crate) use registry::{Before, Due, Parked, Registry, Seat};
 pub(crate) use route::{Route, route};
-pub(crate) use testament::Testament;
 
 use crate::fanout::{Fanout, Mailbox, MailboxLimits};
 use crate::letter::{Letter, Options};

@@ -37,6 +37,17 @@ pub(crate) enum AfterReceived {
     Unknown,
 }
 
+/// What a client acknowledges with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AckKind {
+    /// PUBACK: QoS 1 is done.
+    Done,
+    /// PUBREC: QoS 2 has come.
+    Received,
+    /// PUBCOMP: QoS 2 is done.
+    Complete,
+}
+
 /// What to send again on a new connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Again<'a> {
@@ -90,6 +101,16 @@ impl Outgoing {
     fn at(&self, pkid: u16) -> Option<usize> {
         // Mostly the first: clients acknowledge in order.
         self.in_flight.iter().position(|flight| flight.pkid == pkid)
+    }
+
+    /// Tells whether an acknowledgement is of a kind that does not fit what is under way with its packet id: who sends it has lost
+    /// count, and says so by a protocol error (MQTT 3.1.1 and 5, section 4.3). Nothing contradicts an id that is not in use.
+    pub(crate) fn contradicts(&self, pkid: u16, kind: AckKind) -> bool {
+        self.at(pkid).and_then(|at| self.in_flight.get(at)).is_some_and(|flight| match kind {
+            AckKind::Done => flight.letter.qos != 1,
+            AckKind::Received => flight.letter.qos != 2,
+            AckKind::Complete => !flight.released,
+        })
     }
 
     /// Takes a PUBACK; returns the message that is done.
@@ -215,6 +236,22 @@ mod tests {
         assert_eq!(outgoing.again().collect::<Vec<_>>(), [(pkid, Again::Release)]);
         assert!(!outgoing.has_room() && outgoing.completed(pkid).is_some() && outgoing.has_room());
         assert_eq!(outgoing.received(pkid, false), AfterReceived::Unknown);
+    }
+
+    #[test]
+    fn an_acknowledgement_fits_its_message_or_is_an_error() {
+        let mut outgoing = Outgoing::new(3);
+        let once = outgoing.send(unstored());
+        let exactly = outgoing.send(letter(2));
+        let fits = |outgoing: &Outgoing, pkid| {
+            [AckKind::Done, AckKind::Received, AckKind::Complete]
+                .map(|kind| !outgoing.contradicts(pkid, kind))
+        };
+        assert_eq!(fits(&outgoing, once), [true, false, false]);
+        assert_eq!(fits(&outgoing, exactly), [false, true, false]);
+        outgoing.received(exactly, false);
+        assert_eq!(fits(&outgoing, exactly), [false, true, true]);
+        assert_eq!(fits(&outgoing, 77), [true; 3], "a late one of a message that is done");
     }
 
     #[test]

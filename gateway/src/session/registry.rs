@@ -7,7 +7,8 @@ use std::time::Duration;
 use service_runtime::Stop;
 use tokio::sync::oneshot;
 
-use super::{Session, Testament};
+use super::Session;
+use crate::testament::Testament;
 
 /// All sessions. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -1,4 +1,4 @@
-//! Where a published message goes: to the spool, to subscribers only, or over the bus.
+//! Where a published message goes: to the spool, to subscribers only, or past whoever is there.
 
 use telemetry_core::topic::ControlTopics;
 
@@ -7,9 +7,9 @@ use telemetry_core::topic::ControlTopics;
 pub(crate) enum Route {
     /// Telemetry: stored, acknowledged after the sync, landed in the lake; subscribers get a live copy.
     Spool,
-    /// Commands: delivered to subscribers, and kept for those who are away.
+    /// Commands, and what bridges say below `$SYS`: delivered to subscribers, and kept for those who are away.
     Live,
-    /// Frames, receipts and status: over the bus to whoever is there; what is missed is sent again.
+    /// Frames, receipts and status: to whoever is there; what is missed is sent again.
     Control,
 }
 
@@ -18,7 +18,7 @@ pub(crate) enum Route {
 pub(crate) fn route(topics: &ControlTopics, topic: &str) -> Route {
     if topics.owns(topic) {
         Route::Control
-    } else if topic.starts_with("cmd/") {
+    } else if topic.starts_with("cmd/") || topic.starts_with('$') {
         Route::Live
     } else {
         Route::Spool

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::letter::{Letter, Options};
 use crate::message::Message;
+use crate::testament::Testament;
 
 /// A session as it stands on disk, beside its letters.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -59,6 +60,16 @@ pub(crate) enum Op {
         client_id: Arc<str>,
         pkid: u16,
     },
+    /// What is to be published if the client is not there when it is due; without a time it is connected.
+    Will {
+        will: Box<Testament>,
+        due_us: Option<i64>,
+    },
+    /// This will, and no later one of the client, was published or has become void.
+    NoWill {
+        client_id: Arc<str>,
+        id: u64,
+    },
     Retain {
         message: Arc<Message>,
     },
@@ -76,9 +87,11 @@ impl Op {
                 filters.map(|entry| size_of_val(entry) + entry.0.len()).sum()
             }
             Self::Queue { letter, .. } => letter.message.size(),
+            Self::Will { will, .. } => size_of_val(&**will) + will.will.payload.len(),
             Self::Retain { message } => message.size(),
             Self::Forget { topic } => topic.len(),
             Self::End { .. }
+            | Self::NoWill { .. }
             | Self::Unqueue { .. }
             | Self::Flight { .. }
             | Self::Received { .. }
@@ -103,6 +116,8 @@ pub(crate) struct Stored {
 pub(crate) struct Found {
     pub(crate) sessions: Vec<Stored>,
     pub(crate) retained: Vec<Message>,
+    /// With the time when each is due; those without one were of clients that were connected.
+    pub(crate) wills: Vec<(Testament, Option<i64>)>,
     /// Entries that made no sense, and were left out.
     pub(crate) damaged: usize,
 }

@@ -8,6 +8,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, Wr
 use super::change::{Flight, Found, Op, Record, Stored};
 use crate::letter::Letter;
 use crate::message::Message;
+use crate::testament::Testament;
 
 /// Client id → record as JSON.
 const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions.v1");
@@ -17,6 +18,8 @@ const LETTERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("l
 const FLIGHTS: TableDefinition<'_, (&str, u64), (u16, bool)> = TableDefinition::new("flights.v1");
 /// Client id and packet id of a QoS 2 message of the client that it has not released.
 const RECEIVED: TableDefinition<'_, (&str, u16), ()> = TableDefinition::new("received.v1");
+/// Client id → will; see [`Testament::encode`].
+const WILLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("wills.v1");
 /// Topic → message.
 const RETAINED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("retained.v1");
 /// Memory for pages; the file holds what is in memory anyway.
@@ -116,6 +119,12 @@ impl Disk {
                 None => found.damaged += 1,
             }
         }
+        for entry in transaction.open_table(WILLS)?.iter()? {
+            match Testament::decode(entry?.1.value()) {
+                Some(will) => found.wills.push(will),
+                None => found.damaged += 1,
+            }
+        }
         Ok(found)
     }
 }
@@ -125,6 +134,7 @@ struct Tables<'a> {
     letters: Table<'a, (&'static str, u64), &'static [u8]>,
     flights: Table<'a, (&'static str, u64), (u16, bool)>,
     received: Table<'a, (&'static str, u16), ()>,
+    wills: Table<'a, &'static str, &'static [u8]>,
     retained: Table<'a, &'static str, &'static [u8]>,
 }
 
@@ -135,6 +145,7 @@ impl<'a> Tables<'a> {
             letters: transaction.open_table(LETTERS)?,
             flights: transaction.open_table(FLIGHTS)?,
             received: transaction.open_table(RECEIVED)?,
+            wills: transaction.open_table(WILLS)?,
             retained: transaction.open_table(RETAINED)?,
         })
     }
@@ -143,7 +154,7 @@ impl<'a> Tables<'a> {
         for op in ops {
             match op {
                 Op::Session { client_id, record } => {
-                    let json = serde_json::to_vec(record).unwrap_or_default();
+                    let json = serde_json::to_vec(record).expect("a record is plain data");
                     self.sessions.insert(&**client_id, json.as_slice())?;
                 }
                 Op::End { client_id } => self.end(client_id)?,
@@ -164,6 +175,10 @@ impl<'a> Tables<'a> {
                 Op::Released { client_id, pkid } => {
                     self.received.remove((&**client_id, *pkid))?;
                 }
+                Op::Will { will, due_us } => {
+                    self.wills.insert(&*will.client_id, will.encode(*due_us).as_slice())?;
+                }
+                Op::NoWill { client_id, id } => self.forget_will(client_id, *id)?,
                 Op::Retain { message } => {
                     self.retained.insert(message.topic.as_str(), message.encode().as_slice())?;
                 }
@@ -171,6 +186,14 @@ impl<'a> Tables<'a> {
                     self.retained.remove(topic.as_str())?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn forget_will(&mut self, client_id: &str, id: u64) -> Result<(), redb::Error> {
+        let stored = self.wills.get(client_id)?.and_then(|will| Testament::decode(will.value()));
+        if stored.is_none_or(|(will, _)| will.id == id) {
+            self.wills.remove(client_id)?;
         }
         Ok(())
     }

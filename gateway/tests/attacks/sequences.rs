@@ -74,7 +74,7 @@ async fn a_flood_of_releases_and_receipts_of_one_packet_id_costs_nothing() {
 }
 
 #[tokio::test]
-async fn acknowledgements_of_another_kind_do_not_end_an_exchange() {
+async fn acknowledgements_of_another_kind_end_the_connection_and_no_exchange() {
     let (gateway, mut neighbour) = started().await;
     let connect = Connect::durable(Version::V5, "a");
     let mut client = Client::connect(&gateway, connect.clone()).await;
@@ -82,18 +82,19 @@ async fn acknowledgements_of_another_kind_do_not_end_an_exchange() {
     let mut nurse = Client::connect(&gateway, Connect::v5("nurse")).await;
     nurse.publish(Publish::new("cmd/a", "one").qos1(1)).await;
     nurse.publish(Publish::new("cmd/a", "two").qos2(2)).await;
-    let (one, two) = (client.message().await, client.message().await);
+    let (one, two) = (client.message().await.pkid, client.message().await.pkid);
     // A PUBCOMP and a PUBREC for QoS 1; a PUBACK and an early PUBCOMP for QoS 2.
-    for bytes in [ack(0x70, one.pkid), ack(0x40, two.pkid), ack(0x70, two.pkid)] {
+    for bytes in [ack(0x70, one), ack(0x50, one), ack(0x40, two), ack(0x70, two)] {
         client.send(&bytes).await;
+        assert_eq!(client.ended().await, Some(0x82));
+        client = Client::connect(&gateway, connect.clone()).await;
+        assert_eq!([client.message().await.pkid, client.message().await.pkid], [one, two]);
     }
+    // Of a message that nobody knows any more.
+    client.send(&[ack(0x40, 777), ack(0x70, 777)].concat()).await;
     client.hears_nothing().await;
-    client.send(&ack(0x50, one.pkid)).await;
-    assert_eq!(client.packet().await, Packet::PubRel { pkid: one.pkid, code: 0x92 });
-    client.vanish();
-    let mut client = Client::connect(&gateway, connect).await;
-    let again = [client.accept().await.payload, client.accept().await.payload];
-    assert_eq!(again, ["one", "two"]);
+    client.send(&ack(0x50, 777)).await;
+    assert_eq!(client.packet().await, Packet::PubRel { pkid: 777, code: 0x92 });
     neighbour.is_served().await;
     gateway.stop().await;
 }

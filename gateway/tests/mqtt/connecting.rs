@@ -114,7 +114,7 @@ async fn enhanced_authentication_is_refused_as_the_protocol_says() {
 #[tokio::test]
 async fn another_version_is_refused_in_the_words_of_3_1_1() {
     let gateway = TestGateway::start().await;
-    for level in [0, 3, 6, 0x84] {
+    for level in [0, 3, 6, 0x83, 0x85] {
         let mut connect = Connect::v311("a").bytes();
         connect[8] = level;
         let mut client = Client::open(gateway.address, Version::V311).await;

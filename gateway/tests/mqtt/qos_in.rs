@@ -161,10 +161,26 @@ async fn a_refused_message_is_told_by_name_and_its_packet_id_is_free() {
     assert!(matches!(client.packet().await, Packet::PubAck { pkid: 6, code: 0x87, .. }));
     client.post(&Publish::new("$SYS/x", "x")).await;
     client.hears_nothing().await;
-    // 3.1.1 knows no other way to say so.
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_3_1_1_client_publishes_below_dollar_is_acknowledged_and_discarded() {
+    let gateway = TestGateway::start().await;
+    let mut watcher = Client::connect(&gateway, Connect::v5("watcher")).await;
+    watcher.subscribe("$SYS/x", 2).await;
     let mut old = Client::connect(&gateway, Connect::v311("b")).await;
     old.post(&Publish::new("$SYS/x", "x").qos1(6)).await;
-    assert_eq!(old.next().await, None);
+    assert!(matches!(old.packet().await, Packet::PubAck { pkid: 6, .. }));
+    old.post(&Publish::new("$SYS/x", "x").qos2(7)).await;
+    assert!(matches!(old.packet().await, Packet::PubRec { pkid: 7, .. }));
+    old.send(&ack(0x62, 7)).await;
+    assert!(matches!(old.packet().await, Packet::PubComp { pkid: 7, .. }));
+    old.post(&Publish::new("$SYS/x", "x")).await;
+    old.publish(Publish::new("dt/w/b/readings", "{}").qos1(8)).await;
+    watcher.hears_nothing().await;
+    assert_eq!(gateway.spool.status().appended, 1);
+    gateway.counted("gateway_publishes_reserved_total 3").await;
     gateway.stop().await;
 }
 

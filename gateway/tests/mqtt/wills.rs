@@ -84,6 +84,27 @@ async fn a_will_waits_for_its_delay() {
 }
 
 #[tokio::test]
+async fn a_delay_goes_on_when_the_gateway_starts_again() {
+    let gateway = TestGateway::start().await;
+    for (id, delay) in [("soon", 1), ("late", 3600)] {
+        let connect = Connect::durable(Version::V5, id).will(will(id).delay(delay).retain());
+        Client::connect(&gateway, connect).await.vanish();
+    }
+    gateway.counted("gateway_connections 0").await;
+    let gateway = gateway.restart().await;
+    let mut watcher = watcher(&gateway).await;
+    assert_eq!(watcher.accept().await.payload, "soon");
+    watcher.hears_nothing().await;
+    let back = Client::connect(&gateway, Connect::durable(Version::V5, "late")).await;
+    assert!(back.present);
+    let gateway = gateway.restart().await;
+    let mut watcher = Client::connect(&gateway, Connect::v5("again")).await;
+    watcher.subscribe("cmd/will/late", 1).await;
+    watcher.hears_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn who_comes_back_in_time_has_no_will_published() {
     let gateway = TestGateway::start().await;
     let mut watcher = watcher(&gateway).await;

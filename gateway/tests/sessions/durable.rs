@@ -232,3 +232,33 @@ async fn nurse_round(address: SocketAddr) {
         .publish("cmd/icu/pump-1/rate", QoS::AtLeastOnce, false, ["last".to_owned()].into_iter())
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_will_survives_a_kill_and_a_goodbye_is_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path(), free_address()).await;
+    // Who says goodbye comes first: when the others are let in, everything before is on disk.
+    for (id, clean) in [("polite", false), ("passing", true), ("durable", false)] {
+        let mut options = MqttOptions::new(id, "127.0.0.1", gateway.address.port());
+        let will = rumqttc::LastWill::new(format!("cmd/will/{id}"), "gone", QoS::AtLeastOnce, true);
+        options.set_clean_session(clean).set_last_will(will);
+        let (mqtt, events) = AsyncClient::new(options, 10);
+        let mut client = Client { mqtt, events };
+        client.wait(|packet| matches!(packet, Packet::ConnAck(_)).then_some(())).await;
+        if id == "polite" {
+            client.mqtt.disconnect().await.unwrap();
+            while client.events.poll().await.is_ok() {}
+        }
+        // Its socket stays open until the gateway dies.
+        std::mem::forget(client);
+    }
+    let gateway = Gateway::start(folder.path(), gateway.kill()).await;
+    let (mut watcher, _) = Client::connect(gateway.address, "watcher").await;
+    watcher.subscribe("cmd/will/#", QoS::AtLeastOnce).await;
+    let mut gone = BTreeSet::new();
+    while gone.len() < 2 {
+        gone.insert(watcher.message().await.topic);
+    }
+    assert_eq!(gone, ["cmd/will/durable", "cmd/will/passing"].map(str::to_owned).into());
+    gateway.kill();
+}

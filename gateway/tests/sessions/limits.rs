@@ -94,45 +94,78 @@ async fn inv8_subscriptions_of_a_client_are_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn inv8_distinct_filters_on_control_topics_are_limited() {
-    let gateway = limited(|limits| limits.filters_max = 5).await;
+async fn inv8_a_client_that_subscribes_to_many_control_topics_takes_nothing_from_others() {
+    let gateway = limited(|limits| limits.subscriptions_max = 2).await;
     let mut client = Client::connect(&gateway, "greedy").await;
-    assert!(granted(&mut client, "tm/v1/status/0").await);
-    let mut more = 0;
-    for n in 1..10 {
-        more += usize::from(granted(&mut client, &format!("tm/v1/status/{n}")).await);
+    for n in 0..12_000 {
+        client.mqtt.subscribe(format!("tm/v1/status/{n}"), QoS::AtLeastOnce).await.unwrap();
+        client.mqtt.unsubscribe(format!("tm/v1/status/{n}")).await.unwrap();
     }
-    assert!(more < 5, "{more} beside the first, and the gateway's own");
+    client.mqtt.subscribe("tm/v1/status/last", QoS::AtLeastOnce).await.unwrap();
+    let mut answered = 0;
+    while answered <= 12_000 {
+        let granted = client.wait(|packet| match packet {
+            Packet::SubAck(ack) => {
+                Some(ack.return_codes == [SubscribeReasonCode::Success(QoS::AtLeastOnce)])
+            }
+            _ => None,
+        });
+        assert!(granted.await);
+        answered += 1;
+    }
     let mut other = Client::connect(&gateway, "other").await;
-    assert!(granted(&mut other, "tm/v1/status/0").await, "the router knows that one");
+    assert!(granted(&mut other, "tm/v1/status/12001").await);
+    client.publish("tm/v1/status/12001", "1").await;
+    assert_eq!(other.message().await.topic, "tm/v1/status/12001");
     gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn inv8_distinct_control_topics_are_limited_and_those_of_devices_are_not() {
-    let gateway = limited(|limits| limits.control_topics_max = 3).await;
-    let mut watcher = Client::connect(&gateway, "watcher").await;
-    watcher.subscribe("#").await;
+async fn wildcards_are_for_the_topics_of_devices() {
+    let gateway = TestGateway::start().await;
     let mut agent = Client::connect(&gateway, "agent").await;
-    for n in 0..10 {
-        agent.publish(&format!("tm/v1/status/a{n}"), "1").await;
-        agent.publish(&format!("cmd/w/{n}/rate"), "1").await;
-    }
-    agent.publish("tm/v1/status/a0", "last").await;
-    let (mut control, mut commands) = (BTreeSet::new(), BTreeSet::new());
-    loop {
-        let message = watcher.message().await;
-        if message.retain {
-            continue;
+    let retained = async |agent: &mut Client, topic: &str, payload: &str| {
+        agent.mqtt.publish(topic, QoS::AtLeastOnce, true, payload).await.unwrap();
+        agent.wait(|packet| matches!(packet, Packet::PubAck(_)).then_some(())).await;
+    };
+    retained(&mut agent, "tm/v1/status/agent", "{}").await;
+    retained(&mut agent, "home/lamp", "on").await;
+    for (n, filter) in ["#", "+/#", "+/+/status/agent", "tm/#", "+/v1/#"].into_iter().enumerate() {
+        let mut person = Client::connect(&gateway, &format!("person-{n}")).await;
+        person.subscribe(filter).await;
+        person.subscribe("end").await;
+        agent.publish("tm/v1/status/agent", "again").await;
+        agent.publish("end", "").await;
+        loop {
+            let message = person.message().await;
+            assert!(!message.topic.starts_with("tm/v1"), "{filter} shows {}", message.topic);
+            if message.topic == "end" {
+                break;
+            }
         }
-        let last = &message.payload[..] == b"last";
-        let topics = if message.topic.starts_with("cmd/") { &mut commands } else { &mut control };
-        topics.insert(message.topic);
-        if last && commands.len() == 10 {
-            break;
-        }
     }
-    assert!(control.len() <= 3, "{control:?}");
+    let mut ingest = Client::connect(&gateway, "ingest").await;
+    ingest.subscribe("tm/v1/#").await;
+    let mut topics = BTreeSet::new();
+    while topics.len() < 2 {
+        topics.insert(ingest.message().await.topic);
+    }
+    assert!(topics.contains("tm/v1/status/agent"), "{topics:?}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv9_an_empty_retained_message_clears_nothing_of_a_source() {
+    let gateway = TestGateway::start().await;
+    let mut agent = Client::connect(&gateway, "agent").await;
+    agent.mqtt.publish("tm/v1/status/agent", QoS::AtLeastOnce, true, "{}").await.unwrap();
+    agent.wait(|packet| matches!(packet, Packet::PubAck(_)).then_some(())).await;
+    let mut prankster = Client::connect(&gateway, "prankster").await;
+    prankster.mqtt.publish("tm/v1/status/agent", QoS::AtLeastOnce, true, "").await.unwrap();
+    prankster.ended().await;
+    let mut ingest = Client::connect(&gateway, "ingest").await;
+    ingest.subscribe("tm/v1/status/agent").await;
+    assert_eq!(&ingest.message().await.payload[..], b"{}");
     gateway.stop().await;
 }
 

@@ -58,6 +58,7 @@ fn every_field_of_a_connect_of_3_1_1_arrives() {
     let connect = connecting(full_311()).unwrap();
     let expected = Connect {
         version: Version::V311,
+        bridge: false,
         client_id: "d1".into(),
         clean: true,
         keep_alive_seconds: 60,
@@ -80,6 +81,13 @@ fn every_field_of_a_connect_of_3_1_1_arrives() {
         wants_receipts: false,
     };
     assert_eq!(connect, expected);
+}
+
+#[test]
+fn a_bridge_says_so_by_the_highest_bit_of_its_level() {
+    let connect = connecting(plain(0x84)).unwrap();
+    assert_eq!((connect.version, connect.bridge), (Version::V311, true));
+    assert!(!connecting(plain(4)).unwrap().bridge);
 }
 
 #[test]
@@ -134,7 +142,7 @@ fn versions_are_told_apart() {
     assert_eq!(connecting(plain(4)).unwrap().version, Version::V311);
     assert_eq!(connecting(plain(5)).unwrap().version, Version::V5);
     let other = Some((Some(Version::V311), Reason::UnsupportedVersion));
-    for level in [0, 3, 6, 0x84, 255] {
+    for level in [0, 3, 6, 0x83, 0x85, 255] {
         assert_eq!(connecting(plain(level)), Err(other), "level {level}");
     }
     let old = packet(0x10, &[b"\x00\x06MQIsdp\x03\x02\x00\x1e\x00\x01x"]);
