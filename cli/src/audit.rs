@@ -1,17 +1,33 @@
 //! `tidemark audit`: the journal against the lake.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use futures::TryStreamExt;
 use lake::Lake;
-use simulator::{Audit, AuditReport};
+use simulator::AuditReport;
 
-use crate::args::{self, Format};
 use crate::audit_rows::{AUDITED, rows};
+use crate::options::{Format, LakeOption};
 use crate::{config, print};
 
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Folder of the journal that `tidemark simulate` kept.
+    #[arg(long)]
+    pub(crate) journal: PathBuf,
+    #[command(flatten)]
+    pub(crate) lake: LakeOption,
+    /// Folder for temporary files, about 100 bytes a row.
+    #[arg(long)]
+    pub(crate) temporary: Option<PathBuf>,
+    /// How the report is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
 /// True when nothing was lost, doubled or altered.
-pub(crate) async fn run(options: &args::Audit) -> anyhow::Result<bool> {
+pub(crate) async fn run(options: &Audit) -> anyhow::Result<bool> {
     let lake = config::open_lake(&options.lake).await?;
     let report = audit(&lake, &options.journal, options.temporary.as_deref()).await?;
     match options.format {
@@ -27,7 +43,7 @@ pub(crate) async fn audit(
     journal: &Path,
     temporary: Option<&Path>,
 ) -> anyhow::Result<AuditReport> {
-    let mut audit = Audit::new(temporary)?;
+    let mut audit = simulator::Audit::new(temporary)?;
     for (table, columns) in AUDITED {
         let mut batches = lake.scan(table, columns).await?;
         while let Some(batch) = batches.try_next().await? {

@@ -2,10 +2,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::{Args, Subcommand};
 use gateway::access::{Entry, Identities};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -14,8 +16,49 @@ use rcgen::{
 use service_runtime::Clock;
 use time::{Duration, OffsetDateTime};
 
-use crate::args_access::{Certs, CertsCommand, CertsDev};
 use crate::print;
+
+#[derive(Debug, Args)]
+pub(crate) struct Certs {
+    #[command(subcommand)]
+    pub(crate) command: CertsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertsCommand {
+    /// Makes an authority, certificates for the gateway and one client of each role, their identities, and a configuration
+    /// that uses them. For trying things out: the authority's key lies beside them.
+    Dev(CertsDev),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertsDev {
+    /// Folder for it all; made if missing.
+    pub(crate) dir: PathBuf,
+    /// Name or address that the gateway is reached by, beside localhost. May be given several times; with any, the gateway
+    /// listens on all addresses.
+    #[arg(long = "host")]
+    pub(crate) hosts: Vec<String>,
+    /// Port where the gateway listens by TLS.
+    #[arg(long, default_value_t = 8883)]
+    pub(crate) port: u16,
+    /// Device id of the device.
+    #[arg(long, default_value = "device-1")]
+    pub(crate) device: String,
+    /// Site of the device.
+    #[arg(long, default_value = "lab")]
+    pub(crate) site: String,
+    /// Days that the certificates are valid.
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub(crate) days: u16,
+}
+
+impl CertsDev {
+    /// The address to listen on: this machine's, unless others are to reach it.
+    pub(crate) fn listen(&self) -> IpAddr {
+        if self.hosts.is_empty() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0].into() }
+    }
+}
 
 /// Clocks differ, and a certificate must not be from the future.
 const BACKDATED: Duration = Duration::hours(1);

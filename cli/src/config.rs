@@ -10,7 +10,7 @@ use serde::Serialize;
 use service_runtime::config::ConfigFile;
 use service_runtime::logging::{self, LogConfig};
 
-use crate::args::LakeOption;
+use crate::options::LakeOption;
 
 /// Everything that a file may set.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use gateway::{Gateway, GatewayConfig};
 use lake::{Lake, OpenMode, TableSummary};
 use service_runtime::logging::{self, LogConfig};
@@ -13,8 +14,20 @@ use simulator::{AuditReport, Simulation, Summary};
 use store_forward::uplink::UplinkStatus;
 use tokio::sync::watch;
 
-use crate::args::Demo;
 use crate::{audit, config, print, services, simulate};
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How long the simulation runs; landing, audit and summary come on top.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) seconds: u64,
+    /// Folder for the spool, the lake and the journal. A second demo adds to the first one's lake.
+    #[arg(long, default_value = "./tidemark-data")]
+    pub(crate) data: PathBuf,
+    /// The same seed plays the same ward.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
 
 /// Simulated seconds per second: half an hour of a ward in half a minute.
 const SPEED: f64 = 60.0;

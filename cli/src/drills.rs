@@ -1,13 +1,35 @@
 //! `tidemark drill`: one drill, or all of them.
 
 use anyhow::{Context, ensure};
+use clap::Args;
 use drill::{DRILLS, Options, Report};
 
-use crate::args::{self, Format};
+use crate::options::Format;
 use crate::print;
 
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// Which drill, or all; without it the drills are listed.
+    pub(crate) name: Option<String>,
+    /// The same seed repeats the plan of a drill; by default another one each time.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Play on this lake, s3://bucket/prefix, with the usual AWS_* variables; each drill takes a folder of its own in it.
+    #[arg(long)]
+    pub(crate) lake: Option<String>,
+    /// A twentieth of the messages where there are millions.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Keep the folder of each drill, with logs, spools and lake; that of a failed one is always kept.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// How reports are printed: a line for each drill, or one JSON object.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
 /// Plays the drills; true when all passed.
-pub(crate) async fn run(options: &args::Drill) -> anyhow::Result<bool> {
+pub(crate) async fn run(options: &Drill) -> anyhow::Result<bool> {
     let Some(name) = &options.name else {
         list()?;
         return Ok(true);

@@ -4,14 +4,95 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::{Args, Subcommand};
 use gateway::access::{Entry, Identities, Names, check_login, hash_password, new_password};
 use serde::Serialize;
 
-use crate::args::Format;
-use crate::args_access::{
-    Identity, IdentityAdd, IdentityCommand, IdentityFile, IdentityList, IdentityTest,
-};
+use crate::options::Format;
 use crate::{config, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Identity {
+    #[command(subcommand)]
+    pub(crate) command: IdentityCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Adds an identity, or replaces it. Without a password it proves itself by certificate or token.
+    Add(IdentityAdd),
+    /// Lists the identities.
+    List(IdentityList),
+    /// Refuses an identity from now on, however it proves itself; a running gateway disconnects it within seconds.
+    Revoke(IdentityRevoke),
+    /// Tells who a client would be that shows a password, token or certificate. Exits with 1 if it would be refused.
+    Test(IdentityTest),
+}
+
+/// Where identities are kept.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityFile {
+    /// The file of identities [default: identities_file in [gateway.access] of the configuration].
+    #[arg(long)]
+    pub(crate) file: Option<PathBuf>,
+    /// TOML file with the configuration.
+    #[arg(long, short)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdentityAdd {
+    /// Its name: letters, digits, `.`, `_`, `-` and `:`. An agent's is its source_id, a device's its device id.
+    pub(crate) name: String,
+    /// What it is to the rules: device, fleet, agent, ingest, operator, analyst, or a role of your own. May be given several
+    /// times.
+    #[arg(long = "role", required = true)]
+    pub(crate) roles: Vec<String>,
+    /// Its site, for {site} in rules; devices need one.
+    #[arg(long)]
+    pub(crate) site: Option<String>,
+    /// File with its password; `-` for standard input.
+    #[arg(long, group = "secret")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Makes a password and prints it.
+    #[arg(long, group = "secret")]
+    pub(crate) generate_password: bool,
+    #[command(flatten)]
+    pub(crate) file: IdentityFile,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdentityList {
+    #[command(flatten)]
+    pub(crate) file: IdentityFile,
+    /// How the list is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdentityRevoke {
+    /// Its name.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) file: IdentityFile,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdentityTest {
+    /// User name that it sends; may be left out with a certificate or token.
+    #[arg(required_unless_present_any = ["certificate", "password_file"])]
+    pub(crate) name: Option<String>,
+    /// File with the password or token that it sends; `-` for standard input.
+    #[arg(long)]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Certificate that it shows (PEM).
+    #[arg(long)]
+    pub(crate) certificate: Option<PathBuf>,
+    /// TOML file with the configuration.
+    #[arg(long, short)]
+    pub(crate) config: Option<PathBuf>,
+}
 
 /// Longest password or token that is read.
 const SECRET_BYTES_MAX: u64 = 64 << 10;

@@ -1,7 +1,6 @@
 //! `tidemark`: everything of Tidemark in one program.
 
 mod args;
-mod args_access;
 mod audit;
 mod audit_rows;
 mod certs;
@@ -10,6 +9,7 @@ mod demo;
 mod drills;
 mod identity;
 mod maintain;
+mod options;
 mod policy;
 mod print;
 mod receipts_mqtt;

@@ -1,17 +1,64 @@
 //! `tidemark policy test`: what the rules say, and which one decides.
 
-use anyhow::Context;
-use gateway::access::{Action, Identities, Identity, Names, Policy};
+use std::path::PathBuf;
 
-use crate::args_access::{self, ActionArgument, PolicyCommand, PolicyTest};
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use gateway::access::{self, Action, Identities, Identity, Names};
+
 use crate::{config, print};
 
+#[derive(Debug, Args)]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Tells whether an identity may publish to a topic or subscribe to a filter, and which rule decides. Exits with 1 if it
+    /// may not.
+    Test(PolicyTest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTest {
+    /// What it wants to do.
+    #[arg(value_enum)]
+    pub(crate) action: ActionArgument,
+    /// The topic, or the topic filter.
+    pub(crate) topic: String,
+    /// Its name.
+    #[arg(long)]
+    pub(crate) identity: String,
+    /// Its roles, instead of those in the file of identities. May be given several times.
+    #[arg(long = "role")]
+    pub(crate) roles: Vec<String>,
+    /// Its site, instead of the one in the file.
+    #[arg(long)]
+    pub(crate) site: Option<String>,
+    /// Its client id [default: its name].
+    #[arg(long)]
+    pub(crate) client_id: Option<String>,
+    /// TOML file with the configuration.
+    #[arg(long, short)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ActionArgument {
+    /// Send messages to a topic.
+    Publish,
+    /// Receive the messages of a filter.
+    Subscribe,
+}
+
 /// True when it is allowed.
-pub(crate) fn run(options: &args_access::Policy) -> anyhow::Result<bool> {
+pub(crate) fn run(options: &Policy) -> anyhow::Result<bool> {
     let PolicyCommand::Test(options) = &options.command;
     let gateway = config::load(options.config.as_deref())?.gateway;
     let names = Names::new(&gateway.check()?, gateway.source_id.as_str());
-    let policy = Policy::load(gateway.access.policy_file.as_deref(), &names)?;
+    let policy = access::Policy::load(gateway.access.policy_file.as_deref(), &names)?;
     let identity = identity(options, gateway.access.identities_file.as_deref())?;
     let client_id = options.client_id.as_deref().unwrap_or(&options.identity);
     let action = match options.action {

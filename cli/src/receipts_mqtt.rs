@@ -10,7 +10,7 @@ use rumqttc::{
 use telemetry_core::receipt::Receipt;
 use uuid::Uuid;
 
-use crate::args::BrokerLogin;
+use crate::options::BrokerLogin;
 
 /// A subscription to receipts; the retained one comes first.
 pub(crate) struct Receipts {

@@ -1,16 +1,28 @@
 //! Runs services until Ctrl-C.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use edge_agent::Agent;
 use gateway::Gateway;
 use lake::{Lake, OpenMode};
 use service_runtime::admin::Readiness;
 use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
 
-use crate::args::Service;
 use crate::config::{self, Everything};
 use crate::print;
+
+#[derive(Debug, Args)]
+pub(crate) struct Service {
+    /// TOML file; what it does not set has the default (see config.example.toml). Environment variables such as
+    /// TIDEMARK_GATEWAY__LISTEN override both.
+    #[arg(long, short)]
+    pub(crate) config: Option<PathBuf>,
+    /// Checks the configuration, prints what is in force and exits.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
 
 /// What parts get to end once they are told to; each has its own, shorter limit inside.
 const GRACE: Duration = Duration::from_secs(120);

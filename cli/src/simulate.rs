@@ -1,13 +1,81 @@
 //! `tidemark simulate`: plays devices against a gateway.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use service_runtime::{Stop, Tasks, signals};
 use simulator::config::Pace;
 use simulator::{Progress, Simulation, Summary};
 
-use crate::args::{BrokerLogin, Format, Simulate};
+use crate::options::{BrokerLogin, Format};
 use crate::{config, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// TOML file with a [simulator] section; the options below override it.
+    #[arg(long, short)]
+    pub(crate) config: Option<PathBuf>,
+    /// Gateway, host:port, or the HTTP input of an agent, http://address:port [default: 127.0.0.1:1883].
+    #[arg(long)]
+    pub(crate) gateway: Option<String>,
+    #[command(flatten)]
+    pub(crate) login: BrokerLogin,
+    /// Folder of the journal, for `tidemark audit`.
+    #[arg(long)]
+    pub(crate) journal: Option<PathBuf>,
+    /// The same seed and settings give byte-identical payloads [default: 1].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Stop after so many seconds.
+    #[arg(long)]
+    pub(crate) seconds: Option<f64>,
+    /// Stop after so many messages.
+    #[arg(long)]
+    pub(crate) messages: Option<u64>,
+    /// Simulated seconds per second [default: 1].
+    #[arg(long, group = "pace")]
+    pub(crate) speed: Option<f64>,
+    /// Messages per second, whether or not they are acknowledged.
+    #[arg(long, group = "pace")]
+    pub(crate) rate: Option<f64>,
+    /// As fast as messages are acknowledged.
+    #[arg(long, group = "pace")]
+    pub(crate) as_fast_as_acknowledged: bool,
+    /// Connections that the devices share; 0 is one each [default: 0].
+    #[arg(long)]
+    pub(crate) connections: Option<u32>,
+    /// Beds of the ward, each with a monitor [default: 24].
+    #[arg(long)]
+    pub(crate) beds: Option<u32>,
+    /// Share of messages that are published twice, 0 to 1.
+    #[arg(long)]
+    pub(crate) duplicates: Option<f64>,
+    /// Share of messages that later ones overtake, 0 to 1.
+    #[arg(long)]
+    pub(crate) reordering: Option<f64>,
+    /// Share of messages that are followed by a malformed one, 0 to 1.
+    #[arg(long)]
+    pub(crate) malformed: Option<f64>,
+    /// Let monitors have artefacts: sentinels, probes off, impossible values.
+    #[arg(long)]
+    pub(crate) artefacts: bool,
+    /// Let the devices' clocks be wrong.
+    #[arg(long)]
+    pub(crate) clock_offset: bool,
+    /// Cut each connection after about so many messages.
+    #[arg(long)]
+    pub(crate) disconnect_every: Option<u64>,
+    /// CSV file of time series to publish as a device; may be given several times.
+    #[arg(long)]
+    pub(crate) replay: Vec<PathBuf>,
+    /// Folder of FHIR resources (*.json) to publish once.
+    #[arg(long)]
+    pub(crate) fhir: Option<PathBuf>,
+    /// How the summary is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
 
 /// Publishes until it is done or Ctrl-C; true when everything was acknowledged.
 pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {

@@ -1,9 +1,26 @@
 //! `tidemark source`: changes to a spool that is not in use.
 
-use anyhow::Context;
+use std::path::PathBuf;
 
-use crate::args::{Source, SourceCommand};
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
 use crate::print;
+
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    #[command(subcommand)]
+    pub(crate) command: SourceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourceCommand {
+    /// Forgets the lake that a spool is bound to: the next receipt binds it to the lake that sent it.
+    Rebind {
+        /// The spool's folder.
+        spool: PathBuf,
+    },
+}
 
 /// Does what was asked.
 pub(crate) fn run(options: &Source) -> anyhow::Result<()> {

@@ -1,9 +1,12 @@
 //! `tidemark status`: how far sources are.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
+use clap::Args;
 use lake::{OpenMode, SourceBooks};
 use serde::Serialize;
 use service_runtime::Clock;
@@ -11,8 +14,24 @@ use service_runtime::admin::AdminToken;
 use service_runtime::http::{self, Method, StatusCode};
 use store_forward::status::SourceStatus;
 
-use crate::args::{self, Format};
+use crate::options::Format;
 use crate::{config, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Admin address of a running gateway or agent.
+    #[arg(long, default_value = "127.0.0.1:8080", conflicts_with = "lake")]
+    pub(crate) admin: SocketAddr,
+    /// File with the gateway's admin token, if it has one.
+    #[arg(long)]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// Ask the lake instead: all its sources, as of their last landing.
+    #[arg(long)]
+    pub(crate) lake: Option<String>,
+    /// How the list is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
 
 /// One source's books as the lake knows them: as of its last frame that landed.
 #[derive(Serialize)]
@@ -45,14 +64,14 @@ impl From<SourceBooks> for LakeSource {
 }
 
 /// Asks a running gateway or agent, or a lake.
-pub(crate) async fn run(options: &args::Status) -> anyhow::Result<()> {
+pub(crate) async fn run(options: &Status) -> anyhow::Result<()> {
     match &options.lake {
         Some(url) => of_lake(url, options.format).await,
         None => of_service(options).await,
     }
 }
 
-async fn of_service(options: &args::Status) -> anyhow::Result<()> {
+async fn of_service(options: &Status) -> anyhow::Result<()> {
     let token = options.admin_token_file.as_deref().map(AdminToken::read).transpose()?;
     let header = token.map(|token| token.header());
     let (header, patience) = (header.as_deref(), Duration::from_secs(5));

@@ -1,10 +1,28 @@
 //! `tidemark tables` and `tidemark files`: what is in a lake.
 
+use clap::Args;
 use lake::TableSummary;
 use serde::Serialize;
 
-use crate::args::{self, Format};
+use crate::options::{Format, LakeOption};
 use crate::{config, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Tables {
+    #[command(flatten)]
+    pub(crate) lake: LakeOption,
+    /// How the list is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    /// The table, for example readings.
+    pub(crate) table: String,
+    #[command(flatten)]
+    pub(crate) lake: LakeOption,
+}
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -49,7 +67,7 @@ fn date(days: i64) -> i32 {
 }
 
 /// Lists the tables.
-pub(crate) async fn tables(options: &args::Tables) -> anyhow::Result<()> {
+pub(crate) async fn tables(options: &Tables) -> anyhow::Result<()> {
     let lake = config::open_lake(&options.lake).await?;
     let tables = lake.tables().await?;
     let tables: Vec<Shown<'_>> = tables.iter().map(shown).collect();
@@ -73,7 +91,7 @@ pub(crate) async fn tables(options: &args::Tables) -> anyhow::Result<()> {
 }
 
 /// Lists a table's files, one a line.
-pub(crate) async fn files(options: &args::Files) -> anyhow::Result<()> {
+pub(crate) async fn files(options: &Files) -> anyhow::Result<()> {
     let lake = config::open_lake(&options.lake).await?;
     for file in lake.files(&options.table).await? {
         print::line(&file.address)?;

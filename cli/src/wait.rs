@@ -4,12 +4,30 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use telemetry_core::id::{Epoch, Offset, SourceId};
 use telemetry_core::topic::ControlTopics;
 
-use crate::args;
+use crate::options::BrokerLogin;
 use crate::print;
 use crate::receipts_mqtt::Receipts;
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// The message's position, SOURCE/EPOCH/OFFSET, as a PUBACK's user properties or the agent's HTTP answer say it.
+    pub(crate) position: Position,
+    /// Where receipts are published, host:port.
+    #[arg(long, default_value = "127.0.0.1:1883")]
+    pub(crate) broker: String,
+    #[command(flatten)]
+    pub(crate) login: BrokerLogin,
+    /// Prefix of the control topics.
+    #[arg(long, default_value = "tm/v1")]
+    pub(crate) control_prefix: String,
+    /// Give up after so many seconds, with exit code 1.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) timeout: u64,
+}
 
 /// A message's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +56,7 @@ impl FromStr for Position {
 }
 
 /// True once the message is readable; false when the time is up first.
-pub(crate) async fn run(options: &args::Wait) -> anyhow::Result<bool> {
+pub(crate) async fn run(options: &Wait) -> anyhow::Result<bool> {
     let topics = ControlTopics::new(&options.control_prefix).context("--control-prefix")?;
     let Position { source, epoch, offset } = &options.position;
     let mut receipts =

@@ -5,6 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "architecture/circles.rs"]
+mod circles;
+
+use circles::circles;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -202,6 +207,70 @@ fn a_technology_is_named_only_in_the_files_that_are_named_after_it() {
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn files_do_not_use_each_other_in_circles() {
+    let mut found = BTreeSet::new();
+    for krate in workspace_edges().keys() {
+        // The crate of the folder cli has the program's name.
+        let folder = root().join(if krate == "tidemark" { "cli" } else { krate }).join("src");
+        found.extend(circles(&folder).into_iter().map(|circle| format!("{krate}: {circle}")));
+    }
+    assert!(found.is_empty(), "give what both need a file of its own: {found:#?}");
+}
+
+/// Writes the files of a made-up crate and returns its circles.
+fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    circles(folder.path())
+}
+
+#[test]
+fn a_circle_is_found_by_whatever_path_it_goes() {
+    let with = |a: &str, b: &str| {
+        circles_of(&[
+            ("lib.rs", "mod a;\nmod b;\npub use b::B;\nmod c;"),
+            ("a/mod.rs", "mod inner;\npub(crate) use inner::{Inner, other as Renamed};"),
+            ("a/inner.rs", a),
+            ("b.rs", b),
+            ("c.rs", "use crate::b::B;"),
+        ])
+    };
+    let circle = vec!["a/inner -> b -> a/inner".to_owned()];
+    for a in ["use crate::b::B;", "use super::super::b;\nfn f() { b::g() }", "fn f(b: crate::B) {}"]
+    {
+        for b in [
+            "use crate::a::inner::Inner;",
+            "use crate::a::{self};\nfn f() -> a::Inner {}",
+            "use crate::{c, a::{inner::*, X}};",
+            "fn f() { \"crate::a\"; super::a::Renamed() }",
+        ] {
+            assert_eq!(with(a, b), circle, "{a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn what_belongs_to_a_file_and_what_only_tests_use_is_no_circle() {
+    let lib = "mod a;\nmod b;\npub use a::A;\npub use b::B;";
+    let inner = "use super::A;\nuse crate::b::B;\nimpl A {}";
+    let none: Vec<String> = Vec::new();
+    for b in [
+        "pub struct B;",
+        "// crate::a::A\nconst S: &str = \"crate::a::A\"; const C: char = '\"';",
+        "#[cfg(test)]\nmod tests { use crate::a::A; fn f() {} }\nfn g() {}",
+        "const R: &str = r#\"use crate::a::A;\"#;",
+    ] {
+        let files = [("lib.rs", lib), ("a.rs", "mod inner;\npub struct A;\nfn f() { inner::g() }")];
+        let found = circles_of(&[files[0], files[1], ("a/inner.rs", inner), ("b.rs", b)]);
+        assert_eq!(found, none, "{b}");
+    }
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::books::{self, SourceBooks};
-use crate::delta::{self, TableLog};
+use crate::delta::{self, FileInfo, TableLog};
 use crate::error::LakeError;
 use crate::landing::{self, SourceKey, SourcePosition};
-use crate::reader::{self, FileInfo, Rows, TableSummary};
+use crate::reader::{self, Rows, TableSummary};
 use crate::schema::{self, LANDINGS, TABLES, Table};
 use crate::stage::Staging;
 use crate::store::Store;

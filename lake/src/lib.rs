@@ -24,7 +24,7 @@ mod store;
 
 pub use books::SourceBooks;
 pub use config::LakeConfig;
-pub use delta::AddFile;
+pub use delta::{AddFile, FileInfo};
 pub use error::{Cause, LakeError};
 pub use lake::{Lake, OpenMode};
 pub use lander::{LandOutcome, Lander};
@@ -32,6 +32,6 @@ pub use landing::{
     Gap, Lost, SourceAdvance, SourceKey, SourcePosition, Staged, StagedFile, TableRows,
 };
 pub use location::Location;
-pub use reader::{FileInfo, Rows, TableSummary, count};
+pub use reader::{Rows, TableSummary, count};
 pub use stage::Staging;
 pub use store::{Created, Object, Store};

@@ -1,6 +1,5 @@
 //! Reading a table: its exact file list, and its rows as a stream in constant memory.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, new_null_array};
@@ -8,32 +7,11 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
-use crate::delta;
+use crate::delta::{self, FileInfo};
 use crate::error::LakeError;
 use crate::parquet;
 use crate::schema::{Column, PARTITION, Table};
 use crate::store::Store;
-
-/// One data file of a table's current version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileInfo {
-    /// A plain path for a local lake, else a URL: what to give a tool that reads Parquet.
-    pub address: String,
-    /// Relative to the table's folder.
-    pub path: String,
-    /// Rows.
-    pub rows: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// Partition date, days since 1970-01-01.
-    pub date: Option<i32>,
-    /// Newest time in it, Unix microseconds, rounded up to a millisecond.
-    pub newest_us: Option<i64>,
-    /// When it was made, Unix milliseconds.
-    pub modified_ms: i64,
-    /// Range of the column `lane` (the ledger's files have one).
-    pub lanes: Option<RangeInclusive<i64>>,
-}
 
 /// A table in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,13 +19,8 @@ use tracing::warn;
 use crate::books::Timeline;
 use crate::disk::{self, DiskError, SegmentWriter};
 use crate::reader::Reader;
-use crate::spool::{Shared, Spool, report};
 use crate::state::State;
-
-/// With fewer messages to go the writer may be made to wait for the rest.
-const FEW: u64 = 1000;
-/// Rounds after which it must wait: a writer that is as fast as the copy would never be caught up with.
-const ROUNDS_MAX: u32 = 20;
+use crate::tail::{Shared, report};
 
 /// A new epoch in the making.
 #[derive(Debug)]
@@ -52,24 +47,6 @@ struct Part {
     chain: u64,
     received_us: Option<i64>,
     gaps: Vec<(Offset, Offset)>,
-}
-
-impl Spool {
-    /// Moves what has not landed to a new epoch, as far as it can be done beside the writer, and lets the writer do the rest:
-    /// [`crate::Progress::generation`] tells when. Blocks.
-    pub(crate) fn move_to(&self, epoch: Epoch) -> Result<(), DiskError> {
-        let mut moving = Move::begin(&self.shared, epoch)?;
-        for _ in 0..ROUNDS_MAX {
-            let synced = self.shared.progress.borrow().synced;
-            moving.catch_up(synced)?;
-            if self.shared.progress.borrow().synced - synced < FEW {
-                break;
-            }
-        }
-        self.shared.tail().moving = Some(moving);
-        self.shared.wake.notify_one();
-        Ok(())
-    }
 }
 
 impl Move {

@@ -14,6 +14,7 @@ mod reader;
 mod spool;
 mod state;
 pub mod status;
+mod tail;
 pub mod uplink;
 mod writer;
 
@@ -22,8 +23,7 @@ mod tests;
 
 pub use config::{SpoolConfig, UplinkConfig};
 pub use disk::DiskError;
-pub use spool::{
-    AppendError, CloseOnDrop, Message, Place, Progress, Spool, SpoolError, SpoolStatus,
-};
+pub use spool::{CloseOnDrop, Spool, SpoolError, SpoolStatus};
 pub use state::rebind;
+pub use tail::{AppendError, Message, Place, Progress};
 pub use writer::WriterThread;

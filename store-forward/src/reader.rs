@@ -11,7 +11,7 @@ use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
 use tracing::warn;
 
 use crate::disk::{DiskError, SegmentReader};
-use crate::spool::Shared;
+use crate::tail::Shared;
 
 /// A chain value that cannot be known: above offset 0 no chain has it, except by a chance of 2^-64.
 const UNKNOWN: u64 = record::CHAIN_START;

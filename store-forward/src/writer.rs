@@ -19,8 +19,9 @@ use crate::disk::{self, DiskError, SegmentReader, SegmentWriter};
 use crate::fork::Move;
 use crate::metrics::SpoolMetrics;
 use crate::reader::Reader;
-use crate::spool::{Progress, Shared, Spool, SpoolError, Tail, report};
+use crate::spool::{Moves, Spool, SpoolError};
 use crate::state::State;
+use crate::tail::{Progress, Shared, Tail, report};
 
 /// How long the writer waits before it tries a full disk again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
@@ -29,6 +30,7 @@ const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct WriterThread {
     shared: Arc<Shared>,
+    moves: Moves,
     segment: Option<SegmentWriter>,
     synced: Offset,
     chain: u64,
@@ -41,7 +43,7 @@ struct Round {
     end: Offset,
     chain_end: u64,
     roll: bool,
-    moving: Option<Move>,
+    moving: bool,
     closing: bool,
 }
 
@@ -89,7 +91,7 @@ impl Spool {
             tail: Mutex::new(Tail {
                 generation: 0,
                 segments: state.segments(folder),
-                moving: None,
+                moving: false,
                 switching: false,
                 next,
                 chain,
@@ -111,8 +113,10 @@ impl Spool {
         });
         report(&shared, next, false);
         note_oldest(&shared)?;
+        let moves = Moves::default();
         let mut writer = WriterThread {
             shared: shared.clone(),
+            moves: moves.clone(),
             segment: found.last,
             synced: next,
             chain,
@@ -123,7 +127,7 @@ impl Spool {
             moving.catch_up(next)?;
             writer.switch(moving)?;
         }
-        Ok((Self { shared }, writer))
+        Ok((Self { shared, moves }, writer))
     }
 }
 
@@ -239,7 +243,7 @@ impl Tail {
             end: self.next,
             chain_end: self.chain,
             roll: self.plan.must_roll(),
-            moving: self.moving.take(),
+            moving: mem::take(&mut self.moving),
             closing: self.closing,
             records,
         }
@@ -278,7 +282,9 @@ impl WriterThread {
         }
         self.spare = round.records;
         self.spare.clear();
-        if let Some(moving) = round.moving {
+        if round.moving
+            && let Some(moving) = self.moves.take()
+        {
             self.switch(moving)?;
         }
         if round.closing {

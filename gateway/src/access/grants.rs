@@ -3,13 +3,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use telemetry_core::topic::{filter_matches, validate_filter, validate_topic};
 
 use super::pattern::{covers, overlap};
-use super::policy::Action;
 
 /// Topics whose answer is kept; a client that publishes to more is asked again.
 const REMEMBERED_MAX: usize = 64;
+
+/// What a client wants to do with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Send messages to a topic.
+    Publish,
+    /// Receive the messages of a topic filter.
+    Subscribe,
+}
 
 /// A filter and the rule that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,14 +27,14 @@ use service_runtime::{Clock, Metrics};
 use tokio::sync::watch;
 
 pub use denied::Denied;
-pub use grants::Decision;
+pub use grants::{Action, Decision};
 pub use identities::{Entry, Identities, IdentitiesError};
 pub use identity::Identity;
 pub use jwt::JwtError;
 pub use login::check_login;
 pub use password::{PasswordError, hash_password, new_password};
 pub use pattern::PatternError;
-pub use policy::{Action, Names, Policy, PolicyError};
+pub use policy::{Names, Policy, PolicyError};
 pub use trust::TlsError;
 
 use audit::{AuditLog, AuditWriter};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use telemetry_core::topic::ControlTopics;
 
-use super::grants::{Decision, Grant, Grants};
+use super::grants::{Action, Decision, Grant, Grants};
 use super::identity::Identity;
 use super::pattern::{Pattern, PatternError, Values};
 
@@ -18,16 +18,6 @@ const EVERYBODY: &str = "*";
 /// Most rules of a file, and most topics of a rule.
 const RULES_MAX: usize = 1000;
 const TOPICS_MAX: usize = 1000;
-
-/// What a client wants to do with a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Send messages to a topic.
-    Publish,
-    /// Receive the messages of a topic filter.
-    Subscribe,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

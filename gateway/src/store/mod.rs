@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use self::redb::{Disk, DiskError};
 pub(crate) use change::{Flight, Found, Op, Record, Stored};
-use redb::{Disk, DiskError};
 
 /// Changes that may wait for the disk, and their bytes; whoever publishes waits beyond it.
 const PENDING_MAX: usize = 16 << 10;

@@ -7,4 +7,5 @@ mod table;
 pub use action::AddFile;
 pub(crate) use action::Entry;
 pub(crate) use log::{Appended, TableLog, last_checkpoint};
+pub use table::FileInfo;
 pub(crate) use table::{checkpoint, create, files, widen};

@@ -2,6 +2,7 @@
 //!
 //! Never in the path of a commit. A loaded table holds its whole file list, so none is kept.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crash_point::Point;
@@ -17,9 +18,29 @@ use serde::Deserialize;
 
 use super::TableLog;
 use crate::error::LakeError;
-use crate::reader::FileInfo;
 use crate::schema::{Column, Kind, PARTITION, Table, date_parse};
 use crate::store::Store;
+
+/// One data file of a table's current version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// A plain path for a local lake, else a URL: what to give a tool that reads Parquet.
+    pub address: String,
+    /// Relative to the table's folder.
+    pub path: String,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Partition date, days since 1970-01-01.
+    pub date: Option<i32>,
+    /// Newest time in it, Unix microseconds, rounded up to a millisecond.
+    pub newest_us: Option<i64>,
+    /// When it was made, Unix milliseconds.
+    pub modified_ms: i64,
+    /// Range of the column `lane` (the ledger's files have one).
+    pub lanes: Option<RangeInclusive<i64>>,
+}
 
 fn log_store(lake: &Store, table: &Table) -> LogStoreRef {
     let folder = lake.child(table.name);

@@ -4,21 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use service_runtime::{Clock, Stop};
 use telemetry_core::backoff::Backoff;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
 use tracing::{debug, info};
 
-use super::dial::Dial;
 use super::link::{Link, LinkError};
-use super::mqtt::{Answer, Codec, Hello, Incoming, Login, Place};
-use super::receipts::Tracker;
+use super::mqtt::{Answer, Hello, Incoming, Place};
 use super::session::Session;
+use super::shared::Shared;
 use crate::disorder::{Outgoing, Sending};
 use crate::fingerprint::MessageKey;
-use crate::journal::{Entry, Journal};
-use crate::progress::Progress;
+use crate::journal::Entry;
 use crate::seeded::Stream;
 
 /// Bytes staged for one write; beyond it the socket goes first.
@@ -27,22 +24,6 @@ const STAGE_MAX: usize = 256 << 10;
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Bytes of an MQTT 5 PUBLISH beside topic and payload.
 const PUBLISH_OVERHEAD: usize = 16;
-
-/// What all connections share.
-pub(crate) struct Shared {
-    pub(crate) dial: Arc<dyn Dial>,
-    pub(crate) codec: Codec,
-    pub(crate) journal: Option<Journal>,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) tracker: Option<Tracker>,
-    pub(crate) clock: Clock,
-    pub(crate) keep_alive_s: u16,
-    pub(crate) login: Option<Login>,
-    /// Cut the connection after about so many messages.
-    pub(crate) cut_every: u64,
-    /// Give up waiting for answers.
-    pub(crate) abort: Stop,
-}
 
 /// A message for a connection.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use telemetry_core::backoff::Backoff;
 use tokio::sync::mpsc::Receiver;
 use tracing::debug;
 
-use super::connection::{Queued, Shared};
+use super::connection::Queued;
+use super::shared::Shared;
 use crate::disorder::Sending;
 use crate::journal::Entry;
 use crate::seeded::Stream;

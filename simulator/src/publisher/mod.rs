@@ -12,13 +12,17 @@ mod link;
 mod mqtt;
 mod receipts;
 mod session;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use dial::{Dial, Socket, Tcp};
 
-pub(crate) use connection::{Connection, Queued, Shared};
+pub(crate) use connection::{Connection, Queued};
 pub(crate) use dial::Tls;
 pub(crate) use http::HttpConnection;
 pub(crate) use mqtt::{Codec, Login};
-pub(crate) use receipts::{Tracker, watch};
+pub(crate) use receipts::Tracker;
+pub(crate) use shared::Shared;
+pub(crate) use watch::watch;

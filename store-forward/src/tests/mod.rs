@@ -16,7 +16,8 @@ use telemetry_core::spool::record::{Item, Parsed, parse};
 
 use crate::config::SpoolOptions;
 use crate::metrics::SpoolMetrics;
-use crate::spool::{Appended, Message, Spool, SpoolError};
+use crate::spool::{Appended, Spool, SpoolError};
+use crate::tail::Message;
 use crate::{SpoolConfig, reader::Batch};
 
 /// A folder in memory where there is one: thousands of spools are opened, each with its syncs.

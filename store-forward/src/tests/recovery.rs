@@ -200,3 +200,15 @@ fn inv8_what_waits_for_the_disk_is_limited() {
     assert_eq!(appended.refused, Some(AppendError::Busy));
     assert_eq!(appended.offsets, 0..10, "a megabyte");
 }
+
+#[test]
+fn a_move_that_no_writer_took_does_not_keep_the_folder() {
+    let folder = fast_folder();
+    let config = SpoolConfig { dir: folder.path().join("spool"), ..small(WhenFull::Refuse) };
+    let options = SpoolOptions { source_id: "s".parse().unwrap(), config };
+    let open = || Spool::open(&options, Epoch::from_random(7), SpoolMetrics::default());
+    let (spool, writer) = open().unwrap();
+    spool.move_to(Epoch::from_random(8)).unwrap();
+    drop((spool, writer));
+    open().unwrap();
+}
