@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use service_runtime::admin::{self, Readiness};
+use service_runtime::admin::{self, Endpoint, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
@@ -199,7 +199,7 @@ impl Gateway {
         let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
         let clock = shared.clock;
-        let token = entrance.admin_token.clone();
+        let access = entrance.admin.clone();
         let drain = Duration::from_secs(config.drain_seconds);
         let uplink_stop = Stop::new();
         // A task that fails stops the others in the same order as an operator's stop.
@@ -217,8 +217,8 @@ impl Gateway {
             result
         });
         let routes = status::routes(spool.clone(), status, clock);
-        let serving = admin::serve(admin, metrics, readiness, routes, token, closing.clone());
-        tasks.spawn("admin", serving);
+        let endpoint = Endpoint { metrics, readiness, routes, access, clock };
+        tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let canary = bus.subscriber();
         tasks.spawn("canary", watch_bus(bus, canary, closing.clone()));
         let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));
