@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod files;
 pub mod hosts;
 pub mod http;
 pub mod logging;
