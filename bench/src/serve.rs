@@ -25,7 +25,7 @@ pub(crate) async fn run(role: Role, config: &Path) -> anyhow::Result<()> {
         }
         Role::Ingest => {
             let lake: LakeConfig = file.section("lake")?;
-            let lake = Lake::open(&lake.url, &std::env::vars().collect(), OpenMode::Create).await?;
+            let lake = Lake::open_as(&lake, &std::env::vars().collect(), OpenMode::Create).await?;
             tokio::try_join!(
                 ingest::run(
                     file.section("ingest")?,

@@ -52,18 +52,18 @@ pub(crate) fn start(path: Option<&Path>) -> anyhow::Result<Everything> {
 
 /// Opens a lake that exists already, named by `--lake` or by the configuration.
 pub(crate) async fn open_lake(option: &LakeOption) -> anyhow::Result<Lake> {
-    let url = match &option.lake {
-        Some(url) => url.clone(),
-        None => load(option.config.as_deref())?.lake.url,
+    let lake = match &option.lake {
+        Some(url) => LakeConfig::at(url),
+        None => load(option.config.as_deref())?.lake,
     };
-    open(&url, OpenMode::Read).await
+    open(&lake, OpenMode::Read).await
 }
 
 /// Opens a lake.
-pub(crate) async fn open(url: &str, mode: OpenMode) -> anyhow::Result<Lake> {
-    Lake::open(url, &std::env::vars().collect(), mode)
+pub(crate) async fn open(lake: &LakeConfig, mode: OpenMode) -> anyhow::Result<Lake> {
+    Lake::open_as(lake, &std::env::vars().collect(), mode)
         .await
-        .with_context(|| format!("cannot open the lake {url}"))
+        .with_context(|| format!("cannot open the lake {}", lake.url))
 }
 
 #[cfg(test)]

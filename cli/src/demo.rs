@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use gateway::{Gateway, GatewayConfig};
-use lake::{Lake, OpenMode, TableSummary};
+use lake::{Lake, LakeConfig, OpenMode, TableSummary};
+use service_runtime::files::Readers;
 use service_runtime::logging::{self, LogConfig};
 use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
 use simulator::config::{Disorder, Pace};
@@ -51,13 +52,15 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<bool> {
         lake: data.join("lake"),
         journal: data.join("journal"),
     };
-    std::fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    Readers::Owner
+        .make_folders(&data)
+        .with_context(|| format!("cannot create {}", data.display()))?;
     print::line(&format!(
         "Tidemark demo: 60 devices and an EHR system for {} s. Data in {}",
         options.seconds,
         data.display()
     ))?;
-    let lake = config::open(path_text(&folders.lake)?, OpenMode::Create).await?;
+    let lake = config::open(&LakeConfig::at(path_text(&folders.lake)?), OpenMode::Create).await?;
     let rows_before = lake.tables().await?;
     let summary = play(&options, &folders, lake.clone()).await?;
     print::line("auditing: every row of the lake against the simulator's journal")?;

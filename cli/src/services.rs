@@ -47,7 +47,7 @@ async fn until_signal(tasks: Tasks) -> anyhow::Result<()> {
 pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
     let Some(mut everything) = prepare(options)? else { return Ok(()) };
     everything.ingest.prefix.clone_from(&everything.gateway.control_prefix);
-    let lake = config::open(&everything.lake.url, OpenMode::Create).await?;
+    let lake = config::open(&everything.lake, OpenMode::Create).await?;
     let metrics = Metrics::default();
     let gateway = Gateway::bind(everything.gateway, metrics.clone(), Clock::default()).await?;
     if everything.ingest.tls_ca_file.is_none() {
@@ -93,7 +93,7 @@ pub(crate) async fn gateway(options: &Service) -> anyhow::Result<()> {
 
 pub(crate) async fn ingest(options: &Service) -> anyhow::Result<()> {
     let Some(everything) = prepare(options)? else { return Ok(()) };
-    let lake = config::open(&everything.lake.url, OpenMode::Create).await?;
+    let lake = config::open(&everything.lake, OpenMode::Create).await?;
     let mut tasks = Tasks::new(Stop::new());
     tasks.spawn("ingest", ingest::run_alone(everything.ingest, lake, tasks.stop()));
     until_signal(tasks).await

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use clap::Args;
-use lake::{OpenMode, SourceBooks};
+use lake::{LakeConfig, OpenMode, SourceBooks};
 use serde::Serialize;
 use service_runtime::Clock;
 use service_runtime::admin::AdminToken;
@@ -147,7 +147,7 @@ fn waiting(source: &SourceStatus) -> String {
 }
 
 async fn of_lake(url: &str, format: Format) -> anyhow::Result<()> {
-    let lake = config::open(url, OpenMode::Read).await?;
+    let lake = config::open(&LakeConfig::at(url), OpenMode::Read).await?;
     let sources: Vec<LakeSource> = lake.books().await?.into_iter().map(Into::into).collect();
     if format == Format::Json {
         return Ok(print::json(&sources)?);

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use service_runtime::admin::{self, Readiness};
+use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
+use service_runtime::refusals::Refusals;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
@@ -34,6 +35,7 @@ pub struct Agent {
     connection: Connection,
     status: watch::Receiver<UplinkStatus>,
     admin: TcpListener,
+    access: AdminAccess,
     http: Option<TcpListener>,
     metrics: Metrics,
     clock: Clock,
@@ -46,6 +48,11 @@ impl Agent {
     /// When a setting does not fit, the spool cannot be opened or a port is taken.
     pub async fn bind(config: AgentConfig, metrics: Metrics, clock: Clock) -> anyhow::Result<Self> {
         let topics = config.check()?;
+        let access = AdminAccess::open(
+            config.admin_listen,
+            config.admin_token_file.as_ref(),
+            &config.admin_hosts,
+        )?;
         let admin = bind(config.admin_listen, "agent.admin_listen").await?;
         let http = match config.inputs.http_listen {
             Some(address) => Some(bind(address, "agent.inputs.http_listen").await?),
@@ -71,7 +78,19 @@ impl Agent {
         );
         let status = uplink.status();
         status::register(&metrics, "agent", spool.clone(), status.clone(), clock);
-        Ok(Self { config, spool, writer, uplink, connection, status, admin, http, metrics, clock })
+        Ok(Self {
+            config,
+            spool,
+            writer,
+            uplink,
+            connection,
+            status,
+            admin,
+            access,
+            http,
+            metrics,
+            clock,
+        })
     }
 
     /// Returns where the admin endpoint is.
@@ -108,6 +127,7 @@ impl Agent {
             connection,
             status: uplink_status,
             admin,
+            access,
             http,
             metrics,
             clock,
@@ -128,7 +148,9 @@ impl Agent {
         });
         if let Some(listener) = http {
             info!(address = %listener.local_addr()?, "taking messages by POST /v1/messages");
-            tasks.spawn("http input", http::run(listener, door("http"), stop.clone()));
+            let refusals = Refusals::register(&metrics, "agent_http_input", clock);
+            let input = http::Input { door: door("http"), hosts: access.hosts.clone(), refusals };
+            tasks.spawn("http input", http::run(listener, input, stop.clone()));
         }
         if let Some(path) = config.inputs.ndjson {
             tasks.spawn("ndjson input", ndjson::run(path, door("ndjson"), stop.clone()));
@@ -137,17 +159,9 @@ impl Agent {
             tasks.spawn("mqtt input", mqtt::run(input, door("mqtt"), stop.clone()));
         }
         tasks.spawn("connection", connection.run(closing.clone()));
-        tasks.spawn(
-            "admin",
-            admin::serve(
-                admin,
-                metrics,
-                readiness,
-                status::routes(spool.clone(), uplink_status, clock),
-                None,
-                closing.clone(),
-            ),
-        );
+        let routes = status::routes(spool.clone(), uplink_status, clock);
+        let endpoint = Endpoint { metrics, readiness, routes, access, clock };
+        tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {
             let result = uplink.run(stop, async move { tokio::time::sleep(drain).await }).await;

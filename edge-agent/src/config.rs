@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use service_runtime::admin::AdminAccess;
 use store_forward::{SpoolConfig, UplinkConfig};
 use telemetry_core::frame::Codec;
 use telemetry_core::id::SourceId;
@@ -15,8 +16,13 @@ use telemetry_core::topic::{ControlTopics, validate_filter};
 pub struct AgentConfig {
     /// The name of this agent's spool in the lake. Unique among all gateways and agents of a lake.
     pub source_id: SourceId,
-    /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served. It has no authentication.
+    /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served.
     pub admin_listen: SocketAddr,
+    /// File with the token that everything but health needs; without one `admin_listen` must be on loopback.
+    pub admin_token_file: Option<PathBuf>,
+    /// Names that the admin endpoint and the HTTP input answer to, beside `localhost`, loopback addresses and the address that they
+    /// are reached by.
+    pub admin_hosts: Vec<String>,
     /// Prefix of the topics for frames, receipts and status; the gateway's.
     pub control_prefix: String,
     /// Seconds that a stop waits for what was accepted to land. What does not land in time is sent at the next start.
@@ -36,6 +42,8 @@ impl Default for AgentConfig {
         Self {
             source_id: "agent".parse().expect("a valid name"),
             admin_listen: ([127, 0, 0, 1], 8081).into(),
+            admin_token_file: None,
+            admin_hosts: Vec::new(),
             control_prefix: "tm/v1".into(),
             drain_seconds: 5,
             gateway: GatewayAddress::default(),
@@ -163,6 +171,8 @@ impl AgentConfig {
     pub fn check(&self) -> Result<ControlTopics, ConfigError> {
         self.spool.check().map_err(ConfigError)?;
         self.gateway.check()?;
+        AdminAccess::check(self.admin_listen, self.admin_token_file.as_ref(), &self.admin_hosts)
+            .map_err(ConfigError)?;
         if self.inputs.http_listen.is_some_and(|address| !address.ip().is_loopback()) {
             return Err(ConfigError(
                 "inputs.http_listen must be a loopback address: it has no authentication".into(),

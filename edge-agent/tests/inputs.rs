@@ -1,6 +1,7 @@
 //! What a sender may rely on: an answer means that the message is on stable storage, with the gateway away.
 #![expect(clippy::disallowed_methods, reason = "test code: runs the agent as a task")]
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use edge_agent::{Agent, AgentConfig};
 use serde_json::Value;
 use service_runtime::http::{self, Method, StatusCode};
 use service_runtime::{Clock, Metrics, Stop};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -72,6 +75,65 @@ async fn inv1_http_answers_with_positions_after_the_sync() {
     }
     stop.cancel();
     running.await.unwrap().unwrap();
+}
+
+/// Sends a request as it stands and returns its status.
+async fn ask(address: SocketAddr, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let request = format!("{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_web_neither_send_messages_nor_read_the_status_and_a_token_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let token_file = folder.path().join("token");
+    std::fs::write(&token_file, "0123456789abcdef\n").unwrap();
+    let mut config = config(folder.path());
+    config.inputs.http_listen = Some(([127, 0, 0, 1], 0).into());
+    config.admin_token_file = Some(token_file);
+    let metrics = Metrics::default();
+    let agent = Agent::bind(config, metrics.clone(), Clock::default()).await.unwrap();
+    let (input, admin) = (agent.http_address().unwrap().unwrap(), agent.admin_address().unwrap());
+    let stop = Stop::new();
+    let running = tokio::spawn(agent.run(stop.clone()));
+
+    let (post, message) = ("POST /v1/messages HTTP/1.1", r#"{"topic":"a/b","payload":1}"#);
+    let own = format!("{post}\r\nHost: {input}");
+    let rebound = format!("{post}\r\nHost: evil.example");
+    let page = format!("{own}\r\nOrigin: http://evil.example");
+    for (head, status) in [(&own, "200"), (&rebound, "421"), (&page, "403")] {
+        assert_eq!(ask(input, head, message).await, status, "{head}");
+    }
+    assert!(
+        metrics.render().contains("agent_http_input_requests_refused_total{reason=\"host\"} 1")
+    );
+
+    let bearer = "Authorization: Bearer 0123456789abcdef";
+    for (head, status) in [
+        ("GET /healthz HTTP/1.1\r\nHost: localhost".to_owned(), "200"),
+        ("GET /status HTTP/1.1\r\nHost: localhost".to_owned(), "401"),
+        (format!("GET /status HTTP/1.1\r\nHost: localhost\r\n{bearer}"), "200"),
+        (format!("GET /status HTTP/1.1\r\nHost: evil.example\r\n{bearer}"), "421"),
+    ] {
+        assert_eq!(ask(admin, &head, "").await, status, "{head}");
+    }
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[test]
+fn an_admin_address_that_others_reach_needs_a_token() {
+    let mut config = config(Path::new("/nonexistent"));
+    config.admin_listen = ([0, 0, 0, 0], 8081).into();
+    let problem = config.check().unwrap_err().to_string();
+    assert!(problem.contains("admin_token_file"), "{problem}");
+    config.admin_token_file = Some("/etc/tidemark/token".into());
+    config.check().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use service_runtime::admin::AdminAccess;
 use store_forward::{SpoolConfig, UplinkConfig};
 use telemetry_core::id::SourceId;
 use telemetry_core::spool::record::{FIXED_LEN, MESSAGE_MAX, PREFIX_LEN};
@@ -31,6 +32,8 @@ pub struct GatewayConfig {
     pub admin_listen: SocketAddr,
     /// File with the token that `/metrics` and `/status` need; without one `admin_listen` must be on loopback.
     pub admin_token_file: Option<PathBuf>,
+    /// Names that the admin endpoint answers to, beside `localhost`, loopback addresses and the address that it is reached by.
+    pub admin_hosts: Vec<String>,
     /// Prefix of the topics for frames, receipts and status.
     pub control_prefix: String,
     /// Seconds that a stop waits for what was accepted to land.
@@ -53,6 +56,7 @@ impl Default for GatewayConfig {
             access: AccessConfig::default(),
             admin_listen: ([127, 0, 0, 1], 8080).into(),
             admin_token_file: None,
+            admin_hosts: Vec::new(),
             control_prefix: "tm/v1".into(),
             drain_seconds: 15,
             spool: SpoolConfig::default(),
@@ -88,12 +92,8 @@ impl GatewayConfig {
                 "limits.receive_max and limits.inflight_max must be at least 1".into(),
             ));
         }
-        if !self.admin_listen.ip().to_canonical().is_loopback() && self.admin_token_file.is_none() {
-            return Err(ConfigError(
-                "admin_listen is not on loopback: set admin_token_file to a file with a token"
-                    .into(),
-            ));
-        }
+        AdminAccess::check(self.admin_listen, self.admin_token_file.as_ref(), &self.admin_hosts)
+            .map_err(ConfigError)?;
         let secured = |listener: &ListenerConfig| listener.transport.has_tls();
         if self.listeners.iter().any(secured) && self.tls.cert_file.is_none() {
             return Err(ConfigError(

@@ -1,7 +1,7 @@
 //! The ports and who may come in by them: opened together, and kept up to date by tasks of their own.
 
 use anyhow::Context;
-use service_runtime::admin::AdminToken;
+use service_runtime::admin::AdminAccess;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 
 use crate::access::audit::AuditWriter;
@@ -15,7 +15,7 @@ use crate::listener::tls::Tls;
 pub(crate) struct Entrance {
     pub(crate) acceptor: Acceptor,
     pub(crate) access: Access,
-    pub(crate) admin_token: Option<AdminToken>,
+    pub(crate) admin: AdminAccess,
     watched: Vec<Watched>,
     audit: Option<AuditWriter>,
 }
@@ -48,8 +48,12 @@ impl Entrance {
                 )
             })?;
         }
-        let admin_token = config.admin_token_file.as_deref().map(AdminToken::read).transpose()?;
-        Ok(Self { acceptor, access, admin_token, watched, audit })
+        let admin = AdminAccess::open(
+            config.admin_listen,
+            config.admin_token_file.as_ref(),
+            &config.admin_hosts,
+        )?;
+        Ok(Self { acceptor, access, admin, watched, audit })
     }
 
     /// Starts what keeps the rules up to date and writes the audit log; returns the ports.

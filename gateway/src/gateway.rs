@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use service_runtime::admin::{self, Readiness};
+use service_runtime::admin::{self, Endpoint, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
@@ -193,7 +193,7 @@ impl Gateway {
         let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
         let clock = shared.clock;
-        let token = entrance.admin_token.clone();
+        let access = entrance.admin.clone();
         let drain = Duration::from_secs(config.drain_seconds);
         let uplink_stop = Stop::new();
         // A task that fails stops the others in the same order as an operator's stop.
@@ -211,8 +211,8 @@ impl Gateway {
             result
         });
         let routes = status::routes(spool.clone(), status, clock);
-        let serving = admin::serve(admin, metrics, readiness, routes, token, closing.clone());
-        tasks.spawn("admin", serving);
+        let endpoint = Endpoint { metrics, readiness, routes, access, clock };
+        tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {
             // When nobody is left to take frames, nobody can come any more.

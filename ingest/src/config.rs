@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use service_runtime::admin::AdminAccess;
 use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::lane::LANES;
 
@@ -14,8 +15,12 @@ use telemetry_core::lane::LANES;
 pub struct Config {
     /// Broker, `host:port`.
     pub broker: String,
-    /// Where a process that runs ingest alone serves `/healthz`, `/readyz` and `/metrics`. It has no authentication.
+    /// Where a process that runs ingest alone serves `/healthz`, `/readyz` and `/metrics`.
     pub admin_listen: SocketAddr,
+    /// File with the token that everything but health needs; without one `admin_listen` must be on loopback.
+    pub admin_token_file: Option<PathBuf>,
+    /// Names that the admin endpoint answers to, beside `localhost`, loopback addresses and the address that it is reached by.
+    pub admin_hosts: Vec<String>,
     /// MQTT client id; two workers need two.
     pub client_id: String,
     /// Seconds of silence after which the broker is asked whether it is still there, at least 5.
@@ -83,6 +88,8 @@ impl Default for Config {
         Self {
             broker: "127.0.0.1:1883".into(),
             admin_listen: ([127, 0, 0, 1], 8083).into(),
+            admin_token_file: None,
+            admin_hosts: Vec::new(),
             client_id: "tidemark-ingest".into(),
             keep_alive_s: 20,
             worker: "ingest-1".into(),
@@ -146,6 +153,10 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key, problem: String| Err(ConfigError { key, problem });
         self.address()?;
+        let token = self.admin_token_file.as_ref();
+        if let Err(problem) = AdminAccess::check(self.admin_listen, token, &self.admin_hosts) {
+            return refuse("admin", problem);
+        }
         if let Some(lane) = self.lanes.iter().find(|lane| **lane >= LANES) {
             return refuse("lanes", format!("{lane} is not below {LANES}"));
         }
@@ -197,6 +208,9 @@ mod tests {
             config.check().unwrap_err().to_string()
         };
         assert!(refused(|c| c.broker = "localhost".into()).contains("broker"));
+        let everywhere = |c: &mut Config| c.admin_listen = ([0, 0, 0, 0], 8083).into();
+        assert!(refused(everywhere).contains("admin_token_file"));
+        assert!(refused(|c| c.admin_hosts = vec!["http://x".into()]).contains("admin_hosts"));
         assert!(refused(|c| c.lanes = vec![64]).contains("lanes"));
         assert!(refused(|c| c.memory_bytes = c.flush_bytes).contains("memory_bytes"));
         assert!(refused(|c| c.topics[0].filter = "a/#/b".into()).contains("a/#/b"));

@@ -25,7 +25,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lake::Lake;
 use lake::maintain::{self, CHECKPOINT_COMMITS};
-use service_runtime::admin::{self, Readiness};
+use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
 use tokio::net::TcpListener;
@@ -73,21 +73,21 @@ pub async fn run(
 /// As [`run`]; also when `admin_listen` is taken.
 pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result<()> {
     let address = config.admin_listen;
+    let access = AdminAccess::open(address, config.admin_token_file.as_ref(), &config.admin_hosts)?;
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: is another ingest running? change ingest.admin_listen")
     })?;
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let mut tasks = Tasks::new(stop);
     let (stop, closing) = (tasks.stop(), Stop::new());
-    let endpoint = admin::serve(
-        listener,
-        metrics.clone(),
-        readiness.clone(),
-        admin::no_routes(),
-        None,
-        closing.clone(),
-    );
-    tasks.spawn("admin", endpoint);
+    let endpoint = Endpoint {
+        metrics: metrics.clone(),
+        readiness: readiness.clone(),
+        routes: admin::no_routes(),
+        access,
+        clock: Clock::default(),
+    };
+    tasks.spawn("admin", admin::serve(listener, endpoint, closing.clone()));
     let grace = Duration::from_millis(config.shutdown_grace_ms) * 2;
     tasks.spawn("ingest", async move {
         let result = run(config, lake, metrics, readiness, stop).await;

@@ -11,7 +11,7 @@ async fn main() -> anyhow::Result<()> {
     let file = ConfigFile::load(path.as_deref())?;
     logging::start(&file.section("log")?)?;
     let lake: LakeConfig = file.section("lake")?;
-    let lake = Lake::open(&lake.url, &std::env::vars().collect(), OpenMode::Create).await?;
+    let lake = Lake::open_as(&lake, &std::env::vars().collect(), OpenMode::Create).await?;
     let stop = Stop::new();
     let signals = signals::stop_on_signal(stop.clone());
     let ingest = ingest::run_alone(file.section("ingest")?, lake, stop);

@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use service_runtime::files::Readers;
+
 use crate::books::{self, SourceBooks};
+use crate::config::LakeConfig;
 use crate::delta::{self, FileInfo, TableLog};
 use crate::error::LakeError;
 use crate::landing::{self, SourceKey, SourcePosition};
+use crate::location::Location;
 use crate::reader::{self, Rows, TableSummary};
 use crate::schema::{self, LANDINGS, TABLES, Table};
 use crate::stage::Staging;
@@ -44,8 +48,30 @@ impl Lake {
         env: &HashMap<String, String>,
         mode: OpenMode,
     ) -> Result<Self, LakeError> {
+        Self::open_as(&LakeConfig::at(url), env, mode).await
+    }
+
+    /// As [`Lake::open`], with all settings. Who only looks at a lake (and maintains it) makes files for whom it was made.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub async fn open_as(
+        config: &LakeConfig,
+        env: &HashMap<String, String>,
+        mode: OpenMode,
+    ) -> Result<Self, LakeError> {
+        let LakeConfig { url, group_readable } = config;
         Store::look(url, env).await?;
-        Self::open_on(Store::open(url, env)?, mode).await
+        let readers = match (group_readable, mode) {
+            (true, _) => Some(Readers::Group),
+            (false, OpenMode::Create) => Some(Readers::Owner),
+            (false, OpenMode::Read) => None,
+        };
+        let lake = Self::open_on(Store::open_for(url, env, readers)?, mode).await?;
+        if let (Some(readers), Ok(Location::Folder(folder))) = (readers, url.parse()) {
+            readers.warn_about("lake", &folder);
+        }
+        Ok(lake)
     }
 
     /// Opens the lake in `store`; for stores that no URL names, such as one in memory.

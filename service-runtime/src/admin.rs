@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
 use tokio::net::TcpListener;
 
+use crate::hosts::{Foreign, Hosts};
 use crate::http::{self, Method, Request, Response, StatusCode};
-use crate::{Metrics, Stop};
+use crate::refusals::Refusals;
+use crate::{Clock, Metrics, Stop};
 
 /// What a service answers beyond the standard paths; `None` for unknown paths.
 pub type Routes =
@@ -85,49 +88,121 @@ impl AdminToken {
     }
 }
 
-/// Serves the admin endpoint until `stop`. With a token everything but `/healthz` and `/readyz` needs it; without one bind it to
-/// loopback.
+/// Who may ask an admin endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct AdminAccess {
+    /// What everything but `/healthz` and `/readyz` needs. Without it the endpoint must be on loopback.
+    pub token: Option<AdminToken>,
+    /// The names that it answers to.
+    pub hosts: Hosts,
+}
+
+impl AdminAccess {
+    /// Checks the settings `admin_listen`, `admin_token_file` and `admin_hosts` without reading a file.
+    ///
+    /// # Errors
+    /// Which setting does not fit, and what it must be.
+    pub fn check(
+        listen: SocketAddr,
+        token_file: Option<&PathBuf>,
+        hosts: &[String],
+    ) -> Result<(), String> {
+        if !listen.ip().to_canonical().is_loopback() && token_file.is_none() {
+            return Err(
+                "admin_listen is not on loopback: set admin_token_file to a file with a token"
+                    .into(),
+            );
+        }
+        Hosts::new(hosts).map(|_| ()).map_err(|problem| format!("admin_hosts {problem}"))
+    }
+
+    /// Reads what those settings name.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; also when the token cannot be read or is too short.
+    pub fn open(
+        listen: SocketAddr,
+        token_file: Option<&PathBuf>,
+        hosts: &[String],
+    ) -> anyhow::Result<Self> {
+        Self::check(listen, token_file, hosts).map_err(anyhow::Error::msg)?;
+        let token = token_file.map(|path| AdminToken::read(path)).transpose()?;
+        Ok(Self { token, hosts: Hosts::new(hosts).map_err(anyhow::Error::msg)? })
+    }
+}
+
+/// What an admin endpoint serves, and to whom.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// What `/metrics` says; requests that are refused are counted there too.
+    pub metrics: Metrics,
+    /// What `/readyz` says.
+    pub readiness: Readiness,
+    /// What the service adds; [`no_routes`] adds nothing.
+    pub routes: Routes,
+    /// Who may ask.
+    pub access: AdminAccess,
+    /// Tells when a refusal is spoken of again.
+    pub clock: Clock,
+}
+
+impl Endpoint {
+    /// Tells whether a request may be answered; else how it is refused, and why.
+    fn admits(&self, request: &Request) -> Result<(), (&'static str, Response)> {
+        let foreign = |foreign: Foreign| (foreign.reason(), foreign.response());
+        self.access.hosts.check(request).map_err(foreign)?;
+        let for_all = matches!(request.path.as_str(), "/healthz" | "/readyz");
+        let token = self.access.token.as_ref().filter(|_| !for_all);
+        if token.is_none_or(|token| token.admits(request.authorization.as_deref())) {
+            return Ok(());
+        }
+        let problem = "this needs the admin token: Authorization: Bearer …\n";
+        Err(("token", Response::text(StatusCode::UNAUTHORIZED, problem)))
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        match (&request.method, request.path.as_str()) {
+            (&Method::GET, "/healthz") => Response::text(StatusCode::OK, "ok\n"),
+            (&Method::GET, "/readyz") => self.readiness.response(),
+            (&Method::GET, "/metrics") => Response {
+                status: StatusCode::OK,
+                content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                body: self.metrics.render().into(),
+            },
+            _ => (self.routes)(request).await.unwrap_or_else(|| {
+                Response::text(
+                    StatusCode::NOT_FOUND,
+                    "unknown path: try /healthz, /readyz or /metrics\n",
+                )
+            }),
+        }
+    }
+}
+
+/// Serves the admin endpoint until `stop`: to requests by its own names only, and, with a token, everything but `/healthz` and
+/// `/readyz` to those who have it.
 ///
 /// # Errors
 /// Never after it has started.
-pub async fn serve(
-    listener: TcpListener,
-    metrics: Metrics,
-    readiness: Readiness,
-    routes: Routes,
-    token: Option<AdminToken>,
-    stop: Stop,
-) -> anyhow::Result<()> {
+pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Stop) -> anyhow::Result<()> {
+    let refusals = Refusals::register(&endpoint.metrics, "admin", endpoint.clock);
+    let (endpoint, speaking) = (Arc::new(endpoint), refusals.clone());
     let handler = move |request: Request| {
-        let (metrics, readiness, routes) = (metrics.clone(), readiness.clone(), routes.clone());
-        let for_all = matches!(request.path.as_str(), "/healthz" | "/readyz");
-        let admitted = for_all
-            || token.as_ref().is_none_or(|token| token.admits(request.authorization.as_deref()));
+        let (endpoint, refusals) = (endpoint.clone(), refusals.clone());
         async move {
-            if !admitted {
-                return Response::text(
-                    StatusCode::UNAUTHORIZED,
-                    "this needs the admin token: Authorization: Bearer …\n",
-                );
-            }
-            match (&request.method, request.path.as_str()) {
-                (&Method::GET, "/healthz") => Response::text(StatusCode::OK, "ok\n"),
-                (&Method::GET, "/readyz") => readiness.response(),
-                (&Method::GET, "/metrics") => Response {
-                    status: StatusCode::OK,
-                    content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                    body: metrics.render().into(),
-                },
-                _ => routes(request).await.unwrap_or_else(|| {
-                    Response::text(
-                        StatusCode::NOT_FOUND,
-                        "unknown path: try /healthz, /readyz or /metrics\n",
-                    )
-                }),
+            match endpoint.admits(&request) {
+                Ok(()) => endpoint.answer(request).await,
+                Err((reason, response)) => {
+                    refusals.note(reason, &response);
+                    response
+                }
             }
         }
     };
-    http::serve(listener, 64 << 10, handler, stop).await
+    tokio::select! {
+        served = http::serve(listener, 64 << 10, handler, stop) => served,
+        never = speaking.speak() => match never {},
+    }
 }
 
 /// Returns routes that add nothing.
@@ -141,7 +216,88 @@ mod tests {
 
     use bytes::Bytes;
 
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint {
+            metrics: Metrics::default(),
+            readiness: Readiness::default(),
+            routes: no_routes(),
+            access: AdminAccess::default(),
+            clock: Clock::default(),
+        }
+    }
+
+    /// Sends a request with these headers and returns the status line and the rest.
+    async fn ask(address: SocketAddr, head: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("{head}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn only_its_own_names_are_answered_and_a_refusal_is_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), Stop::new());
+        let own = Endpoint {
+            access: AdminAccess { token: None, hosts: Hosts::new(&["gw.example".into()]).unwrap() },
+            ..endpoint()
+        };
+        let metrics = own.metrics.clone();
+        let client = async {
+            for (head, status) in [
+                (format!("GET /metrics HTTP/1.1\r\nHost: {address}"), "200"),
+                (format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}", address.port()), "200"),
+                ("GET /metrics HTTP/1.1\r\nHost: gw.example".into(), "200"),
+                ("GET /metrics HTTP/1.0".into(), "200"),
+                ("GET /metrics HTTP/1.1\r\nHost: evil.example".into(), "421"),
+                ("GET /readyz HTTP/1.1\r\nHost: evil.example".into(), "421"),
+                ("GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost".into(), "421"),
+                ("GET /metrics HTTP/1.1\r\nHost: evil.example\r\nHost: localhost".into(), "421"),
+                (
+                    "GET /metrics HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example"
+                        .into(),
+                    "403",
+                ),
+            ] {
+                let answer = ask(address, &head).await;
+                let first = answer.lines().next().unwrap_or_default();
+                assert!(first.contains(&format!(" {status} ")), "{head}: {answer}");
+                assert!(status != "421" || answer.contains("admin_hosts"), "{answer}");
+            }
+            stop.cancel();
+        };
+        tokio::join!(serve(listener, own, stop.clone()), client).0.unwrap();
+        let said = metrics.render();
+        assert!(said.contains("admin_requests_refused_total{reason=\"host\"} 4"), "{said}");
+        assert!(said.contains("admin_requests_refused_total{reason=\"origin\"} 1"), "{said}");
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_a_token() {
+        let token = PathBuf::from("/etc/tidemark/token");
+        let check = |address: &str, token: Option<&PathBuf>| {
+            AdminAccess::check(address.parse().unwrap(), token, &[])
+        };
+        for (address, is_local) in [
+            ("127.0.0.1:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+            ("10.0.0.7:1", false),
+        ] {
+            assert_eq!(check(address, None).is_ok(), is_local, "{address}");
+            assert!(check(address, Some(&token)).is_ok());
+        }
+        let bad = AdminAccess::check(([127, 0, 0, 1], 1).into(), None, &["http://x".into()]);
+        assert!(bad.unwrap_err().starts_with("admin_hosts"));
+    }
 
     #[tokio::test]
     async fn readiness_names_the_part_that_is_not() {
@@ -163,8 +319,8 @@ mod tests {
             assert_eq!(get("/x").await.unwrap().0, StatusCode::NOT_FOUND);
             stop.cancel();
         };
-        let served =
-            serve(listener, Metrics::default(), readiness.clone(), no_routes(), None, stop.clone());
+        let endpoint = Endpoint { readiness: readiness.clone(), ..endpoint() };
+        let served = serve(listener, endpoint, stop.clone());
         tokio::join!(served, client).0.unwrap();
     }
 
@@ -194,9 +350,8 @@ mod tests {
             }
             stop.cancel();
         };
-        let (metrics, token) = (Metrics::default(), Some(token.clone()));
-        let served =
-            serve(listener, metrics, Readiness::default(), no_routes(), token, stop.clone());
+        let access = AdminAccess { token: Some(token.clone()), ..AdminAccess::default() };
+        let served = serve(listener, Endpoint { access, ..endpoint() }, stop.clone());
         tokio::join!(served, client).0.unwrap();
         std::fs::write(&path, "short").unwrap();
         assert!(AdminToken::read(&path).is_err());

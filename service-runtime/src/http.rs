@@ -35,6 +35,12 @@ pub struct Request {
     pub path: String,
     /// The query, without `?`; empty when there is none.
     pub query: String,
+    /// Whom it is for: the `Host` header, or the authority of an absolute URI.
+    pub host: Option<String>,
+    /// The site of the page that sends it: the `Origin` header.
+    pub origin: Option<String>,
+    /// The address that the connection came to.
+    pub local: SocketAddr,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     /// The `Content-Type` header.
@@ -106,9 +112,10 @@ where
             },
         };
         let (handler, stop) = (handler.clone(), stop.clone());
+        let Ok(local) = stream.local_addr() else { continue };
         connections.spawn(async move {
             let service =
-                service_fn(move |request| answer(request, body_bytes_max, handler.clone()));
+                service_fn(move |request| answer(request, local, body_bytes_max, handler.clone()));
             let mut http = hyper::server::conn::http1::Builder::new();
             let connection = http
                 .timer(TokioTimer::new())
@@ -134,6 +141,7 @@ where
 
 async fn answer<H, F>(
     request: hyper::Request<Incoming>,
+    local: SocketAddr,
     body_bytes_max: usize,
     handler: Arc<H>,
 ) -> Result<hyper::Response<Full<Bytes>>, hyper::http::Error>
@@ -142,14 +150,25 @@ where
     F: Future<Output = Response>,
 {
     let (head, body) = request.into_parts();
-    let header =
-        |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    // A header that comes twice, or is no text, must not pass for one that is missing.
+    let header = |name| {
+        let mut values = head.headers.get_all(name).iter().map(|value| value.to_str());
+        let first = values.next()?.unwrap_or("\u{fffd}").to_owned();
+        Some(values.fold(first, |all, next| format!("{all}, {}", next.unwrap_or("\u{fffd}"))))
+    };
     let body = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, body_bytes_max).collect());
     let response = match body.await.unwrap_or_else(|late| Err(late.into())) {
         Ok(body) => {
             let request = Request {
                 path: head.uri.path().to_owned(),
                 query: head.uri.query().unwrap_or_default().to_owned(),
+                host: head
+                    .uri
+                    .authority()
+                    .map(ToString::to_string)
+                    .or_else(|| header(hyper::header::HOST)),
+                origin: header(hyper::header::ORIGIN),
+                local,
                 authorization: header(hyper::header::AUTHORIZATION),
                 content_type: header(hyper::header::CONTENT_TYPE),
                 method: head.method,

@@ -5,14 +5,18 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod files;
+pub mod hosts;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod refusals;
 pub mod repeats;
 pub mod signals;
 pub mod tasks;
 
 pub use clock::Clock;
+pub use hosts::Hosts;
 pub use metrics::Metrics;
 pub use repeats::Repeats;
 pub use tasks::{Stop, Tasks};

@@ -7,6 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crash_point::Point;
+use service_runtime::files::Readers;
 use telemetry_core::id::Offset;
 
 /// A disk operation that failed.
@@ -77,6 +78,9 @@ fn about_to(change: Change<'_>) -> io::Result<()> {
     crate::tests::test_disk::about_to(change)
 }
 
+/// A spool holds what devices say about patients: it is its owner's alone.
+const READERS: Readers = Readers::Owner;
+
 /// The room that is kept for the state file on a disk that others fill.
 const RESERVE_BYTES: usize = 64 << 10;
 
@@ -90,7 +94,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), DiskError> {
     if !parent.is_dir() {
         make_folder(parent)?;
     }
-    match about_to(Change::CreateFolder(path)).and_then(|()| std::fs::create_dir(path)) {
+    match about_to(Change::CreateFolder(path)).and_then(|()| READERS.make_folder(path)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return at("create folder", path, Err(error));
         }
@@ -98,6 +102,11 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), DiskError> {
     }
     // Also when it was there: whoever made it may have been killed before this.
     sync_folder(parent)
+}
+
+/// Warns when others may read a spool that was there already.
+pub(crate) fn warn_about(spool: &Path) {
+    READERS.warn_about("spool", spool);
 }
 
 /// Makes the entries of a folder (new, renamed, deleted files) durable.
@@ -124,7 +133,7 @@ pub(crate) fn give_up_reserve(folder: &Path) -> bool {
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     about_to(Change::CreateFile(path))?;
-    let mut file = File::create(path)?;
+    let mut file = READERS.options().create(true).truncate(true).write(true).open(path)?;
     about_to(Change::Write(path, 0, bytes))?;
     file.write_all(bytes)?;
     about_to(Change::SyncFile(path))?;
@@ -139,8 +148,8 @@ pub(crate) struct FolderLock {
 
 pub(crate) fn lock(folder: &Path) -> Result<FolderLock, DiskError> {
     let path = folder.join("spool.lock");
-    let file =
-        at("open", &path, OpenOptions::new().create(true).truncate(false).write(true).open(&path))?;
+    let opened = READERS.options().create(true).truncate(false).write(true).open(&path);
+    let file = at("open", &path, opened)?;
     match file.try_lock() {
         Ok(()) => Ok(FolderLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(DiskError::Locked { path: folder.to_owned() }),
@@ -228,7 +237,7 @@ impl SegmentWriter {
     pub(crate) fn create(folder: &Path, first: Offset, header: &[u8]) -> Result<Self, DiskError> {
         let path = segment_path(folder, first);
         let file = about_to(Change::CreateFile(&path))
-            .and_then(|()| OpenOptions::new().create(true).truncate(true).write(true).open(&path));
+            .and_then(|()| READERS.options().create(true).truncate(true).write(true).open(&path));
         let file = at("create", &path, file)?;
         let mut writer = Self { path, file, len: 0 };
         writer.append(header)?;

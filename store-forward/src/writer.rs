@@ -69,6 +69,7 @@ impl Spool {
         config.check().map_err(SpoolError::Config)?;
         let folder = &config.dir;
         disk::make_folder(folder)?;
+        disk::warn_about(folder);
         let lock = disk::lock(folder)?;
         let state = load_state(folder, options, fresh_epoch)?;
         let forked = state.forked;

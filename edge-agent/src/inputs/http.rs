@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use service_runtime::Stop;
 use service_runtime::http::{self, Method, Request, Response, StatusCode};
+use service_runtime::refusals::Refusals;
+use service_runtime::{Hosts, Stop};
 use store_forward::{AppendError, Place};
 use telemetry_core::spool::record::MESSAGE_MAX;
 use tokio::net::TcpListener;
@@ -25,12 +26,29 @@ struct Accepted<'a> {
     offsets: [u64; 2],
 }
 
-pub(crate) async fn run(listener: TcpListener, door: Door, stop: Stop) -> anyhow::Result<()> {
-    let door = Arc::new(door);
-    http::serve(listener, BODY_MAX, move |request| answer(request, door.clone()), stop).await
+/// Where messages go, and who may bring them.
+pub(crate) struct Input {
+    pub(crate) door: Door,
+    pub(crate) hosts: Hosts,
+    pub(crate) refusals: Refusals,
 }
 
-async fn answer(request: Request, door: Arc<Door>) -> Response {
+pub(crate) async fn run(listener: TcpListener, input: Input, stop: Stop) -> anyhow::Result<()> {
+    let (speaking, input) = (input.refusals.clone(), Arc::new(input));
+    let handler = move |request| answer(request, input.clone());
+    tokio::select! {
+        served = http::serve(listener, BODY_MAX, handler, stop) => served,
+        never = speaking.speak() => match never {},
+    }
+}
+
+async fn answer(request: Request, input: Arc<Input>) -> Response {
+    let Input { door, hosts, refusals } = &*input;
+    if let Err(foreign) = hosts.check(&request) {
+        let response = foreign.response();
+        refusals.note(foreign.reason(), &response);
+        return response;
+    }
     if (request.method, request.path.as_str()) != (Method::POST, "/v1/messages") {
         return Response::text(
             StatusCode::NOT_FOUND,
@@ -46,7 +64,7 @@ async fn answer(request: Request, door: Arc<Door>) -> Response {
         Err(problem) => return Response::text(StatusCode::BAD_REQUEST, format!("{problem}\n")),
     };
     match door.accept(&messages, WhenFull::Tell).await {
-        Ok(places) => Response::json(StatusCode::OK, &accepted(&door, &places)),
+        Ok(places) => Response::json(StatusCode::OK, &accepted(door, &places)),
         Err(error @ AcceptError::Topic { .. }) => {
             Response::text(StatusCode::BAD_REQUEST, format!("{error}\n"))
         }

@@ -2,16 +2,16 @@
 //!
 //! Writing it never holds anything up: what does not fit into the queue or onto the disk is counted and left out.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
+use service_runtime::files::Readers;
 use service_runtime::{Clock, Stop};
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -19,6 +19,8 @@ use tracing::warn;
 use super::config::AuditConfig;
 use super::metrics::AccessMetrics;
 
+/// It says who was there and when.
+const READERS: Readers = Readers::Owner;
 /// Records that wait to be written; further ones are counted and left out.
 const QUEUE_MAX: usize = 4096;
 /// Records that are written at once.
@@ -138,6 +140,7 @@ impl AuditLog {
         let AuditConfig { bytes_max, files_max, .. } = *config;
         let mut files = Files { path: path.clone(), bytes_max, files_max, open: None };
         files.file()?;
+        READERS.warn_about("audit log", path);
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         log.queue = Some(sender);
         let metrics = log.metrics.clone();
@@ -219,8 +222,7 @@ impl AuditWriter {
 impl Files {
     fn file(&mut self) -> io::Result<&mut (File, u64)> {
         if self.open.is_none() {
-            let mut options = OpenOptions::new();
-            let file = options.create(true).append(true).mode(0o600).open(&self.path)?;
+            let file = READERS.options().create(true).append(true).open(&self.path)?;
             let bytes = file.metadata()?.len();
             self.open = Some((file, bytes));
         }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use service_runtime::files::Readers;
 
 use super::change::{Flight, Found, Op, Record, Stored};
 use crate::letter::Letter;
@@ -22,6 +24,8 @@ const RECEIVED: TableDefinition<'_, (&str, u16), ()> = TableDefinition::new("rec
 const WILLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("wills.v1");
 /// Topic → message.
 const RETAINED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("retained.v1");
+/// Messages wait in it: it is its owner's alone.
+const READERS: Readers = Readers::Owner;
 /// Memory for pages; the file holds what is in memory anyway.
 const CACHE_BYTES: usize = 4 << 20;
 
@@ -46,9 +50,14 @@ impl Disk {
         let failed =
             |source| DiskError { action: "open", path: path.to_owned(), source: Box::new(source) };
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(redb::Error::Io(error)))?;
+            READERS.make_folders(folder).map_err(|error| failed(redb::Error::Io(error)))?;
         }
-        let created = Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        let mut options = READERS.options();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| failed(redb::Error::Io(error)))?;
+        READERS.warn_about("file of sessions", path);
+        let backend = FileBackend::new(file).map_err(|error| failed(error.into()))?;
+        let created = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend);
         let database = created.map_err(|error| failed(error.into()))?;
         Ok(Self { database, path: path.to_owned() })
     }
@@ -235,4 +244,22 @@ fn decode(number: u64, bytes: &[u8]) -> Option<Letter> {
         shared: (!shared.is_empty()).then(|| shared.into()),
         stored: Some(number),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_file_of_sessions_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool").join("sessions.redb");
+        Disk::open(&path).unwrap().read().unwrap();
+        for made in [&*path, path.parent().unwrap()] {
+            let mode = made.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} {mode:o}", made.display());
+        }
+    }
 }

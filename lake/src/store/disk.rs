@@ -1,10 +1,12 @@
 //! The file operations that a durable write is made of, behind a trait so that a test can cut the power after any of them.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use service_runtime::files::Readers;
 
 /// A disk. What is not synced may be lost: contents without [`Disk::sync_file`], names without [`Disk::sync_folder`].
 pub(crate) trait Disk: fmt::Debug + Send + Sync + 'static {
@@ -26,13 +28,13 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
 }
 
-/// The operating system's.
-#[derive(Debug)]
-pub(crate) struct Real;
+/// The operating system's. What it makes is for these readers.
+#[derive(Debug, Default)]
+pub(crate) struct Real(pub(crate) Readers);
 
 impl Disk for Real {
     fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).open(path)
+        self.0.options().write(true).create_new(true).open(path)
     }
 
     fn write_at(&self, _path: &Path, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
@@ -56,7 +58,7 @@ impl Disk for Real {
     }
 
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir(folder)
+        self.0.make_folder(folder)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

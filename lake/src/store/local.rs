@@ -24,6 +24,7 @@ use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use service_runtime::files::Readers;
 
 use super::disk::{Disk, Real};
 
@@ -44,11 +45,16 @@ pub(crate) struct FsyncLocal {
 
 impl Default for FsyncLocal {
     fn default() -> Self {
-        Self::on(Arc::new(Real))
+        Self::for_readers(Readers::Owner)
     }
 }
 
 impl FsyncLocal {
+    /// Makes files and folders that these may read.
+    pub(crate) fn for_readers(readers: Readers) -> Self {
+        Self::on(Arc::new(Real(readers)))
+    }
+
     /// Writes by way of `disk`; reads are the operating system's.
     pub(crate) fn on(disk: Arc<dyn Disk>) -> Self {
         Self { inner: LocalFileSystem::new(), disk, folders: Arc::default() }

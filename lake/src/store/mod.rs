@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::{Path, PathPart};
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use service_runtime::files::Readers;
 use url::Url;
 
 use crate::error::LakeError;
@@ -56,9 +57,21 @@ impl Store {
     /// # Errors
     /// [`LakeError::Location`] for an unusable URL, [`LakeError::Store`] if the client can't be built.
     pub fn open(url: &str, env: &HashMap<String, String>) -> Result<Self, LakeError> {
+        Self::open_for(url, env, None)
+    }
+
+    /// As [`Store::open`]; what it writes into a folder is for `readers`, or for whom the folder was made.
+    pub(crate) fn open_for(
+        url: &str,
+        env: &HashMap<String, String>,
+        readers: Option<Readers>,
+    ) -> Result<Self, LakeError> {
         let location: Location = url.parse()?;
         let root: Arc<dyn ObjectStore> = match &location {
-            Location::Folder(_) => Arc::new(FsyncLocal::default()),
+            Location::Folder(folder) => {
+                let readers = readers.unwrap_or_else(|| Readers::of(folder));
+                Arc::new(FsyncLocal::for_readers(readers))
+            }
             Location::Bucket { bucket, .. } => Arc::new(s3::bucket(bucket, env)?),
         };
         Self::on(root, location.url())

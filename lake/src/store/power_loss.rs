@@ -62,30 +62,30 @@ impl Recorder {
 
 impl Disk for Recorder {
     fn create(&self, path: &FsPath) -> io::Result<File> {
-        self.note(Operation::Create(path.into()), || Real.create(path))
+        self.note(Operation::Create(path.into()), || Real::default().create(path))
     }
     fn write_at(&self, path: &FsPath, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
         let operation = Operation::Write(path.into(), at, bytes.into());
-        self.note(operation, || Real.write_at(path, file, bytes, at))
+        self.note(operation, || Real::default().write_at(path, file, bytes, at))
     }
     // Not synced for real: that would only take time.
     fn sync_file(&self, path: &FsPath, _file: &File) -> io::Result<()> {
         self.note(Operation::SyncFile(path.into()), || Ok(()))
     }
     fn rename(&self, from: &FsPath, to: &FsPath) -> io::Result<()> {
-        self.note(Operation::Rename(from.into(), to.into()), || Real.rename(from, to))
+        self.note(Operation::Rename(from.into(), to.into()), || Real::default().rename(from, to))
     }
     fn hard_link(&self, from: &FsPath, to: &FsPath) -> io::Result<()> {
-        self.note(Operation::Link(from.into(), to.into()), || Real.hard_link(from, to))
+        self.note(Operation::Link(from.into(), to.into()), || Real::default().hard_link(from, to))
     }
     fn sync_folder(&self, folder: &FsPath) -> io::Result<()> {
         self.note(Operation::SyncFolder(folder.into()), || Ok(()))
     }
     fn create_folder(&self, folder: &FsPath) -> io::Result<()> {
-        self.note(Operation::CreateFolder(folder.into()), || Real.create_folder(folder))
+        self.note(Operation::CreateFolder(folder.into()), || Real::default().create_folder(folder))
     }
     fn remove(&self, path: &FsPath) -> io::Result<()> {
-        self.note(Operation::Remove(path.into()), || Real.remove(path))
+        self.note(Operation::Remove(path.into()), || Real::default().remove(path))
     }
 }
 

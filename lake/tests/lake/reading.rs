@@ -1,11 +1,15 @@
 //! What readers get: deltalake reads what we wrote, columns in the asked order, statistics without patients.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Date32Type, Int64Type};
 use deltalake_core::DeltaTableBuilder;
 use futures::TryStreamExt;
 use lake::schema::{LANDINGS, READINGS, TABLES, date_of};
-use lake::{Gap, Lander, SourceAdvance, TableRows};
+use lake::{Gap, Lake, Lander, OpenMode, SourceAdvance, TableRows};
 
 use super::kit::{LANE, NOW, key, land, readings};
 use super::place::Place;
@@ -66,11 +70,46 @@ async fn a_scan_gives_the_asked_columns_in_the_asked_order_with_the_partition_da
     assert!(lake.scan("readings", &["mood"]).await.is_err());
 }
 
+/// The modes of everything below a folder: files, then folders.
+fn modes(folder: &Path) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let (mut files, mut folders) = (BTreeSet::new(), BTreeSet::new());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+        if path.is_dir() {
+            let (inner_files, inner_folders) = modes(&path);
+            files.extend(inner_files);
+            folders.extend(inner_folders);
+            folders.insert(mode);
+        } else {
+            files.insert(mode);
+        }
+    }
+    (files, folders)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_in_a_folder_is_its_owners_alone_or_its_groups_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for (group_readable, file, of_folder) in [(false, 0o600, 0o700), (true, 0o640, 0o750)] {
+        let top = folder.path().join(group_readable.to_string());
+        let url = top.join("lake").display().to_string();
+        let config = lake::LakeConfig { url: url.clone(), group_readable };
+        let lake = Lake::open_as(&config, &[].into(), OpenMode::Create).await.unwrap();
+        let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+        land(&mut lander, &lake, "gw", 0, 3).await;
+        // Maintenance names no setting: it writes for whom the lake was made.
+        let again = Lake::open(&url, &[].into(), OpenMode::Read).await.unwrap();
+        lake::maintain::run_once(&again, 1, NOW).await.unwrap();
+        assert_eq!(modes(&top), ([file].into(), [of_folder].into()), "{group_readable}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn deltalake_itself_reads_what_we_wrote() {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().display().to_string();
-    let lake = lake::Lake::open(&url, &[].into(), lake::OpenMode::Create).await.unwrap();
+    let lake = Lake::open(&url, &[].into(), OpenMode::Create).await.unwrap();
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     land(&mut lander, &lake, "gw", 0, 3).await;
     let url = url::Url::from_directory_path(folder.path().join("readings")).unwrap();

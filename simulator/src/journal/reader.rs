@@ -253,6 +253,21 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let journals = folder.path().join("a/journal");
+        let journal = Journal::create(&journals, 1, devices()).unwrap();
+        journal.write(&[Entry::Send(intent(1, 5))]).unwrap();
+        let file = std::fs::read_dir(&journals).unwrap().next().unwrap().unwrap().path();
+        for path in [folder.path().join("a"), journals, file] {
+            let mode = path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} {mode:o}", path.display());
+        }
+    }
+
+    #[test]
     fn two_processes_cannot_take_the_same_run() {
         let folder = tempfile::tempdir().unwrap();
         let _first = Journal::create(folder.path(), 1, devices()).unwrap();

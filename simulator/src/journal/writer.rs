@@ -1,16 +1,21 @@
 //! The writing side of the journal.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use service_runtime::files::Readers;
 
 use super::format::{Entry, MAGIC, write_device, write_entry};
 use crate::message::DeviceName;
 
 /// A file is closed when it is longer than this, in bytes.
 const FILE_MAX: u64 = 64 << 20;
+
+/// It names devices, and whether a message of theirs was taken.
+const READERS: Readers = Readers::Owner;
 
 /// Why the journal cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +83,8 @@ impl Journal {
     /// # Errors
     /// When the folder cannot be made or written, or when another process takes the same run at this moment.
     pub fn create(folder: &Path, run: u64, devices: Vec<DeviceName>) -> Result<Self, JournalError> {
-        std::fs::create_dir_all(folder).map_err(JournalError::io("create", folder))?;
+        READERS.make_folders(folder).map_err(JournalError::io("create", folder))?;
+        READERS.warn_about("journal", folder);
         let open = Open::create(folder, run, 0)?;
         Ok(Self { folder: folder.to_owned(), run, devices, open: Mutex::new(open) })
     }
@@ -113,7 +119,8 @@ impl Journal {
 impl Open {
     fn create(folder: &Path, run: u64, part: u64) -> Result<Self, JournalError> {
         let path = folder.join(format!("run-{run:06}-{part:06}.journal"));
-        let mut file = OpenOptions::new()
+        let mut file = READERS
+            .options()
             .append(true)
             .create_new(true)
             .open(&path)

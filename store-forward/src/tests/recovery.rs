@@ -1,6 +1,6 @@
 //! Full spools, damaged files, forks, locks.
 
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use telemetry_core::spool::record::{GapReason, MAYBE_REPEAT};
 
@@ -211,4 +211,34 @@ fn a_move_that_no_writer_took_does_not_keep_the_folder() {
     spool.move_to(Epoch::from_random(8)).unwrap();
     drop((spool, writer));
     open().unwrap();
+}
+
+/// Whatever below a folder others than its owner may use.
+fn open_to_others(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            found.push(format!("{} {mode:o}", path.display()));
+        }
+        if path.is_dir() {
+            found.extend(open_to_others(&path));
+        }
+    }
+    found
+}
+
+#[test]
+fn whatever_a_spool_writes_is_its_owners_alone() {
+    let folder = fast_folder();
+    let running = Running::open(folder.path(), small(WhenFull::Refuse));
+    for n in 0..200 {
+        running.append(&[payload(n)]);
+        running.sync();
+    }
+    running.close();
+    let files = std::fs::read_dir(folder.path().join("spool")).unwrap().count();
+    assert!(files >= 4, "state, lock, reserve and an epoch: {files}");
+    assert_eq!(open_to_others(folder.path()), [""; 0]);
 }
