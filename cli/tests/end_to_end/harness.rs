@@ -197,14 +197,14 @@ fn ready(admin: u16) -> bool {
 
 /// A GET whose answer must be 200; `None` otherwise.
 pub(crate) fn get(port: u16, path: &str) -> Option<Vec<u8>> {
-    request(port, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+    request(port, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
 }
 
 pub(crate) fn post(port: u16, path: &str, body: &str) -> Option<Vec<u8>> {
     request(
         port,
         &format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         ),
     )
