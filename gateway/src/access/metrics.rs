@@ -52,6 +52,11 @@ impl AccessMetrics {
         self.logins.get_or_create(&LoginLabels { proof, result }).inc();
     }
 
+    #[cfg(test)]
+    pub(crate) fn logins(&self, proof: &'static str, result: &'static str) -> u64 {
+        self.logins.get_or_create(&LoginLabels { proof, result }).get()
+    }
+
     pub(crate) fn reload(&self, what: &'static str, result: &'static str) {
         self.reloads.get_or_create(&ReloadLabels { what, result }).inc();
     }

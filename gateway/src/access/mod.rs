@@ -18,10 +18,11 @@ mod password;
 mod pattern;
 mod policy;
 pub(crate) mod reload;
+mod throttle;
 pub(crate) mod trust;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use service_runtime::{Clock, Metrics};
 use tokio::sync::watch;
@@ -44,6 +45,7 @@ use jwt::TokenKeys;
 use metrics::AccessMetrics;
 use password::PasswordChecks;
 use reload::Watched;
+use throttle::Throttle;
 use trust::Trust;
 
 /// Why access could not be set up.
@@ -86,6 +88,7 @@ struct Inner {
     clock: Clock,
     tables: RwLock<Tables>,
     passwords: PasswordChecks,
+    throttle: Mutex<Throttle>,
     generation: watch::Sender<u64>,
     audit: AuditLog,
     metrics: AccessMetrics,
@@ -123,6 +126,7 @@ impl Access {
             clock,
             tables: RwLock::new(tables),
             passwords: PasswordChecks::new(config.password_checks_max)?,
+            throttle: Mutex::default(),
             generation: watch::Sender::new(0),
             audit,
             metrics,
@@ -192,6 +196,11 @@ impl Access {
 
     pub(crate) fn metrics(&self) -> &AccessMetrics {
         &self.inner.metrics
+    }
+
+    /// Held for a look and a note only.
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.inner.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tables(&self) -> Tables {

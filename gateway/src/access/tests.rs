@@ -98,6 +98,29 @@ async fn a_password_proves_a_name() {
 }
 
 #[tokio::test]
+async fn failed_logins_make_the_next_wait_but_not_the_owners_elsewhere() {
+    let access = Setup::new().open();
+    let try_from = async |last: u8, name, password| {
+        let from =
+            Credentials { peer: ([10, 0, 0, last], 1).into(), ..offer(Some(name), Some(password)) };
+        access.authenticate(&from).await
+    };
+    try_from(8, "mon-1", "correct horse").await.unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        answers.push(try_from(7, "mon-1", "wrong horse").await.unwrap_err());
+    }
+    assert!(matches!(answers.first(), Some(Denied::BadLogin(_))), "{answers:?}");
+    assert!(matches!(answers.last(), Some(Denied::Throttled { .. })), "{answers:?}");
+    let right = try_from(7, "mon-1", "correct horse").await;
+    assert!(matches!(right, Err(Denied::Throttled { .. })), "it is not looked at: {right:?}");
+    try_from(8, "mon-1", "correct horse").await.unwrap();
+    try_from(9, "mon-1", "correct horse").await.unwrap();
+    let counted = access.metrics().logins("password", "throttled");
+    assert!(counted >= 4, "{counted}");
+}
+
+#[tokio::test]
 async fn nobody_is_anonymous_except_from_here_and_if_the_settings_say_so() {
     let mut setup = Setup::new();
     let here =
