@@ -47,6 +47,7 @@ impl Access {
         };
         self.inner.metrics.login(proof, result_name);
         let identity = result?;
+        self.note_end(&identity, offer.certificate.map(|shown| shown.not_before_us));
         match offer.client_id.is_empty() || self.client_id_fits(&identity, offer.client_id) {
             true => Ok(identity),
             false => Err(Denied::ClientId),
