@@ -37,7 +37,7 @@ impl Entrance {
             watched.push(loaded.watched(&config.tls, &access));
             tls = Some(loaded);
         }
-        let mut acceptor = Acceptor::new(config.limits.connections_per_address_max);
+        let mut acceptor = Acceptor::new(config.limits.connections_per_address_max.unwrap_or(0));
         let frame_bytes_max = config.limits.packet_bytes_max();
         for listener in config.all_listeners() {
             let bound = acceptor.bind(&listener, tls.as_ref(), frame_bytes_max).await;

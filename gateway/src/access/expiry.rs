@@ -177,7 +177,7 @@ mod tests {
     fn each_change_is_said_once_and_what_is_near_once_a_day() {
         let mut said = Said::default();
         let list = [ending("a", 0, 8)];
-        let mut stages = |said: &mut Said, list: &[Ending], hours: i64| {
+        let stages = |said: &mut Said, list: &[Ending], hours: i64| {
             let due = said.due(list, hours * DAY / 24);
             due.into_iter().map(|(_, stage)| stage).collect::<Vec<_>>()
         };

@@ -119,6 +119,11 @@ impl AccessMetrics {
     }
 
     #[cfg(test)]
+    pub(crate) fn reloads(&self, what: &'static str, result: &'static str) -> u64 {
+        self.reloads.get_or_create(&ReloadLabels { what, result }).get()
+    }
+
+    #[cfg(test)]
     pub(crate) fn left(&self, what: &'static str) -> i64 {
         self.left.get_or_create(&WhatLabels { what }).get()
     }

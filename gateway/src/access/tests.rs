@@ -221,6 +221,13 @@ async fn a_client_id_belongs_to_its_identity() {
     assert!(setup.open().authenticate(&with("x")).await.is_ok());
 }
 
+/// Puts a file in place as an operator should: whoever reads at the same moment sees the old one or the new one.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_of_the_files_reaches_those_who_are_connected() {
     let setup = Setup::new();
@@ -238,13 +245,16 @@ async fn a_change_of_the_files_reaches_those_who_are_connected() {
     );
     let scenario = async {
         assert_eq!(access.refresh(&mon), Ok(mon.clone()));
+        let revoked = setup.folder.path().join("revoked.toml");
+        fs::copy(setup.identities(), &revoked).unwrap();
+        Identities::revoke(&revoked, "mon-1").unwrap();
         // A broken file changes nothing.
-        let good = fs::read(setup.identities()).unwrap();
-        fs::write(setup.identities(), "[identities").unwrap();
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        replace(setup.identities(), "[identities");
+        while access.metrics().reloads("identities", "failed") == 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         assert!(!generation.has_changed().unwrap());
-        fs::write(setup.identities(), good).unwrap();
-        Identities::revoke(setup.identities(), "mon-1").unwrap();
+        fs::rename(&revoked, setup.identities()).unwrap();
         generation.changed().await.unwrap();
         assert_eq!(access.refresh(&mon), Err(Denied::Revoked));
         assert_eq!(
@@ -253,7 +263,7 @@ async fn a_change_of_the_files_reaches_those_who_are_connected() {
         );
         // Another key: what the old one signed is worth nothing.
         assert_eq!(access.refresh(&van), Ok(van.clone()));
-        fs::write(setup.folder.path().join("key"), SECRET.to_uppercase() + "x").unwrap();
+        replace(&setup.folder.path().join("key"), &(SECRET.to_uppercase() + "x"));
         generation.changed().await.unwrap();
         assert_eq!(access.refresh(&van), Err(Denied::Revoked));
         stop.cancel();
