@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
+use gateway::access::config::AccessConfig;
 use gateway::access::{self, Action, Identities, Identity, Names};
 
 use crate::{config, print};
@@ -28,7 +29,7 @@ pub(crate) struct PolicyTest {
     pub(crate) action: ActionArgument,
     /// The topic, or the topic filter.
     pub(crate) topic: String,
-    /// Its name.
+    /// Its name; `anonymous` for a client that proves nothing.
     #[arg(long)]
     pub(crate) identity: String,
     /// Its roles, instead of those in the file of identities. May be given several times.
@@ -59,7 +60,7 @@ pub(crate) fn run(options: &Policy) -> anyhow::Result<bool> {
     let gateway = config::load(options.config.as_deref())?.gateway;
     let names = Names::new(&gateway.check()?, gateway.source_id.as_str());
     let policy = access::Policy::load(gateway.access.policy_file.as_deref(), &names)?;
-    let identity = identity(options, gateway.access.identities_file.as_deref())?;
+    let identity = identity(options, &gateway.access)?;
     let client_id = options.client_id.as_deref().unwrap_or(&options.identity);
     let action = match options.action {
         ActionArgument::Publish => Action::Publish,
@@ -74,15 +75,22 @@ pub(crate) fn run(options: &Policy) -> anyhow::Result<bool> {
     Ok(decision.allowed)
 }
 
-fn identity(
-    options: &PolicyTest,
-    identities_file: Option<&std::path::Path>,
-) -> anyhow::Result<Identity> {
+/// Clients without a proof: they have no entry in any file.
+const ANONYMOUS: &str = "anonymous";
+
+fn identity(options: &PolicyTest, access: &AccessConfig) -> anyhow::Result<Identity> {
     let PolicyTest { identity: name, roles, site, .. } = options;
     if !roles.is_empty() {
         return Ok(Identity::supposed(name, roles, site.as_deref()));
     }
-    let file = identities_file.context(
+    if name == ANONYMOUS {
+        anyhow::ensure!(
+            access.anonymous_on_loopback,
+            "anonymous clients may not even connect: anonymous_on_loopback is false"
+        );
+        return Ok(Identity::supposed(name, &[ANONYMOUS.to_owned()], site.as_deref()));
+    }
+    let file = access.identities_file.as_deref().context(
         "which roles? say --role, or --config with identities_file set in [gateway.access]",
     )?;
     let identities = Identities::load(file)?;
@@ -90,4 +98,32 @@ fn identity(
     let entry = entry.with_context(|| format!("there is no identity `{name}`: say --role"))?;
     anyhow::ensure!(!entry.revoked, "identity `{name}` is revoked: it may not even connect");
     Ok(Identity::supposed(name, &entry.roles, site.as_deref().or(entry.site.as_deref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(name: &str, roles: &[&str]) -> PolicyTest {
+        PolicyTest {
+            action: ActionArgument::Publish,
+            topic: "dt/a/b".into(),
+            identity: name.into(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            site: None,
+            client_id: None,
+            config: None,
+        }
+    }
+
+    #[test]
+    fn anonymous_clients_are_known_without_a_file_of_identities() {
+        let mut access = AccessConfig::default();
+        let found = identity(&options("anonymous", &[]), &access).unwrap();
+        assert_eq!(found.roles(), ["anonymous"]);
+        assert!(identity(&options("mon-1", &[]), &access).is_err(), "which roles?");
+        assert_eq!(identity(&options("mon-1", &["device"]), &access).unwrap().roles(), ["device"]);
+        access.anonymous_on_loopback = false;
+        assert!(identity(&options("anonymous", &[]), &access).is_err());
+    }
 }

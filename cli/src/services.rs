@@ -30,7 +30,8 @@ const GRACE: Duration = Duration::from_secs(120);
 /// Reads the configuration; with `--check` prints it and returns `None`.
 fn prepare(options: &Service) -> anyhow::Result<Option<Everything>> {
     if options.check {
-        let everything = config::load(options.config.as_deref())?;
+        let mut everything = config::load(options.config.as_deref())?;
+        everything.gateway = everything.gateway.in_force();
         print::line(toml::to_string(&everything)?.trim_end())?;
         return Ok(None);
     }

@@ -87,11 +87,7 @@ impl GatewayConfig {
                 "limits.payload_bytes_max must be at most {most}: frames carry no more"
             )));
         }
-        if self.limits.receive_max == 0 || self.limits.inflight_max == 0 {
-            return Err(ConfigError(
-                "limits.receive_max and limits.inflight_max must be at least 1".into(),
-            ));
-        }
+        self.limits.check().map_err(ConfigError)?;
         AdminAccess::check(self.admin_listen, self.admin_token_file.as_ref(), &self.admin_hosts)
             .map_err(ConfigError)?;
         let secured = |listener: &ListenerConfig| listener.transport.has_tls();
@@ -102,6 +98,15 @@ impl GatewayConfig {
         }
         ControlTopics::new(&self.control_prefix)
             .map_err(|error| ConfigError(format!("control_prefix: {error}")))
+    }
+
+    /// Fills in the limits that depend on who can connect.
+    #[must_use]
+    pub fn in_force(mut self) -> Self {
+        let is_here = |listener: &ListenerConfig| listener.listen.ip().to_canonical().is_loopback();
+        let others_can_connect = !self.all_listeners().iter().all(is_here);
+        self.limits = self.limits.in_force(others_can_connect);
+        self
     }
 
     /// Returns all ports in order, `listen` first.

@@ -6,7 +6,7 @@ use service_runtime::{Clock, Metrics, Stop, Tasks};
 
 use crate::access::audit::AuditWriter;
 use crate::access::reload::{self, Watched};
-use crate::access::{Access, Names};
+use crate::access::{Access, Names, expiry};
 use crate::config::GatewayConfig;
 use crate::listener::acceptor::Acceptor;
 use crate::listener::tls::Tls;
@@ -37,7 +37,7 @@ impl Entrance {
             watched.push(loaded.watched(&config.tls, &access));
             tls = Some(loaded);
         }
-        let mut acceptor = Acceptor::new(config.limits.connections_per_address_max);
+        let mut acceptor = Acceptor::new(config.limits.connections_per_address_max.unwrap_or(0));
         let frame_bytes_max = config.limits.packet_bytes_max();
         for listener in config.all_listeners() {
             let bound = acceptor.bind(&listener, tls.as_ref(), frame_bytes_max).await;
@@ -61,6 +61,7 @@ impl Entrance {
         let Self { acceptor, access, watched, audit, .. } = self;
         let (log, metrics) = (access.audit().clone(), access.metrics().clone());
         tasks.spawn("reload", reload::run(watched, log, metrics, closing.clone()));
+        tasks.spawn("expiry", expiry::run(access, closing.clone()));
         if let Some(audit) = audit {
             tasks.spawn("audit log", audit.run(closing.clone()));
         }

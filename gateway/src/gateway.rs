@@ -66,6 +66,7 @@ impl Gateway {
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let topics = config.check()?;
+        let config = config.in_force();
         let entrance = Entrance::open(&config, &metrics, clock).await?;
         let admin = bind(config.admin_listen, "gateway.admin_listen").await?;
         let options =

@@ -7,14 +7,21 @@ use telemetry_core::topic::TOPIC_BYTES_MAX;
 
 use crate::fanout::MailboxLimits;
 
-/// The `[gateway.limits]` table. Each limit's effect stands beside it.
+/// Connections of one address where others than this machine can connect, unless the settings say another number.
+const CONNECTIONS_PER_ADDRESS: usize = 1_000;
+/// Messages a second of one identity there.
+const PUBLISH_RATE: u32 = 1_000;
+
+/// The `[gateway.limits]` table. Each limit's effect stands beside it. 0 is no limit where it says so, and refused elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Most connections; further ones are closed at once.
     pub connections_max: usize,
-    /// Most connections of one address (an IPv6 /64 counts as one); further ones are closed at once. 0: no limit.
-    pub connections_per_address_max: usize,
+    /// Most connections of one address (an IPv6 /64 counts as one); further ones are closed at once. 0: no limit. Not set: 1,000 if
+    /// a listener is off loopback, else no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_address_max: Option<usize>,
     /// A client has this long for its handshakes and its CONNECT; then it is disconnected.
     pub connect_time_ms: u64,
     /// A client that takes nothing for this long is disconnected.
@@ -28,9 +35,10 @@ pub struct Limits {
     /// Topic aliases that a client may use (MQTT 5 Topic Alias Maximum); a higher one disconnects it.
     pub topic_alias_max: u16,
     /// Messages a second of one identity, over all its connections (of one client id, if anonymous); beyond it the gateway reads
-    /// slower. 0: no limit.
-    pub publish_rate_max: u32,
-    /// Bytes a second of one identity; as above.
+    /// slower. 0: no limit. Not set: 1,000 if a listener is off loopback, else no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish_rate_max: Option<u32>,
+    /// Bytes a second of one identity; as above, and no limit if not set.
     pub publish_bytes_rate_max: u64,
     /// Unacknowledged messages that a client may have sent (MQTT 5 Receive Maximum); more disconnect it.
     pub receive_max: u16,
@@ -60,14 +68,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
-            connections_per_address_max: 0,
+            connections_per_address_max: None,
             connect_time_ms: 5_000,
             write_time_ms: 10_000,
             keep_alive_s_max: 3_600,
             payload_bytes_max: 1_000_000,
             topic_levels_max: 32,
             topic_alias_max: 32,
-            publish_rate_max: 0,
+            publish_rate_max: None,
             publish_bytes_rate_max: 0,
             receive_max: 1024,
             inflight_max: 100,
@@ -85,6 +93,43 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Checks that no limit is 0 that has no meaning then.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let at_least_1 = [
+            ("connections_max", self.connections_max == 0),
+            ("connect_time_ms", self.connect_time_ms == 0),
+            ("write_time_ms", self.write_time_ms == 0),
+            ("payload_bytes_max", self.payload_bytes_max == 0),
+            ("topic_levels_max", self.topic_levels_max == 0),
+            ("topic_alias_max", self.topic_alias_max == 0),
+            ("receive_max", self.receive_max == 0),
+            ("inflight_max", self.inflight_max == 0),
+            ("held_bytes_max", self.held_bytes_max == 0),
+            ("subscriptions_max", self.subscriptions_max == 0),
+            ("sessions_max", self.sessions_max == 0),
+            ("session_expiry_s_max", self.session_expiry_s_max == 0),
+            ("queue_messages_max", self.queue_messages_max == 0),
+            ("queue_bytes_max", self.queue_bytes_max == 0),
+            ("queues_bytes_max", self.queues_bytes_max == 0),
+            ("retained_max", self.retained_max == 0),
+            ("retained_bytes_max", self.retained_bytes_max == 0),
+        ];
+        match at_least_1.iter().find(|(_, is_zero)| *is_zero) {
+            Some((name, _)) => Err(format!("limits.{name} must be at least 1")),
+            None => Ok(()),
+        }
+    }
+
+    /// Fills in what is not set: limits where others than this machine can connect, none where they cannot.
+    #[must_use]
+    pub(crate) fn in_force(mut self, others_can_connect: bool) -> Self {
+        let (connections, rate) =
+            if others_can_connect { (CONNECTIONS_PER_ADDRESS, PUBLISH_RATE) } else { (0, 0) };
+        self.connections_per_address_max.get_or_insert(connections);
+        self.publish_rate_max.get_or_insert(rate);
+        self
+    }
+
     /// Largest MQTT packet: a whole frame of an agent, or the largest telemetry message.
     pub(crate) fn packet_bytes_max(&self) -> usize {
         FRAME_MAX.max(self.payload_bytes_max)
@@ -106,5 +151,42 @@ impl Limits {
     /// Tells whether a topic or a filter has too many levels.
     pub(crate) fn too_deep(&self, topic: &str) -> bool {
         topic.bytes().filter(|byte| *byte == b'/').count() >= self.topic_levels_max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_is_no_limit_or_refused() {
+        let free = [
+            "keep_alive_s_max",
+            "publish_bytes_rate_max",
+            "connections_per_address_max",
+            "publish_rate_max",
+        ];
+        let defaults = toml::Table::try_from(Limits::default().in_force(true)).unwrap();
+        for name in defaults.keys() {
+            let mut changed = defaults.clone();
+            changed.insert(name.clone(), toml::Value::Integer(0));
+            let checked = changed.try_into::<Limits>().unwrap().check();
+            assert_eq!(checked.is_ok(), free.contains(&&**name), "{name}: {checked:?}");
+            assert!(checked.is_ok() || checked.unwrap_err().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn inv8_what_others_may_do_is_limited_unless_the_settings_say_otherwise() {
+        let set = Limits { publish_rate_max: Some(0), ..Limits::default() };
+        let open = set.clone().in_force(true);
+        assert_eq!(
+            (open.publish_rate_max, open.connections_per_address_max),
+            (Some(0), Some(1_000))
+        );
+        let open = Limits::default().in_force(true);
+        assert_eq!(open.publish_rate_max, Some(1_000));
+        let here = Limits::default().in_force(false);
+        assert_eq!((here.publish_rate_max, here.connections_per_address_max), (Some(0), Some(0)));
     }
 }

@@ -202,6 +202,9 @@ fn remedy(reason: Reason) -> &'static str {
             "log in, or allow it by a rule: `tidemark policy test` says what decides"
         }
         Reason::BadLogin => "check name and password: `tidemark identity`",
+        Reason::FailedLogins => {
+            "its next login is heard after a wait, one from elsewhere now: mend the password of whoever fails"
+        }
         Reason::BadClientId => "a client id begins with the name of its identity: docs/security.md",
         Reason::BadAuthMethod => "log in by certificate, password or token instead",
         Reason::Revoked => "its identity or certificate was withdrawn",

@@ -61,7 +61,7 @@ impl Tokens {
 impl Rates {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            messages_per_second: limits.publish_rate_max.into(),
+            messages_per_second: limits.publish_rate_max.unwrap_or(0).into(),
             // Precise to a byte up to 2^53.
             bytes_per_second: limits.publish_bytes_rate_max as f64,
             buckets: Arc::default(),
@@ -106,7 +106,7 @@ mod tests {
 
     fn rates(messages: u32, bytes: u64) -> Rates {
         let limits = Limits {
-            publish_rate_max: messages,
+            publish_rate_max: Some(messages),
             publish_bytes_rate_max: bytes,
             ..Limits::default()
         };

@@ -37,6 +37,8 @@ pub(crate) enum AuditEvent {
     Disconnected,
     PublishDenied,
     SubscribeDenied,
+    /// Logins failed until further ones must wait.
+    LoginsThrottled,
     Reloaded,
     ReloadFailed,
 }

@@ -18,6 +18,7 @@ pub(crate) struct ClientCertificate {
     pub(crate) dns_names: Vec<String>,
     pub(crate) units: Vec<String>,
     /// Microseconds since the epoch.
+    pub(crate) not_before_us: i64,
     pub(crate) not_after_us: i64,
     /// In hexadecimal digits, for the audit log.
     pub(crate) serial: String,
@@ -62,6 +63,7 @@ impl ClientCertificate {
             common_names: common_names.map_err(malformed)?,
             units: units.map_err(malformed)?,
             dns_names: dns_names.collect(),
+            not_before_us: parsed.validity().not_before.timestamp().saturating_mul(1_000_000),
             not_after_us: parsed.validity().not_after.timestamp().saturating_mul(1_000_000),
             serial: hex(parsed.raw_serial()),
             fingerprint: hex(digest::digest(&digest::SHA256, leaf).as_ref()),

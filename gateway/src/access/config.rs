@@ -171,6 +171,12 @@ impl AccessConfig {
         {
             return Err("access.jwt.algorithms must be of one kind: all RS, ES, HS or EdDSA".into());
         }
+        if self.password_checks_max == 0 {
+            return Err("access.password_checks_max must be at least 1".into());
+        }
+        if self.audit.files_max == 0 {
+            return Err("access.audit.files_max must be at least 1".into());
+        }
         if self.audit.bytes_max < 4096 {
             return Err("access.audit.bytes_max must be at least 4096".into());
         }

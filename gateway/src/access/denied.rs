@@ -1,5 +1,7 @@
 //! Why a client is refused.
 
+use std::time::Duration;
+
 /// Why a client is refused. The client hears the kind only; the rest is for the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -15,6 +17,12 @@ pub enum Denied {
     /// The identity has been revoked.
     #[error("the identity has been revoked")]
     Revoked,
+    /// Too many logins failed.
+    #[error("too many failed logins: it is heard again in {} s; one from another address is heard now", .wait.as_secs().max(1))]
+    Throttled {
+        /// How long it must wait.
+        wait: Duration,
+    },
     /// The certificate or token has expired.
     #[error("the proof has expired")]
     Expired,

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use service_runtime::{Clock, Metrics};
 use telemetry_core::id::SiteId;
 
+use super::audit::{AuditEvent, AuditRecord};
 use super::certificate::ClientCertificate;
 use super::config::{AccessConfig, AuditConfig};
 use super::identity::{ANONYMOUS, Identity, Proof, check_name};
 use super::jwt::{Claims, TokenError, looks_like_token};
 use super::policy::Names;
+use super::throttle::Who;
 use super::trust::Trust;
 use super::{Access, AccessError, Denied, Tables};
+use crate::listener::addresses::subscriber;
 
 /// Most roles of one identity.
 const ROLES_MAX: usize = 32;
@@ -39,10 +42,12 @@ impl Access {
         let result = self.identify(offer).await;
         let (proof, result_name) = match &result {
             Ok(identity) => (identity.kind(), "ok"),
+            Err(Denied::Throttled { .. }) => (offer.kind(), "throttled"),
             Err(_) => (offer.kind(), "refused"),
         };
         self.inner.metrics.login(proof, result_name);
         let identity = result?;
+        self.note_end(&identity, offer.certificate.map(|shown| shown.not_before_us));
         match offer.client_id.is_empty() || self.client_id_fits(&identity, offer.client_id) {
             true => Ok(identity),
             false => Err(Denied::ClientId),
@@ -55,7 +60,7 @@ impl Access {
         let Some(certificate) = offer.certificate else {
             return match (offer.username, offer.password) {
                 (None, None) => self.anonymous(offer),
-                (_, Some(password)) => self.log_in(&tables, username, password).await,
+                (_, Some(password)) => self.try_login(&tables, offer, password).await,
                 (Some(_), None) => bad("a user name without a password"),
             };
         };
@@ -64,7 +69,7 @@ impl Access {
             return bad("the user name is not the certificate's identity");
         }
         if let Some(password) = offer.password {
-            let login = self.log_in(&tables, username, password).await?;
+            let login = self.try_login(&tables, offer, password).await?;
             if login.name != identity.name {
                 return bad("the login is not the certificate's identity");
             }
@@ -141,11 +146,52 @@ impl Access {
         self.of(tables, name, proof, standing, Some(certificate.not_after_us))
     }
 
+    /// Hears a login, unless too many have failed, and takes note of how it ends.
+    async fn try_login(
+        &self,
+        tables: &Tables,
+        offer: &Credentials<'_>,
+        password: &[u8],
+    ) -> Result<Identity, Denied> {
+        let username = offer.username.filter(|name| !name.is_empty());
+        // A token cannot be guessed: one that is wrong makes only itself wait, and many of them their address.
+        let is_token = tables.tokens.is_some() && looks_like_token(password);
+        let name = if is_token { password } else { username.unwrap_or_default().as_bytes() };
+        let who = self.throttle().who(subscriber(offer.peer.ip()), name);
+        self.admit(who)?;
+        let result = self.log_in(tables, username, password, who).await;
+        let now = self.inner.clock.uptime();
+        match &result {
+            Ok(_) => self.throttle().succeeded(who, now),
+            Err(Denied::BadLogin(_)) => {
+                let wait = self.throttle().failed(who, now);
+                if let Some(wait) = wait {
+                    let detail = format!("the next login is heard in {} s", wait.as_secs());
+                    self.inner.audit.record(AuditRecord {
+                        identity: username,
+                        client_id: Some(offer.client_id),
+                        peer: Some(offer.peer),
+                        detail: Some(&detail),
+                        ..AuditRecord::of(AuditEvent::LoginsThrottled)
+                    });
+                }
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn admit(&self, who: Who) -> Result<(), Denied> {
+        let admitted = self.throttle().admit(who, self.inner.clock.uptime());
+        admitted.map_err(|wait| Denied::Throttled { wait })
+    }
+
     async fn log_in(
         &self,
         tables: &Tables,
         username: Option<&str>,
         password: &[u8],
+        who: Who,
     ) -> Result<Identity, Denied> {
         if let Some(tokens) = &tables.tokens
             && looks_like_token(password)
@@ -156,7 +202,9 @@ impl Access {
         let Some(username) = username else { return bad("a password without a user name") };
         let entry = tables.identities.get(username);
         let hash = entry.and_then(|entry| entry.password.as_deref());
-        if !self.inner.passwords.check(hash, password).await {
+        // Asked again when it is its turn: whoever tries many at once is not heard more often.
+        let right = self.inner.passwords.check(hash, password, || self.admit(who)).await?;
+        if !right {
             return bad("wrong user name or password");
         }
         let hash = hash.unwrap_or_default().into();

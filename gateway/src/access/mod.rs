@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod certificate;
 pub mod config;
 mod denied;
+pub(crate) mod expiry;
 pub(crate) mod grants;
 mod identities;
 mod identity;
@@ -18,13 +19,17 @@ mod password;
 mod pattern;
 mod policy;
 pub(crate) mod reload;
+mod throttle;
 pub(crate) mod trust;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
-use service_runtime::{Clock, Metrics};
+use service_runtime::repeats::{Line, Said};
+use service_runtime::{Clock, Metrics, Repeats};
 use tokio::sync::watch;
+use tracing::{info, warn};
 
 pub use denied::Denied;
 pub use grants::{Action, Decision};
@@ -39,12 +44,19 @@ pub use trust::TlsError;
 
 use audit::{AuditLog, AuditWriter};
 use config::{AccessConfig, ClientIds};
+use expiry::{Ending, Stage};
 use grants::Grants;
 use jwt::TokenKeys;
 use metrics::AccessMetrics;
 use password::PasswordChecks;
 use reload::Watched;
+use throttle::Throttle;
 use trust::Trust;
+
+/// How often a client whose proof ends soon is spoken of.
+const NEAR_AGAIN: Duration = Duration::from_secs(24 * 3600);
+/// A token ends soon in its last minute: most live for an hour or less.
+const TOKEN_NEAR_US: i64 = 60 * 1_000_000;
 
 /// Why access could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +98,10 @@ struct Inner {
     clock: Clock,
     tables: RwLock<Tables>,
     passwords: PasswordChecks,
+    throttle: Mutex<Throttle>,
+    endings: Mutex<Vec<Ending>>,
+    /// Clients whose proofs end soon, by name.
+    near: Repeats<String>,
     generation: watch::Sender<u64>,
     audit: AuditLog,
     metrics: AccessMetrics,
@@ -123,6 +139,9 @@ impl Access {
             clock,
             tables: RwLock::new(tables),
             passwords: PasswordChecks::new(config.password_checks_max)?,
+            throttle: Mutex::default(),
+            endings: Mutex::default(),
+            near: Repeats::new(NEAR_AGAIN),
             generation: watch::Sender::new(0),
             audit,
             metrics,
@@ -155,6 +174,44 @@ impl Access {
     /// Puts new authorities and revocation lists in force; the listeners with TLS say so when they read their files.
     pub(crate) fn set_trust(&self, trust: Option<Trust>) {
         self.change(|tables| tables.trust = trust);
+    }
+
+    /// Says when what the listeners with TLS read from files ends.
+    pub(crate) fn set_endings(&self, endings: Vec<Ending>) {
+        *self.inner.endings.lock().unwrap_or_else(PoisonError::into_inner) = endings;
+    }
+
+    pub(crate) fn endings(&self) -> Vec<Ending> {
+        self.inner.endings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
+    /// Meters how long a proof that was shown still holds, and says so when that is not long.
+    fn note_end(&self, identity: &Identity, from_us: Option<i64>) {
+        let Some(until_us) = identity.expires_us else { return };
+        let (now_us, proof) = (self.inner.clock.now_us(), identity.kind());
+        let left_us = until_us.saturating_sub(now_us);
+        self.inner.metrics.note_left(proof, left_us);
+        let is_near = match from_us {
+            Some(from_us) => expiry::stage(from_us, until_us, now_us) != Stage::Good,
+            None => left_us <= TOKEN_NEAR_US,
+        };
+        if is_near {
+            let left = expiry::in_words(left_us);
+            let about = format!(
+                "the {proof} of {} ends in {left}: renew it, its connection ends then",
+                identity.name
+            );
+            let line = self.inner.near.note(&*identity.name, self.inner.clock.uptime(), about);
+            line.iter().for_each(say_near);
+        }
+    }
+
+    pub(crate) fn say_proofs_near_their_end(&self) {
+        self.inner.near.due(self.inner.clock.uptime()).iter().for_each(say_near);
     }
 
     /// Returns the files to watch, for [`reload::run`].
@@ -194,6 +251,11 @@ impl Access {
         &self.inner.metrics
     }
 
+    /// Held for a look and a note only.
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.inner.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tables(&self) -> Tables {
         self.inner.tables.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -207,6 +269,13 @@ impl Access {
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Access").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+fn say_near(line: &Line<String>) {
+    match line.said {
+        Said::Begun | Said::Again(_) => warn!("{}", line.about),
+        Said::Over(logins) => info!(logins, "no longer seen: {}", line.about),
     }
 }
 

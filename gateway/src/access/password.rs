@@ -103,16 +103,23 @@ impl PasswordChecks {
         })
     }
 
-    /// Tells whether a password is the one of a hash; without a hash takes as long and says no.
-    pub(crate) async fn check(&self, hash: Option<&str>, password: &[u8]) -> bool {
+    /// Tells whether a password is the one of a hash; without a hash takes as long and says no. `may` is asked when it is this
+    /// check's turn.
+    pub(crate) async fn check<E>(
+        &self,
+        hash: Option<&str>,
+        password: &[u8],
+        may: impl FnOnce() -> Result<(), E>,
+    ) -> Result<bool, E> {
         if password.len() > PASSWORD_BYTES_MAX {
-            return false;
+            return Ok(false);
         }
         let code = self.code(hash.unwrap_or(&self.decoy), password);
         if self.remembered.lock().unwrap_or_else(PoisonError::into_inner).contains(&code) {
-            return true;
+            return Ok(true);
         }
-        let Ok(permit) = self.permits.clone().acquire_owned().await else { return false };
+        let Ok(permit) = self.permits.clone().acquire_owned().await else { return Ok(false) };
+        may()?;
         let (against, password) = (hash.unwrap_or(&self.decoy).to_owned(), password.to_owned());
         let right = tokio::task::spawn_blocking(move || {
             // Held by the work itself: a client that has gone must not make room for another one before its check ends.
@@ -127,7 +134,7 @@ impl PasswordChecks {
             }
             remembered.insert(code);
         }
-        right
+        Ok(right)
     }
 
     fn code(&self, hash: &str, password: &[u8]) -> [u8; 32] {
@@ -149,21 +156,27 @@ impl fmt::Debug for PasswordChecks {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     #[tokio::test]
     async fn a_password_is_right_or_not_and_an_unknown_name_never() {
         let hash = hash_password(b"correct horse").unwrap();
         let checks = PasswordChecks::new(1).unwrap();
+        let check = async |hash: Option<&str>, password: &[u8]| {
+            checks.check(hash, password, || Ok::<_, Infallible>(())).await.unwrap()
+        };
         for _ in 0..2 {
-            assert!(checks.check(Some(&hash), b"correct horse").await);
-            assert!(!checks.check(Some(&hash), b"correct hors").await);
-            assert!(!checks.check(None, b"correct horse").await);
+            assert!(check(Some(&hash), b"correct horse").await);
+            assert!(!check(Some(&hash), b"correct hors").await);
+            assert!(!check(None, b"correct horse").await);
         }
+        assert_eq!(checks.check(Some(&hash), b"other horse", || Err("later")).await, Err("later"));
         assert_eq!(checks.remembered.lock().unwrap().len(), 1, "right ones are remembered");
         let other = hash_password(b"correct horse").unwrap();
         assert_ne!(hash, other, "salted");
-        assert!(!checks.check(Some(&hash), &[b'x'; PASSWORD_BYTES_MAX + 1]).await);
+        assert!(!check(Some(&hash), &[b'x'; PASSWORD_BYTES_MAX + 1]).await);
     }
 
     #[test]

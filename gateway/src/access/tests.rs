@@ -98,6 +98,29 @@ async fn a_password_proves_a_name() {
 }
 
 #[tokio::test]
+async fn failed_logins_make_the_next_wait_but_not_the_owners_elsewhere() {
+    let access = Setup::new().open();
+    let try_from = async |last: u8, name, password| {
+        let from =
+            Credentials { peer: ([10, 0, 0, last], 1).into(), ..offer(Some(name), Some(password)) };
+        access.authenticate(&from).await
+    };
+    try_from(8, "mon-1", "correct horse").await.unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        answers.push(try_from(7, "mon-1", "wrong horse").await.unwrap_err());
+    }
+    assert!(matches!(answers.first(), Some(Denied::BadLogin(_))), "{answers:?}");
+    assert!(matches!(answers.last(), Some(Denied::Throttled { .. })), "{answers:?}");
+    let right = try_from(7, "mon-1", "correct horse").await;
+    assert!(matches!(right, Err(Denied::Throttled { .. })), "it is not looked at: {right:?}");
+    try_from(8, "mon-1", "correct horse").await.unwrap();
+    try_from(9, "mon-1", "correct horse").await.unwrap();
+    let counted = access.metrics().logins("password", "throttled");
+    assert!(counted >= 4, "{counted}");
+}
+
+#[tokio::test]
 async fn nobody_is_anonymous_except_from_here_and_if_the_settings_say_so() {
     let mut setup = Setup::new();
     let here =
@@ -198,6 +221,13 @@ async fn a_client_id_belongs_to_its_identity() {
     assert!(setup.open().authenticate(&with("x")).await.is_ok());
 }
 
+/// Puts a file in place as an operator should: whoever reads at the same moment sees the old one or the new one.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_of_the_files_reaches_those_who_are_connected() {
     let setup = Setup::new();
@@ -215,13 +245,16 @@ async fn a_change_of_the_files_reaches_those_who_are_connected() {
     );
     let scenario = async {
         assert_eq!(access.refresh(&mon), Ok(mon.clone()));
+        let revoked = setup.folder.path().join("revoked.toml");
+        fs::copy(setup.identities(), &revoked).unwrap();
+        Identities::revoke(&revoked, "mon-1").unwrap();
         // A broken file changes nothing.
-        let good = fs::read(setup.identities()).unwrap();
-        fs::write(setup.identities(), "[identities").unwrap();
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        replace(setup.identities(), "[identities");
+        while access.metrics().reloads("identities", "failed") == 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         assert!(!generation.has_changed().unwrap());
-        fs::write(setup.identities(), good).unwrap();
-        Identities::revoke(setup.identities(), "mon-1").unwrap();
+        fs::rename(&revoked, setup.identities()).unwrap();
         generation.changed().await.unwrap();
         assert_eq!(access.refresh(&mon), Err(Denied::Revoked));
         assert_eq!(
@@ -230,7 +263,7 @@ async fn a_change_of_the_files_reaches_those_who_are_connected() {
         );
         // Another key: what the old one signed is worth nothing.
         assert_eq!(access.refresh(&van), Ok(van.clone()));
-        fs::write(setup.folder.path().join("key"), SECRET.to_uppercase() + "x").unwrap();
+        replace(&setup.folder.path().join("key"), &(SECRET.to_uppercase() + "x"));
         generation.changed().await.unwrap();
         assert_eq!(access.refresh(&van), Err(Denied::Revoked));
         stop.cancel();

@@ -65,7 +65,8 @@ impl Trust {
             lists.extend(revocation_lists(path)?);
         }
         let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
-        let builder = builder.with_crls(lists);
+        // A list that is too old may lack what has been revoked since.
+        let builder = builder.with_crls(lists).enforce_revocation_expiration();
         let builder = match config.client_certificates {
             ClientCertificates::Required => builder,
             ClientCertificates::Optional | ClientCertificates::None => {
@@ -94,7 +95,10 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     all(path, "certificate")
 }
 
-fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+/// Reads the revocation lists of a PEM file, at least one.
+pub(crate) fn revocation_lists(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     all(path, "revocation list")
 }
 

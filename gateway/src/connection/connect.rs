@@ -269,6 +269,7 @@ fn reason(denied: &Denied) -> Reason {
         Denied::BadLogin(_) => Reason::BadLogin,
         Denied::ClientId => Reason::BadClientId,
         Denied::Revoked => Reason::Revoked,
+        Denied::Throttled { .. } => Reason::FailedLogins,
         Denied::NotAuthorized(_) | Denied::Expired => Reason::NotAuthorized,
     }
 }

@@ -50,7 +50,7 @@ impl Drop for Place {
 }
 
 /// Returns what one subscriber has: an IPv4 address, or a /64 of IPv6, of which each host has 2^64 addresses.
-fn subscriber(address: IpAddr) -> IpAddr {
+pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => {
             let [a, b, c, d, ..] = v6.segments();

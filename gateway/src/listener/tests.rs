@@ -24,8 +24,8 @@ use super::handshake::{Arrived, HandshakeError, handshake};
 use super::tls::Tls;
 use crate::access::config::{AccessConfig, CertificateName, ClientCertificates, TlsConfig};
 use crate::access::login::Credentials;
-use crate::access::trust::provider;
-use crate::access::{Access, Denied, Names, reload};
+use crate::access::trust::{Trust, provider};
+use crate::access::{Access, Denied, Names, expiry, reload};
 
 /// An authority with a folder for what it issues.
 struct Authority {
@@ -63,10 +63,15 @@ impl Authority {
     }
 
     fn revoke(&self, serials: &[u64]) {
+        self.revoke_until(serials, 2124);
+    }
+
+    /// Writes a list that ends with the year before.
+    fn revoke_until(&self, serials: &[u64], year: i32) {
         let day = rcgen::date_time_ymd;
         let list = CertificateRevocationListParams {
             this_update: day(2024, 1, 1),
-            next_update: day(2124, 1, 1),
+            next_update: day(year, 1, 1),
             crl_number: SerialNumber::from(serials.len() as u64 + 1),
             issuing_distribution_point: None,
             revoked_certs: serials
@@ -254,6 +259,33 @@ async fn revocation_and_a_new_certificate_take_effect_without_a_restart() {
     };
     let (watching, ()) = tokio::join!(watching, scenario);
     watching.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_gets_in_by_a_revocation_list_that_has_ended() {
+    let authority = Authority::new();
+    authority.issue("mon-1", 7);
+    authority.revoke_until(&[], 2025);
+    let access = access();
+    let tls = Tls::load(&authority.config(ClientCertificates::Required), &access).unwrap();
+    let (mut acceptor, _) = bind(Transport::Tls, Some(&tls)).await;
+    let client = authority.client(Some("mon-1"));
+    let (arrived, _client) = connect(&mut acceptor, &client).await;
+    assert!(matches!(arrived, Err(HandshakeError::Tls(_))), "{:?}", arrived.map(|_| ()));
+    let chain = [CertificateDer::from_pem_file(authority.path("mon-1.pem")).unwrap()];
+    let config = authority.config(ClientCertificates::Required);
+    let trust = Trust::load(&config).unwrap().unwrap();
+    let now_us = Clock::default().now_us();
+    assert!(!trust.accepts(&chain, now_us), "nor stays in");
+    authority.revoke(&[]);
+    assert!(Trust::load(&config).unwrap().unwrap().accepts(&chain, now_us));
+    // It is metered, whatever the log says.
+    let stop = Stop::new();
+    stop.cancel();
+    expiry::run(access.clone(), stop).await.unwrap();
+    let left = access.metrics().left("revocation_list");
+    assert!(left < -86_400, "{left}");
+    assert!(access.metrics().left("server_certificate") > 86_400);
 }
 
 #[tokio::test]

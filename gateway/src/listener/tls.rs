@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::config::TlsConfig;
+use crate::access::expiry::endings;
 use crate::access::reload::Watched;
 use crate::access::trust::{Trust, certificates, provider, unfit};
 use crate::access::{Access, TlsError, chain};
@@ -23,6 +24,7 @@ impl Tls {
     /// Reads certificate, key, authorities and revocation lists.
     pub(crate) fn load(config: &TlsConfig, access: &Access) -> Result<Self, TlsError> {
         let (server, trust) = read(config)?;
+        access.set_endings(endings(config)?);
         access.set_trust(trust);
         Ok(Self { current: Arc::new(RwLock::new(server)) })
     }
@@ -35,6 +37,7 @@ impl Tls {
         let (tls, config, access) = (self.clone(), config.clone(), access.clone());
         Watched::new("tls", files, move || {
             let (server, trust) = read(&config).map_err(chain)?;
+            access.set_endings(endings(&config).map_err(chain)?);
             // A new server configuration has no memory of old TLS sessions: none is resumed that today's lists would refuse.
             *tls.current.write().unwrap_or_else(PoisonError::into_inner) = server;
             access.set_trust(trust);

@@ -22,6 +22,8 @@ pub(crate) enum Reason {
     TopicAlias,
     PacketTooLarge,
     QuotaExceeded,
+    /// Too many of its logins failed.
+    FailedLogins,
     /// The client does not take what is sent to it.
     WriteTimeout,
 }
@@ -48,6 +50,7 @@ impl Reason {
             Self::TopicAlias => "topic_alias_invalid",
             Self::PacketTooLarge => "packet_too_large",
             Self::QuotaExceeded => "quota_exceeded",
+            Self::FailedLogins => "failed_logins",
             Self::WriteTimeout => "write_timeout",
         }
     }
@@ -74,6 +77,7 @@ impl Reason {
             Self::TopicAlias => 0x94,
             Self::PacketTooLarge => 0x95,
             Self::QuotaExceeded => 0x97,
+            Self::FailedLogins => 0x9f,
         }
     }
 

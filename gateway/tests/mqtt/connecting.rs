@@ -86,7 +86,7 @@ async fn silence_of_one_and_a_half_keep_alives_ends_the_connection_and_pings_do_
 
 #[tokio::test]
 async fn who_is_not_read_because_it_is_too_fast_is_not_taken_for_silent() {
-    let gateway = TestGateway::with(|config| config.limits.publish_rate_max = 10).await;
+    let gateway = TestGateway::with(|config| config.limits.publish_rate_max = Some(10)).await;
     let mut client = Client::connect(&gateway, Connect::v5("fast").keep_alive(1)).await;
     // Four seconds' worth at once, then pings as a client sends them.
     let burst: Vec<u8> =
