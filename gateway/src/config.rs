@@ -8,11 +8,14 @@ use service_runtime::admin::AdminAccess;
 use store_forward::{SpoolConfig, UplinkConfig};
 use telemetry_core::id::SourceId;
 use telemetry_core::spool::record::{FIXED_LEN, MESSAGE_MAX, PREFIX_LEN};
-use telemetry_core::topic::{ControlTopics, TOPIC_BYTES_MAX};
+use telemetry_core::topic::ControlTopics;
 
 use crate::access::config::{AccessConfig, TlsConfig};
 use crate::limits::Limits;
 use crate::listener::config::{ListenerConfig, Transport};
+
+/// What a record has beside what stands in the packet: its publisher above all.
+const RECORD_OVERHEAD: usize = PREFIX_LEN + FIXED_LEN + 1024;
 
 /// The `[gateway]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,11 +83,16 @@ impl GatewayConfig {
         self.spool.check().map_err(ConfigError)?;
         self.access.check().map_err(ConfigError)?;
         self.tls.check().map_err(ConfigError)?;
-        let overhead = PREFIX_LEN + FIXED_LEN + TOPIC_BYTES_MAX + 1024;
-        if self.limits.payload_bytes_max > MESSAGE_MAX - overhead {
-            let most = MESSAGE_MAX - overhead;
+        let most = MESSAGE_MAX - RECORD_OVERHEAD;
+        if self.limits.packet_bytes_max > most {
             return Err(ConfigError(format!(
-                "limits.payload_bytes_max must be at most {most}: frames carry no more"
+                "limits.packet_bytes_max must be at most {most}: a record of the spool holds no more"
+            )));
+        }
+        if self.limits.receiving_bytes_max < 2 * self.limits.read_bytes_max() {
+            return Err(ConfigError(format!(
+                "limits.receiving_bytes_max must be at least {}: two of the largest packets",
+                2 * self.limits.read_bytes_max()
             )));
         }
         self.limits.check().map_err(ConfigError)?;
@@ -100,9 +108,11 @@ impl GatewayConfig {
             .map_err(|error| ConfigError(format!("control_prefix: {error}")))
     }
 
-    /// Fills in the limits that depend on who can connect.
+    /// Fills in the limits that depend on who can connect, and on what a small spool has room for.
     #[must_use]
     pub fn in_force(mut self) -> Self {
+        let room = self.spool.record_bytes_max().saturating_sub(RECORD_OVERHEAD).max(1);
+        self.limits.packet_bytes_max = self.limits.packet_bytes_max.min(room);
         let is_here = |listener: &ListenerConfig| listener.listen.ip().to_canonical().is_loopback();
         let others_can_connect = !self.all_listeners().iter().all(is_here);
         self.limits = self.limits.in_force(others_can_connect);

@@ -38,7 +38,7 @@ impl Entrance {
             tls = Some(loaded);
         }
         let mut acceptor = Acceptor::new(config.limits.connections_per_address_max.unwrap_or(0));
-        let frame_bytes_max = config.limits.packet_bytes_max();
+        let frame_bytes_max = config.limits.read_bytes_max();
         for listener in config.all_listeners() {
             let bound = acceptor.bind(&listener, tls.as_ref(), frame_bytes_max).await;
             bound.with_context(|| {

@@ -105,6 +105,7 @@ impl Gateway {
             rates: Rates::new(&config.limits),
             metrics: own_metrics,
             clock,
+            receiving: Arc::default(),
             draining: Stop::new(),
             staying: watch::Sender::default(),
             closing: closing.clone(),

@@ -105,7 +105,10 @@ impl Inbox {
     /// that pings are still answered (INV-3).
     pub(crate) fn may_read(&self, limits: &Limits) -> bool {
         match self.blocked {
-            Some(AppendError::Full) => self.waiting_bytes <= limits.held_bytes_max,
+            // One message may be larger than that: its publisher is heard all the same.
+            Some(AppendError::Full) => {
+                self.waiting.len() <= 1 || self.waiting_bytes <= limits.held_bytes_max
+            }
             Some(_) => false,
             None => self.acks.len() < usize::from(u16::MAX),
         }
@@ -162,12 +165,8 @@ impl Inbox {
         takes_frames: bool,
     ) -> Result<Fate, Reason> {
         let route = route(&shared.topics, &publish.topic);
-        let payload_bytes_max = match route {
-            Route::Spool | Route::Live => shared.limits.payload_bytes_max,
-            // Those who take frames and receipts take no larger packets, and 3.1.1 gives them no way to say so.
-            Route::Control => FRAME_MAX + FRAME_OVERHEAD,
-        };
-        if publish.payload.len() > payload_bytes_max {
+        // Those who take frames and receipts take no larger packets, and 3.1.1 gives them no way to say so.
+        if route == Route::Control && publish.payload.len() > FRAME_MAX + FRAME_OVERHEAD {
             return Err(Reason::PacketTooLarge);
         }
         if shared.limits.too_deep(&publish.topic) {

@@ -28,8 +28,12 @@ pub struct Limits {
     pub write_time_ms: u64,
     /// Longest keep-alive in seconds; MQTT 5 clients that ask for more, or for none, are told this one. 0: no limit.
     pub keep_alive_s_max: u16,
-    /// Largest payload of a telemetry message; a larger one disconnects its publisher.
-    pub payload_bytes_max: usize,
+    /// Largest packet of a message, which MQTT 5 clients are told in their CONNACK; a larger one disconnects its publisher, and the log
+    /// says whose it was.
+    #[serde(alias = "payload_bytes_max")]
+    pub packet_bytes_max: usize,
+    /// Bytes of packets larger than 128 KiB that are being received, of all clients together; who sends beyond it is disconnected.
+    pub receiving_bytes_max: usize,
     /// Most levels of a topic or a filter; a topic with more is refused, a filter as well.
     pub topic_levels_max: usize,
     /// Topic aliases that a client may use (MQTT 5 Topic Alias Maximum); a higher one disconnects it.
@@ -72,12 +76,13 @@ impl Default for Limits {
             connect_time_ms: 5_000,
             write_time_ms: 10_000,
             keep_alive_s_max: 3_600,
-            payload_bytes_max: 1_000_000,
+            packet_bytes_max: 8_000_000,
+            receiving_bytes_max: 256 << 20,
             topic_levels_max: 32,
             topic_alias_max: 32,
             publish_rate_max: None,
             publish_bytes_rate_max: 0,
-            receive_max: 1024,
+            receive_max: u16::MAX,
             inflight_max: 100,
             held_bytes_max: 1 << 20,
             subscriptions_max: 256,
@@ -99,7 +104,8 @@ impl Limits {
             ("connections_max", self.connections_max == 0),
             ("connect_time_ms", self.connect_time_ms == 0),
             ("write_time_ms", self.write_time_ms == 0),
-            ("payload_bytes_max", self.payload_bytes_max == 0),
+            ("packet_bytes_max", self.packet_bytes_max == 0),
+            ("receiving_bytes_max", self.receiving_bytes_max == 0),
             ("topic_levels_max", self.topic_levels_max == 0),
             ("topic_alias_max", self.topic_alias_max == 0),
             ("receive_max", self.receive_max == 0),
@@ -130,13 +136,9 @@ impl Limits {
         self
     }
 
-    /// Largest MQTT packet: a whole frame of an agent, or the largest telemetry message.
-    pub(crate) fn packet_bytes_max(&self) -> usize {
-        FRAME_MAX.max(self.payload_bytes_max)
-            + FRAME_OVERHEAD
-            + 2 * NAME_MAX
-            + TOPIC_BYTES_MAX
-            + (64 << 10)
+    /// Largest packet that is read: a whole frame of an agent, or the largest message.
+    pub(crate) fn read_bytes_max(&self) -> usize {
+        self.packet_bytes_max.max(FRAME_MAX + FRAME_OVERHEAD + 2 * NAME_MAX + TOPIC_BYTES_MAX)
     }
 
     /// The limits of the queues of sessions.

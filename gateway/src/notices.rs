@@ -219,9 +219,7 @@ fn remedy(reason: Reason) -> &'static str {
         Reason::TopicInvalid => {
             "mend the topic: no wildcards, control characters or too many levels"
         }
-        Reason::PacketTooLarge => {
-            "send smaller messages, or raise gateway.limits.payload_bytes_max"
-        }
+        Reason::PacketTooLarge => "send smaller messages, or raise gateway.limits.packet_bytes_max",
         Reason::QuotaExceeded => "see gateway.limits in config.example.toml",
         Reason::WriteTimeout => "it takes nothing: mend the client or its network",
     }

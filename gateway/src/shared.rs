@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use service_runtime::{Clock, Stop};
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) rates: Rates,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) clock: Clock,
+    /// Bytes of large packets that are being received.
+    pub(crate) receiving: Arc<AtomicUsize>,
     /// No new telemetry: devices are disconnected, who takes frames stays.
     pub(crate) draining: Stop,
     /// Sessions that stay while draining.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use telemetry_core::frame::{Codec, FRAME_MAX};
+use telemetry_core::frame::{Codec, FRAME_BYTES};
 use telemetry_core::id::SourceId;
 use telemetry_core::spool::plan::{Limits, WhenFull};
 use telemetry_core::spool::record::MESSAGE_MAX;
@@ -46,16 +46,22 @@ impl SpoolConfig {
         if self.segment_bytes < 64 << 10 {
             return Err("spool.segment_bytes must be at least 65536".into());
         }
-        let least = 2 * self.segment_bytes + MESSAGE_MAX as u64;
+        let least = 2 * self.segment_bytes + (1 << 20);
         if self.bytes_max < least {
             return Err(format!(
-                "spool.bytes_max must hold two segments and a message ({least} bytes)"
+                "spool.bytes_max must hold two segments and a megabyte ({least} bytes)"
             ));
         }
         if self.pending_bytes_max < 1 << 20 {
-            return Err("spool.pending_bytes_max must hold one message (1048576 bytes)".into());
+            return Err("spool.pending_bytes_max must be at least 1048576".into());
         }
         Ok(())
+    }
+
+    /// Returns the bytes of the largest record: what is left beside two segments, in a large spool as many as the format allows.
+    pub fn record_bytes_max(&self) -> usize {
+        let left = self.bytes_max.saturating_sub(2 * self.segment_bytes);
+        usize::try_from(left).unwrap_or(usize::MAX).min(MESSAGE_MAX)
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -75,7 +81,7 @@ pub struct UplinkConfig {
     pub codec: Codec,
     /// How long a message may wait for others to share a frame, in milliseconds.
     pub linger_ms: u64,
-    /// Most raw bytes in a frame, at most 2 MiB. Smaller frames cost less when a connection breaks in the middle of one.
+    /// Most raw bytes in a frame of several messages, at most 8 MiB. Smaller frames cost less when a connection breaks in the middle of one.
     pub frame_bytes: usize,
     /// Most raw bytes a second that are sent, so that a backlog leaves room for others; 0 for no limit.
     pub drain_bytes_per_second: u64,
@@ -83,7 +89,12 @@ pub struct UplinkConfig {
 
 impl Default for UplinkConfig {
     fn default() -> Self {
-        Self { codec: Codec::Lz4, linger_ms: 20, frame_bytes: FRAME_MAX, drain_bytes_per_second: 0 }
+        Self {
+            codec: Codec::Lz4,
+            linger_ms: 20,
+            frame_bytes: FRAME_BYTES,
+            drain_bytes_per_second: 0,
+        }
     }
 }
 

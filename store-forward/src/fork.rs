@@ -9,7 +9,7 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use telemetry_core::frame::FRAME_MAX;
+use telemetry_core::frame::FRAME_BYTES;
 use telemetry_core::id::{Epoch, Offset};
 use telemetry_core::spool::plan::{Limits, Plan, Segment};
 use telemetry_core::spool::record::{self, CHAIN_START, GapReason, Item, MAYBE_REPEAT, Parsed};
@@ -83,7 +83,7 @@ impl Move {
             if self.shared.tail().closing {
                 return Ok(());
             }
-            let batch = self.reader.read(self.from, to, FRAME_MAX)?;
+            let batch = self.reader.read(self.from, to, FRAME_BYTES)?;
             let part = self.translate(&batch.records);
             self.write(part)?;
             self.from = batch.end;

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::id::Offset;
-use telemetry_core::spool::record::{self, GapReason, Item, MESSAGE_MAX, Parsed};
-use telemetry_core::spool::recovery::{Resync, WINDOW, resync_from, scan};
+use telemetry_core::spool::record::{self, GapReason, Item, Parsed};
+use telemetry_core::spool::recovery::{Resync, Run, resync_from, scan_at};
 use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
 use tracing::warn;
 
@@ -34,6 +33,22 @@ struct Open {
     position: u64,
     next: Offset,
     chain: u64,
+}
+
+impl Open {
+    /// Reads the records from here on: at most `raw_max` bytes (one record at least), all below `limit`.
+    fn scan(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        raw_max: usize,
+        limit: Offset,
+    ) -> Result<Run, DiskError> {
+        let (file, position) = (&mut self.file, self.position);
+        let read = |at: usize, count: usize, buffer: &mut Vec<u8>| {
+            file.read_at(position + at as u64, count, buffer)
+        };
+        scan_at(read, 0, buffer, (self.next, self.chain), raw_max, limit)
+    }
 }
 
 /// Reads a spool at one position at a time; sequential reads cost one system call each.
@@ -81,8 +96,7 @@ impl Reader {
             let (next, chain) = (open.next, open.chain);
             return Ok(self.gap(from, next.min(limit), GapReason::Corrupt, chain));
         }
-        open.file.read_at(open.position, raw_max.max(MESSAGE_MAX), &mut self.buffer)?;
-        let run = scan(&self.buffer, from, open.chain, raw_max, limit);
+        let run = open.scan(&mut self.buffer, raw_max, limit)?;
         if run.len == 0 {
             return self.skip_damage(from, limit, end);
         }
@@ -124,8 +138,8 @@ impl Reader {
             return Ok(None);
         }
         let Some(open) = self.open.as_mut() else { return Ok(None) };
-        open.file.read_at(open.position, MESSAGE_MAX, &mut self.buffer)?;
-        Ok(received_us(&self.buffer))
+        let run = open.scan(&mut self.buffer, 1, Offset::MAX)?;
+        Ok(self.buffer.get(..run.len).and_then(received_us))
     }
 
     fn locate(&self, offset: Offset) -> Option<(Offset, Offset)> {
@@ -170,8 +184,7 @@ impl Reader {
         }
         let Some(open) = self.open.as_mut() else { return Ok(false) };
         while open.next < to {
-            open.file.read_at(open.position, FRAME_MAX, &mut self.buffer)?;
-            let run = scan(&self.buffer, open.next, open.chain, usize::MAX, to);
+            let run = open.scan(&mut self.buffer, usize::MAX, to)?;
             if run.len == 0 {
                 let Some(found) = resync_to_end(open, &mut self.buffer)? else { return Ok(true) };
                 open.position += found.at as u64;
@@ -224,6 +237,8 @@ fn received_us(records: &[u8]) -> Option<i64> {
 
 fn resync_to_end(open: &mut Open, buffer: &mut Vec<u8>) -> Result<Option<Resync>, DiskError> {
     let (file, position) = (&mut open.file, open.position);
-    let read = |at: usize, buffer: &mut Vec<u8>| file.read_at(position + at as u64, WINDOW, buffer);
+    let read = |at: usize, count: usize, buffer: &mut Vec<u8>| {
+        file.read_at(position + at as u64, count, buffer)
+    };
     resync_from(read, 0, buffer, open.next)
 }

@@ -23,7 +23,9 @@ pub enum AppendError {
     #[error("spool is busy")]
     Busy,
     /// The message is larger than any spool takes.
-    #[error("message is larger than {MESSAGE_MAX} bytes with its topic and publisher")]
+    #[error(
+        "message is larger than a record may be: {MESSAGE_MAX} bytes with its topic and publisher, less in a small spool"
+    )]
     TooLarge,
     /// The disk failed; nothing is accepted any more and the process should end.
     #[error("spool has failed")]
@@ -81,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) source_id: SourceId,
     pub(crate) pending_bytes_max: usize,
+    /// Largest record that the spool has room for.
+    pub(crate) record_bytes_max: usize,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) wake: Condvar,
     pub(crate) progress: watch::Sender<Progress>,
@@ -150,7 +154,7 @@ impl Tail {
             return Err(AppendError::Failed);
         }
         let len = record::encoded_len(message.publisher, message.topic, message.payload);
-        if len > MESSAGE_MAX
+        if len > shared.record_bytes_max
             || message.topic.len() > usize::from(u16::MAX)
             || message.publisher.len() > usize::from(u16::MAX)
         {

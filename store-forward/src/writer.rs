@@ -89,6 +89,7 @@ impl Spool {
             folder: folder.clone(),
             source_id: state.source_id.clone(),
             pending_bytes_max: config.pending_bytes_max,
+            record_bytes_max: config.record_bytes_max(),
             tail: Mutex::new(Tail {
                 generation: 0,
                 segments: state.segments(folder),
@@ -205,8 +206,8 @@ fn recover(folder: &Path, epoch: Epoch) -> Result<Found, DiskError> {
             }
             _ => SegmentHeader { epoch, first, chain: 0 },
         };
-        let read = |at: usize, buffer: &mut Vec<u8>| {
-            file.read_at((HEADER_LEN + at) as u64, recovery::WINDOW, buffer)
+        let read = |at: usize, count: usize, buffer: &mut Vec<u8>| {
+            file.read_at((HEADER_LEN + at) as u64, count, buffer)
         };
         let tail = recovery::tail(read, first, header.chain)?;
         let keep = (HEADER_LEN + tail.keep) as u64;

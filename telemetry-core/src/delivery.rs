@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::frame::FRAME_MAX;
+use crate::frame::{FRAME_BYTES, FRAME_MAX};
 use crate::id::{Epoch, Offset};
 use crate::receipt::Receipt;
 use crate::spool::record::CHAIN_START;
@@ -222,7 +222,7 @@ impl Delivery {
         let until = Some(until);
         let unsent = self.at.synced > self.at.sent && self.in_flight.len() < IN_FLIGHT_MAX;
         let room = match self.window {
-            None if self.in_flight.is_empty() => FRAME_MAX as u64,
+            None if self.in_flight.is_empty() => FRAME_BYTES as u64,
             None | Some(0) => 0,
             // One frame may always be in flight while the window is open, however small the window.
             Some(window) if self.in_flight.is_empty() => window.max(1),

@@ -19,11 +19,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, Offset, SourceId};
-use crate::spool::record::{Item, Parsed, parse};
+use crate::spool::record::{Item, MESSAGE_MAX, Parsed, parse};
 use crate::wire::Fields;
 
-/// Most raw bytes, and most stored bytes, in a frame.
-pub const FRAME_MAX: usize = 2 << 20;
+/// Most raw bytes, and most stored bytes, in a frame: one record of any size fits.
+pub const FRAME_MAX: usize = MESSAGE_MAX;
+/// Raw bytes at which a source ends a frame of several records.
+pub const FRAME_BYTES: usize = 2 << 20;
 /// Most bytes that a frame has around its stored bytes.
 pub const FRAME_OVERHEAD: usize = 128;
 /// The version this module writes; it reads every version from 1 to this one.

@@ -143,7 +143,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (door, writer) = door(folder.path());
         let good = Taken { topic: "dt/w/a/readings".into(), payload: b"{}".to_vec() };
-        let large = Taken { payload: vec![0; 1 << 20], ..good.clone() };
+        let large = Taken { payload: vec![0; 8 << 20], ..good.clone() };
         let both = [good.clone(), large];
         let mut context = Context::from_waker(Waker::noop());
         let mut accepted = pin!(door.accept(&both[..1], WhenFull::Tell));

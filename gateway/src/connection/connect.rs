@@ -130,7 +130,7 @@ impl Arrival {
                 .then_some(expiry_seconds),
             server_keep_alive: (keep_alive != asked.keep_alive_seconds).then_some(keep_alive),
             receive_max: limits.receive_max,
-            packet_bytes_max: u32::try_from(limits.packet_bytes_max()).unwrap_or(u32::MAX),
+            packet_bytes_max: u32::try_from(limits.packet_bytes_max).unwrap_or(u32::MAX),
             topic_alias_max: limits.topic_alias_max,
             assigned_client_id: self.assigned.then_some(&*self.client_id),
         };
@@ -303,7 +303,7 @@ fn judge(shared: &Shared, connect: &Connect) -> Option<Reason> {
         } else if validate_topic(&will.topic).is_err() || limits.too_deep(&will.topic) {
             Some(Reason::TopicInvalid)
         } else {
-            (will.payload.len() > limits.payload_bytes_max).then_some(Reason::PacketTooLarge)
+            (will.payload.len() > limits.packet_bytes_max).then_some(Reason::PacketTooLarge)
         }
     });
     if shared.draining.is_cancelled() {

@@ -21,10 +21,11 @@ use crate::store::Op;
 impl Connection {
     /// Takes every packet that is complete, and hands what was published to the spool and to subscribers in one go.
     pub(super) async fn take_packets(&mut self) -> Result<(), End> {
-        let packet_bytes_max = self.shared.limits.packet_bytes_max();
+        let packet_bytes_max = self.shared.limits.read_bytes_max();
         let (mut messages, mut bytes) = (0, 0);
         let takes_frames = self.takes_frames();
         loop {
+            let before = self.socket.input.len();
             let packet = self.version.read(&mut self.socket.input, packet_bytes_max);
             let packet = packet.map_err(|reason| self.unreadable(reason, packet_bytes_max))?;
             let Some(packet) = packet else { break };
@@ -32,7 +33,8 @@ impl Connection {
                 Incoming::Publish(publish) => {
                     (messages, bytes) =
                         (messages + 1, bytes + publish.topic.len() + publish.payload.len());
-                    self.take(publish, takes_frames)?;
+                    let size = before - self.socket.input.len();
+                    self.take(publish, size, takes_frames)?;
                 }
                 Incoming::PubAck { pkid, .. } => self.on_puback(pkid)?,
                 Incoming::PubRec { pkid, reason } => self.on_pubrec(pkid, reason >= 0x80)?,
@@ -90,7 +92,7 @@ impl Connection {
         }
     }
 
-    fn take(&mut self, mut publish: Publish, takes_frames: bool) -> Result<(), End> {
+    fn take(&mut self, mut publish: Publish, size: usize, takes_frames: bool) -> Result<(), End> {
         self.aliases.resolve(&mut publish).map_err(End::Reason)?;
         // The server's own topics are no matter of rules.
         let client_id = self.session.client_id().clone();
@@ -103,9 +105,11 @@ impl Connection {
         if reserved && !bridge::is_state_of(client_id, &publish.topic, &publish.payload) {
             self.tell(Event::Reserved, &publish.topic);
         }
-        let (size, limit) = (publish.payload.len(), self.shared.limits.payload_bytes_max);
-        if size > limit {
-            (self.last_topic, self.too_much) = (Some(publish.topic.clone()), Some((size, limit)));
+        let limit = self.shared.limits.packet_bytes_max;
+        // Frames have a limit of their own.
+        if size > limit && !self.shared.topics.owns(&publish.topic) {
+            (self.last_topic, self.too_much) = (Some(publish.topic), Some((size, limit)));
+            return Err(End::Reason(Reason::PacketTooLarge));
         }
         self.inbox
             .take(&self.shared, &mut self.session, publish, (allowed, takes_frames))

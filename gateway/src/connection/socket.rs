@@ -1,6 +1,7 @@
 //! The socket of a connection with its buffers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -26,6 +27,32 @@ pub(super) struct Socket {
     pub(super) acknowledging: bool,
     read_bytes: usize,
     heard: Instant,
+    /// Bytes of a large packet that is not complete, counted for all.
+    receiving: Share,
+}
+
+/// What one connection has of what all together may receive at a time.
+struct Share {
+    own: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Share {
+    /// Changes the share; tells whether all together have no more than `most`.
+    fn set(&mut self, bytes: usize, most: usize) -> bool {
+        let before = std::mem::replace(&mut self.own, bytes);
+        if bytes == before {
+            return true;
+        }
+        let all = self.all.fetch_add(bytes.wrapping_sub(before), Ordering::Relaxed);
+        all.wrapping_add(bytes.wrapping_sub(before)) <= most
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0, 0);
+    }
 }
 
 impl Socket {
@@ -38,6 +65,7 @@ impl Socket {
             acknowledging: false,
             read_bytes: READ_BYTES,
             heard: Instant::now(),
+            receiving: Share { own: 0, all: shared.receiving.clone() },
         }
     }
 
@@ -48,6 +76,10 @@ impl Socket {
 
     /// Reads what there is. Cancel-safe.
     pub(super) async fn read(&mut self) -> Result<(), End> {
+        let large = if self.input.len() > READ_BYTES_MAX { self.input.len() } else { 0 };
+        if !self.receiving.set(large, self.shared.limits.receiving_bytes_max) {
+            return Err(End::Reason(Reason::ServerBusy));
+        }
         self.input.reserve(self.read_bytes);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) | Err(_) => Err(End::Lost),

@@ -50,6 +50,7 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
         registry: Registry::default(),
         metrics,
         clock: Clock::default(),
+        receiving: Arc::default(),
         draining: Stop::new(),
         staying: watch::Sender::default(),
         closing: Stop::new(),
@@ -277,7 +278,16 @@ async fn inv8_what_is_held_while_the_spool_takes_nothing_is_limited() {
     device.take(&shared, publish(900)).unwrap();
     assert!(device.inbox.may_read(&shared.limits), "pings are answered");
     assert_eq!(device.take(&shared, publish(900)), Err(Reason::QuotaExceeded));
-    assert!(!device.inbox.may_read(&shared.limits));
+    let mut large = Device::new(&shared, Version::V311, 0);
+    large.inbox.blocked = Some(AppendError::Full);
+    assert_eq!(large.take(&shared, publish(5000)), Err(Reason::QuotaExceeded));
+    large.inbox.blocked = None;
+    large.take(&shared, publish(5000)).unwrap();
+    large.inbox.blocked = Some(AppendError::Full);
+    assert!(
+        large.inbox.may_read(&shared.limits),
+        "one that found no room is waited for with its pings"
+    );
 
     let mut inbox = Device::new(&shared, Version::V311, 0).inbox;
     assert!(inbox.may_read(&shared.limits));

@@ -84,6 +84,30 @@ async fn inv8_a_packet_above_the_limit_is_refused_by_its_first_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn inv8_what_all_clients_send_at_a_time_is_limited() {
+    let gateway = limited(|limits| {
+        limits.receiving_bytes_max = 20 << 20;
+        limits.packet_bytes_max = 8_000_000;
+    })
+    .await;
+    // Each sends seven of eight megabytes and waits.
+    let mut publish = CONNECT.to_vec();
+    publish.extend([0x30, 0xe0, 0x96, 0xe2, 0x03, 0, 1, b'a']);
+    publish.extend(vec![1; 7_000_000]);
+    let mut waiting = Vec::new();
+    for n in 0..5 {
+        *publish.get_mut(14).unwrap() = b'a' + n;
+        let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+        drop(socket.write_all(&publish).await);
+        waiting.push(socket);
+    }
+    counted(&gateway, "gateway_disconnects_total{reason=\"server_busy\"}").await;
+    let mut device = Client::connect(&gateway, "mon-1").await;
+    device.publish("dt/w/mon-1/readings", "still served").await;
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn inv8_subscriptions_of_a_client_are_limited() {
     let gateway = limited(|limits| limits.subscriptions_max = 2).await;
     let mut client = Client::connect(&gateway, "greedy").await;

@@ -87,17 +87,23 @@ impl TestGateway {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_at_the_limit_is_accepted_and_one_above_is_refused() {
+async fn a_packet_at_the_limit_that_clients_are_told_is_accepted_and_one_above_is_refused() {
     let gateway = TestGateway::start().await;
-    let mut device = Client::connect(&gateway, "mon-1").await;
-    device.publish("dt/w/mon-1/readings", &"x".repeat(1_000_000)).await;
+    let larger = |options: &mut rumqttc::MqttOptions| {
+        options.set_max_packet_size(16 << 20, 16 << 20);
+    };
+    let mut device = Client::with(&gateway, "mon-1", larger).await;
+    // A fixed header of five bytes, a topic with its length, a packet id.
+    let payload = |size: usize| "x".repeat(size - 5 - 2 - "dt/w/mon-1/readings".len() - 2);
+    device.publish("dt/w/mon-1/readings", &payload(8_000_000)).await;
+    device.publish("dt/w/mon-1/readings", "{}").await;
     device
         .mqtt
-        .publish("dt/w/mon-1/readings", QoS::AtLeastOnce, false, "x".repeat(1_000_001))
+        .publish("dt/w/mon-1/readings", QoS::AtLeastOnce, false, payload(8_000_001))
         .await
         .unwrap();
     device.ended().await;
-    assert_eq!(gateway.spool.status().appended, 1);
+    assert_eq!(gateway.spool.status().appended, 2);
     assert!(
         gateway
             .metrics

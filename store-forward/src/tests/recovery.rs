@@ -176,7 +176,7 @@ fn inv4_what_was_dropped_stays_so_in_the_new_epoch_of_a_fork() {
 fn messages_that_no_frame_could_carry_are_refused_before_acceptance() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::open(folder.path(), SpoolConfig::default());
-    let appended = running.append(&[vec![0; 100], vec![0; 1 << 20], vec![0; 100]]);
+    let appended = running.append(&[vec![0; 100], vec![0; 8 << 20], vec![0; 100]]);
     assert_eq!(appended.offsets, 0..1);
     assert_eq!(appended.refused, Some(AppendError::TooLarge));
     running.close();

@@ -18,8 +18,9 @@
 use crate::id::Offset;
 use crate::wire::{Fields, mix64};
 
-/// Largest whole record in bytes, header included. A larger message is refused before it is accepted.
-pub const MESSAGE_MAX: usize = 1 << 20;
+/// Largest whole record in bytes, header included: health records come in Bundles of several megabytes. A larger message is refused
+/// before it is accepted.
+pub const MESSAGE_MAX: usize = 8 << 20;
 /// Bytes before the body.
 pub const PREFIX_LEN: usize = 8;
 /// Bytes of the body before the publisher.

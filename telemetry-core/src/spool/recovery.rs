@@ -51,8 +51,35 @@ pub fn scan(bytes: &[u8], first: Offset, chain: u64, raw_max: usize, limit: Offs
     }
 }
 
-/// Bytes that are looked at at once: twice the largest record, so that memory does not grow with a segment.
-pub const WINDOW: usize = 2 * MESSAGE_MAX;
+/// Bytes that are looked at at once, so that memory does not grow with a segment.
+pub const WINDOW: usize = 2 << 20;
+/// Bytes that are looked at at once when something is damaged, or a record is larger than [`WINDOW`]: a record that begins in the
+/// first half is whole.
+pub const WIDE_WINDOW: usize = 2 * MESSAGE_MAX;
+
+/// As [`scan`], of what `read` has at `at`: as much as a window holds, or one record that is larger. `read` fills a buffer with as many
+/// bytes as it is asked for from a position on, fewer only at the end; the run is at the start of the buffer.
+///
+/// # Errors
+/// What `read` says.
+pub fn scan_at<E>(
+    mut read: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
+    at: usize,
+    buffer: &mut Vec<u8>,
+    (first, chain): (Offset, u64),
+    raw_max: usize,
+    limit: Offset,
+) -> Result<Run, E> {
+    let window = raw_max.clamp(WINDOW / 32, WINDOW);
+    read(at, window, buffer)?;
+    let run = scan(buffer, first, chain, raw_max, limit);
+    let cut_off = run.len == 0 && run.stop == Stop::End && buffer.len() == window;
+    if !cut_off {
+        return Ok(run);
+    }
+    read(at, MESSAGE_MAX, buffer)?;
+    Ok(scan(buffer, first, chain, raw_max, limit))
+}
 
 /// The first intact record at or after some damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,20 +132,20 @@ pub struct Tail {
 /// Decides what to keep of the last segment's records (without the header): everything up to the last intact record.
 /// Damage before it stays in the file and is delivered as a gap.
 ///
-/// `read` fills a buffer with up to [`WINDOW`] bytes from a position on, fewer only at the end.
+/// `read` fills a buffer with as many bytes as it is asked for from a position on, fewer only at the end.
 ///
 /// # Errors
 /// What `read` says.
 pub fn tail<E>(
-    mut read: impl FnMut(usize, &mut Vec<u8>) -> Result<(), E>,
+    mut read: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
     first: Offset,
     chain: u64,
 ) -> Result<Tail, E> {
     let mut tail = Tail { keep: 0, next: first, chain, damaged: 0 };
     let (mut at, mut buffer) = (0, Vec::new());
     loop {
-        read(at, &mut buffer)?;
-        let run = scan(&buffer, tail.next, tail.chain, usize::MAX, Offset::MAX);
+        let from = (tail.next, tail.chain);
+        let run = scan_at(&mut read, at, &mut buffer, from, usize::MAX, Offset::MAX)?;
         if run.len > 0 {
             at += run.len;
             tail = Tail { keep: at, next: run.next, chain: run.chain, ..tail };
@@ -139,22 +166,22 @@ pub fn tail<E>(
 /// # Errors
 /// What `read` says.
 pub fn resync_from<E>(
-    mut read: impl FnMut(usize, &mut Vec<u8>) -> Result<(), E>,
+    mut read: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
     at: usize,
     buffer: &mut Vec<u8>,
     expected: Offset,
 ) -> Result<Option<Resync>, E> {
     let mut passed = 0;
     loop {
-        read(at + passed, buffer)?;
+        read(at + passed, WIDE_WINDOW, buffer)?;
         if let Some(found) = resync(buffer, expected, passed) {
             return Ok(Some(Resync { at: passed + found.at, ..found }));
         }
-        if buffer.len() < WINDOW {
+        if buffer.len() < WIDE_WINDOW {
             return Ok(None);
         }
         // A record that starts before the overlap would have been whole.
-        passed += WINDOW - MESSAGE_MAX;
+        passed += WIDE_WINDOW - MESSAGE_MAX;
     }
 }
 
@@ -192,8 +219,11 @@ mod tests {
 
     /// Reads from memory, as much at once as from a file.
     fn tail(bytes: &[u8], first: Offset, chain: u64) -> Tail {
-        let read = |at: usize, buffer: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
-            let end = bytes.len().min(at + WINDOW);
+        let read = |at: usize,
+                    count: usize,
+                    buffer: &mut Vec<u8>|
+         -> Result<(), std::convert::Infallible> {
+            let end = bytes.len().min(at + count);
             *buffer = bytes[at.min(end)..end].to_vec();
             Ok(())
         };
