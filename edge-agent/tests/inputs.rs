@@ -1,5 +1,9 @@
 //! What a sender may rely on: an answer means that the message is on stable storage, with the gateway away.
-#![expect(clippy::disallowed_methods, reason = "test code: runs the agent as a task")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test code: runs the agent as a task"
+)]
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +17,7 @@ use service_runtime::{Clock, Metrics, Stop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn config(folder: &Path) -> AgentConfig {
     let free_port = ([127, 0, 0, 1], 0).into();

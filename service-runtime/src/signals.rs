@@ -91,7 +91,7 @@ mod tests {
             send_ourselves("-INT");
             std::future::pending().await
         };
-        let ended = tokio::time::timeout(Duration::from_secs(10), until_signal(stop, service));
+        let ended = tokio::time::timeout(Duration::from_secs(60), until_signal(stop, service));
         let error = ended.await.expect("the second signal ends it").unwrap_err();
         assert!(error.to_string().contains("second signal"), "{error}");
     }

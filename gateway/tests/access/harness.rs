@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::authority::Authority;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// What an operator waits at most until somebody who is revoked is gone.
 pub(crate) const REVOKED_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) const PASSWORD: &str = "correct horse";

@@ -1,6 +1,6 @@
 //! A gateway in a process of its own, whose memory can be told from that of the tests.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::wire::PATIENCE;
+use crate::wire::free_address::free_address;
 
 pub(crate) struct Process {
     child: Child,
@@ -19,8 +20,7 @@ impl Process {
     /// Starts it with settings for `[gateway.limits]`.
     pub(crate) async fn with_limits(limits: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Nobody else asks for a port while this one is free, as good as always.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let (config, spool) = (folder.path().join("gateway.toml"), folder.path().join("spool"));
         let spool = spool.display();
         let text = format!(

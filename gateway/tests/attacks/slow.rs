@@ -129,5 +129,5 @@ async fn whoever_has_retained_messages_looked_through_all_the_time_has_no_more_t
         client.send(&all.bytes(Version::V5)).await;
         attackers.push(client);
     }
-    timeout(Duration::from_secs(3), neighbour.is_served()).await.expect("it has its turn");
+    timeout(PATIENCE / 2, neighbour.is_served()).await.expect("it has its turn");
 }

@@ -65,9 +65,9 @@ async fn silence_of_one_and_a_half_keep_alives_ends_the_connection_and_pings_do_
     let gateway = TestGateway::start().await;
     for version in BOTH {
         let mut silent =
-            Client::connect(&gateway, Connect::new(version, "silent").keep_alive(1)).await;
+            Client::connect(&gateway, Connect::new(version, "silent").keep_alive(3)).await;
         let mut alive =
-            Client::connect(&gateway, Connect::new(version, "alive").keep_alive(1)).await;
+            Client::connect(&gateway, Connect::new(version, "alive").keep_alive(3)).await;
         let pings = async {
             loop {
                 alive.hears_nothing().await;
@@ -87,10 +87,10 @@ async fn silence_of_one_and_a_half_keep_alives_ends_the_connection_and_pings_do_
 #[tokio::test]
 async fn who_is_not_read_because_it_is_too_fast_is_not_taken_for_silent() {
     let gateway = TestGateway::with(|config| config.limits.publish_rate_max = Some(10)).await;
-    let mut client = Client::connect(&gateway, Connect::v5("fast").keep_alive(1)).await;
-    // Four seconds' worth at once, then pings as a client sends them.
+    let mut client = Client::connect(&gateway, Connect::v5("fast").keep_alive(3)).await;
+    // Seven seconds' worth at once, then pings as a client sends them.
     let burst: Vec<u8> =
-        (0..40).flat_map(|_| Publish::new("dt/w/a/readings", "{}").bytes(Version::V5)).collect();
+        (0..70).flat_map(|_| Publish::new("dt/w/a/readings", "{}").bytes(Version::V5)).collect();
     client.send(&[&burst[..], &PINGREQ].concat()).await;
     assert_eq!(client.packet().await, Packet::PingResp);
     client.send(&PINGREQ).await;

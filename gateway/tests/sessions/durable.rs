@@ -1,7 +1,7 @@
 //! Sessions and retained messages survive `kill -9` of the gateway's process.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::free_address::free_address;
 use crate::harness::PATIENCE;
 
 /// A gateway in a process of its own.
@@ -113,10 +114,6 @@ impl Client {
             self.wait(done).await;
         }
     }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

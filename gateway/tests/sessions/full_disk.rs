@@ -58,7 +58,7 @@ async fn fill_and_recover(folder: &Path) {
     let (spool, ballast) = (folder.join("spool"), folder.join("ballast"));
     let gateway = TestGateway::with(|config| config.spool.dir = spool.clone()).await;
     let mut device = Client::with(&gateway, "mon-1", |options| {
-        options.set_keep_alive(Duration::from_secs(1));
+        options.set_keep_alive(Duration::from_secs(5));
     })
     .await;
     device.publish("dt/w/mon-1/readings", &"x".repeat(100_000)).await;
@@ -71,7 +71,7 @@ async fn fill_and_recover(folder: &Path) {
         loop {
             // One that comes before the gateway has noticed waits with the first; the next is told.
             let told = v5::publish_once(&gateway, "dt/w/mon-2/readings", &small);
-            match timeout(Duration::from_millis(300), told).await {
+            match timeout(Duration::from_secs(3), told).await {
                 Ok(PubAckReason::QuotaExceeded) => return,
                 Ok(reason) => panic!("accepted on a full disk: {reason:?}"),
                 Err(_) => {}

@@ -5,6 +5,9 @@
     reason = "test code: runs event loops of its own"
 )]
 
+#[path = "../wire/free_address.rs"]
+mod free_address;
+
 mod durable;
 mod fork;
 mod full_disk;

@@ -107,7 +107,7 @@ async fn silence_beyond_the_keep_alive_ends_the_connection() {
         .await
         .unwrap();
     let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(5), socket.read_to_end(&mut answer))
+    tokio::time::timeout(crate::harness::PATIENCE, socket.read_to_end(&mut answer))
         .await
         .unwrap()
         .unwrap();

@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod client;
+pub(crate) mod free_address;
 pub(crate) mod gateway;
 pub(crate) mod packet;
 pub(crate) mod property;
@@ -12,7 +13,7 @@ pub(crate) use gateway::TestGateway;
 pub(crate) use packet::{Message, Packet};
 
 /// Longest that anything may take.
-pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The version of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

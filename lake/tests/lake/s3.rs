@@ -99,11 +99,11 @@ async fn region_token_and_style_of_address_come_from_the_environment() {
     assert_eq!(lines[0], "put /lake/x http/1.1");
 }
 
-/// Opens the lake, which must fail within ten seconds.
+/// Opens the lake, which must fail by itself: the look gives up after ten seconds, and a busy machine may hear of it late.
 async fn fails(bucket: &str, env: &HashMap<String, String>) -> String {
     let url = format!("s3://{bucket}/lake");
     let open = Lake::open(&url, env, OpenMode::Create);
-    let error = tokio::time::timeout(Duration::from_secs(10), open).await.unwrap().unwrap_err();
+    let error = tokio::time::timeout(Duration::from_secs(30), open).await.unwrap().unwrap_err();
     assert!(matches!(error, LakeError::Unreachable { .. }), "{error:?}");
     error.to_string()
 }

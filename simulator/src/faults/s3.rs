@@ -331,7 +331,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A store that counts the writes it has done, behind a proxy.
     async fn behind_proxy() -> (S3Faults, Arc<Counter>, Tasks) {
