@@ -9,6 +9,10 @@ use service_runtime::admin::AdminAccess;
 use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::lane::LANES;
 
+/// Most that `memory_bytes` may be. Arrow addresses the text of a column with 32 bits; the rest is for the last frame, whose
+/// rows may be wider than its bytes.
+pub const MEMORY_MAX: u64 = (2 << 30) - (64 << 20);
+
 /// What ingest needs to know; every key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,7 +47,7 @@ pub struct Config {
     pub lanes: Vec<u8>,
     /// Land at the latest when this many rows are decoded.
     pub flush_rows: usize,
-    /// … or this many raw bytes of messages.
+    /// … or this many raw bytes of messages; at most half of `memory_bytes`.
     pub flush_bytes: u64,
     /// … or when the oldest message has waited this long, in milliseconds.
     pub flush_age_ms: u64,
@@ -170,6 +174,14 @@ impl Config {
             );
             return refuse("memory_bytes", problem);
         }
+        if self.memory_bytes > MEMORY_MAX {
+            let problem = format!(
+                "is {}, at most {MEMORY_MAX} ({} MiB) is possible: a batch may grow to it, and a column of a batch is addressed with 32 bits",
+                self.memory_bytes,
+                MEMORY_MAX >> 20
+            );
+            return refuse("memory_bytes", problem);
+        }
         if self.keep_alive_s < 5 {
             return refuse("keep_alive_s", "must be at least 5".into());
         }
@@ -213,6 +225,10 @@ mod tests {
         assert!(refused(|c| c.admin_hosts = vec!["http://x".into()]).contains("admin_hosts"));
         assert!(refused(|c| c.lanes = vec![64]).contains("lanes"));
         assert!(refused(|c| c.memory_bytes = c.flush_bytes).contains("memory_bytes"));
+        let too_much = refused(|c| c.memory_bytes = 16 << 30);
+        assert!(too_much.contains("memory_bytes") && too_much.contains("1984 MiB"), "{too_much}");
+        let too_much = refused(|c| (c.flush_bytes, c.memory_bytes) = (u64::MAX / 2, u64::MAX));
+        assert!(too_much.contains("memory_bytes"), "{too_much}");
         assert!(refused(|c| c.topics[0].filter = "a/#/b".into()).contains("a/#/b"));
     }
 }

@@ -24,7 +24,7 @@ use arrays::Sealed;
 use intern::{Interner, Seeded};
 pub use readings::Origin;
 use readings::Readings;
-use small::{Cell, SmallTable};
+use small::{Cell, Misfit, SmallTable};
 
 /// Topics of one source that are remembered; those beyond are looked up for every message.
 const ROUTES_MAX: usize = 20_000;
@@ -254,6 +254,9 @@ impl Batch {
     }
 
     /// Adds a row of a small table, with the source's identity appended.
+    ///
+    /// # Errors
+    /// What does not fit; then nothing was added.
     pub(crate) fn push_small(
         &mut self,
         target: Target,
@@ -261,7 +264,7 @@ impl Batch {
         row_no: i32,
         time_us: i64,
         cells: &[Cell<'_>],
-    ) {
+    ) -> Result<(), Misfit> {
         let number = origin.source as usize;
         let (source_id, epoch) = (self.slots[number].key.0.clone(), self.names.epochs[number]);
         let mut row: Vec<Cell<'_>> = Vec::with_capacity(cells.len() + 4);
@@ -275,10 +278,12 @@ impl Batch {
         let table = match target {
             Target::Ehr => &mut self.ehr,
             Target::Status => &mut self.status,
-            Target::DeadLetters | Target::Readings => &mut self.dead,
+            Target::DeadLetters => &mut self.dead,
+            Target::Readings => return Err(Misfit::Table { table: READINGS.name }),
         };
-        table.push(time_us, &row);
+        table.push(time_us, &row)?;
         self.count_row(origin.source, target, time_us);
+        Ok(())
     }
 
     /// Seals the batch: the files to write, and what they are.
