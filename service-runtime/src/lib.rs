@@ -12,6 +12,7 @@ pub mod logging;
 pub mod metrics;
 pub mod refusals;
 pub mod repeats;
+pub mod runtime;
 pub mod signals;
 pub mod tasks;
 
