@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use mqtt_link::Broker;
 use serde::{Deserialize, Serialize};
 use service_runtime::admin::AdminAccess;
 use telemetry_core::frame::FRAME_MAX;
@@ -150,13 +151,31 @@ impl Config {
         Ok((host.trim_matches(['[', ']']).to_owned(), port.parse().map_err(|_| problem())?))
     }
 
+    /// The broker, with the names that its settings have here.
+    ///
+    /// # Errors
+    /// When `broker` is not `host:port`.
+    pub fn link(&self) -> Result<Broker, ConfigError> {
+        let (host, port) = self.address()?;
+        Ok(Broker {
+            host,
+            port,
+            keep_alive_s: self.keep_alive_s,
+            tls: self.tls_ca_file.is_some(),
+            ca_file: self.tls_ca_file.clone(),
+            cert_file: self.tls_cert_file.clone(),
+            key_file: self.tls_key_file.clone(),
+            username: self.username.clone(),
+            password_file: self.password_file.clone(),
+        })
+    }
+
     /// Checks what types can't.
     ///
     /// # Errors
     /// The first key that makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key, problem: String| Err(ConfigError { key, problem });
-        self.address()?;
         let token = self.admin_token_file.as_ref();
         if let Err(problem) = AdminAccess::check(self.admin_listen, token, &self.admin_hosts) {
             return refuse("admin", problem);
@@ -182,8 +201,8 @@ impl Config {
             );
             return refuse("memory_bytes", problem);
         }
-        if self.keep_alive_s < 5 {
-            return refuse("keep_alive_s", "must be at least 5".into());
+        if let Err(problem) = self.link()?.check() {
+            return refuse("broker", format!("with login and TLS: {problem}"));
         }
         if self.worker.is_empty() || self.client_id.is_empty() {
             return refuse("worker", "and client_id must not be empty".into());

@@ -25,6 +25,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lake::Lake;
 use lake::maintain::{self, CHECKPOINT_COMMITS};
+use mqtt_link::{LinkMetrics, Standing};
 use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
@@ -61,9 +62,13 @@ pub async fn run(
     let topics = ControlTopics::new(&config.prefix).context("[ingest] prefix")?;
     let grace = Duration::from_millis(config.shutdown_grace_ms);
     let mut tasks = Tasks::new(stop);
+    let links = LinkMetrics::register(&metrics, "ingest");
+    let clock = Clock::default();
+    let standing = Standing::new("broker", config.broker.clone(), readiness.clone(), links, clock);
     start(&mut tasks, config.clone(), &lake, &metrics, readiness, inbox, outbox).await?;
     let stop = tasks.stop();
-    tasks.spawn("mqtt", mqtt::run(config, topics, inbox_sender, outbox_receiver, stop));
+    let ends = (inbox_sender, outbox_receiver);
+    tasks.spawn("mqtt", mqtt::run(config, topics, ends, standing, stop));
     tasks.join(grace).await
 }
 
