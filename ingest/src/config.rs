@@ -52,7 +52,8 @@ pub struct Config {
     pub flush_bytes: u64,
     /// … or when the oldest message has waited this long, in milliseconds.
     pub flush_age_ms: u64,
-    /// Raw bytes of messages that may be received and not landed, over all sources; becomes the windows in the receipts.
+    /// Memory for what is received and not landed, over all sources: rows, names, and the files while they are made. Becomes the
+    /// windows in the receipts. At most [`MEMORY_MAX`].
     pub memory_bytes: u64,
     /// Sources that are served at most; frames of further ones are refused.
     pub sources_max: usize,

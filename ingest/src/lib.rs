@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod batch;
+mod budget;
 pub mod config;
 pub mod decode;
 mod lander;
@@ -133,6 +134,7 @@ pub async fn start(
         sequencer: sequencer::Sequencer::new(config.sources_max, positions),
         ends: pipeline::Ends { inbox, outbox, orders, reports },
         state: pipeline::State::default(),
+        budget: budget::Budget::new(config.memory_bytes),
         config,
     };
     let worker = lander::Worker::new(lander, clock, metrics, readiness);

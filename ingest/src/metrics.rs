@@ -86,7 +86,7 @@ impl IngestMetrics {
             registry.register("receipts", "Receipts, by outcome", own.receipts.clone());
             registry.register(
                 "pending_bytes",
-                "Raw bytes received and not landed",
+                "Memory of what is received and not landed, of memory_bytes",
                 own.pending_bytes.clone(),
             );
         });

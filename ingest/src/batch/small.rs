@@ -96,6 +96,15 @@ impl Column {
             _ => 0,
         }
     }
+
+    /// What it takes with so many rows: builders grow by doubling.
+    fn memory_bytes(&self, rows: usize) -> usize {
+        let width = match self {
+            Self::Text(_) | Self::Int(_) | Self::Date(_) | Self::Bytes(_) => 4,
+            Self::Double(_) | Self::Long(_) | Self::Time(_) => 8,
+        };
+        (rows * width).next_power_of_two() + self.value_bytes().next_power_of_two()
+    }
 }
 
 /// The rows of one table.
@@ -130,6 +139,15 @@ impl SmallTable {
 
     pub(crate) fn len(&self) -> usize {
         self.dates.len()
+    }
+
+    /// What the rows take in memory, about.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        if self.dates.is_empty() {
+            return 0;
+        }
+        let rows = self.dates.len();
+        self.columns.iter().map(|column| column.memory_bytes(rows)).sum::<usize>() as u64
     }
 
     /// Adds a row of the date of `time_us`. The cells are those of the table's file columns, in order.
