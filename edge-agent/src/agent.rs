@@ -178,7 +178,7 @@ impl Agent {
             tasks.spawn("mqtt input", mqtt::run(input, door("mqtt"), standing, stop.clone()));
         }
         tasks.spawn("connection", connection.run(closing.clone()));
-        let routes = status::routes(spool.clone(), uplink_status, clock);
+        let routes = status::routes(spool.clone(), uplink_status, clock, metrics.counts());
         let endpoint = Endpoint { metrics, readiness, routes, access, clock };
         tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.drop_guard(), CloseOnDrop(spool));

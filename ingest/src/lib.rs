@@ -14,12 +14,14 @@ pub mod access;
 pub mod batch;
 mod budget;
 pub mod config;
+mod dead_letters;
 pub mod decode;
 mod lander;
 mod metrics;
 mod mqtt;
 mod pipeline;
 pub mod sequencer;
+pub mod status;
 
 use std::time::Duration;
 
@@ -89,7 +91,7 @@ pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result
     let endpoint = Endpoint {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
-        routes: admin::no_routes(),
+        routes: status::routes(&config, metrics.counts()),
         access,
         clock: Clock::default(),
     };
@@ -134,6 +136,7 @@ pub async fn start(
         sequencer: sequencer::Sequencer::new(config.sources_max, positions),
         ends: pipeline::Ends { inbox, outbox, orders, reports },
         state: pipeline::State::default(),
+        dead_letters: dead_letters::DeadLetters::new(metrics.clone()),
         budget: budget::Budget::new(config.memory_bytes),
         config,
     };

@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::dead_letters::DeadLetters;
 use crate::decode::Decoder;
 use crate::lander::{Order, Report};
 use crate::metrics::IngestMetrics;
@@ -72,6 +73,7 @@ pub(crate) struct Pipeline {
     pub(crate) ends: Ends,
     pub(crate) state: State,
     pub(crate) budget: Budget,
+    pub(crate) dead_letters: DeadLetters,
 }
 
 /// The batches.
@@ -96,7 +98,7 @@ impl Pipeline {
                 biased;
                 () = stop.cancelled() => break,
                 report = self.ends.reports.recv() => self.on_report(report.context("the lander has ended")?),
-                _ = tick.tick() => {}
+                _ = tick.tick() => self.dead_letters.look(self.clock.uptime()),
                 inbound = self.ends.inbox.recv() => match inbound {
                     Some(Inbound::Connected) => self.sequencer.connected(),
                     Some(Inbound::Frame { topic, payload }) => self.on_frame(&topic, &payload),
@@ -171,7 +173,7 @@ impl Pipeline {
     /// Takes the items of a frame from `next` on.
     fn take(&mut self, frame: &Frame, next: u64, expected: Option<u64>) {
         let key: Key = (frame.header.source_id.clone(), frame.header.epoch);
-        let batch = &mut self.state.filling;
+        let (now, batch) = (self.clock.uptime(), &mut self.state.filling);
         let mut source = None;
         let (mut reached, mut chain) = (next, expected.unwrap_or_default());
         let before = batch.messages();
@@ -190,7 +192,7 @@ impl Pipeline {
             match item {
                 Item::Record(record) => {
                     if let Some(code) = self.decoder.record(batch, source, &record) {
-                        self.metrics.dead_letter(code.as_str());
+                        self.dead_letters.note(now, code, &key.0, record.topic);
                     }
                 }
                 Item::Gap { first, count, reason, .. } => {
@@ -207,7 +209,7 @@ impl Pipeline {
                         bytes,
                         self.clock.now_us(),
                     );
-                    self.metrics.dead_letter(code.as_str());
+                    self.dead_letters.note(now, code, &key.0, "");
                     let rest = first + count - first_new - 1;
                     if rest > 0 {
                         // One dead letter holds the bytes of them all.

@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use service_runtime::admin::Readiness;
 use service_runtime::repeats::{Repeats, Said};
-use service_runtime::{Clock, Metrics};
+use service_runtime::{Clock, Counts, Metrics};
 use tracing::{info, warn};
 
 use crate::Trouble;
@@ -20,13 +20,14 @@ struct Labels {
 #[derive(Debug, Clone, Default)]
 pub struct LinkMetrics {
     troubles: Family<Labels, Counter>,
+    counts: Counts,
 }
 
 impl LinkMetrics {
     /// Registers the metric below a service's prefix.
     #[must_use]
     pub fn register(metrics: &Metrics, prefix: &str) -> Self {
-        let own = Self::default();
+        let own = Self { counts: metrics.counts(), ..Self::default() };
         metrics.register(prefix, |registry| {
             let help =
                 "Connections and subscriptions that failed or were refused, by link and reason";
@@ -74,6 +75,7 @@ impl Standing {
         self.troubles += 1;
         let labels = Labels { link: self.link, reason: trouble.reason() };
         self.metrics.troubles.get_or_create(&labels).inc();
+        self.metrics.counts.add(trouble.group(), trouble.reason(), 1);
         let Some(line) = self.repeats.note(trouble.reason(), self.clock.uptime(), trouble) else {
             return;
         };

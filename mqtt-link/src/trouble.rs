@@ -1,6 +1,7 @@
 //! What it means when a broker does not let us hear what we asked for, and what to do about it.
 
 use rumqttc::{ConnectReturnCode, ConnectionError, SubAck, SubscribeReasonCode};
+use service_runtime::Group;
 
 /// Why a connection brings nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +62,15 @@ impl Trouble {
             Self::Subscription { .. } => "subscription_refused",
             Self::Session => "session_lost",
             Self::Cut { .. } => "cut",
+        }
+    }
+
+    /// The group that `/status` counts it in.
+    pub(crate) fn group(&self) -> Group {
+        match self {
+            Self::Unreachable { .. } | Self::Cut { .. } => Group::Disconnected,
+            Self::Login { .. } | Self::Refused { .. } | Self::Subscription { .. } => Group::Refused,
+            Self::Session => Group::Dropped,
         }
     }
 

@@ -59,6 +59,24 @@ impl Code {
         }
     }
 
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::TopicUnknown => {
+                "no rule of [[ingest.topics]] is for this topic: add one, or publish elsewhere"
+            }
+            Self::TopicNotAllowed => {
+                "[ingest.sources] does not let this source send the topic: allow it, or find out who publishes there"
+            }
+            Self::FrameRecordUnparsable => "is the source of another version, or its disk damaged?",
+            Self::DoesNotFit => "a defect of the decoder: please report it",
+            _ => {
+                "mend what publishes, or the topic's decoder; table dead_letters has bytes and reason"
+            }
+        }
+    }
+
     /// The stage that refused it, as in `dead_letters.stage`.
     #[must_use]
     pub fn stage(self) -> &'static str {
