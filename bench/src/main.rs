@@ -1,6 +1,7 @@
 //! Throughput of the path from device to lake, against its own limits and against mosquitto, in one run.
 
 mod gateway;
+mod landings;
 mod limits;
 mod load;
 mod mosquitto;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use service_runtime::runtime::{self, Workers};
 
 /// Measures Tidemark. Run it on a quiet machine, built with --release.
 #[derive(Debug, Parser)]
@@ -27,6 +29,8 @@ enum Command {
     Path(PathOptions),
     /// The gateway alone against mosquitto with the same load: fan-in, fan-out, TLS, latency, idle memory.
     Gateway(GatewayOptions),
+    /// Memory and threads of ingest over many landings on a folder, or under messages with many readings.
+    Landings(LandingsOptions),
     /// Size and idle memory of the edge agent's release binary.
     Agent {
         /// The binary: cargo build -p edge-agent --profile edge.
@@ -73,6 +77,31 @@ struct GatewayOptions {
     format: Format,
 }
 
+#[derive(Debug, Clone, Args)]
+struct LandingsOptions {
+    /// Frames to send.
+    #[arg(long, default_value_t = 4_000)]
+    frames: usize,
+    /// Messages of a frame.
+    #[arg(long, default_value_t = 20)]
+    messages: u64,
+    /// Readings of a message.
+    #[arg(long, default_value_t = 1)]
+    readings: u64,
+    /// Frames that are sent and not landed, at most; 1: each frame is a landing.
+    #[arg(long, default_value_t = 1)]
+    in_flight: usize,
+    /// Rows that make a landing; by default one.
+    #[arg(long)]
+    flush_rows: Option<usize>,
+    /// Ingest's memory_bytes, in MiB.
+    #[arg(long, default_value_t = 192)]
+    memory_mib: u64,
+    /// Say how it stands after so many frames.
+    #[arg(long, default_value_t = 500)]
+    every: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.
@@ -87,23 +116,16 @@ enum Role {
     Ingest,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+fn main() -> ExitCode {
+    runtime::service("bench", Workers::PerCpu, run(Arguments::parse().command))
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Path(options) => path::run(options).await,
         Command::Gateway(options) => gateway::run(options).await,
+        Command::Landings(options) => landings::run(options).await,
         Command::Agent { binary } => path::agent(&binary).await,
         Command::Serve { role, config } => serve::run(role, &config).await,
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Standard error may be closed: there is nobody left to tell.
-            drop(std::io::Write::write_all(
-                &mut std::io::stderr(),
-                format!("bench: {error:#}\n").as_bytes(),
-            ));
-            ExitCode::FAILURE
-        }
     }
 }

@@ -120,6 +120,14 @@ fn memory_kib(status: &str, line: &str) -> f64 {
     value.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
+/// Returns how many threads a process has, by its name in `/proc`.
+pub(crate) fn threads(pid: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .context("cannot read /proc: this needs Linux")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+    line.and_then(|number| number.trim().parse().ok()).context("unexpected /proc format")
+}
+
 /// Returns what a process has used, by its name in `/proc` (`self` for this one).
 pub(crate) fn usage_of(pid: &str) -> anyhow::Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))

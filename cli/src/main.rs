@@ -21,11 +21,11 @@ mod tables;
 mod wait;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use args::{Arguments, Command};
 use clap::Parser;
 use service_runtime::config::ConfigFile;
+use service_runtime::runtime::{self, Workers};
 
 /// Exit code when a command worked and its answer is no: an audit that failed, a wait that timed out.
 const NO: u8 = 1;
@@ -34,17 +34,8 @@ const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Into::into)
-        .and_then(|runtime| {
-            let result = runtime.block_on(run(arguments.command));
-            // A read from standard input cannot be interrupted: do not wait for it.
-            runtime.shutdown_timeout(Duration::from_secs(1));
-            result
-        });
-    match result {
+    let result = runtime::block_on(Workers::PerCpu, run(arguments.command));
+    match result.map_err(Into::into).flatten() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(NO),
         // Whoever read our output has seen enough.

@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use clap::Args;
+use ingest::status::IngestStatus;
 use lake::{LakeConfig, OpenMode, SourceBooks};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use service_runtime::Clock;
 use service_runtime::admin::AdminToken;
+use service_runtime::counts::Groups;
 use service_runtime::http::{self, Method, StatusCode};
 use store_forward::status::SourceStatus;
 
@@ -19,7 +21,7 @@ use crate::{config, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Admin address of a running gateway or agent.
+    /// Admin address of a running gateway, agent or ingest.
     #[arg(long, default_value = "127.0.0.1:8080", conflicts_with = "lake")]
     pub(crate) admin: SocketAddr,
     /// File with the gateway's admin token, if it has one.
@@ -43,6 +45,8 @@ struct LakeSource {
     landed_messages: u64,
     pending: Option<u64>,
     dropped: u64,
+    /// Of the landed: messages that became dead letters, wholly or partly.
+    dead_letters: u64,
     /// Offset below which everything has landed.
     landed: u64,
     landed_at_us: Option<i64>,
@@ -57,10 +61,20 @@ impl From<SourceBooks> for LakeSource {
             landed_messages: books.landed.saturating_sub(books.dropped),
             pending: books.appended.map(|appended| appended.saturating_sub(books.landed)),
             dropped: books.dropped,
+            dead_letters: books.dead_letters,
             landed: books.landed,
             landed_at_us: books.landed_at_us,
         }
     }
+}
+
+/// What a service says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    /// A gateway or an agent: the books of its sources.
+    Sources(Vec<SourceStatus>),
+    Ingest(IngestStatus),
 }
 
 /// Asks a running gateway or agent, or a lake.
@@ -84,11 +98,22 @@ async fn of_service(options: &Status) -> anyhow::Result<()> {
         )
     })?;
     ensure!(status == StatusCode::OK, "{} answered with {status}", options.admin);
-    let sources: Vec<SourceStatus> =
-        serde_json::from_slice(&body).context("not the answer of a gateway or agent")?;
+    let answer: Answer =
+        serde_json::from_slice(&body).context("not the answer of a gateway, an agent or ingest")?;
     if options.format == Format::Json {
-        return Ok(print::json(&sources)?);
+        return Ok(print::json(&answer)?);
     }
+    match answer {
+        Answer::Sources(sources) => books(&sources),
+        Answer::Ingest(ingest) => {
+            print::line(&format!("ingest {} at {}", ingest.worker, ingest.broker))?;
+            counts(&ingest.counts)
+        }
+    }
+}
+
+/// Prints the books of sources, and what their process counts.
+fn books(sources: &[SourceStatus]) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = sources
         .iter()
         .map(|source| {
@@ -126,7 +151,8 @@ async fn of_service(options: &Status) -> anyhow::Result<()> {
         "connected",
     ];
     print::columns(&header, &rows)?;
-    for source in &sources {
+    for source in sources {
+        counts(&source.counts)?;
         if let Some(lake) = &source.wrong_lake {
             let bound = source.lake_id.as_deref().unwrap_or("none");
             print::line(&format!(
@@ -134,6 +160,18 @@ async fn of_service(options: &Status) -> anyhow::Result<()> {
                 source.source_id
             ))?;
         }
+    }
+    Ok(())
+}
+
+/// Prints what a process has refused, dropped or given up on, a line for each group.
+fn counts(groups: &Groups) -> anyhow::Result<()> {
+    for (group, reasons) in groups {
+        let total = print::grouped(reasons.values().sum());
+        let each =
+            reasons.iter().map(|(reason, count)| format!("{reason} {}", print::grouped(*count)));
+        let each = each.collect::<Vec<_>>().join(", ");
+        print::line(&format!("{} since the start: {total} ({each})", group.replace('_', " ")))?;
     }
     Ok(())
 }
@@ -165,10 +203,20 @@ async fn of_lake(url: &str, format: Format) -> anyhow::Result<()> {
                 print::grouped(source.landed_messages),
                 number(source.pending),
                 print::grouped(source.dropped),
+                print::grouped(source.dead_letters),
                 source.landed_at_us.map_or("-".into(), ago),
             ]
         })
         .collect();
-    let header = ["source", "epoch", "accepted", "landed", "pending", "dropped", "last landing"];
+    let header = [
+        "source",
+        "epoch",
+        "accepted",
+        "landed",
+        "pending",
+        "dropped",
+        "dead letters",
+        "last landing",
+    ];
     Ok(print::columns(&header, &rows)?)
 }

@@ -69,9 +69,10 @@ fn crates_depend_only_on_what_the_design_allows() {
         // Its server is for tests only.
         ("lake", &["crash-point", "s3-server", "service-runtime"]),
         ("store-forward", &["crash-point", "service-runtime", "telemetry-core"]),
-        ("edge-agent", &["service-runtime", "store-forward", "telemetry-core"]),
+        ("mqtt-link", &["service-runtime"]),
+        ("edge-agent", &["mqtt-link", "service-runtime", "store-forward", "telemetry-core"]),
         ("gateway", &["crash-point", "service-runtime", "store-forward", "telemetry-core"]),
-        ("ingest", &["crash-point", "lake", "service-runtime", "telemetry-core"]),
+        ("ingest", &["crash-point", "lake", "mqtt-link", "service-runtime", "telemetry-core"]),
         ("simulator", &["service-runtime", "telemetry-core"]),
         ("drill", &["s3-server", "service-runtime", "simulator", "telemetry-core"]),
     ]);

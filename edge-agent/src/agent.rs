@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use mqtt_link::{Broker, LinkMetrics, Standing};
 use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
 use service_runtime::refusals::Refusals;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
@@ -33,6 +34,8 @@ pub struct Agent {
     writer: WriterThread,
     uplink: Uplink<MqttTransport>,
     connection: Connection,
+    input: Option<Standing>,
+    readiness: Readiness,
     status: watch::Receiver<UplinkStatus>,
     admin: TcpListener,
     access: AdminAccess,
@@ -65,8 +68,21 @@ impl Agent {
             Spool::open(&options, Epoch::from_random(random()), spool_metrics)
         });
         let (spool, writer) = opened.await?.context("cannot open the spool")?;
-        let (transport, connection) =
-            connect(&config.gateway, &topics, spool.source_id(), spool.epoch(), random())?;
+        let (readiness, links) = (Readiness::default(), LinkMetrics::register(&metrics, "agent"));
+        let standing = |link, broker: &Broker| {
+            Standing::new(link, broker.address(), readiness.clone(), links.clone(), clock)
+        };
+        let uplink_standing = standing("uplink", &config.gateway);
+        let input = config.inputs.mqtt.as_ref().map(|input| standing("mqtt input", &input.broker));
+        let (transport, connection) = connect(
+            &config.gateway,
+            &topics,
+            spool.source_id(),
+            spool.epoch(),
+            uplink_standing,
+            random(),
+        )
+        .context("[agent.gateway]")?;
         let uplink = Uplink::new(
             spool.clone(),
             transport,
@@ -84,6 +100,8 @@ impl Agent {
             writer,
             uplink,
             connection,
+            input,
+            readiness,
             status,
             admin,
             access,
@@ -125,6 +143,8 @@ impl Agent {
             writer,
             uplink,
             connection,
+            input,
+            readiness,
             status: uplink_status,
             admin,
             access,
@@ -133,7 +153,6 @@ impl Agent {
             clock,
         } = self;
         info!(source = %spool.source_id(), epoch = %spool.epoch(), admin = %admin.local_addr()?, "agent is running");
-        let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
         let door = |publisher| Door { spool: spool.clone(), clock, publisher, stop: stop.clone() };
         let drain = Duration::from_secs(config.drain_seconds);
@@ -155,11 +174,11 @@ impl Agent {
         if let Some(path) = config.inputs.ndjson {
             tasks.spawn("ndjson input", ndjson::run(path, door("ndjson"), stop.clone()));
         }
-        if let Some(input) = config.inputs.mqtt {
-            tasks.spawn("mqtt input", mqtt::run(input, door("mqtt"), stop.clone()));
+        if let Some((input, standing)) = config.inputs.mqtt.zip(input) {
+            tasks.spawn("mqtt input", mqtt::run(input, door("mqtt"), standing, stop.clone()));
         }
         tasks.spawn("connection", connection.run(closing.clone()));
-        let routes = status::routes(spool.clone(), uplink_status, clock);
+        let routes = status::routes(spool.clone(), uplink_status, clock, metrics.counts());
         let endpoint = Endpoint { metrics, readiness, routes, access, clock };
         tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.drop_guard(), CloseOnDrop(spool));

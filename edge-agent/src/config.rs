@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use mqtt_link::Broker;
 use serde::{Deserialize, Serialize};
 use service_runtime::admin::AdminAccess;
 use store_forward::{SpoolConfig, UplinkConfig};
@@ -28,7 +29,7 @@ pub struct AgentConfig {
     /// Seconds that a stop waits for what was accepted to land. What does not land in time is sent at the next start.
     pub drain_seconds: u64,
     /// The gateway.
-    pub gateway: GatewayAddress,
+    pub gateway: Broker,
     /// Where messages come from.
     pub inputs: Inputs,
     /// The spool on disk.
@@ -46,7 +47,7 @@ impl Default for AgentConfig {
             admin_hosts: Vec::new(),
             control_prefix: "tm/v1".into(),
             drain_seconds: 5,
-            gateway: GatewayAddress::default(),
+            gateway: Broker::default(),
             inputs: Inputs::default(),
             spool: SpoolConfig {
                 dir: "tidemark-data/agent-spool".into(),
@@ -58,46 +59,6 @@ impl Default for AgentConfig {
                 frame_bytes: 256 << 10,
                 ..UplinkConfig::default()
             },
-        }
-    }
-}
-
-/// The `[agent.gateway]` table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GatewayAddress {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Seconds of silence after which the gateway is asked whether it is still there, at least 5.
-    pub keep_alive_s: u16,
-    /// Connect by TLS. The server's certificate is checked against `ca_file`.
-    pub tls: bool,
-    /// PEM file with the certificates that the server's is checked against; needed with `tls`.
-    pub ca_file: Option<PathBuf>,
-    /// Client certificate and those above it (PEM).
-    pub cert_file: Option<PathBuf>,
-    /// Key of the client certificate (PEM).
-    pub key_file: Option<PathBuf>,
-    /// User name at the gateway; none: no login.
-    pub username: Option<String>,
-    /// File with the password, or with a token.
-    pub password_file: Option<PathBuf>,
-}
-
-impl Default for GatewayAddress {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port: 1883,
-            keep_alive_s: 60,
-            tls: false,
-            ca_file: None,
-            cert_file: None,
-            key_file: None,
-            username: None,
-            password_file: None,
         }
     }
 }
@@ -114,22 +75,16 @@ pub struct Inputs {
     pub mqtt: Option<MqttInput>,
 }
 
-/// The `[agent.inputs.mqtt]` table.
+/// The `[agent.inputs.mqtt]` table: the keys of `[agent.gateway]`, and what to subscribe to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MqttInput {
-    /// Host name or address of the broker.
-    pub host: String,
-    /// Port.
-    #[serde(default = "default_port")]
-    pub port: u16,
+    /// Where the broker is, and how to log in there.
+    #[serde(flatten)]
+    pub broker: Broker,
     /// What to subscribe to.
     #[serde(default = "default_filters")]
     pub filters: Vec<String>,
-}
-
-fn default_port() -> u16 {
-    1883
 }
 
 fn default_filters() -> Vec<String> {
@@ -141,28 +96,6 @@ fn default_filters() -> Vec<String> {
 #[error("[agent] {0}")]
 pub struct ConfigError(String);
 
-impl GatewayAddress {
-    fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |problem: &str| Err(ConfigError(problem.to_owned()));
-        if self.keep_alive_s < 5 {
-            return refuse("gateway.keep_alive_s must be at least 5");
-        }
-        if self.tls && self.ca_file.is_none() {
-            return refuse("gateway.tls needs gateway.ca_file: the certificates to trust");
-        }
-        if self.cert_file.is_some() != self.key_file.is_some() {
-            return refuse("gateway.cert_file and gateway.key_file belong together");
-        }
-        if self.cert_file.is_some() && !self.tls {
-            return refuse("gateway.cert_file needs gateway.tls");
-        }
-        if self.password_file.is_some() && self.username.is_none() {
-            return refuse("gateway.password_file needs gateway.username");
-        }
-        Ok(())
-    }
-}
-
 impl AgentConfig {
     /// Checks what the types cannot.
     ///
@@ -170,7 +103,9 @@ impl AgentConfig {
     /// Which setting does not fit, and what it must be.
     pub fn check(&self) -> Result<ControlTopics, ConfigError> {
         self.spool.check().map_err(ConfigError)?;
-        self.gateway.check()?;
+        let named =
+            |table: &'static str| move |problem: String| ConfigError(format!("{table}: {problem}"));
+        self.gateway.check().map_err(named("gateway"))?;
         AdminAccess::check(self.admin_listen, self.admin_token_file.as_ref(), &self.admin_hosts)
             .map_err(ConfigError)?;
         if self.inputs.http_listen.is_some_and(|address| !address.ip().is_loopback()) {
@@ -178,12 +113,54 @@ impl AgentConfig {
                 "inputs.http_listen must be a loopback address: it has no authentication".into(),
             ));
         }
-        for filter in self.inputs.mqtt.iter().flat_map(|mqtt| &mqtt.filters) {
-            validate_filter(filter).map_err(|error| {
-                ConfigError(format!("inputs.mqtt.filters: {filter:?}: {error}"))
-            })?;
+        if let Some(input) = &self.inputs.mqtt {
+            input.broker.check().map_err(named("inputs.mqtt"))?;
+            if input.filters.is_empty() {
+                return Err(ConfigError(
+                    "inputs.mqtt.filters must not be empty: what should be taken?".into(),
+                ));
+            }
+            for filter in &input.filters {
+                validate_filter(filter).map_err(|error| {
+                    ConfigError(format!("inputs.mqtt.filters: {filter:?}: {error}"))
+                })?;
+            }
         }
         ControlTopics::new(&self.control_prefix)
             .map_err(|error| ConfigError(format!("control_prefix: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(text: &str) -> Result<MqttInput, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_input_has_the_keys_of_the_uplink_and_no_others() {
+        let read = input(
+            "host = \"b\"\nport = 8883\ntls = true\nca_file = \"ca.pem\"\nusername = \"ward\"",
+        )
+        .unwrap();
+        assert_eq!((read.broker.host.as_str(), read.broker.port), ("b", 8883));
+        assert_eq!((read.broker.tls, read.broker.username.as_deref()), (true, Some("ward")));
+        assert_eq!(read.filters, ["dt/#"]);
+        let error = input("host = \"b\"\npasword_file = \"x\"").unwrap_err();
+        assert!(error.contains("pasword_file"), "{error}");
+    }
+
+    #[test]
+    fn an_input_that_could_not_take_anything_is_refused() {
+        let mut config = AgentConfig::default();
+        let broker = Broker { tls: true, ..Broker::default() };
+        config.inputs.mqtt = Some(MqttInput { broker, filters: vec!["dt/#".into()] });
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("inputs.mqtt: tls needs ca_file"), "{error}");
+        config.inputs.mqtt = Some(MqttInput { broker: Broker::default(), filters: Vec::new() });
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("inputs.mqtt.filters"), "{error}");
     }
 }

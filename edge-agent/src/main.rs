@@ -5,24 +5,11 @@ use std::process::ExitCode;
 
 use edge_agent::{Agent, AgentConfig};
 use service_runtime::config::ConfigFile;
+use service_runtime::runtime::{self, Workers};
 use service_runtime::{Clock, Metrics, Stop, logging, signals};
 
 fn main() -> ExitCode {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let result = runtime.map_err(Into::into).and_then(|runtime| {
-        let result = runtime.block_on(run());
-        // A read from standard input cannot be interrupted: do not wait for it.
-        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-        result
-    });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    runtime::service("edge-agent", Workers::Just(2), run())
 }
 
 async fn run() -> anyhow::Result<()> {

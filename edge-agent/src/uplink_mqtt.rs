@@ -1,18 +1,12 @@
 //! The agent's way to the gateway: frames and receipts over MQTT, by TLS if the settings say so.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
-use rumqttc::{
-    AsyncClient, ClientError, Event, EventLoop, LastWill, MqttOptions, Packet, QoS,
-    TlsConfiguration, Transport as Wire,
-};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use mqtt_link::{Broker, BrokerError, Cuts, Standing, Trouble};
+use rumqttc::{AsyncClient, ClientError, Event, EventLoop, LastWill, Outgoing, Packet, QoS};
 use service_runtime::Stop;
 use store_forward::uplink::{Transport, TransportEvent};
 use telemetry_core::backoff::Backoff;
@@ -21,9 +15,7 @@ use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::presence::{Presence, State};
 use telemetry_core::topic::{ControlTopics, TOPIC_BYTES_MAX};
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
-
-use crate::config::GatewayAddress;
+use tracing::warn;
 
 /// Frames handed to the client and not yet written: keeps memory flat while the network is slow.
 const QUEUE_MAX: usize = 2;
@@ -31,6 +23,8 @@ const QUEUE_MAX: usize = 2;
 const IN_FLIGHT_MAX: u16 = 8;
 /// How long one frame may take to leave; also the limit for connecting.
 const FLUSH_SECONDS_MAX: u64 = 120;
+/// How often a subscription that was refused is asked for again.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(30);
 const PACKET_MAX: usize = FRAME_MAX + FRAME_OVERHEAD + TOPIC_BYTES_MAX + 64;
 
 /// Returns the delays between attempts to connect.
@@ -44,6 +38,7 @@ pub(crate) struct MqttTransport {
     client: AsyncClient,
     events: mpsc::Receiver<TransportEvent>,
     epoch: watch::Sender<Epoch>,
+    frame_bytes: Arc<AtomicUsize>,
 }
 
 /// The connection's own loop: run it as a task.
@@ -54,41 +49,41 @@ pub(crate) struct Connection {
     topics: ControlTopics,
     source: SourceId,
     epoch: watch::Receiver<Epoch>,
-    address: String,
+    standing: Standing,
+    cuts: Cuts,
+    /// Bytes of the last frame that was handed over.
+    frame_bytes: Arc<AtomicUsize>,
+    /// Packet id of this connection's birth; its acknowledgement says nothing of frames.
+    birth: Option<u16>,
     random: u64,
 }
 
+/// The uplink has ended, so its connection is not needed.
+struct UplinkEnded;
+
 /// Prepares a connection of a source to the gateway.
 pub(crate) fn connect(
-    gateway: &GatewayAddress,
+    gateway: &Broker,
     topics: &ControlTopics,
     source: &SourceId,
     epoch: Epoch,
+    standing: Standing,
     random: u64,
-) -> anyhow::Result<(MqttTransport, Connection)> {
+) -> Result<(MqttTransport, Connection), BrokerError> {
     // A gateway takes only client ids that begin with the client's name, and an agent's name is its source's.
-    let mut options = MqttOptions::new(format!("{source}@uplink"), &gateway.host, gateway.port);
-    // A ping waits behind a frame that a slow network takes long to carry.
-    options
-        .set_keep_alive(Duration::from_secs(u64::from(gateway.keep_alive_s)))
-        .set_max_packet_size(PACKET_MAX, PACKET_MAX);
+    // A ping waits behind a frame that a slow network takes long to carry: keep_alive_s is not short.
+    let mut options = gateway.options(&format!("{source}@uplink"))?;
+    options.set_max_packet_size(PACKET_MAX, PACKET_MAX);
     options.set_inflight(IN_FLIGHT_MAX).set_clean_session(true);
     options.set_last_will(will(topics, source, epoch));
-    if let Some(username) = &gateway.username {
-        options.set_credentials(username, password(gateway)?);
-    }
-    if gateway.tls {
-        let config = TlsConfiguration::Rustls(Arc::new(tls(gateway)?));
-        options.set_transport(Wire::tls_with_config(config));
-    }
     // Room for the subscription and the birth beside the frames.
     let (client, mut events) = AsyncClient::new(options, QUEUE_MAX + 2);
     let mut network = events.network_options();
     network.set_connection_timeout(FLUSH_SECONDS_MAX).set_tcp_nodelay(true);
     events.set_network_options(network);
     let (sender, receiver) = mpsc::channel(64);
-    let address = format!("{}:{}", gateway.host, gateway.port);
     let (epoch, followed) = watch::channel(epoch);
+    let frame_bytes = Arc::new(AtomicUsize::new(0));
     let connection = Connection {
         client: client.clone(),
         events,
@@ -96,48 +91,18 @@ pub(crate) fn connect(
         topics: topics.clone(),
         source: source.clone(),
         epoch: followed,
-        address,
+        standing,
+        cuts: Cuts::default(),
+        frame_bytes: frame_bytes.clone(),
+        birth: None,
         random,
     };
-    Ok((MqttTransport { client, events: receiver, epoch }, connection))
+    Ok((MqttTransport { client, events: receiver, epoch, frame_bytes }, connection))
 }
 
 fn will(topics: &ControlTopics, source: &SourceId, epoch: Epoch) -> LastWill {
     let gone = Presence::new(State::Offline, epoch).to_json();
     LastWill::new(topics.status(source), gone, QoS::AtLeastOnce, true)
-}
-
-fn tls(gateway: &GatewayAddress) -> anyhow::Result<ClientConfig> {
-    let path = gateway.ca_file.as_ref().context("gateway.tls needs gateway.ca_file")?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots
-            .add(certificate)
-            .with_context(|| format!("{} has a certificate that cannot be used", path.display()))?;
-    }
-    let builder = ClientConfig::builder().with_root_certificates(roots);
-    let (Some(cert), Some(key)) = (&gateway.cert_file, &gateway.key_file) else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let unfit = || format!("{} has no private key in PEM format", key.display());
-    let key = PrivateKeyDer::from_pem_file(key).with_context(unfit)?;
-    builder
-        .with_client_auth_cert(certificates(cert)?, key)
-        .with_context(|| format!("{} cannot be used with its key", cert.display()))
-}
-
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_file_iter(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("{} is not a PEM file", path.display()))
-}
-
-fn password(gateway: &GatewayAddress) -> anyhow::Result<String> {
-    let Some(path) = &gateway.password_file else { return Ok(String::new()) };
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(text.trim_end().to_owned())
 }
 
 impl Transport for MqttTransport {
@@ -146,6 +111,7 @@ impl Transport for MqttTransport {
     }
 
     async fn send(&mut self, topic: &str, frame: Bytes) {
+        self.frame_bytes.store(frame.len(), Ordering::Relaxed);
         // A client whose loop has ended loses the frame; the uplink ends with the same stop.
         drop(self.client.publish_bytes(topic, QoS::AtLeastOnce, false, frame).await);
     }
@@ -158,8 +124,14 @@ impl Transport for MqttTransport {
 impl Connection {
     /// Keeps the connection up until `stop`, for ever trying again.
     pub(crate) async fn run(mut self, stop: Stop) -> anyhow::Result<()> {
-        let mut delays = reconnect_delays();
-        let mut connected = false;
+        // Both endings are in order.
+        drop(self.serve(stop).await);
+        Ok(())
+    }
+
+    async fn serve(&mut self, stop: Stop) -> Result<(), UplinkEnded> {
+        let (mut delays, mut again) = (reconnect_delays(), tokio::time::interval(ASK_AGAIN));
+        let (mut connected, mut refused) = (false, false);
         loop {
             let event = tokio::select! {
                 biased;
@@ -169,60 +141,90 @@ impl Connection {
                     self.forget_connection();
                     let epoch = *self.epoch.borrow();
                     self.events.mqtt_options.set_last_will(will(&self.topics, &self.source, epoch));
-                    if std::mem::take(&mut connected)
-                        && self.sender.send(TransportEvent::Disconnected).await.is_err()
-                    {
-                        return Ok(());
-                    }
+                    (connected, refused) = (self.gone(connected).await?, false);
+                    continue;
+                }
+                // Rights may have been given meanwhile.
+                _ = again.tick(), if refused => {
+                    drop(self.client.try_subscribe(self.receipts(), QoS::AtLeastOnce));
                     continue;
                 }
                 event = self.events.poll() => event,
             };
-            let report = match event {
+            match event {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    delays.reset();
-                    info!(gateway = self.address, "connected");
-                    connected = true;
+                    self.birth = None;
                     // The loop that would make room is this one, so never wait here.
                     if self.introduce().is_err() {
                         warn!("cannot subscribe to receipts: connecting again");
                         self.forget_connection();
                     }
-                    Some(TransportEvent::Connected)
+                }
+                // Without receipts nothing that is sent would ever be known to have landed.
+                Ok(Event::Incoming(Packet::SubAck(answer))) => {
+                    match Trouble::refused(&[self.receipts()], &answer) {
+                        None => {
+                            delays.reset();
+                            self.standing.works();
+                            (connected, refused) = (true, false);
+                            self.tell(TransportEvent::Connected).await?;
+                        }
+                        Some(trouble) => {
+                            self.standing.trouble(trouble);
+                            (connected, refused) = (self.gone(connected).await?, true);
+                            again.reset();
+                        }
+                    }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
-                    Some(TransportEvent::Receipt(publish.payload))
+                    self.tell(TransportEvent::Receipt(publish.payload)).await?;
                 }
-                Ok(_) => None,
+                Ok(Event::Outgoing(Outgoing::Publish(id))) if self.birth.is_none() => {
+                    self.birth = Some(id);
+                }
+                Ok(Event::Outgoing(Outgoing::Publish(_))) => self.cuts.sent(),
+                Ok(Event::Incoming(Packet::PubAck(ack))) if self.birth == Some(ack.pkid) => {
+                    // The id is free for a frame now; 0 is none.
+                    self.birth = Some(0);
+                }
+                Ok(Event::Incoming(Packet::PubAck(_))) => self.cuts.acknowledged(),
+                Ok(_) => {}
                 Err(error) => {
-                    warn!(gateway = self.address, %error, "not connected: messages are kept");
+                    let cut = self.cuts.lost(self.frame_bytes.load(Ordering::Relaxed));
+                    self.standing.trouble(cut.unwrap_or_else(|| Trouble::of(&error)));
                     self.forget_connection();
-                    if std::mem::take(&mut connected)
-                        && self.sender.send(TransportEvent::Disconnected).await.is_err()
-                    {
-                        return Ok(());
-                    }
+                    (connected, refused) = (self.gone(connected).await?, false);
                     self.random =
                         self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     tokio::select! {
                         () = stop.cancelled() => return Ok(()),
                         () = tokio::time::sleep(delays.delay(self.random >> 16)) => {}
                     }
-                    None
                 }
-            };
-            if let Some(report) = report
-                && self.sender.send(report).await.is_err()
-            {
-                return Ok(());
             }
         }
+    }
+
+    /// Tells the uplink that it cannot send, if it believes that it can.
+    async fn gone(&mut self, connected: bool) -> Result<bool, UplinkEnded> {
+        if connected {
+            self.tell(TransportEvent::Disconnected).await?;
+        }
+        Ok(false)
+    }
+
+    async fn tell(&mut self, event: TransportEvent) -> Result<(), UplinkEnded> {
+        self.sender.send(event).await.map_err(|_| UplinkEnded)
+    }
+
+    fn receipts(&self) -> String {
+        self.topics.receipt(&self.source, *self.epoch.borrow())
     }
 
     /// Subscribes to receipts and says that the source is there.
     fn introduce(&self) -> Result<(), ClientError> {
         let (epoch, qos) = (*self.epoch.borrow(), QoS::AtLeastOnce);
-        self.client.try_subscribe(self.topics.receipt(&self.source, epoch), qos)?;
+        self.client.try_subscribe(self.receipts(), qos)?;
         let birth = Presence::new(State::Online, epoch).to_json();
         self.client.try_publish(self.topics.status(&self.source), qos, true, birth)
     }

@@ -202,5 +202,5 @@ fn settings_that_do_not_fit_are_refused_by_name() {
     );
     let mut tls = AgentConfig::default();
     tls.gateway.tls = true;
-    assert!(tls.check().unwrap_err().to_string().contains("gateway.ca_file"));
+    assert!(tls.check().unwrap_err().to_string().contains("gateway: tls needs ca_file"));
 }

@@ -212,7 +212,7 @@ impl Gateway {
             drop(last);
             result
         });
-        let routes = status::routes(spool.clone(), status, clock);
+        let routes = status::routes(spool.clone(), status, clock, metrics.counts());
         let endpoint = Endpoint { metrics, readiness, routes, access, clock };
         tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));

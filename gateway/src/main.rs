@@ -5,17 +5,11 @@ use std::process::ExitCode;
 
 use gateway::{Gateway, GatewayConfig};
 use service_runtime::config::ConfigFile;
+use service_runtime::runtime::{self, Workers};
 use service_runtime::{Clock, Metrics, Stop, logging, signals};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    runtime::service("gateway", Workers::PerCpu, run())
 }
 
 async fn run() -> anyhow::Result<()> {

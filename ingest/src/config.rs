@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use mqtt_link::Broker;
 use serde::{Deserialize, Serialize};
 use service_runtime::admin::AdminAccess;
 use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::lane::LANES;
+
+/// Most that `memory_bytes` may be. Arrow addresses the text of a column with 32 bits; the rest is for the last frame, whose
+/// rows may be wider than its bytes.
+pub const MEMORY_MAX: u64 = (2 << 30) - (64 << 20);
 
 /// What ingest needs to know; every key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +48,12 @@ pub struct Config {
     pub lanes: Vec<u8>,
     /// Land at the latest when this many rows are decoded.
     pub flush_rows: usize,
-    /// … or this many raw bytes of messages.
+    /// … or this many raw bytes of messages; at most half of `memory_bytes`.
     pub flush_bytes: u64,
     /// … or when the oldest message has waited this long, in milliseconds.
     pub flush_age_ms: u64,
-    /// Raw bytes of messages that may be received and not landed, over all sources; becomes the windows in the receipts.
+    /// Memory for what is received and not landed, over all sources: rows, names, and the files while they are made. Becomes the
+    /// windows in the receipts. At most [`MEMORY_MAX`].
     pub memory_bytes: u64,
     /// Sources that are served at most; frames of further ones are refused.
     pub sources_max: usize,
@@ -146,13 +152,31 @@ impl Config {
         Ok((host.trim_matches(['[', ']']).to_owned(), port.parse().map_err(|_| problem())?))
     }
 
+    /// The broker, with the names that its settings have here.
+    ///
+    /// # Errors
+    /// When `broker` is not `host:port`.
+    pub fn link(&self) -> Result<Broker, ConfigError> {
+        let (host, port) = self.address()?;
+        Ok(Broker {
+            host,
+            port,
+            keep_alive_s: self.keep_alive_s,
+            tls: self.tls_ca_file.is_some(),
+            ca_file: self.tls_ca_file.clone(),
+            cert_file: self.tls_cert_file.clone(),
+            key_file: self.tls_key_file.clone(),
+            username: self.username.clone(),
+            password_file: self.password_file.clone(),
+        })
+    }
+
     /// Checks what types can't.
     ///
     /// # Errors
     /// The first key that makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key, problem: String| Err(ConfigError { key, problem });
-        self.address()?;
         let token = self.admin_token_file.as_ref();
         if let Err(problem) = AdminAccess::check(self.admin_listen, token, &self.admin_hosts) {
             return refuse("admin", problem);
@@ -170,8 +194,16 @@ impl Config {
             );
             return refuse("memory_bytes", problem);
         }
-        if self.keep_alive_s < 5 {
-            return refuse("keep_alive_s", "must be at least 5".into());
+        if self.memory_bytes > MEMORY_MAX {
+            let problem = format!(
+                "is {}, at most {MEMORY_MAX} ({} MiB) is possible: a batch may grow to it, and a column of a batch is addressed with 32 bits",
+                self.memory_bytes,
+                MEMORY_MAX >> 20
+            );
+            return refuse("memory_bytes", problem);
+        }
+        if let Err(problem) = self.link()?.check() {
+            return refuse("broker", format!("with login and TLS: {problem}"));
         }
         if self.worker.is_empty() || self.client_id.is_empty() {
             return refuse("worker", "and client_id must not be empty".into());
@@ -213,6 +245,10 @@ mod tests {
         assert!(refused(|c| c.admin_hosts = vec!["http://x".into()]).contains("admin_hosts"));
         assert!(refused(|c| c.lanes = vec![64]).contains("lanes"));
         assert!(refused(|c| c.memory_bytes = c.flush_bytes).contains("memory_bytes"));
+        let too_much = refused(|c| c.memory_bytes = 16 << 30);
+        assert!(too_much.contains("memory_bytes") && too_much.contains("1984 MiB"), "{too_much}");
+        let too_much = refused(|c| (c.flush_bytes, c.memory_bytes) = (u64::MAX / 2, u64::MAX));
+        assert!(too_much.contains("memory_bytes"), "{too_much}");
         assert!(refused(|c| c.topics[0].filter = "a/#/b".into()).contains("a/#/b"));
     }
 }

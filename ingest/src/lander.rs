@@ -12,7 +12,7 @@ use service_runtime::admin::Readiness;
 use telemetry_core::backoff::Backoff;
 use telemetry_core::id::Offset;
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::batch::Batch;
 use crate::config::Config;
@@ -113,12 +113,11 @@ impl Worker {
 
     async fn land(&mut self, batch: Batch) -> Report {
         let (started, rows, messages) = (self.clock.uptime(), batch.rows(), batch.messages());
-        let (sources, outcome) = match self.stage(batch).await {
-            Ok((staged, sources)) => {
-                (sources, self.lander.land(&staged, self.clock.now_us()).await)
-            }
-            Err(error) => (Vec::new(), Err(error)),
+        let (staged, sources) = match self.stage(batch).await {
+            Ok(staged) => staged,
+            Err(error) => return self.not_staged(&error, messages).await,
         };
+        let outcome = self.lander.land(&staged, self.clock.now_us()).await;
         let advanced = || sources.iter().filter_map(position).collect::<Vec<_>>();
         match outcome {
             Ok(LandOutcome::Landed { version }) => {
@@ -133,7 +132,7 @@ impl Worker {
                 warn!(reason = %lost, messages, "a landing was lost; its messages are asked for again");
             }
             Err(error) => {
-                self.metrics.landing("failed");
+                self.metrics.landing("unknown");
                 let error = chain(&error);
                 warn!(error, messages, "a landing's outcome is unknown; the ledger decides");
                 // Until a landing works again: a lake that can be read may still refuse writes.
@@ -149,12 +148,35 @@ impl Worker {
             let at = known.get(&source.key);
             at.is_some_and(|at| (at.landed, at.chain) == (source.to, source.chain))
         };
-        if !sources.is_empty() && sources.iter().all(there) {
+        if sources.iter().all(there) {
             self.works();
             self.metrics.landing("found_landed");
             return Report::Landed(advanced());
         }
         report
+    }
+
+    /// The files could not be written, so nothing was decided: the messages are asked for again.
+    async fn not_staged(&mut self, failure: &LakeError, messages: u64) -> Report {
+        let cause = chain(failure);
+        if matches!(failure, LakeError::File { .. }) {
+            // Rows that do not fit are dead letters long before: a defect, or no memory.
+            self.metrics.landing("encode_failed");
+            error!(
+                error = cause,
+                messages,
+                "rows could not be encoded, nothing of the batch is landed; trying again: if it stays so, this is a defect, please report it"
+            );
+        } else {
+            self.metrics.landing("not_stored");
+            warn!(
+                error = cause,
+                messages, "files could not be stored, nothing of the batch is landed; trying again"
+            );
+        }
+        self.readiness.set(PART, Err(cause));
+        tokio::time::sleep(self.backoff.delay(jitter())).await;
+        self.recovered().await
     }
 
     fn works(&mut self) {

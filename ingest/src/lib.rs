@@ -12,19 +12,23 @@
 
 pub mod access;
 pub mod batch;
+mod budget;
 pub mod config;
+mod dead_letters;
 pub mod decode;
 mod lander;
 mod metrics;
 mod mqtt;
 mod pipeline;
 pub mod sequencer;
+pub mod status;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lake::Lake;
 use lake::maintain::{self, CHECKPOINT_COMMITS};
+use mqtt_link::{LinkMetrics, Standing};
 use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
@@ -61,9 +65,13 @@ pub async fn run(
     let topics = ControlTopics::new(&config.prefix).context("[ingest] prefix")?;
     let grace = Duration::from_millis(config.shutdown_grace_ms);
     let mut tasks = Tasks::new(stop);
+    let links = LinkMetrics::register(&metrics, "ingest");
+    let clock = Clock::default();
+    let standing = Standing::new("broker", config.broker.clone(), readiness.clone(), links, clock);
     start(&mut tasks, config.clone(), &lake, &metrics, readiness, inbox, outbox).await?;
     let stop = tasks.stop();
-    tasks.spawn("mqtt", mqtt::run(config, topics, inbox_sender, outbox_receiver, stop));
+    let ends = (inbox_sender, outbox_receiver);
+    tasks.spawn("mqtt", mqtt::run(config, topics, ends, standing, stop));
     tasks.join(grace).await
 }
 
@@ -83,7 +91,7 @@ pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result
     let endpoint = Endpoint {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
-        routes: admin::no_routes(),
+        routes: status::routes(&config, metrics.counts()),
         access,
         clock: Clock::default(),
     };
@@ -128,6 +136,8 @@ pub async fn start(
         sequencer: sequencer::Sequencer::new(config.sources_max, positions),
         ends: pipeline::Ends { inbox, outbox, orders, reports },
         state: pipeline::State::default(),
+        dead_letters: dead_letters::DeadLetters::new(metrics.clone()),
+        budget: budget::Budget::new(config.memory_bytes),
         config,
     };
     let worker = lander::Worker::new(lander, clock, metrics, readiness);

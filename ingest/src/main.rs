@@ -1,20 +1,24 @@
 //! `ingest [config.toml]`: runs ingest alone until Ctrl-C.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use lake::{Lake, LakeConfig, OpenMode};
-use service_runtime::{Stop, config::ConfigFile, logging, signals};
+use service_runtime::config::ConfigFile;
+use service_runtime::runtime::{self, Workers};
+use service_runtime::{Stop, logging, signals};
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    runtime::service("ingest", Workers::PerCpu, run())
+}
+
+async fn run() -> anyhow::Result<()> {
     let path = std::env::args_os().nth(1).map(PathBuf::from);
     let file = ConfigFile::load(path.as_deref())?;
     logging::start(&file.section("log")?)?;
     let lake: LakeConfig = file.section("lake")?;
+    let config = file.section("ingest")?;
     let lake = Lake::open_as(&lake, &std::env::vars().collect(), OpenMode::Create).await?;
     let stop = Stop::new();
-    let signals = signals::stop_on_signal(stop.clone());
-    let ingest = ingest::run_alone(file.section("ingest")?, lake, stop);
-    tokio::try_join!(ingest, signals)?;
-    Ok(())
+    signals::until_signal(stop.clone(), ingest::run_alone(config, lake, stop)).await
 }

@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use service_runtime::Metrics;
+use service_runtime::{Counts, Group, Metrics};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -32,6 +32,7 @@ pub struct IngestMetrics {
     landing_seconds: Histogram,
     receipts: Family<Outcome, Counter>,
     pending_bytes: Gauge,
+    counts: Counts,
 }
 
 impl IngestMetrics {
@@ -49,6 +50,7 @@ impl IngestMetrics {
             landing_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             receipts: Family::default(),
             pending_bytes: Gauge::default(),
+            counts: metrics.counts(),
         };
         metrics.register("ingest", |registry| {
             registry.register(
@@ -86,7 +88,7 @@ impl IngestMetrics {
             registry.register("receipts", "Receipts, by outcome", own.receipts.clone());
             registry.register(
                 "pending_bytes",
-                "Raw bytes received and not landed",
+                "Memory of what is received and not landed, of memory_bytes",
                 own.pending_bytes.clone(),
             );
         });
@@ -95,6 +97,12 @@ impl IngestMetrics {
 
     pub(crate) fn frame(&self, outcome: &'static str) {
         self.frames.get_or_create(&Outcome { outcome }).inc();
+        match outcome {
+            "unreadable" | "impersonated" | "forked" => self.counts.add(Group::Refused, outcome, 1),
+            "too_many_sources" => self.counts.add(Group::Limits, "sources_max", 1),
+            "no_memory" => self.counts.add(Group::Limits, "memory_bytes", 1),
+            _ => {}
+        }
     }
 
     pub(crate) fn taken(&self, raw_bytes: u64, messages: u64) {
@@ -105,6 +113,7 @@ impl IngestMetrics {
 
     pub(crate) fn dead_letter(&self, reason: &'static str) {
         self.dead_letters.get_or_create(&Reason { reason }).inc();
+        self.counts.add(Group::DeadLetters, reason, 1);
     }
 
     pub(crate) fn gap(&self, offsets: u64) {

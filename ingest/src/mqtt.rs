@@ -1,20 +1,17 @@
 //! The connection to the broker: frames in, receipts out. The only file that knows the MQTT client.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use crash_point::Point;
-use rumqttc::{
-    AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, SubscribeFilter, TlsConfiguration,
-    Transport,
-};
+use mqtt_link::{Standing, Trouble};
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, SubscribeFilter};
 use service_runtime::Stop;
 use telemetry_core::backoff::Backoff;
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::topic::{ControlTopics, TOPIC_BYTES_MAX};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::config::Config;
 use crate::pipeline::{Inbound, Outbound};
@@ -25,6 +22,8 @@ const REQUESTS_MAX: usize = 512;
 const PACKET_MAX: usize = FRAME_MAX + FRAME_OVERHEAD + TOPIC_BYTES_MAX + 16;
 /// Receipts are far smaller.
 const OUTGOING_MAX: usize = 64 << 10;
+/// How often a subscription that was refused is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How long the last receipts of a shutdown may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -33,14 +32,15 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) async fn run(
     config: Config,
     topics: ControlTopics,
-    inbox: mpsc::Sender<Inbound>,
-    mut outbox: mpsc::Receiver<Outbound>,
+    (inbox, mut outbox): (mpsc::Sender<Inbound>, mpsc::Receiver<Outbound>),
+    mut standing: Standing,
     stop: Stop,
 ) -> anyhow::Result<()> {
     let (client, mut events) = AsyncClient::new(options(&config)?, REQUESTS_MAX);
     let filters = topics.up_filters(&config.own_lanes());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
-    let mut connected = false;
+    let mut again = tokio::time::interval(ASK_AGAIN);
+    let (mut connected, mut refused) = (false, false);
     loop {
         let event = tokio::select! {
             biased;
@@ -52,22 +52,27 @@ pub(crate) async fn run(
                 }
                 None => break,
             },
+            // Rights may have been given meanwhile.
+            _ = again.tick(), if refused => {
+                subscribe(&client, &filters)?;
+                continue;
+            }
             event = events.poll() => event,
         };
         match event {
-            Ok(Event::Incoming(Incoming::ConnAck(_))) => {
-                backoff.reset();
-                info!(broker = config.broker, "connected");
-                let filters = filters.iter().cloned();
-                let subscriptions =
-                    filters.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
-                client
-                    .try_subscribe_many(subscriptions)
-                    .context("too many requests are waiting")?;
-            }
+            Ok(Event::Incoming(Incoming::ConnAck(_))) => subscribe(&client, &filters)?,
             // Only now do receipts lead to frames that reach us.
-            Ok(Event::Incoming(Incoming::SubAck(_))) => {
-                connected = true;
+            Ok(Event::Incoming(Incoming::SubAck(answer))) => {
+                backoff.reset();
+                (connected, refused) = (true, false);
+                match Trouble::refused(&filters, &answer) {
+                    None => standing.works(),
+                    Some(trouble) => {
+                        standing.trouble(trouble);
+                        refused = true;
+                        again.reset();
+                    }
+                }
                 deliver(&inbox, Inbound::Connected).await;
             }
             Ok(Event::Incoming(Incoming::Publish(publish))) => {
@@ -76,7 +81,7 @@ pub(crate) async fn run(
             }
             Ok(_) => {}
             Err(error) => {
-                connected = false;
+                (connected, refused) = (false, false);
                 // Receipts of the lost connection are old by now, and a publish that waited for a packet id would keep the
                 // client from sending anything at all.
                 events.clean();
@@ -86,10 +91,10 @@ pub(crate) async fn run(
                     break;
                 }
                 let delay = backoff.delay(uuid::Uuid::new_v4().as_u64_pair().0);
-                warn!(broker = config.broker, %error, ms = delay.as_millis(), "no connection; trying again");
                 tokio::select! {
+                    // A broker that ends with us is nobody's trouble.
                     () = stop.cancelled() => {}
-                    () = tokio::time::sleep(delay) => {}
+                    () = tokio::time::sleep(delay) => standing.trouble(Trouble::of(&error)),
                 }
             }
         }
@@ -126,34 +131,16 @@ async fn last_words(client: &AsyncClient, events: &mut EventLoop) {
     }
 }
 
-fn options(config: &Config) -> anyhow::Result<MqttOptions> {
-    let (host, port) = config.address()?;
-    let mut options = MqttOptions::new(&config.client_id, host, port);
-    options
-        .set_keep_alive(Duration::from_secs(u64::from(config.keep_alive_s)))
-        .set_clean_session(true)
-        .set_inflight(100)
-        .set_max_packet_size(PACKET_MAX, OUTGOING_MAX);
-    if let Some(username) = &config.username {
-        let password = config.password_file.as_deref().map(read).transpose()?.unwrap_or_default();
-        options.set_credentials(username, String::from_utf8(password)?.trim_end());
-    }
-    if let Some(ca_file) = &config.tls_ca_file {
-        // Somebody may have installed a provider before; one is as good as another.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let client_auth = match (&config.tls_cert_file, &config.tls_key_file) {
-            (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
-            (None, None) => None,
-            _ => anyhow::bail!(
-                "[ingest] tls_cert_file and tls_key_file belong together: set both or none"
-            ),
-        };
-        let tls = TlsConfiguration::Simple { ca: read(ca_file)?, alpn: None, client_auth };
-        options.set_transport(Transport::tls_with_config(tls));
-    }
-    Ok(options)
+fn subscribe(client: &AsyncClient, filters: &[String]) -> anyhow::Result<()> {
+    let filters = filters.iter().cloned();
+    let subscriptions = filters.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+    client.try_subscribe_many(subscriptions).context("too many requests are waiting")
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+fn options(config: &Config) -> anyhow::Result<MqttOptions> {
+    // Somebody may have installed a provider before; one is as good as another.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let mut options = config.link()?.options(&config.client_id).context("[ingest]")?;
+    options.set_clean_session(true).set_inflight(100).set_max_packet_size(PACKET_MAX, OUTGOING_MAX);
+    Ok(options)
 }

@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use crate::batch::Batch;
+use crate::budget::Budget;
 use crate::config::Config;
+use crate::dead_letters::DeadLetters;
 use crate::decode::Decoder;
 use crate::lander::{Order, Report};
 use crate::metrics::IngestMetrics;
@@ -70,6 +72,8 @@ pub(crate) struct Pipeline {
     pub(crate) sequencer: Sequencer,
     pub(crate) ends: Ends,
     pub(crate) state: State,
+    pub(crate) budget: Budget,
+    pub(crate) dead_letters: DeadLetters,
 }
 
 /// The batches.
@@ -78,8 +82,8 @@ pub(crate) struct State {
     filling: Batch,
     /// When the first frame of `filling` came.
     since: Option<Duration>,
-    /// Memory of the batch that is being landed.
-    landing: Option<u64>,
+    /// A frame was dropped because there was no memory: landing makes room.
+    no_room: bool,
     /// A frame that waits for the ledger to be read again; others are dropped meanwhile.
     rereading: Option<Frame>,
 }
@@ -94,7 +98,7 @@ impl Pipeline {
                 biased;
                 () = stop.cancelled() => break,
                 report = self.ends.reports.recv() => self.on_report(report.context("the lander has ended")?),
-                _ = tick.tick() => {}
+                _ = tick.tick() => self.dead_letters.look(self.clock.uptime()),
                 inbound = self.ends.inbox.recv() => match inbound {
                     Some(Inbound::Connected) => self.sequencer.connected(),
                     Some(Inbound::Frame { topic, payload }) => self.on_frame(&topic, &payload),
@@ -134,14 +138,17 @@ impl Pipeline {
     /// Takes a frame or says why not. `reread`: the ledger was read again since it came.
     fn offer(&mut self, frame: Frame, reread: bool) {
         let header = &frame.header;
-        let room = self.pending() + frame.records.len() as u64 <= self.config.memory_bytes;
+        let room = self.budget.has_room(&self.state.filling, frame.records.len() as u64);
         match self.sequencer.offer(self.clock.uptime(), header, room) {
             Verdict::Take { next, chain } => self.take(&frame, next, chain),
             Verdict::Repeat => {
                 self.metrics.frame(if header.count == 0 { "probe" } else { "repeat" });
             }
             Verdict::Gap => self.metrics.frame("gap"),
-            Verdict::Full => self.metrics.frame("no_memory"),
+            Verdict::Full => {
+                self.state.no_room = true;
+                self.metrics.frame("no_memory");
+            }
             Verdict::TooMany => {
                 self.metrics.frame("too_many_sources");
                 warn!(source = %header.source_id, limit = self.config.sources_max, "refused a new source: raise sources_max");
@@ -166,7 +173,7 @@ impl Pipeline {
     /// Takes the items of a frame from `next` on.
     fn take(&mut self, frame: &Frame, next: u64, expected: Option<u64>) {
         let key: Key = (frame.header.source_id.clone(), frame.header.epoch);
-        let batch = &mut self.state.filling;
+        let (now, batch) = (self.clock.uptime(), &mut self.state.filling);
         let mut source = None;
         let (mut reached, mut chain) = (next, expected.unwrap_or_default());
         let before = batch.messages();
@@ -185,7 +192,7 @@ impl Pipeline {
             match item {
                 Item::Record(record) => {
                     if let Some(code) = self.decoder.record(batch, source, &record) {
-                        self.metrics.dead_letter(code.as_str());
+                        self.dead_letters.note(now, code, &key.0, record.topic);
                     }
                 }
                 Item::Gap { first, count, reason, .. } => {
@@ -202,7 +209,7 @@ impl Pipeline {
                         bytes,
                         self.clock.now_us(),
                     );
-                    self.metrics.dead_letter(code.as_str());
+                    self.dead_letters.note(now, code, &key.0, "");
                     let rest = first + count - first_new - 1;
                     if rest > 0 {
                         // One dead letter holds the bytes of them all.
@@ -221,12 +228,8 @@ impl Pipeline {
         }
     }
 
-    fn pending(&self) -> u64 {
-        self.state.filling.memory_bytes() + self.state.landing.unwrap_or_default()
-    }
-
     fn flush_if_due(&mut self) -> anyhow::Result<()> {
-        if self.state.landing.is_some() {
+        if self.budget.order_is_out() {
             return Ok(());
         }
         let batch = &self.state.filling;
@@ -234,11 +237,13 @@ impl Pipeline {
         let due = batch.rows() >= self.config.flush_rows
             || batch.raw_bytes() >= self.config.flush_bytes
             || age.is_some_and(|age| age >= Duration::from_millis(self.config.flush_age_ms))
+            || self.budget.is_spent(batch)
+            || self.state.no_room
             || self.state.rereading.is_some();
         if due && !batch.is_empty() {
             self.flush()?;
         } else if self.state.rereading.is_some() {
-            self.state.landing = Some(0);
+            self.budget.orders(0);
             self.ends.orders.try_send(Order::Reread).context("the lander has ended")?;
         }
         Ok(())
@@ -246,14 +251,15 @@ impl Pipeline {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         let batch = std::mem::take(&mut self.state.filling);
-        self.state.since = None;
-        self.state.landing = Some(batch.memory_bytes());
+        (self.state.since, self.state.no_room) = (None, false);
+        self.budget.learn(&batch);
+        self.budget.orders(batch.landing_bytes());
         // One order is out at most, so there is room.
         self.ends.orders.try_send(Order::Land(Box::new(batch))).context("the lander has ended")
     }
 
     fn on_report(&mut self, report: Report) {
-        self.state.landing = None;
+        self.budget.done();
         match report {
             Report::Landed(positions) => self.sequencer.landed(positions),
             Report::Reset(positions) => {
@@ -275,12 +281,13 @@ impl Pipeline {
 
     fn send_receipts(&mut self) {
         let now = self.clock.uptime();
-        self.metrics.pending(self.pending());
+        self.metrics.pending(self.budget.pending(&self.state.filling));
         let answers = self.sequencer.answers(now);
         if answers.is_empty() {
             return;
         }
-        let window = window(self.config.memory_bytes, self.sequencer.active(now));
+        let credit = self.budget.credit(&self.state.filling);
+        let window = window(credit, self.sequencer.active(now));
         for answer in answers {
             let (source_id, epoch) = answer.key.clone();
             let topic = self.topics.receipt(&source_id, epoch);
@@ -308,11 +315,11 @@ impl Pipeline {
     /// Lands what was received and sends the receipts for it.
     async fn drain(mut self) -> anyhow::Result<()> {
         let (messages, mut complete) = (self.state.filling.messages(), true);
-        if messages > 0 || self.state.landing.is_some() {
+        if messages > 0 || self.budget.order_is_out() {
             info!(messages, "landing what was received");
         }
-        while self.state.landing.is_some() || !self.state.filling.is_empty() {
-            if self.state.landing.is_none() {
+        while self.budget.order_is_out() || !self.state.filling.is_empty() {
+            if !self.budget.order_is_out() {
                 self.flush()?;
             }
             let report = self.ends.reports.recv().await.context("the lander has ended")?;

@@ -11,8 +11,8 @@ use crate::landing::SourceKey;
 use crate::reader::Rows;
 
 /// The columns of the ledger that are read, in this order.
-pub(crate) const COLUMNS: [&str; 6] =
-    ["source_id", "epoch", "to_offset", "gap_count", "appended", "landed_at"];
+pub(crate) const COLUMNS: [&str; 7] =
+    ["source_id", "epoch", "to_offset", "gap_count", "appended", "landed_at", "dead_letter_count"];
 
 /// What the ledger knows of one source. `landed - dropped` of its messages are rows; `appended - landed` were pending when
 /// its last frame left.
@@ -24,6 +24,8 @@ pub struct SourceBooks {
     pub landed: u64,
     /// Offsets that the source could not deliver.
     pub dropped: u64,
+    /// Of what is landed: messages that became dead letters, wholly or partly.
+    pub dead_letters: u64,
     /// What the source had accepted when it sent its last landed frame; `None` if a version landed it that did not record it.
     pub appended: Option<u64>,
     /// When its last landing was decided, Unix microseconds.
@@ -48,6 +50,7 @@ fn add(books: &mut HashMap<SourceKey, SourceBooks>, batch: &RecordBatch) {
     let sources = batch.column(0).as_string::<i32>();
     let [epochs, tos, gaps, appended] =
         [1, 2, 3, 4].map(|n| batch.column(n).as_primitive::<Int64Type>());
+    let dead_letters = batch.column(6).as_primitive::<Int64Type>();
     let landed_at = batch.column(5).as_primitive::<TimestampMicrosecondType>();
     for row in 0..batch.num_rows() {
         let key = SourceKey {
@@ -58,10 +61,12 @@ fn add(books: &mut HashMap<SourceKey, SourceBooks>, batch: &RecordBatch) {
             key: key.clone(),
             landed: 0,
             dropped: 0,
+            dead_letters: 0,
             appended: None,
             landed_at_us: None,
         });
         book.dropped += gaps.value(row).cast_unsigned();
+        book.dead_letters += dead_letters.value(row).cast_unsigned();
         let to = tos.value(row).cast_unsigned();
         // Files come in no particular order: the last landing is the one that reaches furthest.
         if to >= book.landed {

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod counts;
 pub mod files;
 pub mod hosts;
 pub mod http;
@@ -12,10 +13,12 @@ pub mod logging;
 pub mod metrics;
 pub mod refusals;
 pub mod repeats;
+pub mod runtime;
 pub mod signals;
 pub mod tasks;
 
 pub use clock::Clock;
+pub use counts::{Counts, Group};
 pub use hosts::Hosts;
 pub use metrics::Metrics;
 pub use repeats::Repeats;

@@ -1,5 +1,7 @@
 //! Sets up logging to standard error.
 
+use std::io::IsTerminal;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -29,6 +31,12 @@ impl Default for LogConfig {
     }
 }
 
+/// Colours are for terminals, and for those who want them (<https://no-color.org>).
+fn colours() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !unwanted && std::io::stderr().is_terminal()
+}
+
 /// Starts logging; a second call changes nothing, so that tests may call it.
 ///
 /// # Errors
@@ -43,6 +51,7 @@ pub fn start(config: &LogConfig) -> anyhow::Result<()> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(colours())
         .with_target(true);
     // Somebody else's subscriber (a test's) stays.
     drop(match config.format {

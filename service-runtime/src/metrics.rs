@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+use crate::Counts;
+
 /// A shared metrics registry. Services register their own metrics in their `metrics.rs`.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
+    counts: Counts,
 }
 
 impl Metrics {
@@ -16,6 +19,12 @@ impl Metrics {
     pub fn register<T>(&self, prefix: &str, add: impl FnOnce(&mut Registry) -> T) -> T {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         add(registry.sub_registry_with_prefix(prefix))
+    }
+
+    /// Returns what the process has refused, dropped or given up on, to add to and to read.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
     }
 
     /// Returns all metrics in the OpenMetrics text format.

@@ -1,15 +1,20 @@
 //! The simulator as a program of its own: `simulator [CONFIG.toml]`, section `[simulator]`.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use service_runtime::config::ConfigFile;
+use service_runtime::runtime::{self, Workers};
 use service_runtime::{Stop, Tasks, logging, signals};
 use simulator::Simulation;
 use tracing::info;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    runtime::service("simulator", Workers::PerCpu, run())
+}
+
+async fn run() -> anyhow::Result<()> {
     let path = std::env::args_os().nth(1).map(PathBuf::from);
     let file = ConfigFile::load(path.as_deref())?;
     logging::start(&file.section("log")?)?;

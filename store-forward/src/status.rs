@@ -9,8 +9,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::{Deserialize, Serialize};
 use service_runtime::admin::Routes;
+use service_runtime::counts::Groups;
 use service_runtime::http::{Method, Response, StatusCode};
-use service_runtime::{Clock, Metrics};
+use service_runtime::{Clock, Counts, Metrics};
 use tokio::sync::watch;
 
 use crate::Spool;
@@ -56,6 +57,10 @@ pub struct SourceStatus {
     pub wrong_lake: Option<String>,
     /// Whether frames can be sent.
     pub connected: bool,
+    /// What the process has refused, dropped or given up on since its start, by group (`dead_letters`, `dropped`, `refused`,
+    /// `disconnected`, `limits`) and reason. In a process that also ingests, its dead letters too.
+    #[serde(default, skip_serializing_if = "Groups::is_empty")]
+    pub counts: Groups,
 }
 
 /// Reads the books of a spool and its uplink.
@@ -85,14 +90,21 @@ pub fn source_status(spool: &Spool, uplink: &UplinkStatus, clock: Clock) -> Sour
         lake_id: spool.lake_id,
         wrong_lake: uplink.wrong_lake.clone(),
         connected: uplink.connected,
+        counts: Groups::new(),
     }
 }
 
 /// Serves `/status`: a JSON array with one object per source.
-pub fn routes(spool: Spool, uplink: watch::Receiver<UplinkStatus>, clock: Clock) -> Routes {
+pub fn routes(
+    spool: Spool,
+    uplink: watch::Receiver<UplinkStatus>,
+    clock: Clock,
+    counts: Counts,
+) -> Routes {
     Arc::new(move |request| {
         let found = (request.method == Method::GET && request.path == "/status").then(|| {
-            Response::json(StatusCode::OK, &[source_status(&spool, &uplink.borrow(), clock)])
+            let books = source_status(&spool, &uplink.borrow(), clock);
+            Response::json(StatusCode::OK, &[SourceStatus { counts: counts.read(), ..books }])
         });
         Box::pin(async move { found })
     })

@@ -156,6 +156,12 @@ impl Process {
         log
     }
 
+    /// Looks at it, then stops it. Returns what was seen, and its log.
+    pub(crate) fn stop_after<T>(self, look: impl FnOnce() -> T) -> (T, String) {
+        let seen = look();
+        (seen, self.stop())
+    }
+
     /// Waits for it to end by itself, well.
     pub(crate) fn finish(mut self) -> String {
         wait_for("the process to end", || self.child.try_wait().unwrap().is_some());

@@ -30,6 +30,33 @@ fn publish(site: &Site, messages: &[(&str, Vec<u8>)]) {
     }
 }
 
+fn status(site: &Site, options: &[&str]) -> String {
+    let mut command = tidemark();
+    command.arg("status");
+    if options.is_empty() {
+        command.arg("--admin").arg(format!("127.0.0.1:{}", site.admin));
+    }
+    let output = command.args(options).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    text(&output)
+}
+
+/// INV-13: "landed 23" would be no answer.
+fn dead_letters_are_told(site: &Site, count: u64, (shown, log): &(String, String)) {
+    let expected = format!("dead letters since the start: {count} (");
+    assert!(shown.contains(&expected), "{shown}");
+    assert!(shown.contains("topic_not_allowed 1"), "{shown}");
+    let lake = site.folder.path().join("lake").display().to_string();
+    let of_lake = status(site, &["--lake", &lake, "--format", "json"]);
+    let of_lake: serde_json::Value = serde_json::from_str(&of_lake).unwrap();
+    assert_eq!(of_lake[0]["dead_letters"], count);
+    let told: Vec<&str> =
+        log.lines().filter(|line| line.contains("messages become dead letters")).collect();
+    assert!(told.iter().any(|line| line.contains("json_truncated")), "{log}");
+    assert!(told.iter().any(|line| line.contains("dt/elsewhere/dev/readings")), "{log}");
+    assert!(!log.contains('\u{1b}'), "a log in a file has no colours: {log}");
+}
+
 #[test]
 fn inv4_every_accepted_message_becomes_rows_or_one_dead_letter() {
     let site = Site::new("[ingest.sources]\n\"*\" = [\"dt/ward/#\", \"dt/other/dev/unheard\"]\n");
@@ -75,7 +102,7 @@ fn inv4_every_accepted_message_becomes_rows_or_one_dead_letter() {
         "the good ones, the largest, the one without a time, the sentinel"
     );
     assert_eq!(site.rows("dead_letters"), 8 + 4);
-    up.stop();
+    dead_letters_are_told(&site, 12, &up.stop_after(|| status(&site, &[])));
 }
 
 #[test]

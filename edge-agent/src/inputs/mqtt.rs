@@ -1,16 +1,17 @@
 //! Takes messages from a broker nearby, acknowledging each one only after its sync.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
+use mqtt_link::{Standing, Trouble};
+use rumqttc::{AsyncClient, Event, EventLoop, Packet, Publish, QoS, SubscribeFilter};
 use service_runtime::Stop;
+use telemetry_core::id::SourceId;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{AcceptError, Door, Taken, WhenFull};
 use crate::config::MqttInput;
-use crate::uplink_mqtt::reconnect_delays;
+use crate::uplink_mqtt::{ASK_AGAIN, reconnect_delays};
 
 /// Messages that share a sync at most.
 const BATCH_MAX: usize = 512;
@@ -21,70 +22,125 @@ const PACKET_MAX: usize = 268_435_460;
 const OUTGOING_MAX: usize = 64 << 10;
 
 /// Subscribes and stores until `stop`; reconnects for ever.
-pub(crate) async fn run(config: MqttInput, door: Door, stop: Stop) -> anyhow::Result<()> {
-    let source = door.spool.source_id().clone();
+pub(crate) async fn run(
+    config: MqttInput,
+    door: Door,
+    standing: Standing,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    let mut options = config.broker.options(&client_id(&config, door.spool.source_id()))?;
     // A session that the broker keeps: what comes while we are away is waiting when we are back.
-    let mut options = MqttOptions::new(format!("tidemark-{source}"), &config.host, config.port);
-    options.set_clean_session(false).set_manual_acks(true).set_keep_alive(Duration::from_secs(15));
+    options.set_clean_session(false).set_manual_acks(true);
     options.set_max_packet_size(PACKET_MAX, OUTGOING_MAX);
     // Room for every acknowledgement that can be owed (MQTT has 65,535 packet ids), so that acknowledging never waits for
     // the loop that polls.
-    let owed_max = usize::from(u16::MAX) + config.filters.len() + 1;
+    let owed_max = usize::from(u16::MAX) + 1;
     let (client, events) = AsyncClient::new(options, owed_max);
     let (sender, receiver) = mpsc::channel(BATCH_MAX);
     let connections = AtomicU64::new(0);
-    let polled = poll(events, client.clone(), config, sender, &connections, stop.clone());
+    let input = Input {
+        events,
+        client: client.clone(),
+        filters: config.filters,
+        sender,
+        connections: &connections,
+        standing,
+    };
+    let polled = input.poll(stop.clone());
     let stored = store(receiver, client, door, &connections, stop);
     let ((), ()) = tokio::join!(polled, stored);
     Ok(())
 }
 
-async fn poll(
-    mut events: EventLoop,
+/// Brokers that know their clients often want a client id that begins with the user name.
+fn client_id(config: &MqttInput, source: &SourceId) -> String {
+    match &config.broker.username {
+        Some(username) => format!("{username}@tidemark-{source}"),
+        None => format!("tidemark-{source}"),
+    }
+}
+
+/// The end that listens to the broker.
+struct Input<'a> {
+    events: EventLoop,
     client: AsyncClient,
-    config: MqttInput,
+    filters: Vec<String>,
     sender: mpsc::Sender<(u64, Publish)>,
-    connections: &AtomicU64,
-    stop: Stop,
-) {
-    let mut delays = reconnect_delays();
-    loop {
-        let event = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            event = events.poll() => event,
-        };
-        match event {
-            Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                delays.reset();
-                connections.fetch_add(1, Ordering::Relaxed);
-                info!(host = config.host, port = config.port, "input is connected");
-                for filter in &config.filters {
-                    if client.try_subscribe(filter, QoS::AtLeastOnce).is_err() {
-                        warn!(
-                            filter,
-                            "cannot subscribe now: trying again with the next connection"
-                        );
+    connections: &'a AtomicU64,
+    standing: Standing,
+}
+
+impl Input<'_> {
+    async fn poll(mut self, stop: Stop) {
+        let (mut delays, mut again) = (reconnect_delays(), tokio::time::interval(ASK_AGAIN));
+        // Granted once: from then on the broker has a session for us.
+        let (mut granted, mut refused) = (false, false);
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                // Rights may have been given meanwhile.
+                _ = again.tick(), if refused => {
+                    self.subscribe();
+                    continue;
+                }
+                event = self.events.poll() => event,
+            };
+            match event {
+                Ok(Event::Incoming(Packet::ConnAck(answer))) => {
+                    delays.reset();
+                    self.connections.fetch_add(1, Ordering::Relaxed);
+                    if granted && !answer.session_present {
+                        self.standing.note(Trouble::Session);
+                    }
+                    self.subscribe();
+                }
+                Ok(Event::Incoming(Packet::SubAck(answer))) => {
+                    match Trouble::refused(&self.filters, &answer) {
+                        None => {
+                            self.standing.works();
+                            (granted, refused) = (true, false);
+                        }
+                        Some(trouble) => {
+                            self.standing.trouble(trouble);
+                            refused = true;
+                            again.reset();
+                        }
+                    }
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) => {
+                    let arrived = (self.connections.load(Ordering::Relaxed), publish);
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        sent = self.sender.send(arrived) => if sent.is_err() { return },
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.events.state.collision = None;
+                    self.standing.trouble(Trouble::of(&error));
+                    refused = false;
+                    // One input of one agent: there is no fleet here to spread.
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(delays.delay(0)) => {}
                     }
                 }
             }
-            Ok(Event::Incoming(Packet::Publish(publish))) => {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    sent = sender.send((connections.load(Ordering::Relaxed), publish)) => if sent.is_err() { return },
-                }
-            }
-            Ok(_) => {}
-            Err(error) => {
-                events.state.collision = None;
-                warn!(host = config.host, port = config.port, %error, "input is not connected");
-                // One input of one agent: there is no fleet here to spread.
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(delays.delay(0)) => {}
-                }
-            }
+        }
+    }
+
+    /// Asks for all filters in one packet, so that one answer tells of them all.
+    fn subscribe(&self) {
+        let filters = self
+            .filters
+            .iter()
+            .map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
+        if self.client.try_subscribe_many(filters).is_err() {
+            warn!(
+                "too much waits to be acknowledged to subscribe now: trying again with the next connection"
+            );
         }
     }
 }

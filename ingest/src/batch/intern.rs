@@ -14,7 +14,12 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub(crate) struct Interner {
     numbers: HashMap<Arc<str>, u32, Seeded>,
     texts: Vec<Arc<str>>,
+    text_bytes: u64,
 }
+
+/// What a text takes beside its bytes: two counters of its `Arc`, an entry of the map and one of the list, and what maps and
+/// lists have in reserve.
+const ENTRY_BYTES: u64 = 16 + 2 * (24 + 16);
 
 impl Interner {
     /// The number of `text`.
@@ -24,6 +29,7 @@ impl Interner {
         }
         let number = u32::try_from(self.texts.len())
             .expect("a batch has fewer texts than rows, and fewer rows than 2^31");
+        self.text_bytes += text.len() as u64;
         let text: Arc<str> = text.into();
         self.texts.push(text.clone());
         self.numbers.insert(text, number);
@@ -38,6 +44,11 @@ impl Interner {
     /// The text with that number.
     pub(crate) fn text(&self, number: u32) -> &str {
         self.texts.get(number as usize).map_or("", |text| text)
+    }
+
+    /// What it takes in memory, about.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.text_bytes + self.texts.len() as u64 * ENTRY_BYTES
     }
 
     /// All texts in the order of their numbers: the values of an Arrow dictionary.

@@ -24,7 +24,7 @@ use arrays::Sealed;
 use intern::{Interner, Seeded};
 pub use readings::Origin;
 use readings::Readings;
-use small::{Cell, SmallTable};
+use small::{Cell, Misfit, SmallTable};
 
 /// Topics of one source that are remembered; those beyond are looked up for every message.
 const ROUTES_MAX: usize = 20_000;
@@ -69,6 +69,13 @@ impl Devices {
             self.name_of.push(pair[1]);
             next
         })
+    }
+
+    /// What they take in memory, about.
+    fn memory_bytes(&self) -> u64 {
+        // A device is in two lists and a map.
+        let devices = self.site_of.len() as u64 * 2 * (8 + 16);
+        self.sites.memory_bytes() + self.names.memory_bytes() + devices
     }
 
     /// Site and name of a device.
@@ -127,6 +134,8 @@ pub struct Batch {
     names: SourceNames,
     numbers: HashMap<Key, u32>,
     raw_bytes: u64,
+    /// What sources and remembered routes take.
+    names_bytes: u64,
     messages: u64,
 }
 
@@ -143,13 +152,19 @@ impl Default for Batch {
             names: SourceNames::default(),
             numbers: HashMap::new(),
             raw_bytes: 0,
+            names_bytes: 0,
             messages: 0,
         }
     }
 }
 
-/// What a row takes in memory, about: the widths of the columns of `readings`.
-const ROW_BYTES: u64 = 96;
+/// What a reading takes in memory beside its columns while it lands: twice its place in the order (sorting), and its encoded
+/// bytes, in the row group and in the file, which grows by doubling.
+const LANDING_ROW_BYTES: u64 = 40;
+/// What a remembered route takes beside its topic.
+const ROUTE_BYTES: u64 = 96;
+/// What a source takes beside its routes.
+const SOURCE_BYTES: u64 = 1024;
 
 /// One file to write: rows of one table and date, in order.
 pub struct FileRows {
@@ -174,10 +189,25 @@ impl Batch {
         self.raw_bytes
     }
 
-    /// What it takes of the memory budget: its raw bytes, or its rows' where one message has many.
+    /// What it takes in memory while it fills, with what its columns have in reserve.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.raw_bytes.max(self.rows() as u64 * ROW_BYTES)
+        self.readings.memory_bytes()
+            + self.small_bytes()
+            + self.names_bytes
+            + self.devices.memory_bytes()
+    }
+
+    /// What it takes in memory while it lands: a second copy of the small tables (sorted), the order of the readings, and
+    /// the encoded files, which are made in memory.
+    #[must_use]
+    pub fn landing_bytes(&self) -> u64 {
+        let small = self.small_bytes();
+        self.memory_bytes() + 2 * small + self.readings.len() as u64 * LANDING_ROW_BYTES
+    }
+
+    fn small_bytes(&self) -> u64 {
+        self.ehr.memory_bytes() + self.status.memory_bytes() + self.dead.memory_bytes()
     }
 
     /// Messages that it holds.
@@ -204,6 +234,7 @@ impl Batch {
             return *number;
         }
         let number = u32::try_from(self.slots.len()).expect("the number of sources is limited");
+        self.names_bytes += SOURCE_BYTES;
         self.names.name_of.push(self.names.names.number(id.as_str()));
         self.names.epochs.push(epoch.get().cast_signed());
         self.numbers.insert(key.clone(), number);
@@ -239,6 +270,7 @@ impl Batch {
         };
         if slot.routes.len() < ROUTES_MAX {
             slot.routes.insert(topic.into(), route.clone());
+            self.names_bytes += topic.len() as u64 + ROUTE_BYTES;
         }
         route
     }
@@ -254,6 +286,9 @@ impl Batch {
     }
 
     /// Adds a row of a small table, with the source's identity appended.
+    ///
+    /// # Errors
+    /// What does not fit; then nothing was added.
     pub(crate) fn push_small(
         &mut self,
         target: Target,
@@ -261,7 +296,7 @@ impl Batch {
         row_no: i32,
         time_us: i64,
         cells: &[Cell<'_>],
-    ) {
+    ) -> Result<(), Misfit> {
         let number = origin.source as usize;
         let (source_id, epoch) = (self.slots[number].key.0.clone(), self.names.epochs[number]);
         let mut row: Vec<Cell<'_>> = Vec::with_capacity(cells.len() + 4);
@@ -275,10 +310,12 @@ impl Batch {
         let table = match target {
             Target::Ehr => &mut self.ehr,
             Target::Status => &mut self.status,
-            Target::DeadLetters | Target::Readings => &mut self.dead,
+            Target::DeadLetters => &mut self.dead,
+            Target::Readings => return Err(Misfit::Table { table: READINGS.name }),
         };
-        table.push(time_us, &row);
+        table.push(time_us, &row)?;
         self.count_row(origin.source, target, time_us);
+        Ok(())
     }
 
     /// Seals the batch: the files to write, and what they are.

@@ -59,6 +59,9 @@ struct Known {
     unit: u32,
 }
 
+/// What a place takes in the list and in the map, with what these have in reserve.
+const PLACE_BYTES: usize = 2 * (16 + 24);
+
 /// See the module. All vectors have one entry per row.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
@@ -94,6 +97,29 @@ impl Readings {
     /// Rows so far.
     pub(crate) fn len(&self) -> usize {
         self.event_us.len()
+    }
+
+    /// What they take in memory: the vectors with what they have in reserve, and the texts.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let numbers =
+            [&self.source, &self.device, &self.metric, &self.unit, &self.text, &self.place];
+        let longs = [
+            &self.event_us,
+            &self.device_us,
+            &self.received_us,
+            &self.boot,
+            &self.seq,
+            &self.offset,
+        ];
+        let vectors: usize = numbers.iter().map(|column| 4 * column.capacity()).sum::<usize>()
+            + longs.iter().map(|column| 8 * column.capacity()).sum::<usize>()
+            + size_of::<Flags>() * self.flags.capacity()
+            + self.protocol.capacity()
+            + 8 * self.value.capacity()
+            + 4 * self.row_no.capacity()
+            + PLACE_BYTES * self.place_list.len();
+        let texts = [&self.metrics, &self.units, &self.texts, &self.people];
+        vectors as u64 + texts.iter().map(|texts| texts.memory_bytes()).sum::<u64>()
     }
 
     /// The number of a place (patient, encounter, ward, bed), [`NONE`] if nothing is known of it.

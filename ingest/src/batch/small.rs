@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryBuilder, Float64Builder, Int32Builder, Int64Builder, RecordBatch,
-    StringBuilder, TimestampMicrosecondBuilder, UInt32Array,
+    ArrayBuilder, ArrayRef, BinaryBuilder, Date32Builder, Float64Builder, Int32Builder,
+    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder, UInt32Array,
 };
 use arrow::compute::take_record_batch;
 use lake::schema::{Kind, Table, date_of};
@@ -38,7 +38,43 @@ impl<'a> Cell<'a> {
     pub(crate) fn double(number: Option<f64>) -> Self {
         number.map_or(Self::Null, Self::Double)
     }
+
+    /// What a column takes it for; `None`: it is null.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Null => None,
+            Self::Text(_) => Some(Kind::Text),
+            Self::Double(_) => Some(Kind::Double),
+            Self::Long(_) => Some(Kind::Long),
+            Self::Int(_) => Some(Kind::Int),
+            Self::Time(_) => Some(Kind::Timestamp),
+            Self::Bytes(_) => Some(Kind::Binary),
+        }
+    }
 }
+
+/// Why a row does not fit its table. It names table and column, never the value: that may identify a patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misfit {
+    /// The table is not filled cell by cell.
+    #[error("table `{table}` does not take rows of this kind")]
+    Table { table: &'static str },
+    /// Too many cells, or too few.
+    #[error("the row has {given} cells where table `{table}` has {columns} columns")]
+    Cells { table: &'static str, columns: usize, given: usize },
+    /// A cell of another kind than its column.
+    #[error("column `{column}` of table `{table}` holds {expected:?}, the row has {given:?}")]
+    Kind { table: &'static str, column: &'static str, expected: Kind, given: Kind },
+    /// Null where every row has a value.
+    #[error("column `{column}` of table `{table}` must have a value, the row has none")]
+    Null { table: &'static str, column: &'static str },
+    /// The column's text or bytes would not be addressable with 32 bits any more.
+    #[error("column `{column}` of table `{table}` is full: {max} bytes in one landing at most")]
+    Full { table: &'static str, column: &'static str, max: usize },
+}
+
+/// Bytes of text, or of binary values, that one column of a batch can address.
+const COLUMN_BYTES_MAX: usize = i32::MAX as usize;
 
 #[derive(Debug)]
 enum Column {
@@ -47,7 +83,28 @@ enum Column {
     Long(Int64Builder),
     Int(Int32Builder),
     Time(TimestampMicrosecondBuilder),
+    /// No decoder has dates: null at most.
+    Date(Date32Builder),
     Bytes(BinaryBuilder),
+}
+
+impl Column {
+    fn value_bytes(&self) -> usize {
+        match self {
+            Self::Text(builder) => builder.values_slice().len(),
+            Self::Bytes(builder) => builder.values_slice().len(),
+            _ => 0,
+        }
+    }
+
+    /// What it takes with so many rows: builders grow by doubling.
+    fn memory_bytes(&self, rows: usize) -> usize {
+        let width = match self {
+            Self::Text(_) | Self::Int(_) | Self::Date(_) | Self::Bytes(_) => 4,
+            Self::Double(_) | Self::Long(_) | Self::Time(_) => 8,
+        };
+        (rows * width).next_power_of_two() + self.value_bytes().next_power_of_two()
+    }
 }
 
 /// The rows of one table.
@@ -56,33 +113,52 @@ pub(crate) struct SmallTable {
     table: &'static Table,
     dates: Vec<i32>,
     columns: Vec<Column>,
+    column_bytes_max: usize,
 }
 
 impl SmallTable {
     pub(crate) fn new(table: &'static Table) -> Self {
+        Self::with_limit(table, COLUMN_BYTES_MAX)
+    }
+
+    fn with_limit(table: &'static Table, column_bytes_max: usize) -> Self {
         let columns = table.file_columns().map(|column| match column.kind {
             Kind::Text => Column::Text(StringBuilder::new()),
             Kind::Double => Column::Double(Float64Builder::new()),
             Kind::Long => Column::Long(Int64Builder::new()),
-            Kind::Int | Kind::Date => Column::Int(Int32Builder::new()),
+            Kind::Int => Column::Int(Int32Builder::new()),
+            Kind::Date => Column::Date(Date32Builder::new()),
             Kind::Timestamp => {
                 Column::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
             }
             Kind::Binary => Column::Bytes(BinaryBuilder::new()),
         });
-        Self { table, dates: Vec::new(), columns: columns.collect() }
+        let columns = columns.collect();
+        Self { table, dates: Vec::new(), columns, column_bytes_max }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.dates.len()
     }
 
-    /// Adds a row of the date of `time_us`. The cells are those of the table's file columns, in order; a cell of another
-    /// kind is a defect here and becomes null.
-    pub(crate) fn push(&mut self, time_us: i64, cells: &[Cell<'_>]) {
-        debug_assert_eq!(cells.len(), self.columns.len(), "{}", self.table.name);
+    /// What the rows take in memory, about.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        if self.dates.is_empty() {
+            return 0;
+        }
+        let rows = self.dates.len();
+        self.columns.iter().map(|column| column.memory_bytes(rows)).sum::<usize>() as u64
+    }
+
+    /// Adds a row of the date of `time_us`. The cells are those of the table's file columns, in order.
+    ///
+    /// # Errors
+    /// What does not fit; then nothing was added.
+    pub(crate) fn push(&mut self, time_us: i64, cells: &[Cell<'_>]) -> Result<(), Misfit> {
+        self.check(cells)?;
         self.dates.push(date_of(time_us));
         for (column, cell) in self.columns.iter_mut().zip(cells) {
+            // Of the kinds that are left, one that is not the column's is null.
             match (column, *cell) {
                 (Column::Text(builder), Cell::Text(text)) => builder.append_value(text),
                 (Column::Text(builder), _) => builder.append_null(),
@@ -94,10 +170,42 @@ impl SmallTable {
                 (Column::Int(builder), _) => builder.append_null(),
                 (Column::Time(builder), Cell::Time(us)) => builder.append_value(us),
                 (Column::Time(builder), _) => builder.append_null(),
+                (Column::Date(builder), _) => builder.append_null(),
                 (Column::Bytes(builder), Cell::Bytes(bytes)) => builder.append_value(bytes),
                 (Column::Bytes(builder), _) => builder.append_null(),
             }
         }
+        Ok(())
+    }
+
+    /// Whether the row can be added and the table be encoded afterwards: one row that does not fit would fail them all.
+    fn check(&self, cells: &[Cell<'_>]) -> Result<(), Misfit> {
+        let (table, max) = (self.table.name, self.column_bytes_max);
+        if cells.len() != self.columns.len() {
+            let columns = self.columns.len();
+            return Err(Misfit::Cells { table, columns, given: cells.len() });
+        }
+        for ((column, builder), cell) in self.table.file_columns().zip(&self.columns).zip(cells) {
+            let name = column.name;
+            match cell.kind() {
+                None if column.nullable => {}
+                None => return Err(Misfit::Null { table, column: name }),
+                Some(given) if given != column.kind => {
+                    let expected = column.kind;
+                    return Err(Misfit::Kind { table, column: name, expected, given });
+                }
+                Some(_) => {}
+            }
+            let added = match cell {
+                Cell::Text(text) => text.len(),
+                Cell::Bytes(bytes) => bytes.len(),
+                _ => 0,
+            };
+            if added > max.saturating_sub(builder.value_bytes()) {
+                return Err(Misfit::Full { table, column: name, max });
+            }
+        }
+        Ok(())
     }
 
     /// The rows of each date, sorted as the table wants them.
@@ -120,6 +228,7 @@ impl SmallTable {
                 Column::Long(builder) => Arc::new(builder.finish()),
                 Column::Int(builder) => Arc::new(builder.finish()),
                 Column::Time(builder) => ArrayBuilder::finish(builder),
+                Column::Date(builder) => Arc::new(builder.finish()),
                 Column::Bytes(builder) => Arc::new(builder.finish()),
             }
         });
@@ -144,49 +253,4 @@ impl SmallTable {
 }
 
 #[cfg(test)]
-mod tests {
-    use arrow::array::{Array, AsArray};
-    use lake::schema::DEAD_LETTERS;
-
-    use super::*;
-
-    #[test]
-    fn rows_are_split_by_date_and_sorted() {
-        let mut table = SmallTable::new(&DEAD_LETTERS);
-        let day = 86_400_000_000;
-        for us in [day + 5, 3, day + 1] {
-            let text = Cell::Text("x");
-            table.push(
-                us,
-                &[
-                    Cell::Time(us),
-                    Cell::Null,
-                    Cell::Null,
-                    text,
-                    text,
-                    Cell::Bytes(b"p"),
-                    text,
-                    text,
-                    text,
-                    text,
-                    Cell::Long(1),
-                    Cell::Long(us),
-                    Cell::Int(0),
-                ],
-            );
-        }
-        let files = table.finish().unwrap();
-        let offsets = |n: usize| {
-            files[n]
-                .1
-                .column_by_name("source_offset")
-                .unwrap()
-                .as_primitive::<arrow::datatypes::Int64Type>()
-                .values()
-                .to_vec()
-        };
-        assert_eq!(files.iter().map(|(date, _)| *date).collect::<Vec<_>>(), [0, 1]);
-        assert_eq!((offsets(0), offsets(1)), (vec![3], vec![day + 1, day + 5]));
-        assert!(files[0].1.column_by_name("site").unwrap().is_null(0));
-    }
-}
+mod tests;

@@ -136,7 +136,7 @@ impl Rows<'_> {
             Cell::time(end.map(|end| end.us)),
             Cell::Text(text),
         ];
-        self.batch.push_small(Target::Ehr, self.origin, self.events, event_us, &cells);
+        self.batch.push_small(Target::Ehr, self.origin, self.events, event_us, &cells)?;
         self.events += 1;
         if kind == "Observation" {
             let context = self.context(start, event_us, [patient, encounter]);

@@ -117,5 +117,9 @@ fn dead_letter(batch: &mut Batch, origin: &Origin, record: &Record<'_>, reject: 
         Cell::Text(&reject.reason),
         Cell::Text(reject.code.stage()),
     ];
-    batch.push_small(Target::DeadLetters, origin, 0, record.received_us, &cells);
+    let pushed = batch.push_small(Target::DeadLetters, origin, 0, record.received_us, &cells);
+    if pushed.is_err() {
+        // `memory_bytes` is limited so that there is room; if there is none all the same, the books say what is missing.
+        batch.gap(origin.source, record.offset, 1, reject.code.as_str());
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::batch::small::Misfit;
+
 /// Reason codes of dead letters: stable words for queries and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -31,6 +33,8 @@ pub enum Code {
     TopicNotAllowed,
     /// Whole bytes in a frame that are no record.
     FrameRecordUnparsable,
+    /// A row that its table can't hold.
+    DoesNotFit,
 }
 
 impl Code {
@@ -51,6 +55,25 @@ impl Code {
             Self::TopicUnknown => "topic_unknown",
             Self::TopicNotAllowed => "topic_not_allowed",
             Self::FrameRecordUnparsable => "frame_record_unparsable",
+            Self::DoesNotFit => "does_not_fit",
+        }
+    }
+
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::TopicUnknown => {
+                "no rule of [[ingest.topics]] is for this topic: add one, or publish elsewhere"
+            }
+            Self::TopicNotAllowed => {
+                "[ingest.sources] does not let this source send the topic: allow it, or find out who publishes there"
+            }
+            Self::FrameRecordUnparsable => "is the source of another version, or its disk damaged?",
+            Self::DoesNotFit => "a defect of the decoder: please report it",
+            _ => {
+                "mend what publishes, or the topic's decoder; table dead_letters has bytes and reason"
+            }
         }
     }
 
@@ -61,6 +84,7 @@ impl Code {
             Self::TopicUnknown => "topic",
             Self::TopicNotAllowed => "access",
             Self::FrameRecordUnparsable => "frame",
+            Self::DoesNotFit => "table",
             _ => "decode",
         }
     }
@@ -102,6 +126,12 @@ impl Reject {
                 if code == Code::WrongType { "wrong type" } else { "not JSON" }
             ),
         )
+    }
+}
+
+impl From<Misfit> for Reject {
+    fn from(misfit: Misfit) -> Self {
+        Self::new(Code::DoesNotFit, misfit.to_string())
     }
 }
 

@@ -54,6 +54,5 @@ pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(
         Cell::long(seq),
         Cell::Text(PROTOCOL),
     ];
-    batch.push_small(Target::Status, origin, 0, event_us, &cells);
-    Ok(())
+    Ok(batch.push_small(Target::Status, origin, 0, event_us, &cells)?)
 }

@@ -86,6 +86,9 @@ async fn inv9_a_topic_that_is_not_the_sources_own_is_a_dead_letter() {
     let (mut ingest, mut source) = (lakeside.ingest(allow).await, Source::new("gw"));
     ingest.send(source.frame(&[("dt/hall/mon-1/readings", reading(1)), (TOPIC, reading(2))])).await;
     ingest.landed(&source).await;
+    let counts = ingest.metrics.counts().read();
+    assert_eq!(counts["dead_letters"]["topic_not_allowed"], 1, "INV-13");
+    assert_eq!(lakeside.lake.books().await.unwrap()[0].dead_letters, 1);
     let dead = lakeside.rows("dead_letters").await;
     assert_eq!(
         (dead[0]["reason_code"].as_str(), dead[0]["stage"].as_str()),

@@ -1,5 +1,7 @@
 //! The way over MQTT: a broker of a hundred lines that takes one client at a time.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use ingest::{Config, Inbound};
 use rumqttc::mqttbytes::QoS;
@@ -24,11 +26,16 @@ struct Session {
 }
 
 impl Session {
-    async fn accept(listener: &TcpListener, filters_wanted: usize) -> Self {
+    async fn answer(listener: &TcpListener, code: ConnectReturnCode) -> Self {
         let (stream, _) = listener.accept().await.unwrap();
         let mut session = Self { stream, buffer: BytesMut::new(), filters: Vec::new() };
         assert!(matches!(session.next().await, Some(Packet::Connect(_))));
-        session.write(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).await;
+        session.write(Packet::ConnAck(ConnAck::new(code, false))).await;
+        session
+    }
+
+    async fn accept(listener: &TcpListener, filters_wanted: usize) -> Self {
+        let mut session = Self::answer(listener, ConnectReturnCode::Success).await;
         while session.filters.len() < filters_wanted {
             if let Some(Packet::Subscribe(subscribe)) = session.next().await {
                 session.filters.extend(subscribe.filters.iter().map(|filter| filter.path.clone()));
@@ -128,4 +135,58 @@ async fn frames_and_receipts_travel_over_mqtt_and_a_lost_connection_is_made_agai
         result.unwrap();
     }
     assert_eq!(lakeside.offsets().await.len(), 10_010);
+}
+
+/// Waits until the metrics say so.
+async fn counted(metrics: &Metrics, line: &str) {
+    let counted = async {
+        while !metrics.render().contains(line) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), counted).await;
+    waited.unwrap_or_else(|_| panic!("never counted: {line} in {}", metrics.render()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv12_without_its_subscription_ingest_is_not_ready_and_counts_why() {
+    let lakeside = Lakeside::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let broker = listener.local_addr().unwrap().to_string();
+    let config = Config { broker, flush_rows: 1, ..Config::default() };
+    let (stop, metrics, readiness) = (Stop::new(), Metrics::default(), Readiness::default());
+    let ingest = tokio::task::JoinSet::from_iter([ingest::run(
+        config,
+        lakeside.lake.clone(),
+        metrics.clone(),
+        readiness.clone(),
+        stop.clone(),
+    )]);
+    let troubles = |reason: &str| {
+        format!("ingest_link_troubles_total{{link=\"broker\",reason=\"{reason}\"}} 1")
+    };
+    drop(Session::answer(&listener, ConnectReturnCode::NotAuthorized).await);
+    counted(&metrics, &troubles("login_refused")).await;
+    assert!(!readiness.is_ready());
+
+    let mut session = Session::answer(&listener, ConnectReturnCode::Success).await;
+    let Some(Packet::Subscribe(subscribe)) = session.next().await else { panic!("no SUBSCRIBE") };
+    let refused = SubAck::new(subscribe.pkid, vec![SubscribeReasonCode::Failure]);
+    session.write(Packet::SubAck(refused)).await;
+    counted(&metrics, &troubles("subscription_refused")).await;
+    assert!(!readiness.is_ready());
+    drop(session);
+
+    let session = Session::accept(&listener, 1).await;
+    let ready = async {
+        while !readiness.is_ready() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ready).await.expect("granted: it is ready");
+    stop.cancel();
+    drop(session);
+    for result in ingest.join_all().await {
+        result.unwrap();
+    }
 }

@@ -11,7 +11,7 @@ use super::kit::{LANE, NOW, key, land, offsets, stage};
 use super::place::Place;
 
 fn books(key: SourceKey, landed: u64, dropped: u64, appended: Option<u64>) -> SourceBooks {
-    SourceBooks { key, landed, dropped, appended, landed_at_us: Some(NOW) }
+    SourceBooks { key, landed, dropped, dead_letters: 0, appended, landed_at_us: Some(NOW) }
 }
 
 async fn land_gap(lander: &mut Lander, lake: &Lake, key: SourceKey, [from, to]: [u64; 2]) {
