@@ -13,6 +13,7 @@ use crate::fanout::{Audiences, Reached};
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::mqtt::{Ack, Position, Publish, Reason, Version};
+use crate::notices::{Event, Who};
 use crate::session::{Acks, Owed, Route, Safe, Session, route};
 use crate::shared::Shared;
 use crate::store::Op;
@@ -303,6 +304,8 @@ impl Inbox {
         let Some(Waiting { publish: first, .. }) = self.waiting.front() else { return false };
         if first.qos == 0 {
             shared.metrics.best_effort_dropped.inc();
+            let client = self.client_id.clone();
+            shared.metrics.notices.tell(Event::BestEffort, Who { client, ..Who::default() });
         } else if self.version == Version::V311 && !self.owes_nothing {
             return false;
         }

@@ -43,7 +43,7 @@ pub(crate) struct GatewayMetrics {
 
 impl GatewayMetrics {
     pub(crate) fn register(metrics: &Metrics, clock: Clock) -> Self {
-        let own = Self { notices: Notices::new(clock), ..Self::default() };
+        let own = Self { notices: Notices::new(clock, metrics.counts()), ..Self::default() };
         metrics.register("gateway", |registry| {
             for (name, help, gauge) in own.gauges() {
                 registry.register(name, help, gauge.clone());

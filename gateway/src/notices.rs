@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use service_runtime::counts::{Counts, Group};
 use service_runtime::repeats::{Line, PERIOD, Said};
 use service_runtime::{Clock, Repeats};
 use tracing::{info, warn};
@@ -40,6 +41,8 @@ pub(crate) enum Event {
     QueueFull,
     /// The store of retained messages is full.
     RetainedFull,
+    /// A QoS 0 message that came while the spool was full.
+    BestEffort,
     /// A will could not be published.
     WillLost,
 }
@@ -61,16 +64,19 @@ pub(crate) struct Who {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notices {
     clock: Clock,
+    counts: Counts,
     repeats: Repeats<(Event, Who)>,
 }
 
 impl Notices {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, repeats: Repeats::new(PERIOD) }
+    /// `counts` is what `/status` shows.
+    pub(crate) fn new(clock: Clock, counts: Counts) -> Self {
+        Self { clock, counts, repeats: Repeats::new(PERIOD) }
     }
 
     /// Tells of something, or counts it for later.
     pub(crate) fn tell(&self, event: Event, who: Who) {
+        self.counts.add(event.group(), event.reason(), 1);
         let mut hasher = DefaultHasher::new();
         who.client.hash(&mut hasher);
         let bucket = hasher.finish() % BUCKETS;
@@ -135,7 +141,24 @@ impl Event {
             Self::Reserved => "discarded a message to a topic of the server's own",
             Self::QueueFull => "a queue is full: dropping messages for its client",
             Self::RetainedFull => "the store of retained messages is full: delivered, but not kept",
+            Self::BestEffort => "the spool is full: dropping QoS 0 messages",
             Self::WillLost => "a will could not be published",
+        }
+    }
+
+    fn group(self) -> Group {
+        match self {
+            Self::Refused(_)
+            | Self::Handshake(_)
+            | Self::Silent
+            | Self::PublishDenied
+            | Self::SubscribeDenied
+            | Self::Reserved => Group::Refused,
+            Self::Disconnected(_) => Group::Disconnected,
+            Self::ConnectionsMax | Self::AddressMax => Group::Limits,
+            Self::QueueFull | Self::RetainedFull | Self::BestEffort | Self::WillLost => {
+                Group::Dropped
+            }
         }
     }
 
@@ -146,10 +169,12 @@ impl Event {
             Self::Silent => "connect_timeout",
             Self::ConnectionsMax => "connections_max",
             Self::AddressMax => "connections_per_address_max",
-            Self::PublishDenied | Self::SubscribeDenied => "not_authorized",
+            Self::PublishDenied => "publish_not_authorized",
+            Self::SubscribeDenied => "subscribe_not_authorized",
             Self::Reserved => "reserved_topic",
             Self::QueueFull => "queue_full",
             Self::RetainedFull => "retained_full",
+            Self::BestEffort => "spool_full",
             Self::WillLost => "will_refused",
         }
     }
@@ -177,7 +202,7 @@ impl Event {
             Self::RetainedFull => {
                 "clear retained messages by empty ones, or raise gateway.limits.retained_…"
             }
-            Self::WillLost => "is the spool full? see `tidemark status`",
+            Self::BestEffort | Self::WillLost => "is the spool full? see `tidemark status`",
         }
     }
 
@@ -188,7 +213,7 @@ impl Event {
 
     /// Whether messages are lost as long as it goes on, so that its end is worth a line.
     fn is_loss(self) -> bool {
-        matches!(self, Self::QueueFull | Self::RetainedFull)
+        matches!(self, Self::QueueFull | Self::RetainedFull | Self::BestEffort)
     }
 }
 
@@ -251,5 +276,16 @@ mod tests {
             })
             .sum();
         assert_eq!(held + lines, 1000, "every one is counted");
+    }
+
+    #[test]
+    fn inv13_status_has_every_case_by_group_and_reason() {
+        let (counts, clock) = (Counts::default(), Clock::default());
+        let notices = Notices::new(clock, counts.clone());
+        for event in [Event::QueueFull, Event::QueueFull, Event::Refused(Reason::BadLogin)] {
+            notices.tell(event, Who::default());
+        }
+        let read = counts.read();
+        assert_eq!((read["dropped"]["queue_full"], read["refused"]["bad_login"]), (2, 1));
     }
 }

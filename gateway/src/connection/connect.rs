@@ -165,12 +165,7 @@ pub(super) async fn arrive(
     let (peer, endpoint) = (accepted.peer, accepted.endpoint.name.clone());
     let generation = shared.access.generation();
     let arrived = handshake(accepted).await.map_err(|error| {
-        shared.metrics.disconnected(error.as_str());
-        let place = Some((peer, endpoint.clone()));
-        shared
-            .metrics
-            .notices
-            .tell(Event::Handshake(error.as_str()), Who { place, ..Who::default() });
+        tell_handshake(shared, error.as_str(), (peer, endpoint.clone()));
         audit_refusal(shared, peer, &endpoint, None, error.as_str());
         Turned::Away
     })?;
@@ -178,7 +173,7 @@ pub(super) async fn arrive(
     let mut socket = Socket::new(stream, shared);
     let connect = match read(shared, &mut socket).await {
         Ok(connect) => connect,
-        Err(refusal) => return Err(Turned::Refused(socket, refusal)),
+        Err(refusal) => return Err(Turned::refused(socket, refusal)),
     };
     let offer = Credentials {
         peer,
@@ -194,7 +189,7 @@ pub(super) async fn arrive(
             let detail = denied.to_string();
             audit_refusal(shared, peer, &listener, Some(&connect), &detail);
             let refusal = Refusal::new(&connect, reason(&denied)).because(detail);
-            return Err(Turned::Refused(socket, refusal));
+            return Err(Turned::refused(socket, refusal));
         }
     };
     let client_id: Arc<str> = match connect.client_id.as_str() {
@@ -219,7 +214,10 @@ pub(super) async fn arrive(
         |will: &Will| !will.topic.starts_with('$') && !rights.may_publish(&will.topic);
     if connect.will.as_ref().is_some_and(&mut forbidden) {
         let refusal = Refusal::new(&connect, Reason::NotAuthorized);
-        return Err(Turned::Refused(socket, refusal.because("its will's topic".into())));
+        return Err(Turned::Refused(Box::new((
+            socket,
+            refusal.because("its will's topic".into()),
+        ))));
     }
     rights.record(AuditEvent::Connected, None, None);
     let assigned = connect.client_id.is_empty();
@@ -227,7 +225,7 @@ pub(super) async fn arrive(
         Arrival { connect, client_id, assigned, rights, identity: name, pays, publisher, place };
     if !arrival.can_be_answered(shared) {
         let unanswered = Refusal::of(Some((None, Reason::PacketTooLarge)));
-        return Err(Turned::Refused(socket, unanswered));
+        return Err(Turned::refused(socket, unanswered));
     }
     Ok((socket, arrival))
 }
@@ -236,15 +234,26 @@ pub(super) async fn arrive(
 pub(super) enum Turned {
     /// There is no MQTT to answer in.
     Away,
-    Refused(Socket, Refusal),
+    Refused(Box<(Socket, Refusal)>),
 }
 
 impl Turned {
+    fn refused(socket: Socket, refusal: Refusal) -> Self {
+        Self::Refused(Box::new((socket, refusal)))
+    }
+
     pub(super) async fn answer(self, shared: &Shared, place: (SocketAddr, Arc<str>)) {
-        if let Self::Refused(socket, refusal) = self {
+        if let Self::Refused(turned) = self {
+            let (socket, refusal) = *turned;
             refusal.answer(shared, socket, place).await;
         }
     }
+}
+
+fn tell_handshake(shared: &Shared, what: &'static str, place: (SocketAddr, Arc<str>)) {
+    shared.metrics.disconnected(what);
+    let who = Who { place: Some(place), ..Who::default() };
+    shared.metrics.notices.tell(Event::Handshake(what), who);
 }
 
 fn audit_refusal(

@@ -27,7 +27,7 @@ impl Connection {
         loop {
             let before = self.socket.input.len();
             let packet = self.version.read(&mut self.socket.input, packet_bytes_max);
-            let packet = packet.map_err(|reason| self.unreadable(reason, packet_bytes_max))?;
+            let packet = packet.map_err(|reason| self.unreadable(reason))?;
             let Some(packet) = packet else { break };
             match packet {
                 Incoming::Publish(publish) => {
@@ -123,11 +123,12 @@ impl Connection {
     }
 
     /// A packet that cannot be read ends the connection; if it is too large, the operator is told which it was.
-    fn unreadable(&mut self, reason: Reason, packet_bytes_max: usize) -> End {
+    fn unreadable(&mut self, reason: Reason) -> End {
         if reason == Reason::PacketTooLarge
             && let Some((size, topic)) = mqtt::beginning(&self.socket.input)
         {
-            (self.last_topic, self.too_much) = (topic, Some((size, packet_bytes_max)));
+            let limit = self.shared.limits.packet_bytes_max;
+            (self.last_topic, self.too_much) = (topic, Some((size, limit)));
         }
         End::Reason(reason)
     }

@@ -15,13 +15,14 @@ use crate::free_address::free_address;
 use crate::harness::PATIENCE;
 
 /// A gateway in a process of its own.
-struct Gateway {
+pub(crate) struct Gateway {
     process: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Gateway {
-    async fn start(folder: &Path, address: SocketAddr) -> Self {
+    /// Its log is in `gateway.log`.
+    pub(crate) async fn start(folder: &Path, address: SocketAddr) -> Self {
         let config = folder.join("gateway.toml");
         let spool = folder.join("spool");
         let text = format!(
@@ -30,7 +31,8 @@ impl Gateway {
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
-        command.arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+        let log = std::fs::File::create(folder.join("gateway.log")).unwrap();
+        command.arg(&config).stdout(Stdio::null()).stderr(log);
         let gateway = Self { process: command.spawn().unwrap(), address };
         let listening = async {
             while TcpStream::connect(address).await.is_err() {
@@ -42,7 +44,7 @@ impl Gateway {
     }
 
     /// No destructor runs, nothing is flushed.
-    fn kill(mut self) -> SocketAddr {
+    pub(crate) fn kill(mut self) -> SocketAddr {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         self.address

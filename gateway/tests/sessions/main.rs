@@ -15,5 +15,6 @@ mod harness;
 mod limits;
 mod loss;
 mod telemetry;
+mod told;
 mod v311;
 mod v5;
