@@ -165,6 +165,7 @@ impl Move {
         tail.state = self.state;
         tail.timeline = self.timeline;
         (tail.next, tail.chain) = (self.next, self.chain);
+        tail.written = (self.next, self.chain);
         tail.doomed.clear();
         (tail.save_state, tail.switching) = (false, false);
         tail.generation += 1;

@@ -116,6 +116,10 @@ impl Reader {
             if offset == tail.next {
                 return Ok(Some(tail.chain));
             }
+            // No record stands there yet that would say it.
+            if offset == tail.written.0 {
+                return Ok(Some(tail.written.1));
+            }
             if offset == tail.state.landed && (offset == 0 || tail.state.chain != UNKNOWN) {
                 return Ok(Some(tail.state.chain));
             }

@@ -105,6 +105,8 @@ pub(crate) struct Tail {
     pub(crate) switching: bool,
     pub(crate) next: Offset,
     pub(crate) chain: u64,
+    /// Where the disk ends, and the chain value there.
+    pub(crate) written: (Offset, u64),
     /// Records that the writer has not taken yet.
     pub(crate) buffer: Vec<u8>,
     /// Bytes that the writer has taken but not synced yet.

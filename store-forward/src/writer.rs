@@ -97,6 +97,7 @@ impl Spool {
                 switching: false,
                 next,
                 chain,
+                written: (next, chain),
                 buffer: Vec::new(),
                 writing: 0,
                 plan,
@@ -352,6 +353,7 @@ impl WriterThread {
         {
             let mut tail = self.shared.tail();
             tail.plan.appended(round.end, round.records.len() as u64);
+            tail.written = (round.end, round.chain_end);
             tail.writing = 0;
         }
         (self.synced, self.chain) = (round.end, round.chain_end);

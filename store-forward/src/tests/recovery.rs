@@ -242,3 +242,20 @@ fn whatever_a_spool_writes_is_its_owners_alone() {
     assert!(files >= 4, "state, lock, reserve and an epoch: {files}");
     assert_eq!(open_to_others(folder.path()), [""; 0]);
 }
+
+#[test]
+fn inv3_the_chain_where_the_disk_ends_is_known_while_more_is_waiting() {
+    let folder = fast_folder();
+    let config = SpoolConfig { dir: folder.path().join("spool"), ..small(WhenFull::Refuse) };
+    let options = SpoolOptions { source_id: "s".parse().unwrap(), config };
+    let opened = Spool::open(&options, Epoch::from_random(7), SpoolMetrics::default());
+    let (spool, mut writer) = opened.unwrap();
+    let message = || Message { publisher: "p", topic: "t", payload: b"x" };
+    spool.append(1, [message(), message()]);
+    writer.round().unwrap();
+    let chain = spool.reader().chain_at(2).unwrap();
+    assert!(chain.is_some());
+    spool.append(1, [message()]);
+    assert_eq!(spool.reader().chain_at(2).unwrap(), chain, "a receipt for it can be judged");
+    assert_eq!(spool.reader().chain_at(4).unwrap(), None);
+}
