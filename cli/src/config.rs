@@ -7,7 +7,7 @@ use edge_agent::AgentConfig;
 use gateway::GatewayConfig;
 use lake::{Lake, LakeConfig, OpenMode};
 use serde::Serialize;
-use service_runtime::config::ConfigFile;
+use service_runtime::config::{ConfigFile, expand_home};
 use service_runtime::logging::{self, LogConfig};
 
 use crate::options::LakeOption;
@@ -53,7 +53,7 @@ pub(crate) fn start(path: Option<&Path>) -> anyhow::Result<Everything> {
 /// Opens a lake that exists already, named by `--lake` or by the configuration.
 pub(crate) async fn open_lake(option: &LakeOption) -> anyhow::Result<Lake> {
     let lake = match &option.lake {
-        Some(url) => LakeConfig::at(url),
+        Some(url) => LakeConfig::at(&expand_home(url)),
         None => load(option.config.as_deref())?.lake,
     };
     open(&lake, OpenMode::Read).await

@@ -96,15 +96,17 @@ async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<S
     let mut tasks = Tasks::new(Stop::new());
     let stop = tasks.stop();
     services::spawn_pair(&mut tasks, gateway, ingest, lake, metrics);
-    tasks.spawn("signals", signals::stop_on_signal(stop.clone()));
     let simulation = Simulation::new(simulation(options, folders, address))?;
-    let played = watch_simulation(simulation, uplink, stop.clone()).await;
-    // Also after a failure: what was accepted must land, and the services end in order.
-    stop.cancel();
-    let landed = tasks.join(GRACE).await;
-    let summary = played?;
-    landed?;
-    Ok(summary)
+    let play = async {
+        let played = watch_simulation(simulation, uplink, stop.clone()).await;
+        // Also after a failure: what was accepted must land, and the services end in order.
+        stop.cancel();
+        let landed = tasks.join(GRACE).await;
+        let summary = played?;
+        landed?;
+        Ok(summary)
+    };
+    signals::until_signal(stop.clone(), play).await
 }
 
 fn simulation(options: &Demo, folders: &Folders, gateway: String) -> simulator::Config {

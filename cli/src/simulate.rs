@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use service_runtime::{Stop, Tasks, signals};
+use service_runtime::{Stop, signals};
 use simulator::config::Pace;
 use simulator::{Progress, Simulation, Summary};
 
@@ -84,9 +84,7 @@ pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
     let simulation = Simulation::secured(apply(everything.simulator, options))?;
     let progress = simulation.progress();
     let stop = Stop::new();
-    let mut tasks = Tasks::new(stop.clone());
-    tasks.spawn("signals", signals::stop_on_signal(stop.clone()));
-    let run = simulation.run(stop.clone());
+    let run = signals::until_signal(stop.clone(), simulation.run(stop));
     tokio::pin!(run);
     let mut live = print::LiveLine::default();
     let mut every_second = tokio::time::interval(Duration::from_secs(1));
@@ -97,8 +95,6 @@ pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
         }
     };
     live.finish()?;
-    stop.cancel();
-    tasks.join(Duration::from_secs(1)).await?;
     match format {
         Format::Json => print::json(&summary)?,
         Format::Text => print_summary(&summary)?,
@@ -155,6 +151,17 @@ pub(crate) fn clock(seconds: u64) -> String {
 }
 
 fn print_summary(summary: &Summary) -> std::io::Result<()> {
+    for aside in &summary.set_aside {
+        let limit = aside.limit.map_or_else(String::new, |limit| {
+            format!(" of at most {}", print::grouped(limit.into()))
+        });
+        print::line(&format!(
+            "set aside, {}: {} ({} bytes{limit})",
+            aside.reason.replace('_', " "),
+            aside.name,
+            print::grouped(aside.bytes as u64),
+        ))?;
+    }
     print::line(&format!(
         "published {} messages and {} duplicates in {:.1} s: {} acknowledged, {} refused, {} unanswered",
         print::grouped(summary.published),

@@ -12,6 +12,7 @@ use lake::{LakeConfig, OpenMode, SourceBooks};
 use serde::{Deserialize, Serialize};
 use service_runtime::Clock;
 use service_runtime::admin::AdminToken;
+use service_runtime::config::expand_home;
 use service_runtime::counts::Groups;
 use service_runtime::http::{self, Method, StatusCode};
 use store_forward::status::SourceStatus;
@@ -21,12 +22,15 @@ use crate::{config, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Admin address of a running gateway, agent or ingest.
-    #[arg(long, default_value = "127.0.0.1:8080", conflicts_with = "lake")]
-    pub(crate) admin: SocketAddr,
-    /// File with the gateway's admin token, if it has one.
+    /// Admin address of a running gateway, agent or ingest [default: [gateway] admin_listen].
+    #[arg(long, conflicts_with = "lake")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// File with its admin token, if it has one [default: [gateway] admin_token_file].
     #[arg(long)]
     pub(crate) admin_token_file: Option<PathBuf>,
+    /// TOML file whose [gateway] section names the admin address.
+    #[arg(long, short)]
+    pub(crate) config: Option<PathBuf>,
     /// Ask the lake instead: all its sources, as of their last landing.
     #[arg(long)]
     pub(crate) lake: Option<String>,
@@ -86,18 +90,19 @@ pub(crate) async fn run(options: &Status) -> anyhow::Result<()> {
 }
 
 async fn of_service(options: &Status) -> anyhow::Result<()> {
-    let token = options.admin_token_file.as_deref().map(AdminToken::read).transpose()?;
+    let configured = config::load(options.config.as_deref())?.gateway;
+    let admin = options.admin.unwrap_or(configured.admin_listen);
+    // The configured token is the gateway's: another service gets what it is given here.
+    let own = options.admin.is_none().then_some(configured.admin_token_file).flatten();
+    let token = options.admin_token_file.clone().or(own);
+    let token = token.as_deref().map(AdminToken::read).transpose()?;
     let header = token.map(|token| token.header());
     let (header, patience) = (header.as_deref(), Duration::from_secs(5));
-    let answer =
-        http::call_as(options.admin, header, Method::GET, "/status", Bytes::new(), patience).await;
+    let answer = http::call_as(admin, header, Method::GET, "/status", Bytes::new(), patience).await;
     let (status, body) = answer.with_context(|| {
-        format!(
-            "nobody answers at {}: is the gateway running? --admin names another address",
-            options.admin
-        )
+        format!("nobody answers at {admin}: is the gateway running? --admin names another address")
     })?;
-    ensure!(status == StatusCode::OK, "{} answered with {status}", options.admin);
+    ensure!(status == StatusCode::OK, "{admin} answered with {status}");
     let answer: Answer =
         serde_json::from_slice(&body).context("not the answer of a gateway, an agent or ingest")?;
     if options.format == Format::Json {
@@ -185,7 +190,7 @@ fn waiting(source: &SourceStatus) -> String {
 }
 
 async fn of_lake(url: &str, format: Format) -> anyhow::Result<()> {
-    let lake = config::open(&LakeConfig::at(url), OpenMode::Read).await?;
+    let lake = config::open(&LakeConfig::at(&expand_home(url)), OpenMode::Read).await?;
     let sources: Vec<LakeSource> = lake.books().await?.into_iter().map(Into::into).collect();
     if format == Format::Json {
         return Ok(print::json(&sources)?);

@@ -1,5 +1,6 @@
 //! `tidemark wait SOURCE/EPOCH/OFFSET`: until a message is readable in the lake.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,21 +10,24 @@ use telemetry_core::id::{Epoch, Offset, SourceId};
 use telemetry_core::topic::ControlTopics;
 
 use crate::options::BrokerLogin;
-use crate::print;
 use crate::receipts_mqtt::Receipts;
+use crate::{config, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct Wait {
     /// The message's position, SOURCE/EPOCH/OFFSET, as a PUBACK's user properties or the agent's HTTP answer say it.
     pub(crate) position: Position,
-    /// Where receipts are published, host:port.
-    #[arg(long, default_value = "127.0.0.1:1883")]
-    pub(crate) broker: String,
+    /// Where receipts are published, host:port [default: [gateway] listen].
+    #[arg(long, alias = "broker")]
+    pub(crate) gateway: Option<String>,
+    /// TOML file whose [gateway] section names address and prefix.
+    #[arg(long, short)]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) login: BrokerLogin,
-    /// Prefix of the control topics.
-    #[arg(long, default_value = "tm/v1")]
-    pub(crate) control_prefix: String,
+    /// Prefix of the control topics [default: [gateway] control_prefix].
+    #[arg(long)]
+    pub(crate) control_prefix: Option<String>,
     /// Give up after so many seconds, with exit code 1.
     #[arg(long, default_value_t = 60)]
     pub(crate) timeout: u64,
@@ -57,10 +61,12 @@ impl FromStr for Position {
 
 /// True once the message is readable; false when the time is up first.
 pub(crate) async fn run(options: &Wait) -> anyhow::Result<bool> {
-    let topics = ControlTopics::new(&options.control_prefix).context("--control-prefix")?;
+    let configured = config::load(options.config.as_deref())?.gateway;
+    let gateway = options.gateway.clone().unwrap_or_else(|| configured.listen.to_string());
+    let prefix = options.control_prefix.as_ref().unwrap_or(&configured.control_prefix);
+    let topics = ControlTopics::new(prefix).context("--control-prefix")?;
     let Position { source, epoch, offset } = &options.position;
-    let mut receipts =
-        Receipts::new(&options.broker, &options.login, topics.receipt(source, *epoch))?;
+    let mut receipts = Receipts::new(&gateway, &options.login, topics.receipt(source, *epoch))?;
     let landed = async {
         loop {
             let receipt = receipts.next().await?;

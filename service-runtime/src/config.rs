@@ -94,6 +94,9 @@ impl ConfigFile {
                 }
             }
         }
+        for value in root.iter_mut().map(|(_, value)| value) {
+            at_home(value);
+        }
         match root.keys().find(|section| !SECTIONS.contains(&section.as_str())) {
             Some(section) => Err(ConfigError::Section { section: section.clone() }),
             None => Ok(Self { root }),
@@ -110,6 +113,25 @@ impl ConfigFile {
             section: section.to_owned(),
             problem: error.to_string().trim_end().replace('\n', " "),
         })
+    }
+}
+
+/// A path that begins with `~/`, in the home folder; anything else as it is. Nobody but a shell knows `~`, and a service would make
+/// a folder of that name.
+pub fn expand_home(text: &str) -> String {
+    let home = std::env::var_os("HOME").and_then(|home| home.into_string().ok());
+    match (text.strip_prefix('~'), home) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => home + rest,
+        _ => text.to_owned(),
+    }
+}
+
+fn at_home(value: &mut Value) {
+    match value {
+        Value::String(text) if text.starts_with('~') => *text = expand_home(text),
+        Value::Array(values) => values.iter_mut().for_each(at_home),
+        Value::Table(table) => table.iter_mut().for_each(|(_, value)| at_home(value)),
+        _ => {}
     }
 }
 
@@ -176,5 +198,17 @@ mod tests {
             "unknown section [gatway]: the sections are agent, clock, gateway, ingest, lake, log, simulator"
         );
         assert!(load("[gateway\n", &[]).unwrap_err().starts_with("x.toml is not valid TOML"));
+    }
+
+    #[test]
+    fn a_path_below_the_home_folder_is_found_there() {
+        let home = std::env::vars().find(|(name, _)| name == "HOME").unwrap().1;
+        let text = "[lake]\nurl = \"~/lake\"\nfiles = [\"~\", \"~x\", \"/a/~/b\"]";
+        let file = ConfigFile::parse(text, Path::new("x"), []).unwrap();
+        let lake: Table = file.section("lake").unwrap();
+        assert_eq!(lake["url"].as_str(), Some(format!("{home}/lake").as_str()));
+        let files: Vec<_> =
+            lake["files"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+        assert_eq!(files, [home.as_str(), "~x", "/a/~/b"]);
     }
 }

@@ -28,14 +28,14 @@ impl Signals {
     }
 }
 
-/// Runs a service; the first Ctrl-C or SIGTERM cancels `stop`, the second ends it as it is.
+/// Runs something that can be stopped; the first Ctrl-C or SIGTERM cancels `stop`, the second ends it as it is.
 ///
 /// # Errors
-/// What the service says, or that a second signal cut its end short.
-pub async fn until_signal(
+/// What it says, or that a second signal cut its end short.
+pub async fn until_signal<T>(
     stop: Stop,
-    service: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<()> {
+    service: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     let mut signals = Signals::listen()?;
     tokio::pin!(service);
     tokio::select! {
@@ -89,7 +89,7 @@ mod tests {
             send_ourselves("-TERM");
             asked.cancelled().await;
             send_ourselves("-INT");
-            std::future::pending().await
+            std::future::pending::<anyhow::Result<()>>().await
         };
         let ended = tokio::time::timeout(Duration::from_secs(60), until_signal(stop, service));
         let error = ended.await.expect("the second signal ends it").unwrap_err();

@@ -20,6 +20,7 @@ pub mod world;
 
 pub use audit::{Audit, AuditReport, LakeRow, Position};
 pub use config::Config;
+pub use progress::SetAside;
 pub use progress::{Progress, Summary};
 pub use publisher::{Dial, Socket, Tcp};
 pub use simulation::Simulation;

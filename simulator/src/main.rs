@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
-use service_runtime::{Stop, Tasks, logging, signals};
+use service_runtime::{Stop, logging, signals};
 use simulator::Simulation;
 use tracing::info;
 
@@ -20,11 +19,7 @@ async fn run() -> anyhow::Result<()> {
     logging::start(&file.section("log")?)?;
     let simulation = Simulation::secured(file.section("simulator")?)?;
     let stop = Stop::new();
-    let mut tasks = Tasks::new(stop.clone());
-    tasks.spawn("signals", signals::stop_on_signal(stop.clone()));
-    let summary = simulation.run(stop.clone()).await?;
-    stop.cancel();
-    tasks.join(Duration::from_secs(1)).await?;
+    let summary = signals::until_signal(stop.clone(), simulation.run(stop)).await?;
     info!(summary = serde_json::to_string(&summary)?, "simulation ended");
     Ok(())
 }

@@ -8,10 +8,6 @@ use crate::fingerprint::{
     DeadLetterRow, EhrRow, Fingerprint, MessageKey, ReadingRow, StatusRow, payload_key,
 };
 
-/// The longest payload that is ever sent, in bytes: a whole record must fit the pipeline's `message_max` of 1 MiB,
-/// topic and header included.
-pub const PAYLOAD_MAX: usize = (1 << 20) - 2048;
-
 /// The stream of a device topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StreamKind {
@@ -134,6 +130,8 @@ pub struct Message {
     pub key: MessageKey,
     /// What it must become.
     pub expect: Expectation,
+    /// The file that it comes from, for people.
+    pub file: Option<Arc<str>>,
 }
 
 impl Message {

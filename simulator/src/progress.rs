@@ -1,11 +1,14 @@
 //! Counters that can be read while the simulation runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+use tracing::warn;
 
 use crate::disorder::Sending;
 use crate::latency::{Histogram, Percentiles};
+use crate::message::Message;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -43,6 +46,22 @@ impl Gauge {
     }
 }
 
+/// Messages that are named when they are set aside; those beyond are counted.
+const SET_ASIDE_MAX: usize = 100;
+
+/// A message that can never be taken, and was left out so that the others go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SetAside {
+    /// The file that it comes from, else its topic.
+    pub name: String,
+    /// Bytes of its packet.
+    pub bytes: usize,
+    /// Most bytes of a packet, as the gateway said when we connected; absent if it did not.
+    pub limit: Option<u32>,
+    /// Why: `too_large`, `connection_cut` (each time it was sent), `refused`.
+    pub reason: &'static str,
+}
+
 /// How far a simulation is. All counters are exact; reading several of them is not one instant.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -74,6 +93,8 @@ pub struct Progress {
     pub puback: Histogram,
     /// Publish to receipt (only with `receipts`).
     pub landed: Histogram,
+    /// The first that were set aside.
+    set_aside: Mutex<Vec<SetAside>>,
 }
 
 impl Progress {
@@ -85,6 +106,18 @@ impl Progress {
                 self.published.add(1);
                 self.malformed.add(1);
             }
+        }
+    }
+
+    /// A message is left out for good: it counts as refused.
+    pub(crate) fn set_aside(&self, message: &Message, limit: Option<u32>, reason: &'static str) {
+        self.refused.add(1);
+        let name = message.file.as_ref().unwrap_or(&message.topic).to_string();
+        let bytes = packet_bytes(message);
+        let mut list = self.set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.len() < SET_ASIDE_MAX {
+            warn!(name, bytes, limit, reason, "set aside: it can never be taken, the rest goes on");
+            list.push(SetAside { name, bytes, limit, reason });
         }
     }
 
@@ -116,8 +149,15 @@ impl Progress {
             publish_to_puback: self.puback.percentiles(),
             publish_to_receipt: self.landed.percentiles(),
             awaiting_receipt: self.awaiting_receipt.get(),
+            set_aside: self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
+}
+
+/// Bytes of an MQTT 5 PUBLISH: topic, payload, and at most this beside them.
+pub(crate) fn packet_bytes(message: &Message) -> usize {
+    const BESIDE: usize = 16;
+    message.topic.len() + message.payload.len() + BESIDE
 }
 
 /// What a simulation did. See [`Progress`] for the counters.
@@ -140,4 +180,6 @@ pub struct Summary {
     pub publish_to_puback: Percentiles,
     pub publish_to_receipt: Percentiles,
     pub awaiting_receipt: u64,
+    /// Messages that could never be taken, the first hundred; a part of `refused`.
+    pub set_aside: Vec<SetAside>,
 }

@@ -196,6 +196,7 @@ impl Device {
             seq,
             key,
             expect,
+            file: None,
         }
     }
 

@@ -7,13 +7,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde_json::Value as Json;
-use tracing::warn;
 
 use super::PlanError;
 use crate::fingerprint::{Fingerprint, MessageKey, payload_key, resource_key};
-use crate::message::{
-    DeviceName, Expectation, Message, Outcome, PAYLOAD_MAX, Planned, Run, StreamKind,
-};
+use crate::message::{DeviceName, Expectation, Message, Outcome, Planned, Run, StreamKind};
 
 /// The system that the files come from.
 const SYSTEM: &str = "ehr-files";
@@ -56,7 +53,7 @@ impl FhirFiles {
         &self.device
     }
 
-    fn message(&mut self, payload: Vec<u8>) -> Message {
+    fn message(&mut self, path: &Path, payload: Vec<u8>) -> Message {
         self.seq += 1;
         let topic = self.device.topic(StreamKind::Fhir.as_str());
         let key = self.key(&payload).unwrap_or_else(|| payload_key(&topic, &payload));
@@ -71,6 +68,7 @@ impl FhirFiles {
             seq: self.seq,
             key,
             expect,
+            file: path.file_name().map(|name| name.to_string_lossy().into()),
         }
     }
 
@@ -95,18 +93,13 @@ impl Iterator for FhirFiles {
     type Item = Result<Planned, PlanError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let path = self.paths.pop()?;
-            let payload = match std::fs::read(&path) {
-                Ok(payload) => payload,
-                Err(source) => return Some(Err(PlanError::Read { path, source })),
-            };
-            if payload.len() > PAYLOAD_MAX {
-                warn!(path = %path.display(), bytes = payload.len(), "left out: longer than a message may be");
-                continue;
-            }
-            return Some(Ok(Planned { due_us: 0, message: self.message(payload) }));
-        }
+        let path = self.paths.pop()?;
+        // However long: what is too much for the gateway is for the gateway to say.
+        let payload = match std::fs::read(&path) {
+            Ok(payload) => payload,
+            Err(source) => return Some(Err(PlanError::Read { path, source })),
+        };
+        Some(Ok(Planned { due_us: 0, message: self.message(&path, payload) }))
     }
 }
 

@@ -11,19 +11,21 @@ use tracing::{debug, info};
 
 use super::link::{Link, LinkError};
 use super::mqtt::{Answer, Hello, Incoming, Place};
+use super::poison::{Advice, Poison};
 use super::session::Session;
 use super::shared::Shared;
 use crate::disorder::{Outgoing, Sending};
 use crate::fingerprint::MessageKey;
 use crate::journal::Entry;
+use crate::progress::packet_bytes;
 use crate::seeded::Stream;
 
 /// Bytes staged for one write; beyond it the socket goes first.
 const STAGE_MAX: usize = 256 << 10;
+/// MQTT 5's reason for what is too large, also in the journal.
+const PACKET_TOO_LARGE: u8 = 0x95;
 /// Wait before a message that was turned away is offered again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// Bytes of an MQTT 5 PUBLISH beside topic and payload.
-const PUBLISH_OVERHEAD: usize = 16;
 
 /// A message for a connection.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub(crate) struct Connection {
     session: Session,
     random: Stream,
     until_cut: Option<u64>,
+    poison: Poison,
     /// Journal entries that must be written before `out` leaves.
     entries: Vec<Entry>,
 }
@@ -64,6 +67,7 @@ impl Connection {
             session,
             random,
             until_cut: None,
+            poison: Poison::default(),
             entries: Vec::new(),
         };
         connection.plan_cut();
@@ -107,9 +111,12 @@ impl Connection {
                 receipts: tracker.is_some(),
             };
             let opened = Link::open(&**dial, *codec, &hello).await;
+            let connected = opened.is_ok();
             let ended = match opened {
                 Ok(mut link) => {
-                    backoff.reset();
+                    if self.poison == Poison::default() {
+                        backoff.reset();
+                    }
                     progress.connected.up();
                     let served = self.serve(&mut link).await;
                     self.shared.progress.connected.down();
@@ -126,6 +133,9 @@ impl Connection {
                     anyhow::bail!("the gateway refuses client {}: {reason}", self.client_id)
                 }
                 Err(error) => {
+                    if connected && error.is_from_outside() {
+                        self.on_cut()?;
+                    }
                     self.shared.progress.reconnects.add(1);
                     let delay = backoff.delay(self.random.bits());
                     debug!(client = self.client_id, error = %error, ?delay, "connecting again");
@@ -134,6 +144,19 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// The gateway ended the connection. If it does so whenever one message is sent, that one is left out.
+    fn on_cut(&mut self) -> anyhow::Result<()> {
+        if self.poison.cut(self.session.len()) == Advice::Retry {
+            return Ok(());
+        }
+        let Some(pkid) = self.session.oldest().map(|sent| sent.pkid) else { return Ok(()) };
+        if let Some(sent) = self.session.settle(pkid) {
+            self.entries.push(Entry::Refused(sent.message.key, PACKET_TOO_LARGE));
+            self.shared.progress.set_aside(&sent.message, None, "connection_cut");
+        }
+        self.flush_journal()
     }
 
     fn done(&mut self) -> bool {
@@ -175,6 +198,7 @@ impl Connection {
                 .min(heard + quiet)
                 .saturating_sub(now);
             let room = !self.queue_ended
+                && !self.poison.one_by_one()
                 && self.session.room(link.accepted.receive_max) > 0
                 && link.out.len() < STAGE_MAX;
             tokio::select! {
@@ -223,6 +247,7 @@ impl Connection {
             }
         }
         while !self.queue_ended
+            && !self.poison.one_by_one()
             && link.out.len() < STAGE_MAX
             && self.session.room(link.accepted.receive_max) > 0
         {
@@ -245,11 +270,10 @@ impl Connection {
             }
             Sending::Repeat => self.entries.push(Entry::SendAgain(message.key)),
         }
-        let length = message.topic.len() + message.payload.len() + PUBLISH_OVERHEAD;
-        if length > link.accepted.packet_max as usize {
+        if packet_bytes(&message) > link.accepted.packet_max() {
             // Sending it would only end the connection, again and again.
-            self.entries.push(Entry::Refused(message.key, 0x95));
-            progress.refused.add(1);
+            self.entries.push(Entry::Refused(message.key, PACKET_TOO_LARGE));
+            progress.set_aside(&message, link.accepted.packet_told, "too_large");
             return Ok(());
         }
         progress.published(copy);
@@ -268,6 +292,9 @@ impl Connection {
 
     /// Everything unanswered goes out again, first of all.
     fn resend(&mut self, link: &mut Link) -> Result<(), LinkError> {
+        if self.poison.one_by_one() {
+            return self.resend_one(link);
+        }
         let before = self.entries.len();
         for sent in self.session.resend() {
             self.entries.push(Entry::SendAgain(sent.message.key));
@@ -277,10 +304,23 @@ impl Connection {
         Ok(())
     }
 
+    fn resend_one(&mut self, link: &mut Link) -> Result<(), LinkError> {
+        if let Some(sent) = self.session.oldest() {
+            self.entries.push(Entry::SendAgain(sent.message.key));
+            link.codec.publish(&mut link.out, sent.pkid, true, &sent.message)?;
+            self.shared.progress.resent.add(1);
+        }
+        Ok(())
+    }
+
     fn answers(&mut self, link: &mut Link, now: Duration) -> Result<(), LinkError> {
         while let Some(incoming) = link.next()? {
             if let Incoming::Acknowledged { pkid, answer, place } = incoming {
                 self.answer(pkid, answer, place, now);
+                self.poison.answered(self.session.len());
+                if self.poison.one_by_one() {
+                    self.resend_one(link)?;
+                }
             }
         }
         Ok(())
@@ -298,7 +338,7 @@ impl Connection {
             Answer::Refused(reason) => {
                 if let Some(sent) = self.session.settle(pkid) {
                     self.entries.push(Entry::Refused(sent.message.key, reason));
-                    progress.refused.add(1);
+                    progress.set_aside(&sent.message, None, "refused");
                 }
             }
             Answer::Accepted => {

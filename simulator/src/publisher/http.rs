@@ -24,6 +24,8 @@ const BODY_MAX: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// In the journal, the reason why a message was not sent: bytes that JSON cannot carry (MQTT's "payload format invalid").
 const NOT_TEXT: u8 = 0x99;
+/// In the journal, the reason why a message was refused for its size (MQTT's "packet too large").
+const TOO_LARGE: u8 = 0x95;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -69,7 +71,7 @@ impl HttpConnection {
         let mut batch = Vec::with_capacity(self.batch_max);
         while self.queue.recv_many(&mut batch, self.batch_max).await > 0 {
             for part in parts(&batch) {
-                self.post(part).await?;
+                self.post(part, false).await?;
             }
             batch.clear();
         }
@@ -77,8 +79,8 @@ impl HttpConnection {
     }
 
     /// Sends `messages` until the agent has stored them.
-    async fn post(&mut self, messages: &[Queued]) -> anyhow::Result<()> {
-        let (body, sendable) = self.encode(messages)?;
+    async fn post(&mut self, messages: &[Queued], again: bool) -> anyhow::Result<()> {
+        let (body, sendable) = self.encode(messages, again)?;
         if sendable.is_empty() {
             return Ok(());
         }
@@ -93,6 +95,8 @@ impl HttpConnection {
                     let text = String::from_utf8_lossy(&text);
                     anyhow::bail!("the agent at {} refuses messages: {}", self.agent, text.trim())
                 }
+                // One of them is too large for the agent, however often it is sent; which one shows when each goes alone.
+                Ok((StatusCode::PAYLOAD_TOO_LARGE, _)) => return self.each_alone(messages).await,
                 // Full or stopping: part of it may be accepted already, as with an answer that was lost.
                 Ok((status, _)) => {
                     debug!(%status, "the agent turned messages away for now");
@@ -110,23 +114,44 @@ impl HttpConnection {
         }
     }
 
+    async fn each_alone(&mut self, messages: &[Queued]) -> anyhow::Result<()> {
+        if let [queued] = messages {
+            let message = &queued.outgoing.message;
+            self.shared.progress.set_aside(message, None, "too_large");
+            return self.journal(&[Entry::Refused(message.key, TOO_LARGE)]);
+        }
+        for one in messages.chunks(1) {
+            self.shared.progress.resent.add(1);
+            Box::pin(self.post(one, true)).await?;
+        }
+        Ok(())
+    }
+
     /// The request's body and the messages in it; the journal knows them when this returns.
-    fn encode<'a>(&self, messages: &'a [Queued]) -> anyhow::Result<(Bytes, Vec<&'a Queued>)> {
+    fn encode<'a>(
+        &self,
+        messages: &'a [Queued],
+        again: bool,
+    ) -> anyhow::Result<(Bytes, Vec<&'a Queued>)> {
         let (mut body, mut entries, mut sendable) = (Vec::new(), Vec::new(), Vec::new());
         for queued in messages {
             let message = &queued.outgoing.message;
             entries.push(match queued.outgoing.copy {
-                Sending::First | Sending::Malformed => Entry::Send(message.into()),
-                Sending::Repeat => Entry::SendAgain(message.key),
+                Sending::First | Sending::Malformed if !again => Entry::Send(message.into()),
+                _ => Entry::SendAgain(message.key),
             });
             let Ok(payload) = std::str::from_utf8(&message.payload) else {
                 entries.push(Entry::Refused(message.key, NOT_TEXT));
-                self.shared.progress.refused.add(1);
+                if !again {
+                    self.shared.progress.refused.add(1);
+                }
                 continue;
             };
             serde_json::to_writer(&mut body, &Line { topic: &message.topic, payload })?;
             body.push(b'\n');
-            self.shared.progress.published(queued.outgoing.copy);
+            if !again {
+                self.shared.progress.published(queued.outgoing.copy);
+            }
             sendable.push(queued);
         }
         self.journal(&entries)?;

@@ -31,6 +31,13 @@ pub(crate) enum LinkError {
     Cut,
 }
 
+impl LinkError {
+    /// Whether the other side, or the way there, ended a connection that was up.
+    pub(crate) fn is_from_outside(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::Closed(_))
+    }
+}
+
 /// A connected socket.
 pub(crate) struct Link {
     pub(crate) codec: Codec,
@@ -53,7 +60,7 @@ impl Link {
     ) -> Result<Self, LinkError> {
         let opening = async {
             let (reader, writer) = tokio::io::split(dial.dial().await.map_err(LinkError::Dial)?);
-            let accepted = Accepted { receive_max: 1, packet_max: 0, keep_alive_s: None };
+            let accepted = Accepted { receive_max: 1, packet_told: None, keep_alive_s: None };
             let mut link = Self {
                 codec,
                 accepted,

@@ -10,6 +10,7 @@ mod dial;
 mod http;
 mod link;
 mod mqtt;
+mod poison;
 mod receipts;
 mod session;
 mod shared;

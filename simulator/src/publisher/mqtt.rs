@@ -7,8 +7,10 @@ use rumqttc::v5::mqttbytes::{self as mqttbytes5, v5};
 use crate::config::MqttVersion;
 use crate::message::Message;
 
-/// The longest packet that is read or written, in bytes.
+/// The longest packet that is read, in bytes.
 pub(crate) const PACKET_MAX: u32 = 2 << 20;
+/// The longest packet that MQTT has: what a gateway takes that does not say less.
+const PACKET_UNTOLD: u32 = 268_435_460;
 /// Asks the gateway for receipts: it then says source, epoch and offset in each PUBACK.
 const ASK_FOR_RECEIPTS: (&str, &str) = ("tidemark-receipts", "1");
 
@@ -21,8 +23,15 @@ pub(crate) struct MqttError(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Accepted {
     pub(crate) receive_max: u16,
-    pub(crate) packet_max: u32,
+    /// Most bytes of a packet, if the gateway said.
+    pub(crate) packet_told: Option<u32>,
     pub(crate) keep_alive_s: Option<u16>,
+}
+
+impl Accepted {
+    pub(crate) fn packet_max(&self) -> usize {
+        self.packet_told.unwrap_or(PACKET_UNTOLD) as usize
+    }
 }
 
 /// Where a message is, for a client that asked for receipts.
@@ -224,7 +233,7 @@ fn incoming4(packet: v4::Packet) -> Incoming {
     match packet {
         v4::Packet::ConnAck(ack) if ack.code == Code::Success => Incoming::Connected(Accepted {
             receive_max: u16::MAX,
-            packet_max: PACKET_MAX,
+            packet_told: None,
             keep_alive_s: None,
         }),
         v4::Packet::ConnAck(ack) => Incoming::NotConnected {
@@ -274,7 +283,7 @@ fn connack5(ack: v5::ConnAck) -> Incoming {
     let narrow = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
     Incoming::Connected(Accepted {
         receive_max: told(|p| p.receive_max.map(u32::from)).map_or(u16::MAX, narrow).max(1),
-        packet_max: told(|p| p.max_packet_size).unwrap_or(PACKET_MAX).min(PACKET_MAX),
+        packet_told: told(|p| p.max_packet_size),
         keep_alive_s: told(|p| p.server_keep_alive.map(u32::from)).map(narrow),
     })
 }

@@ -80,6 +80,13 @@ impl Session {
         })
     }
 
+    /// The oldest message under way, to be sent again.
+    pub(crate) fn oldest(&mut self) -> Option<&Sent> {
+        let sent = self.inflight.front_mut()?;
+        sent.retry_at = None;
+        Some(sent)
+    }
+
     /// Everything unanswered, in order, to be sent again over a new connection.
     pub(crate) fn resend(&mut self) -> impl Iterator<Item = &Sent> {
         self.inflight.iter_mut().map(|sent| {

@@ -22,6 +22,9 @@ use crate::message::{Message, Run};
 use crate::plan::Plan;
 use crate::simulation::Simulation;
 
+/// What the gateway cuts the connection for.
+const POISON: &[u8] = b"POISON";
+
 /// What the gateway does with the n-th PUBLISH of all, counted from 1.
 type Conduct = Arc<dyn Fn(u64) -> Reaction + Send + Sync>;
 
@@ -98,6 +101,8 @@ async fn serve(
                 }
                 FromClient::Ping => server::pong(&mut out),
                 FromClient::Disconnect => return,
+                // As a gateway does with what it can never take.
+                FromClient::Publish { payload, .. } if payload.starts_with(POISON) => return,
                 FromClient::Publish { pkid, dup, topic, payload } => {
                     let (client_id, offset, reaction) = {
                         let mut log = log.lock().unwrap();
@@ -222,6 +227,33 @@ async fn inv1_every_message_is_acknowledged_and_journalled_in_both_versions() {
         let report = audit(&gateway, &config, |_| true);
         assert!(report.passed, "{report}");
         assert_eq!((report.acknowledged, report.landed), (500, 500));
+    }
+}
+
+#[tokio::test]
+async fn one_message_that_is_never_taken_is_set_aside_by_name_and_the_rest_goes_on() {
+    for version in [MqttVersion::V311, MqttVersion::V5] {
+        let gateway = Gateway::start(version, |_| Reaction::Accept).await;
+        let (journal, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for n in 0..40 {
+            let resource = format!(r#"{{"resourceType":"Patient","id":"{n}"}}"#).into_bytes();
+            let bytes = if n == 7 || n == 23 { POISON.to_vec() } else { resource };
+            std::fs::write(files.path().join(format!("{n:02}.json")), bytes).unwrap();
+        }
+        let mut config = config(&gateway, version, journal.path());
+        config.fhir = Some(files.path().into());
+        let summary = run(config).await;
+        assert_eq!(
+            (summary.published, summary.acknowledged, summary.refused, summary.unacknowledged),
+            (40, 38, 2, 0)
+        );
+        let aside: Vec<_> = summary.set_aside.iter().map(|s| (s.name.as_str(), s.reason)).collect();
+        assert_eq!(aside, [("07.json", "connection_cut"), ("23.json", "connection_cut")]);
+        // What was accepted just before a cut was not answered, and goes out again.
+        let received = gateway.received();
+        let others: std::collections::HashSet<&Bytes> =
+            received.iter().map(|r| &r.payload).collect();
+        assert_eq!(others.len(), 38, "all others are there");
     }
 }
 

@@ -293,6 +293,7 @@ pub(crate) fn message(device: &mut Device, resources: &[Resource]) -> Message {
         seq,
         key,
         expect,
+        file: None,
     }
 }
 
