@@ -72,7 +72,7 @@ impl Agent {
         let standing = |link, broker: &Broker| {
             Standing::new(link, broker.address(), readiness.clone(), links.clone(), clock)
         };
-        let uplink_standing = standing("uplink", &config.gateway);
+        let uplink_standing = standing("uplink", &config.gateway).works_offline();
         let input = config.inputs.mqtt.as_ref().map(|input| standing("mqtt input", &input.broker));
         let (transport, connection) = connect(
             &config.gateway,

@@ -48,6 +48,7 @@ pub struct Standing {
     repeats: Repeats<Trouble>,
     /// Troubles since it last worked.
     troubles: u64,
+    works_offline: bool,
 }
 
 impl Standing {
@@ -61,12 +62,25 @@ impl Standing {
     ) -> Self {
         readiness.set(link, Err(format!("connecting to {broker}")));
         let repeats = Repeats::default();
-        Self { link, broker, readiness, metrics, clock, repeats, troubles: 0 }
+        Self { link, broker, readiness, metrics, clock, repeats, troubles: 0, works_offline: false }
+    }
+
+    /// Its service does its work without it as well, and goes on when it is back: not being connected is ready; being refused is not.
+    #[must_use]
+    pub fn works_offline(mut self) -> Self {
+        self.readiness.set(self.link, Ok(()));
+        self.works_offline = true;
+        self
     }
 
     /// Something is wrong with it: it is not ready.
     pub fn trouble(&mut self, trouble: Trouble) {
-        self.readiness.set(self.link, Err(format!("{}: {trouble}", self.broker)));
+        let away = matches!(trouble, Trouble::Unreachable { .. });
+        let state = match self.works_offline && away {
+            true => Ok(()),
+            false => Err(format!("{}: {trouble}", self.broker)),
+        };
+        self.readiness.set(self.link, state);
         self.note(trouble);
     }
 
@@ -121,5 +135,18 @@ mod tests {
         let line = r#"agent_link_troubles_total{link="input",reason="subscription_refused"} 3"#;
         assert!(text.contains(line), "{text}");
         assert!(text.contains(r#"reason="session_lost"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn inv12_a_link_that_may_be_away_is_ready_without_its_broker_but_not_when_refused() {
+        let (readiness, counts) = (Readiness::default(), LinkMetrics::default());
+        let standing =
+            Standing::new("uplink", "b:1".into(), readiness.clone(), counts, Clock::default());
+        let mut standing = standing.works_offline();
+        assert!(readiness.is_ready());
+        standing.trouble(Trouble::Login { reason: "not authorized" });
+        assert!(!readiness.is_ready());
+        standing.trouble(Trouble::Unreachable { cause: "no route".into() });
+        assert!(readiness.is_ready(), "it keeps what it takes");
     }
 }
