@@ -214,10 +214,7 @@ pub(super) async fn arrive(
         |will: &Will| !will.topic.starts_with('$') && !rights.may_publish(&will.topic);
     if connect.will.as_ref().is_some_and(&mut forbidden) {
         let refusal = Refusal::new(&connect, Reason::NotAuthorized);
-        return Err(Turned::Refused(Box::new((
-            socket,
-            refusal.because("its will's topic".into()),
-        ))));
+        return Err(Turned::refused(socket, refusal.because("its will's topic".into())));
     }
     rights.record(AuditEvent::Connected, None, None);
     let assigned = connect.client_id.is_empty();

@@ -43,6 +43,13 @@ enum End {
     Reason(Reason),
 }
 
+/// A packet that is too large: its topic, if that has come, its bytes, and the most that is allowed.
+struct TooMuch {
+    topic: Option<String>,
+    size: usize,
+    limit: usize,
+}
+
 struct Connection {
     shared: Arc<Shared>,
     version: Version,
@@ -62,11 +69,8 @@ struct Connection {
     keep_alive: Option<Duration>,
     /// Whether the client may change its mind about leaving a session behind (MQTT 5 section 3.14.2.2.2).
     expiry_asked: u32,
-    /// The size of the packet that ends the connection, and the most that is allowed.
-    too_much: Option<(usize, usize)>,
-    /// The topic that the operator is told along with the end of the connection.
-    last_topic: Option<String>,
-    has_will: bool,
+    /// What ends the connection, if it is that.
+    too_much: Option<TooMuch>,
     /// Counted among those that stay while the gateway drains.
     staying: bool,
     /// Counted for the client's address.
@@ -109,7 +113,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) 
         shared.metrics.disconnected(reason.as_str());
         connection.rights.record(AuditEvent::Disconnected, None, Some(reason.as_str()));
         if reason != Reason::ShuttingDown {
-            let who = Who { size: connection.too_much.take(), ..connection.who() };
+            let (topic, size) =
+                connection.too_much.take().map(|it| (it.topic, (it.size, it.limit))).unzip();
+            let who = Who { topic: topic.flatten(), size, ..connection.who() };
             shared.metrics.notices.tell(Event::Disconnected(reason), who);
         }
     }
@@ -125,6 +131,7 @@ impl Connection {
         present: bool,
     ) -> Box<Self> {
         let (connect, limits) = (&arrival.connect, &shared.limits);
+        let has_will = connect.will.is_some();
         let now = shared.clock.uptime();
         let audiences = shared.fanout.audiences();
         // User properties in acknowledgements are problem information (MQTT-3.1.2-29).
@@ -157,8 +164,6 @@ impl Connection {
             keep_alive,
             expiry_asked: connect.session_expiry_seconds,
             too_much: None,
-            last_topic: None,
-            has_will: connect.will.is_some(),
             staying: false,
             socket,
             session,
@@ -166,7 +171,7 @@ impl Connection {
             rights: arrival.rights,
             _place: arrival.place,
         });
-        if connection.session.is_durable() || connection.has_will {
+        if connection.session.is_durable() || has_will {
             // What the client relies on from here on is on disk: that it has a session, and its will.
             let pushed = shared.store.pushed();
             // A store that has failed ends the gateway.
@@ -183,7 +188,6 @@ impl Connection {
             client: self.session.client_id().clone(),
             place: Some(self.rights.place()),
             version: Some(self.version),
-            topic: self.last_topic.clone(),
             ..Who::default()
         }
     }

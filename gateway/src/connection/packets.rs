@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::deliver::Step;
-use super::{Connection, End};
+use super::{Connection, End, TooMuch};
 use crate::bridge;
 use crate::fanout::shared_filter;
 use crate::letter::{Letter, Options};
@@ -94,22 +94,24 @@ impl Connection {
 
     fn take(&mut self, mut publish: Publish, size: usize, takes_frames: bool) -> Result<(), End> {
         self.aliases.resolve(&mut publish).map_err(End::Reason)?;
-        // The server's own topics are no matter of rules.
-        let client_id = self.session.client_id().clone();
-        let client_id = &*client_id;
-        let reserved = publish.topic.starts_with('$');
-        let allowed = reserved || self.rights.may_publish(&publish.topic);
-        if !allowed {
-            self.tell(Event::PublishDenied, &publish.topic);
-        }
-        if reserved && !bridge::is_state_of(client_id, &publish.topic, &publish.payload) {
-            self.tell(Event::Reserved, &publish.topic);
-        }
         let limit = self.shared.limits.packet_bytes_max;
         // Frames have a limit of their own.
         if size > limit && !self.shared.topics.owns(&publish.topic) {
-            (self.last_topic, self.too_much) = (Some(publish.topic), Some((size, limit)));
+            self.too_much = Some(TooMuch { topic: Some(publish.topic), size, limit });
             return Err(End::Reason(Reason::PacketTooLarge));
+        }
+        // The server's own topics are no matter of rules.
+        let allowed = if publish.topic.starts_with('$') {
+            let client_id = self.session.client_id();
+            if !bridge::is_state_of(client_id, &publish.topic, &publish.payload) {
+                self.tell(Event::Reserved, &publish.topic);
+            }
+            true
+        } else {
+            self.rights.may_publish(&publish.topic)
+        };
+        if !allowed {
+            self.tell(Event::PublishDenied, &publish.topic);
         }
         self.inbox
             .take(&self.shared, &mut self.session, publish, (allowed, takes_frames))
@@ -128,7 +130,7 @@ impl Connection {
             && let Some((size, topic)) = mqtt::beginning(&self.socket.input)
         {
             let limit = self.shared.limits.packet_bytes_max;
-            (self.last_topic, self.too_much) = (topic, Some((size, limit)));
+            self.too_much = Some(TooMuch { topic, size, limit });
         }
         End::Reason(reason)
     }
