@@ -280,7 +280,7 @@ async fn after_a_break_unanswered_messages_go_out_again_with_dup_and_the_same_id
     let journal = tempfile::tempdir().unwrap();
     let config = Config { connections: 1, ..config(&gateway, MqttVersion::V311, journal.path()) };
     let summary = run(config.clone()).await;
-    assert_eq!((summary.published, summary.acknowledged), (500, 500));
+    assert_eq!((summary.published, summary.acknowledged), (500, 500), "{summary:?}");
     assert!(summary.resent >= 5 && summary.reconnects >= 1, "{summary:?}");
     let received = gateway.received();
     // In the order of the first sending.
