@@ -40,6 +40,28 @@ pub enum SpoolError {
         /// Who asked.
         expected: SourceId,
     },
+    /// Segments are there, and what belongs to them is not.
+    #[error(
+        "{0} holds messages, but its spool.json is missing: restore that file, or, if the messages are not wanted, move the folder away to \
+         start a new spool", path.display()
+    )]
+    NoState {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Segments are there that the state does not speak of.
+    #[error(
+        "{0} is in epoch {used}, and holds messages of epoch {found} as well, which nobody would deliver: restore the spool.json that goes \
+         with them into a folder of their own beside them and open that, or move {found} away", path.display()
+    )]
+    UnknownEpoch {
+        /// The spool's folder.
+        path: PathBuf,
+        /// The epoch that is not in the state.
+        found: Epoch,
+        /// The one that is.
+        used: Epoch,
+    },
 }
 
 /// A snapshot for people.

@@ -227,7 +227,7 @@ impl<T: Transport> Uplink<T> {
                 let random = self.next_random();
                 self.delivery.on_probed(now, random);
                 self.spool.shared.metrics.probes.inc();
-                let batch = Batch { records: Vec::new(), end: from, chain_end: 0, is_gap: false };
+                let batch = Batch::probe(from);
                 let bytes = self.encode(from, batch).await?.1;
                 self.transport.send(&self.topic, bytes).await;
                 Ok(Step::Again)
@@ -290,6 +290,7 @@ impl<T: Transport> Uplink<T> {
             first_offset: from,
             count: batch.end - from,
             appended: at.appended,
+            format: batch.format,
         };
         let (count, codec) = (header.count, self.config.codec);
         if batch.records.len() < 16 << 10 {

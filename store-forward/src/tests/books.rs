@@ -167,7 +167,7 @@ fn lag_is_the_age_of_the_oldest_pending_message_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::open(folder.path(), small(WhenFull::Refuse));
     for n in 0..50_u64 {
-        let message = Message { publisher: "p", topic: "t", payload: &payload(n) };
+        let message = Message { publisher: "p", topic: "t", attributes: &[], payload: &payload(n) };
         running.spool.append(1_000_000 * i64::try_from(n).unwrap(), [message]);
     }
     running.sync();

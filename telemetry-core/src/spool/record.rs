@@ -1,12 +1,13 @@
 //! One spool record, on disk and in frames.
 //!
-//! Little-endian, version 1 (the version stands in the segment header and in the frame header):
+//! Little-endian, version 2 (the version stands in the segment header and in the frame header):
 //!
 //! ```text
-//! body_len u32 | crc32c u32 of the body | body
-//! body = chain u64 | offset u64 | received_us i64 | flags u8 | publisher_len u16 | topic_len u16
-//!        | publisher | topic | payload
+//! body = chain u64 | offset u64 | received_us i64 | flags u8 | publisher_len u16 | topic_len u16 | attributes_len u16
+//!        | publisher | topic | attributes | payload
 //! ```
+//!
+//! [`super::format`] has what stands before a body, [`super::attributes`] what the attributes are. Version 1 had none, nor their length.
 //!
 //! `chain` is the chain value *before* the record; the value after it mixes in the record's checksum and length, so two
 //! spools with the same value at an offset hold the same records below it (up to a chance of 2^-32 a record).
@@ -15,16 +16,15 @@
 //! A record with the flag [`GAP`] stands for offsets that cannot be delivered; its payload is
 //! `count u64 | chain_end u64 | reason u8` and it covers `offset .. offset + count`.
 
+use super::format::{Format, PREFIX_LEN};
 use crate::id::Offset;
 use crate::wire::{Fields, mix64};
 
 /// Largest whole record in bytes, header included: health records come in Bundles of several megabytes. A larger message is refused
 /// before it is accepted.
 pub const MESSAGE_MAX: usize = 8 << 20;
-/// Bytes before the body.
-pub const PREFIX_LEN: usize = 8;
 /// Bytes of the body before the publisher.
-pub const FIXED_LEN: usize = 29;
+pub const FIXED_LEN: usize = 31;
 /// Flag: the record is a gap, not a message.
 pub const GAP: u8 = 1;
 /// Flag: the message may be in the lake already under another epoch (it was moved from a forked spool).
@@ -48,6 +48,8 @@ pub struct Record<'a> {
     pub publisher: &'a str,
     /// The MQTT topic.
     pub topic: &'a str,
+    /// What else there is to say, as [`super::attributes`] writes it.
+    pub attributes: &'a [u8],
     /// The payload as it came.
     pub payload: &'a [u8],
 }
@@ -131,27 +133,9 @@ impl Item<'_> {
     }
 }
 
-/// What stands at the start of some bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parsed<'a> {
-    /// A whole item, the bytes it takes and the chain value after it.
-    Item {
-        /// The item.
-        item: Item<'a>,
-        /// Its length in bytes.
-        len: usize,
-        /// Chain value after it.
-        chain_end: u64,
-    },
-    /// The bytes end before the record does.
-    Torn,
-    /// Not a record: an impossible length or a wrong checksum.
-    Corrupt,
-}
-
-/// Returns the bytes that a message takes as a record.
-pub fn encoded_len(publisher: &str, topic: &str, payload: &[u8]) -> usize {
-    PREFIX_LEN + FIXED_LEN + publisher.len() + topic.len() + payload.len()
+/// Returns the bytes that a message takes as a record of the newest version.
+pub fn encoded_len(publisher: &str, topic: &str, attributes: &[u8], payload: &[u8]) -> usize {
+    PREFIX_LEN + FIXED_LEN + publisher.len() + topic.len() + attributes.len() + payload.len()
 }
 
 /// Returns the chain value after a record.
@@ -159,39 +143,28 @@ pub fn chain_after(chain: u64, crc: u32, body_len: u32) -> u64 {
     mix64(chain.rotate_left(17) ^ (u64::from(body_len) << 32 | u64::from(crc)))
 }
 
-/// Appends a record to `out` and returns the chain value after it.
-///
-/// The caller has checked that [`encoded_len`] is at most [`MESSAGE_MAX`] and that publisher and topic are shorter than
-/// 64 KiB (MQTT cannot carry longer ones).
-pub fn encode(record: &Record<'_>, out: &mut Vec<u8>) -> u64 {
-    let start = out.len();
-    let len16 =
-        |text: &str| u16::try_from(text.len()).expect("MQTT strings are shorter than 64 KiB");
-    out.extend_from_slice(&[0; PREFIX_LEN]);
+/// Appends a body to `out`.
+pub(super) fn push_body(record: &Record<'_>, with_attributes: bool, out: &mut Vec<u8>) {
+    let len16 = |bytes: &[u8]| u16::try_from(bytes.len()).expect("checked by who accepts messages");
+    let attributes = if with_attributes { record.attributes } else { &[] };
     out.extend_from_slice(&record.chain.to_le_bytes());
     out.extend_from_slice(&record.offset.to_le_bytes());
     out.extend_from_slice(&record.received_us.to_le_bytes());
     out.push(record.flags);
-    out.extend_from_slice(&len16(record.publisher).to_le_bytes());
-    out.extend_from_slice(&len16(record.topic).to_le_bytes());
+    out.extend_from_slice(&len16(record.publisher.as_bytes()).to_le_bytes());
+    out.extend_from_slice(&len16(record.topic.as_bytes()).to_le_bytes());
+    if with_attributes {
+        out.extend_from_slice(&len16(attributes).to_le_bytes());
+    }
     out.extend_from_slice(record.publisher.as_bytes());
     out.extend_from_slice(record.topic.as_bytes());
+    out.extend_from_slice(attributes);
     out.extend_from_slice(record.payload);
-    let (body_len, crc) =
-        match out.get_mut(start..).and_then(|all| all.split_first_chunk_mut::<PREFIX_LEN>()) {
-            Some((prefix, body)) => {
-                let body_len = u32::try_from(body.len()).expect("a record is at most MESSAGE_MAX");
-                let crc = crc32c::crc32c(body);
-                *prefix = (u64::from(crc) << 32 | u64::from(body_len)).to_le_bytes();
-                (body_len, crc)
-            }
-            None => unreachable!("the prefix was pushed above"),
-        };
-    chain_after(record.chain, crc, body_len)
 }
 
 /// Appends a gap record to `out`. `chain_end` is the chain value after the gap, which the next record carries.
 pub fn encode_gap(
+    format: Format,
     first: Offset,
     count: u64,
     reason: GapReason,
@@ -212,57 +185,32 @@ pub fn encode_gap(
         flags: GAP,
         publisher: "",
         topic: "",
+        attributes: &[],
         payload: &payload,
     };
-    encode(&record, out);
-}
-
-/// Reads the record at the start of `bytes`.
-pub fn parse(bytes: &[u8]) -> Parsed<'_> {
-    let mut fields = Fields(bytes);
-    let (Some(body_len), Some(crc)) = (fields.u32(), fields.u32()) else {
-        return Parsed::Torn;
-    };
-    let len = body_len as usize;
-    if !(FIXED_LEN..=MESSAGE_MAX - PREFIX_LEN).contains(&len) {
-        return Parsed::Corrupt;
-    }
-    let Some(body) = fields.bytes(len) else {
-        return Parsed::Torn;
-    };
-    if crc32c::crc32c(body) != crc {
-        return Parsed::Corrupt;
-    }
-    let Some((item, chain)) = parse_body(body) else {
-        return Parsed::Corrupt;
-    };
-    let chain_end = match item {
-        Item::Gap { chain_end, .. } => chain_end,
-        _ => chain_after(chain, crc, body_len),
-    };
-    Parsed::Item { item, len: PREFIX_LEN + len, chain_end }
+    format.encode(&record, out);
 }
 
 /// Reads a body whose checksum is right; returns the item and the chain value before it.
-fn parse_body(body: &[u8]) -> Option<(Item<'_>, u64)> {
+pub(super) fn parse_body(body: &[u8], with_attributes: bool) -> Option<(Item<'_>, u64)> {
     let mut fields = Fields(body);
     let (chain, offset, received_us, flags) =
         (fields.u64()?, fields.u64()?, fields.i64()?, fields.u8()?);
     let (publisher_len, topic_len) = (fields.u16()?, fields.u16()?);
+    let attributes_len = if with_attributes { fields.u16()? } else { 0 };
     let unparsable = Item::Unparsable { first: offset, count: 1, bytes: body };
     let mut texts = || {
         let publisher = std::str::from_utf8(fields.bytes(publisher_len.into())?).ok()?;
         let topic = std::str::from_utf8(fields.bytes(topic_len.into())?).ok()?;
-        Some((publisher, topic, fields.0))
+        Some((publisher, topic, fields.bytes(attributes_len.into())?, fields.0))
     };
-    let Some((publisher, topic, payload)) = texts() else {
+    let Some((publisher, topic, attributes, payload)) = texts() else {
         return Some((unparsable, chain));
     };
     if flags & GAP == 0 {
-        return Some((
-            Item::Record(Record { offset, chain, received_us, flags, publisher, topic, payload }),
-            chain,
-        ));
+        let record =
+            Record { offset, chain, received_us, flags, publisher, topic, attributes, payload };
+        return Some((Item::Record(record), chain));
     }
     let mut fields = Fields(payload);
     let mut gap = || Some((fields.u64()?, fields.u64()?, GapReason::from_byte(fields.u8()?)?));
@@ -280,7 +228,10 @@ fn parse_body(body: &[u8]) -> Option<(Item<'_>, u64)> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::format::{Key, Parsed};
     use super::*;
+
+    const V2: Format = Format::V2(Key::from_random(0x0123_4567_89ab_cdef));
 
     fn sample() -> Record<'static> {
         Record {
@@ -290,63 +241,108 @@ mod tests {
             flags: 0,
             publisher: "mon-1",
             topic: "dt/w/mon-1/readings",
+            attributes: &[],
             payload: b"{}",
         }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
     }
 
     #[test]
     fn golden_bytes_of_version_1() {
         let mut bytes = Vec::new();
-        let chain = encode(&sample(), &mut bytes);
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let chain = Format::V1.encode(&sample(), &mut bytes);
         assert_eq!(
-            hex,
+            hex(&bytes),
             "370000002d2ade4b0900000000000000050000000000000000e025dafe5b060000050013006d6f6e2d31\
              64742f772f6d6f6e2d312f72656164696e67737b7d"
         );
         assert_eq!(chain, 6_021_507_415_205_246_522);
+        let expected =
+            Parsed::Item { item: Item::Record(sample()), len: bytes.len(), chain_end: chain };
+        assert_eq!(Format::V1.parse(&bytes), expected);
+    }
+
+    #[test]
+    fn golden_bytes_of_version_2() {
+        let mut bytes = Vec::new();
+        let record = Record { attributes: &[9, 1, 0, 7], ..sample() };
+        let chain = V2.encode(&record, &mut bytes);
+        assert_eq!(
+            hex(&bytes),
+            "3d000000c4ed4ffd0db4a5cb0900000000000000050000000000000000e025dafe5b0600000500130004006d\
+             6f6e2d3164742f772f6d6f6e2d312f72656164696e6773090100077b7d"
+        );
+        let expected =
+            Parsed::Item { item: Item::Record(record), len: bytes.len(), chain_end: chain };
+        assert_eq!(V2.parse(&bytes), expected);
     }
 
     #[test]
     fn a_gap_says_what_it_covers() {
-        let mut bytes = Vec::new();
-        encode_gap(10, 4, GapReason::Dropped, 77, 0, &mut bytes);
-        let expected = Item::Gap { first: 10, count: 4, reason: GapReason::Dropped, chain_end: 77 };
-        assert_eq!(parse(&bytes), Parsed::Item { item: expected, len: bytes.len(), chain_end: 77 });
-        assert_eq!(expected.end(), 14);
+        for format in [Format::V1, V2] {
+            let mut bytes = Vec::new();
+            encode_gap(format, 10, 4, GapReason::Dropped, 77, 0, &mut bytes);
+            let item = Item::Gap { first: 10, count: 4, reason: GapReason::Dropped, chain_end: 77 };
+            assert_eq!(
+                format.parse(&bytes),
+                Parsed::Item { item, len: bytes.len(), chain_end: 77 }
+            );
+            assert_eq!(item.end(), 14);
+        }
     }
 
     #[test]
     fn sound_bytes_that_make_no_sense_are_unparsable_not_lost() {
         let mut bytes = Vec::new();
-        encode(&Record { topic: "ok", ..sample() }, &mut bytes);
-        let body_start = PREFIX_LEN;
+        Format::V1.encode(&Record { topic: "ok", ..sample() }, &mut bytes);
+        let body_start = 8;
         bytes[body_start + 27] = 0xff; // a topic length beyond the record
         let crc = crc32c::crc32c(&bytes[body_start..]);
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
         assert!(matches!(
-            parse(&bytes),
+            Format::V1.parse(&bytes),
             Parsed::Item { item: Item::Unparsable { first: 5, count: 1, .. }, .. }
         ));
+    }
+
+    #[test]
+    fn inv4_a_record_of_another_spool_is_not_one_of_ours() {
+        let theirs = Format::V2(Key::from_random(1));
+        let mut bytes = Vec::new();
+        theirs.encode(&sample(), &mut bytes);
+        assert_eq!(V2.parse(&bytes), Parsed::Corrupt { len: None });
+        bytes.clear();
+        Format::V1.encode(&sample(), &mut bytes);
+        assert_eq!(V2.parse(&bytes), Parsed::Corrupt { len: None });
     }
 
     proptest! {
         #[test]
         fn a_whole_record_round_trips_a_cut_one_is_torn_and_a_flipped_one_is_noticed(
-            offset in 0u64..1 << 63, chain: u64, received_us: i64,
-            publisher in "[a-z]{0,8}", topic in "[a-z/]{1,20}", payload: Vec<u8>,
+            offset in 0u64..1 << 63, chain: u64, received_us: i64, first: bool,
+            publisher in "[a-z]{0,8}", topic in "[a-z/]{1,20}", attributes in prop::collection::vec(any::<u8>(), 0..20), payload: Vec<u8>,
             cut: prop::sample::Index, bit in 0u8..8,
         ) {
-            let record = Record { offset, chain, received_us, flags: 0, publisher: &publisher, topic: &topic, payload: &payload };
+            let format = if first { Format::V1 } else { V2 };
+            let attributes: &[u8] = if first { &[] } else { &attributes };
+            let record = Record { offset, chain, received_us, flags: 0, publisher: &publisher, topic: &topic, attributes, payload: &payload };
             let mut bytes = Vec::new();
-            let after = encode(&record, &mut bytes);
-            prop_assert_eq!(bytes.len(), encoded_len(&publisher, &topic, &payload));
-            prop_assert_eq!(parse(&bytes), Parsed::Item { item: Item::Record(record), len: bytes.len(), chain_end: after });
+            let after = format.encode(&record, &mut bytes);
+            let newer = if first { 6 } else { 0 };
+            prop_assert_eq!(bytes.len() + newer, encoded_len(&publisher, &topic, attributes, &payload));
+            prop_assert_eq!(format.parse(&bytes), Parsed::Item { item: Item::Record(record), len: bytes.len(), chain_end: after });
             let at = cut.index(bytes.len());
-            prop_assert_eq!(parse(&bytes[..at]), Parsed::Torn);
+            prop_assert_eq!(format.parse(&bytes[..at]), Parsed::Torn);
             bytes[at] ^= 1 << bit;
-            let flipped_is_data = matches!(parse(&bytes), Parsed::Item { .. });
+            let flipped_is_data = matches!(format.parse(&bytes), Parsed::Item { .. });
             prop_assert!(!flipped_is_data);
+            if !first && at >= 12 {
+                // The length is certain: nobody looks for records within this one.
+                prop_assert_eq!(format.parse(&bytes), Parsed::Corrupt { len: Some(bytes.len()) });
+            }
         }
     }
 }
