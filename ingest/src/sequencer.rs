@@ -285,6 +285,7 @@ mod tests {
             first_offset,
             count,
             appended: first_offset + count,
+            format: telemetry_core::spool::format::Format::V1,
         }
     }
 

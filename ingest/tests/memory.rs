@@ -11,7 +11,8 @@ use service_runtime::{Metrics, Stop, Tasks};
 use telemetry_core::frame::{self, Codec, FrameHeader};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::receipt::Receipt;
-use telemetry_core::spool::record::{self, Record};
+use telemetry_core::spool::format::{Format, Key};
+use telemetry_core::spool::record::Record;
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::mpsc;
 
@@ -32,13 +33,15 @@ fn frame(
     topic: &str,
     payload: &[u8],
 ) -> (Vec<u8>, u64) {
-    let mut records = Vec::new();
+    let (format, mut records) = (Format::V2(Key::from_random(1)), Vec::new());
     let (received_us, flags, publisher) = (1_785_542_400_000_000, 0, "mon-1");
-    let record = Record { offset, chain, received_us, flags, publisher, topic, payload };
-    let chain = record::encode(&record, &mut records);
+    let record =
+        Record { offset, chain, received_us, flags, publisher, topic, attributes: &[], payload };
+    let chain = format.encode(&record, &mut records);
     let (source_id, epoch) = (source.clone(), Epoch::from_random(42));
     let (oldest, appended) = (0, offset + 1);
-    let header = FrameHeader { source_id, epoch, oldest, first_offset: offset, count: 1, appended };
+    let header =
+        FrameHeader { source_id, epoch, oldest, first_offset: offset, count: 1, appended, format };
     (frame::encode(&header, &records, Codec::Lz4), chain)
 }
 

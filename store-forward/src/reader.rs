@@ -8,7 +8,6 @@ use telemetry_core::spool::format::{Format, Parsed};
 use telemetry_core::spool::record::{self, GapReason, Item};
 use telemetry_core::spool::recovery::{From, Resync, Run, resync_from, scan_at};
 use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
-use tracing::warn;
 
 use crate::disk::{DiskError, SegmentReader};
 use crate::tail::Shared;
@@ -24,15 +23,15 @@ pub(crate) struct Batch {
     pub(crate) records: Vec<u8>,
     pub(crate) end: Offset,
     pub(crate) chain_end: u64,
-    /// It says that its offsets cannot be delivered.
-    pub(crate) is_gap: bool,
+    /// Why its offsets cannot be delivered, if it says that.
+    pub(crate) gap: Option<GapReason>,
 }
 
 impl Batch {
     /// Asks for a receipt: no records, so that every reader understands it.
     pub(crate) fn probe(from: Offset) -> Self {
         let records = Vec::new();
-        Self { format: Format::V1, records, end: from, chain_end: 0, is_gap: false }
+        Self { format: Format::V1, records, end: from, chain_end: 0, gap: None }
     }
 }
 
@@ -121,7 +120,7 @@ impl Reader {
         if let Some(received_us) = received_us(format, &records) {
             self.shared.tail().timeline.note(from, received_us);
         }
-        Ok(Batch { format, records, end: run.next, chain_end: run.chain, is_gap: false })
+        Ok(Batch { format, records, end: run.next, chain_end: run.chain, gap: None })
     }
 
     /// Returns the chain value before `offset`; `None` when it is no longer (or not yet) on disk.
@@ -175,11 +174,10 @@ impl Reader {
     }
 
     fn gap(&self, from: Offset, to: Offset, reason: GapReason, chain_end: u64) -> Batch {
-        warn!(from, to, reason = reason.as_str(), "messages cannot be delivered: sending a gap");
         let mut records = Vec::new();
         let format = self.shared.tail().format;
         record::encode_gap(format, from, to - from, reason, chain_end, 0, &mut records);
-        Batch { format, records, end: to, chain_end, is_gap: true }
+        Batch { format, records, end: to, chain_end, gap: Some(reason) }
     }
 
     /// Returns the chain value at `limit`, if that is where everything ends.

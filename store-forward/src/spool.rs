@@ -4,7 +4,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use telemetry_core::frame::FRAME_BYTES;
 use telemetry_core::id::{Epoch, Offset, SourceId};
+use telemetry_core::spool::format::Parsed;
+use telemetry_core::spool::record::{Item, Record};
 use tokio::sync::watch;
 
 use crate::disk::DiskError;
@@ -238,6 +241,31 @@ impl Spool {
         self.moves.put(moving);
         self.shared.tail().moving = true;
         self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Reads the messages from an offset on, as far as they are on stable storage. Blocks.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn records(
+        &self,
+        from: Offset,
+        mut each: impl FnMut(&Record<'_>),
+    ) -> Result<(), DiskError> {
+        let (mut reader, mut at) = (self.reader(), from);
+        let synced = self.shared.progress.borrow().synced;
+        while at < synced {
+            let batch = reader.read(at, synced, FRAME_BYTES)?;
+            let mut rest = batch.records.as_slice();
+            while let Parsed::Item { item, len, .. } = batch.format.parse(rest) {
+                if let Item::Record(record) = item {
+                    each(&record);
+                }
+                rest = rest.get(len..).unwrap_or_default();
+            }
+            at = batch.end;
+        }
         Ok(())
     }
 

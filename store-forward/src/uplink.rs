@@ -263,7 +263,9 @@ impl<T: Transport> Uplink<T> {
             blocking(reader, move |reader| reader.read(from, limit, raw_max)).await?;
         self.reader = Some(reader);
         let (end, raw_bytes, chain_end) = (batch.end, batch.records.len() as u64, batch.chain_end);
-        if batch.is_gap {
+        if let Some(reason) = batch.gap {
+            let reason = reason.as_str();
+            warn!(from, to = end, reason, "messages cannot be delivered: sending a gap");
             self.spool.announced(from, end);
         }
         let (count, bytes) = self.encode(from, batch).await?;

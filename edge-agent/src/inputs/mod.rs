@@ -65,6 +65,7 @@ impl Door {
             let records = rest.iter().map(|message| Message {
                 publisher: self.publisher,
                 topic: &message.topic,
+                attributes: &[],
                 payload: &message.payload,
             });
             progress.mark_unchanged();
@@ -123,8 +124,7 @@ mod tests {
 
     use store_forward::config::SpoolOptions;
     use store_forward::metrics::SpoolMetrics;
-    use store_forward::{SpoolConfig, WriterThread};
-    use telemetry_core::id::Epoch;
+    use store_forward::{Fresh, SpoolConfig, WriterThread};
 
     use super::*;
 
@@ -132,8 +132,8 @@ mod tests {
     pub(super) fn door(folder: &Path) -> (Door, WriterThread) {
         let config = SpoolConfig { dir: folder.join("spool"), ..SpoolConfig::default() };
         let options = SpoolOptions { source_id: "agent".parse().unwrap(), config };
-        let epoch = Epoch::from_random(7);
-        let (spool, writer) = Spool::open(&options, epoch, SpoolMetrics::default()).unwrap();
+        let (spool, writer) =
+            Spool::open(&options, Fresh::new(|| 7), SpoolMetrics::default()).unwrap();
         let (clock, stop) = (Clock::default(), Stop::new());
         (Door { spool, clock, publisher: "test", stop }, writer)
     }

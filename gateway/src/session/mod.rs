@@ -15,9 +15,11 @@ pub(crate) use received::Received;
 pub(crate) use registry::{Before, Due, Parked, Registry, Seat};
 pub(crate) use route::{Route, route};
 
+use store_forward::Place;
+
 use crate::fanout::{Fanout, Mailbox, MailboxLimits};
 use crate::letter::{Letter, Options};
-use crate::store::{Flight, Op, Record, Store, Stored};
+use crate::store::{Flight, Op, Position, Record, Store, Stored};
 
 /// What outlives a connection (MQTT 3.1.1 section 3.1.2.4, MQTT 5 section 4.1).
 #[derive(Debug)]
@@ -76,8 +78,10 @@ impl Session {
         }
         session.mailbox.restore(waiting, next);
         session.on_disk = true;
-        for pkid in received {
-            session.received.begin(pkid);
+        for (pkid, at) in received {
+            // What was found in the spool is on stable storage.
+            let place = at.map(|Position { epoch, offset }| Place { epoch, generation: 0, offset });
+            session.received.placed(pkid, place);
         }
         for (filter, options) in record.subscriptions {
             fanout.subscribe(&filter, &session.mailbox, options);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use telemetry_core::id::{Epoch, Offset};
+
 use crate::letter::{Letter, Options};
 use crate::message::Message;
 use crate::testament::Testament;
@@ -16,6 +18,13 @@ pub(crate) struct Record {
     /// Microseconds since 1970 when its connection ended; `None` while it is connected.
     pub(crate) disconnected_us: Option<i64>,
     pub(crate) subscriptions: Vec<(String, Options)>,
+}
+
+/// A position in the gateway's spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) epoch: Epoch,
+    pub(crate) offset: Offset,
 }
 
 /// How far the delivery of a QoS 2 message has come.
@@ -55,7 +64,11 @@ pub(crate) enum Op {
     Received {
         client_id: Arc<str>,
         pkid: u16,
+        /// Where it stands in the spool, if it goes there.
+        place: Option<Position>,
     },
+    /// All exchanges that brought messages below this position of the spool are in the file.
+    Known(Position),
     Released {
         client_id: Arc<str>,
         pkid: u16,
@@ -95,6 +108,7 @@ impl Op {
             | Self::Unqueue { .. }
             | Self::Flight { .. }
             | Self::Received { .. }
+            | Self::Known(_)
             | Self::Released { .. } => 0,
         };
         size_of::<Self>() + own
@@ -108,7 +122,8 @@ pub(crate) struct Stored {
     pub(crate) record: Record,
     /// In order; with how far they have come.
     pub(crate) letters: Vec<(Letter, Option<Flight>)>,
-    pub(crate) received: Vec<u16>,
+    /// Packet ids in use, with where their messages stand.
+    pub(crate) received: Vec<(u16, Option<Position>)>,
 }
 
 /// Everything that was found on disk.
@@ -118,6 +133,8 @@ pub(crate) struct Found {
     pub(crate) retained: Vec<Message>,
     /// With the time when each is due; those without one were of clients that were connected.
     pub(crate) wills: Vec<(Testament, Option<i64>)>,
+    /// See [`Op::Known`].
+    pub(crate) known: Option<Position>,
     /// Entries that made no sense, and were left out.
     pub(crate) damaged: usize,
 }

@@ -77,6 +77,7 @@ impl Decoder {
             flags: 0,
             publisher: "",
             topic: "",
+            attributes: &[],
             payload: bytes,
         };
         dead_letter(batch, &origin, &record, &reject);

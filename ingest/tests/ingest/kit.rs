@@ -13,9 +13,13 @@ use service_runtime::{Metrics, Stop, Tasks};
 use telemetry_core::frame::{self, Codec, FrameHeader};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::receipt::Receipt;
+use telemetry_core::spool::format::{Format, Key};
 use telemetry_core::spool::record::{self, GapReason, Record};
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::mpsc;
+
+/// How sources write.
+pub(crate) const FORMAT: Format = Format::V2(Key::from_random(1));
 
 /// 2026-08-01T00:00:00Z: when every message was accepted.
 pub(crate) const RECEIVED_US: i64 = 1_785_542_400_000_000;
@@ -56,6 +60,7 @@ impl Source {
             first_offset,
             count,
             appended: first_offset + count,
+            format: FORMAT,
         };
         Inbound::Frame {
             topic: self.topic(),
@@ -74,9 +79,10 @@ impl Source {
                 flags: 0,
                 publisher: "mon-1",
                 topic,
+                attributes: &[],
                 payload: payload.as_ref(),
             };
-            self.chain = record::encode(&record, &mut records);
+            self.chain = FORMAT.encode(&record, &mut records);
             self.next += 1;
         }
         self.wrap(first, self.next - first, &records)
@@ -94,7 +100,15 @@ impl Source {
     pub(crate) fn gap(&mut self, count: u64) -> Inbound {
         let (first, mut records) = (self.next, Vec::new());
         self.chain = self.chain.wrapping_mul(31) + 1;
-        record::encode_gap(first, count, GapReason::Dropped, self.chain, RECEIVED_US, &mut records);
+        record::encode_gap(
+            FORMAT,
+            first,
+            count,
+            GapReason::Dropped,
+            self.chain,
+            RECEIVED_US,
+            &mut records,
+        );
         self.next += count;
         self.wrap(first, count, &records)
     }

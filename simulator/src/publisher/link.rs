@@ -115,7 +115,7 @@ impl Link {
                     writer.flush().await?;
                     *unflushed = false;
                 } else if writer.write_buf(out).await? == 0 {
-                    return Err(std::io::ErrorKind::WriteZero.into());
+                    return Err(io::ErrorKind::WriteZero.into());
                 } else {
                     *unflushed = true;
                 }
@@ -147,7 +147,7 @@ impl Link {
 }
 
 /// What reading gave: true, for bytes.
-fn heard(read: std::io::Result<usize>) -> Result<bool, LinkError> {
+fn heard(read: io::Result<usize>) -> Result<bool, LinkError> {
     match read {
         Ok(0) => Err(LinkError::Closed("end of stream".into())),
         Ok(_) => Ok(true),

@@ -46,7 +46,7 @@ impl Truth {
         let (mut reader, mut at) = (running.spool.reader(), self.landed);
         while at < end {
             let batch = reader.read(at, end, FRAME_MAX).unwrap();
-            if batch.is_gap {
+            if batch.gap.is_some() {
                 running.spool.announced(at, batch.end);
                 self.announced.extend(at..batch.end);
             }
