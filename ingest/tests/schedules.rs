@@ -150,15 +150,7 @@ impl Source {
                 let end = self.oldest.min(limit);
                 let mut gap = Vec::new();
                 let chain = self.chain_at(end);
-                record::encode_gap(
-                    FORMAT,
-                    from,
-                    end - from,
-                    GapReason::Dropped,
-                    chain,
-                    0,
-                    &mut gap,
-                );
+                FORMAT.encode_gap(from, end - from, GapReason::Dropped, chain, 0, &mut gap);
                 let frame = self.frame(from, &gap, end);
                 self.delivery.on_sent(end, gap.len() as u64, chain);
                 Some(frame)

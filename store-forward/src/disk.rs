@@ -4,6 +4,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crash_point::Point;
@@ -69,17 +70,17 @@ pub(crate) enum Change<'a> {
 
 #[cfg(not(test))]
 #[expect(clippy::unnecessary_wraps, reason = "a test's disk may refuse")]
-pub(crate) fn about_to(_change: Change<'_>) -> io::Result<()> {
+fn about_to(_change: Change<'_>) -> io::Result<()> {
     Ok(())
 }
 
 #[cfg(test)]
-pub(crate) fn about_to(change: Change<'_>) -> io::Result<()> {
+fn about_to(change: Change<'_>) -> io::Result<()> {
     crate::tests::test_disk::about_to(change)
 }
 
 /// A spool holds what devices say about patients: it is its owner's alone.
-pub(crate) const READERS: Readers = Readers::Owner;
+const READERS: Readers = Readers::Owner;
 
 /// The room that is kept for the state file on a disk that others fill.
 const RESERVE_BYTES: usize = 64 << 10;
@@ -347,6 +348,39 @@ impl SegmentWriter {
 
     /// Makes everything appended durable.
     pub(crate) fn sync(&mut self) -> Result<(), DiskError> {
+        let synced = about_to(Change::SyncFile(&self.path)).and_then(|()| self.file.sync_data());
+        at("sync", &self.path, synced)
+    }
+}
+
+/// A small file whose content is written in place.
+#[derive(Debug)]
+pub(crate) struct FixedFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl FixedFile {
+    /// Opens the file, or makes it, empty; returns what is in it.
+    pub(crate) fn open(path: PathBuf) -> Result<(Self, Vec<u8>), DiskError> {
+        let found = read_small(&path)?;
+        if found.is_none() {
+            at("create", &path, about_to(Change::CreateFile(&path)))?;
+        }
+        let opened = READERS.options().create(true).truncate(false).write(true).open(&path);
+        let file = at("open", &path, opened)?;
+        Ok((Self { path, file }, found.unwrap_or_default()))
+    }
+
+    /// Writes bytes at a position.
+    pub(crate) fn write_at(&self, position: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let written = about_to(Change::Write(&self.path, position, bytes))
+            .and_then(|()| self.file.write_all_at(bytes, position));
+        at("write to", &self.path, written)
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&self) -> Result<(), DiskError> {
         let synced = about_to(Change::SyncFile(&self.path)).and_then(|()| self.file.sync_data());
         at("sync", &self.path, synced)
     }

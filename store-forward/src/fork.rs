@@ -113,7 +113,7 @@ impl Move {
                 Item::Unparsable { count, .. } => (count, GapReason::Corrupt),
             };
             if lost > 0 {
-                record::encode_gap(format, next, lost, reason, chain, 0, &mut bytes);
+                format.encode_gap(next, lost, reason, chain, 0, &mut bytes);
                 gaps.push((next, next + lost));
             }
             next += lost.max(1);

@@ -8,13 +8,11 @@
 //!
 //! A slot is written after each sync of the segments, without a sync of its own: after a power cut it may lag behind, never be ahead.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use telemetry_core::id::{Epoch, Offset};
 
-use crate::disk::{self, Change, DiskError};
+use crate::disk::{DiskError, FixedFile};
 
 const FILE: &str = "spool.mark";
 const SLOT: usize = 32;
@@ -32,45 +30,33 @@ pub(crate) struct Mark {
 /// The file, open for writing.
 #[derive(Debug)]
 pub(crate) struct MarkFile {
-    path: PathBuf,
-    file: File,
+    file: FixedFile,
     slot: u64,
 }
 
 impl MarkFile {
     /// Opens or makes the file; returns how far the epoch had come, if it says so.
     pub(crate) fn open(spool: &Path, epoch: Epoch) -> Result<(Self, Option<Mark>), DiskError> {
-        let path = spool.join(FILE);
-        let bytes = disk::read_small(&path)?;
-        let slots = bytes.as_deref().unwrap_or_default().chunks(SLOT).map(decode);
+        let (file, bytes) = FixedFile::open(spool.join(FILE))?;
+        let slots = bytes.chunks(SLOT).map(decode);
         let found = (0_u64..).zip(slots).filter_map(|(slot, mark)| mark.map(|mark| (slot, mark)));
         let of_epoch = found.filter(|(_, mark)| mark.epoch == epoch);
         let last = of_epoch.max_by_key(|(_, mark)| mark.offset);
-        if bytes.is_none() {
-            disk::at("create", &path, disk::about_to(Change::CreateFile(&path)))?;
-        }
-        let opened = disk::READERS.options().create(true).truncate(false).write(true).open(&path);
-        let file = disk::at("open", &path, opened)?;
         // The newest one is written over last.
         let slot = last.map_or(0, |(slot, _)| 1 - slot.min(1));
-        Ok((Self { path, file, slot }, last.map(|(_, mark)| mark)))
+        Ok((Self { file, slot }, last.map(|(_, mark)| mark)))
     }
 
     /// Notes how far it is.
     pub(crate) fn set(&mut self, mark: Mark) -> Result<(), DiskError> {
-        let (bytes, position) = (encode(mark), self.slot * SLOT as u64);
-        let written = disk::about_to(Change::Write(&self.path, position, &bytes))
-            .and_then(|()| self.file.write_all_at(&bytes, position));
-        disk::at("write to", &self.path, written)?;
+        self.file.write_at(self.slot * SLOT as u64, &encode(mark))?;
         self.slot = 1 - self.slot;
         Ok(())
     }
 
     /// Makes what was noted durable.
     pub(crate) fn sync(&self) -> Result<(), DiskError> {
-        let synced =
-            disk::about_to(Change::SyncFile(&self.path)).and_then(|()| self.file.sync_data());
-        disk::at("sync", &self.path, synced)
+        self.file.sync()
     }
 }
 

@@ -176,7 +176,7 @@ impl Reader {
     fn gap(&self, from: Offset, to: Offset, reason: GapReason, chain_end: u64) -> Batch {
         let mut records = Vec::new();
         let format = self.shared.tail().format;
-        record::encode_gap(format, from, to - from, reason, chain_end, 0, &mut records);
+        format.encode_gap(from, to - from, reason, chain_end, 0, &mut records);
         Batch { format, records, end: to, chain_end, gap: Some(reason) }
     }
 

@@ -5,9 +5,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use telemetry_core::id::{Epoch, Offset, SourceId};
 use telemetry_core::spool::attributes::ATTRIBUTES_MAX;
-use telemetry_core::spool::format::Format;
+use telemetry_core::spool::format::{self, Format};
 use telemetry_core::spool::plan::{Admission, Plan, Segment};
-use telemetry_core::spool::record::{self, MESSAGE_MAX, Record};
+use telemetry_core::spool::record::{MESSAGE_MAX, Record};
 use tokio::sync::watch;
 
 use crate::books::Timeline;
@@ -161,7 +161,7 @@ impl Tail {
         if self.failed || self.closing {
             return Err(AppendError::Failed);
         }
-        let len = record::encoded_len(
+        let len = format::encoded_len(
             message.publisher,
             message.topic,
             message.attributes,

@@ -254,7 +254,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spool::record::{self, GapReason, Record};
+    use crate::spool::record::{GapReason, Record};
 
     fn header(first_offset: u64, count: u64) -> FrameHeader {
         let (source_id, epoch) = ("gw".parse().unwrap(), Epoch::from_random(3));
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn a_gap_record_covers_its_offsets() {
         let mut raw = Vec::new();
-        record::encode_gap(V2, 0, 9, GapReason::Corrupt, 4, 0, &mut raw);
+        V2.encode_gap(0, 9, GapReason::Corrupt, 4, 0, &mut raw);
         let frame = Frame { header: header(0, 9), records: raw.into() };
         let ends: Vec<_> = frame.items().map(|(item, chain)| (item.end(), chain)).collect();
         assert_eq!(ends, [(9, 4)]);

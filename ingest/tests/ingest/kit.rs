@@ -14,7 +14,7 @@ use telemetry_core::frame::{self, Codec, FrameHeader};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::receipt::Receipt;
 use telemetry_core::spool::format::{Format, Key};
-use telemetry_core::spool::record::{self, GapReason, Record};
+use telemetry_core::spool::record::{GapReason, Record};
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::mpsc;
 
@@ -100,15 +100,7 @@ impl Source {
     pub(crate) fn gap(&mut self, count: u64) -> Inbound {
         let (first, mut records) = (self.next, Vec::new());
         self.chain = self.chain.wrapping_mul(31) + 1;
-        record::encode_gap(
-            FORMAT,
-            first,
-            count,
-            GapReason::Dropped,
-            self.chain,
-            RECEIVED_US,
-            &mut records,
-        );
+        FORMAT.encode_gap(first, count, GapReason::Dropped, self.chain, RECEIVED_US, &mut records);
         self.next += count;
         self.wrap(first, count, &records)
     }
