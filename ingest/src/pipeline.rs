@@ -26,6 +26,8 @@ use crate::lander::{Order, Report};
 use crate::metrics::IngestMetrics;
 use crate::sequencer::{Key, Sequencer, Verdict, window};
 
+/// Bytes of a frame's messages after which it is looked whether there is memory for more.
+const CHECK_BYTES: usize = 64 << 10;
 /// How often receipts that are owed are looked at, and the age of the batch.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -177,6 +179,7 @@ impl Pipeline {
         let mut source = None;
         let (mut reached, mut chain) = (next, expected.unwrap_or_default());
         let before = batch.messages();
+        let (mut unchecked, mut stopped) = (0, false);
         for (item, chain_after) in frame.items() {
             if item.end() <= next {
                 continue;
@@ -218,12 +221,25 @@ impl Pipeline {
                 }
             }
             (reached, chain) = (item.end(), chain_after);
+            unchecked += item_bytes(&item);
+            if unchecked >= CHECK_BYTES {
+                unchecked = 0;
+                stopped = self.budget.is_used_up(batch) && reached < frame.header.end();
+                if stopped {
+                    break;
+                }
+            }
         }
         if let Some(source) = source {
             batch.advance(source, reached, chain, frame.header.appended);
             batch.add_raw_bytes(frame.records.len() as u64);
             self.metrics.taken(frame.records.len() as u64, batch.messages() - before);
             self.sequencer.took(&key, reached, chain);
+            if stopped {
+                self.sequencer.stopped(&key);
+                self.state.no_room = true;
+                self.metrics.frame("stopped");
+            }
             self.state.since.get_or_insert(self.clock.uptime());
         }
     }
@@ -333,6 +349,14 @@ impl Pipeline {
             info!("a landing was lost: what it held is asked for again by the next worker");
         }
         Ok(())
+    }
+}
+
+fn item_bytes(item: &Item<'_>) -> usize {
+    match item {
+        Item::Record(record) => record.topic.len() + record.payload.len(),
+        Item::Gap { .. } => 0,
+        Item::Unparsable { bytes, .. } => bytes.len(),
     }
 }
 

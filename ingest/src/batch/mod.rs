@@ -161,6 +161,11 @@ impl Default for Batch {
 /// What a reading takes in memory beside its columns while it lands: twice its place in the order (sorting), and its encoded
 /// bytes, in the row group and in the file, which grows by doubling.
 const LANDING_ROW_BYTES: u64 = 40;
+/// How often a text of the readings is in memory beside itself while it lands: in the batch's dictionary, and for each of two
+/// files at a time in the dictionary that is being gathered (which grows by doubling), in its page and in the file.
+const LANDING_TEXT_COPIES: u64 = 8;
+/// What a gap takes, also where the ledger lists it.
+const GAP_BYTES: u64 = 256;
 /// What a remembered route takes beside its topic.
 const ROUTE_BYTES: u64 = 96;
 /// What a source takes beside its routes.
@@ -198,12 +203,16 @@ impl Batch {
             + self.devices.memory_bytes()
     }
 
-    /// What it takes in memory while it lands: a second copy of the small tables (sorted), the order of the readings, and
-    /// the encoded files, which are made in memory.
+    /// What it takes in memory while it lands: a second copy of the small tables (sorted), the order of the readings, their texts
+    /// as dictionaries, and the encoded files, which are made in memory.
     #[must_use]
     pub fn landing_bytes(&self) -> u64 {
         let small = self.small_bytes();
-        self.memory_bytes() + 2 * small + self.readings.len() as u64 * LANDING_ROW_BYTES
+        let texts = self.readings.texts_bytes() + self.devices.memory_bytes();
+        self.memory_bytes()
+            + 2 * small
+            + LANDING_TEXT_COPIES * texts
+            + self.readings.len() as u64 * LANDING_ROW_BYTES
     }
 
     fn small_bytes(&self) -> u64 {
@@ -251,9 +260,18 @@ impl Batch {
         (slot.to, slot.chain, slot.appended) = (to, chain, appended);
     }
 
-    /// Offsets of `source` that will never come.
+    /// Offsets of `source` that will never come. Gaps for one reason that follow each other are one.
     pub fn gap(&mut self, source: u32, first: u64, count: u64, reason: &'static str) {
-        self.slots[source as usize].gaps.push(Gap { first, count, reason: reason.to_owned() });
+        let gaps = &mut self.slots[source as usize].gaps;
+        match gaps.last_mut() {
+            Some(last) if last.first + last.count == first && last.reason == reason => {
+                last.count += count;
+            }
+            _ => {
+                gaps.push(Gap { first, count, reason: reason.to_owned() });
+                self.names_bytes += GAP_BYTES;
+            }
+        }
     }
 
     /// Where messages of `source` on `topic` go.

@@ -68,6 +68,11 @@ pub(crate) enum Misfit {
     /// Null where every row has a value.
     #[error("column `{column}` of table `{table}` must have a value, the row has none")]
     Null { table: &'static str, column: &'static str },
+    /// A text that is longer than its column takes.
+    #[error(
+        "column `{column}` of table `{table}` takes texts of at most {max} bytes, this one has {given}"
+    )]
+    Long { table: &'static str, column: &'static str, max: usize, given: usize },
     /// The column's text or bytes would not be addressable with 32 bits any more.
     #[error("column `{column}` of table `{table}` is full: {max} bytes in one landing at most")]
     Full { table: &'static str, column: &'static str, max: usize },
@@ -201,6 +206,10 @@ impl SmallTable {
                 Cell::Bytes(bytes) => bytes.len(),
                 _ => 0,
             };
+            if added > column.bytes_max {
+                let max = column.bytes_max;
+                return Err(Misfit::Long { table, column: name, max, given: added });
+            }
             if added > max.saturating_sub(builder.value_bytes()) {
                 return Err(Misfit::Full { table, column: name, max });
             }
