@@ -43,6 +43,8 @@ pub(crate) enum Order {
 pub(crate) enum Report {
     /// The rows can be read: these sources are landed to there, with that chain value.
     Landed(Vec<(Key, Offset, u64)>),
+    /// The batch could not be encoded; else as [`Report::Reset`].
+    Unfit(Vec<(Key, Offset, u64)>),
     /// Nothing of the batch counts. All sources of this worker are at these positions.
     Reset(Vec<(Key, Offset, u64)>),
 }
@@ -165,7 +167,7 @@ impl Worker {
             error!(
                 error = cause,
                 messages,
-                "rows could not be encoded, nothing of the batch is landed; trying again: if it stays so, this is a defect, please report it"
+                "rows could not be encoded, nothing of the batch is landed; trying again, with less at a time: a message that is alone to blame becomes a dead letter, please report it"
             );
         } else {
             self.metrics.landing("not_stored");
@@ -176,7 +178,12 @@ impl Worker {
         }
         self.readiness.set(PART, Err(cause));
         tokio::time::sleep(self.backoff.delay(jitter())).await;
-        self.recovered().await
+        match self.recovered().await {
+            Report::Reset(positions) if matches!(failure, LakeError::File { .. }) => {
+                Report::Unfit(positions)
+            }
+            report => report,
+        }
     }
 
     fn works(&mut self) {

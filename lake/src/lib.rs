@@ -4,6 +4,7 @@
 //! [`Lander::land`]; `landing` has the rules and `plan` the format that makes a decision redoable by anybody.
 #![warn(missing_docs)]
 
+mod attempts;
 mod books;
 mod config;
 mod delta;

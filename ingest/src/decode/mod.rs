@@ -57,6 +57,17 @@ impl Decoder {
         Some(reject.code)
     }
 
+    /// Keeps a message that the worker must not look at.
+    pub(crate) fn unseen(&self, batch: &mut Batch, source: u32, record: &Record<'_>) -> Code {
+        batch.count_message();
+        let (offset, received_us) = (record.offset, record.received_us);
+        let origin = Origin { source, device: 0, offset, received_us, maybe_repeat: false };
+        let reason = "the worker ended twice while it had this message alone, so it is not decoded";
+        let reject = Reject::new(Code::EndsIngest, reason);
+        dead_letter(batch, &origin, record, &reject);
+        reject.code
+    }
+
     /// Keeps whole bytes of a sound frame that are no record.
     pub fn unparsable(
         &self,

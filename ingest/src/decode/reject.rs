@@ -37,6 +37,8 @@ pub enum Code {
     TextTooLong,
     /// More rows, or a larger tree of JSON values, than one message may cost.
     TooManyValues,
+    /// The worker ended twice while it had this message alone.
+    EndsIngest,
     /// A row that its table can't hold.
     DoesNotFit,
 }
@@ -61,6 +63,7 @@ impl Code {
             Self::FrameRecordUnparsable => "frame_record_unparsable",
             Self::TextTooLong => "text_too_long",
             Self::TooManyValues => "too_many_values",
+            Self::EndsIngest => "ends_ingest",
             Self::DoesNotFit => "does_not_fit",
         }
     }
@@ -77,6 +80,7 @@ impl Code {
             }
             Self::FrameRecordUnparsable => "is the source of another version, or its disk damaged?",
             Self::TooManyValues => "let the device send fewer values in a message",
+            Self::EndsIngest => "a defect, or too little memory for it: please report it",
             Self::DoesNotFit => "a defect of the decoder: please report it",
             _ => {
                 "mend what publishes, or the topic's decoder; table dead_letters has bytes and reason"

@@ -227,15 +227,7 @@ async fn inv8_a_frame_whose_rows_are_beyond_the_memory_is_taken_a_part_at_a_time
     let values: Vec<String> = (0..10_000).map(|n| format!(r#""m{}":{n}"#, n % 9)).collect();
     let payload = format!(r#"{{"values":{{{}}}}}"#, values.join(","));
     let frame = source.frame(&vec![(TOPIC, payload); 12]);
-    ingest.send(again(&frame)).await;
-    let mut parts = Vec::new();
-    while parts.last() != Some(&source.next) {
-        let receipt = ingest.receipt_that(|receipt| receipt.landed > 0).await;
-        if parts.last() != Some(&receipt.landed) {
-            parts.push(receipt.landed);
-            ingest.send(again(&frame)).await;
-        }
-    }
+    let parts = ingest.deliver(&source, &[frame]).await;
     assert!(parts.len() > 2, "landed to {parts:?}");
     ingest.stop().await;
     assert_eq!(lakeside.rows("readings").await.len(), 120_000);

@@ -236,6 +236,27 @@ impl Ingest {
         self.receipt_that(|receipt| receipt.source_id == id && receipt.landed == next).await
     }
 
+    /// Sends the frames again and again, as a source does that is asked for them, until they are landed. Returns where it was told
+    /// to be on the way.
+    pub(crate) async fn deliver(&mut self, source: &Source, frames: &[Inbound]) -> Vec<u64> {
+        let mut landed = vec![0];
+        while landed.last() != Some(&source.next) {
+            for frame in frames {
+                self.send(again(frame)).await;
+            }
+            let last = landed[landed.len() - 1];
+            let further = |receipt: &Receipt| {
+                let news = receipt.landed > last || receipt.resend_from.is_some();
+                receipt.source_id == source.id && news
+            };
+            let receipt = self.receipt_that(further).await;
+            if receipt.landed > last {
+                landed.push(receipt.landed);
+            }
+        }
+        landed
+    }
+
     /// Ctrl-C. Returns the receipts that were sent to the end.
     pub(crate) async fn stop(mut self) -> Vec<Receipt> {
         self.tasks.stop().cancel();
