@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use lake::schema::date_of;
 use lake::{Lake, LakeError, LandOutcome, Lander, SourceAdvance, Staged};
 use service_runtime::Clock;
 use service_runtime::admin::Readiness;
@@ -192,12 +193,15 @@ impl Worker {
     }
 
     async fn stage(&self, batch: Batch) -> Result<(Staged, Vec<SourceAdvance>), LakeError> {
-        let staging = self.lander.begin(self.clock.now_us());
+        let now_us = self.clock.now_us();
+        let staging = self.lander.begin(now_us);
         let (files, sources) =
-            tokio::task::spawn_blocking(move || batch.into_files()).await.map_err(|error| {
-                let table = "of any name".into();
-                LakeError::File { action: "encode", table, source: error.into() }
-            })??;
+            tokio::task::spawn_blocking(move || batch.into_files(date_of(now_us))).await.map_err(
+                |error| {
+                    let table = "of any name".into();
+                    LakeError::File { action: "encode", table, source: error.into() }
+                },
+            )??;
         let written = futures::stream::iter(files)
             .map(|file| staging.write(file.table, file.date, file.batches))
             .buffer_unordered(FILES_AT_ONCE);

@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 
 use crate::attempts::Attempts;
 use crate::batch::Batch;
+use crate::batch::dates::DATES_FULL;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
@@ -196,6 +197,7 @@ impl Pipeline {
             || batch.raw_bytes() >= self.config.flush_bytes
             || age.is_some_and(|age| age >= Duration::from_millis(self.config.flush_age_ms))
             || self.budget.is_spent(batch)
+            || batch.dates() >= DATES_FULL
             || self.state.no_room
             || self.state.closed
             || self.state.rereading.is_some();

@@ -4,6 +4,7 @@ use telemetry_core::frame::Frame;
 use telemetry_core::spool::record::Item;
 use tracing::warn;
 
+use crate::batch::dates::DATES_FULL;
 use crate::pipeline::Pipeline;
 use crate::sequencer::Key;
 
@@ -44,12 +45,17 @@ impl Pipeline {
             }
             let source =
                 *source.get_or_insert_with(|| self.state.filling.source(&key.0, key.1, next));
+            let dates = self.state.filling.dates();
             self.take_item(&key, source, &item, next);
             (reached, chain) = (item.end(), chain_after);
             bytes += item_bytes(&item);
             let look = bytes - checked >= CHECK_BYTES;
             checked = if look { bytes } else { checked };
-            if reached >= until || (look && self.budget.is_used_up(&self.state.filling)) {
+            // Who brings no further date may go on.
+            let dates = dates..self.state.filling.dates();
+            let dated = !dates.is_empty() && dates.end >= DATES_FULL;
+            let used_up = look && self.budget.is_used_up(&self.state.filling);
+            if reached >= until || dated || used_up {
                 stopped = reached < frame.header.end();
                 break;
             }
@@ -70,13 +76,14 @@ impl Pipeline {
     }
 
     fn take_item(&mut self, key: &Key, source: u32, item: &Item<'_>, next: u64) {
-        let (now, batch) = (self.clock.uptime(), &mut self.state.filling);
+        let (now, now_us) = (self.clock.uptime(), self.clock.now_us());
+        let batch = &mut self.state.filling;
         match *item {
             Item::Record(record) => {
                 let code = if self.attempts.is_poison(key, record.offset) {
-                    Some(self.decoder.unseen(batch, source, &record))
+                    Some(self.decoder.unseen(batch, source, &record, now_us))
                 } else {
-                    self.decoder.record(batch, source, &record)
+                    self.decoder.record(batch, source, &record, now_us)
                 };
                 if let Some(code) = code {
                     self.dead_letters.note(now, code, &key.0, record.topic);
@@ -89,7 +96,6 @@ impl Pipeline {
             }
             Item::Unparsable { first, count, bytes } => {
                 let first_new = first.max(next);
-                let now_us = self.clock.now_us();
                 let code = self.decoder.unparsable(batch, source, first_new, bytes, now_us);
                 self.dead_letters.note(now, code, &key.0, "");
                 let rest = first + count - first_new - 1;

@@ -133,6 +133,7 @@ pub static EHR_EVENTS: Table = Table {
         optional("effective_start", Kind::Timestamp),
         optional("effective_end", Kind::Timestamp),
         up_to(WHOLE_MESSAGE, required("resource", Kind::Text)),
+        optional("flags", Kind::Text),
         required("source_id", Kind::Text),
         required("epoch", Kind::Long),
         required("source_offset", Kind::Long),

@@ -1,6 +1,7 @@
 //! The rows of one landing while they gather: every table, every source's range, and what became of it.
 
 mod arrays;
+pub(crate) mod dates;
 pub(crate) mod flags;
 mod intern;
 pub(crate) mod readings;
@@ -303,6 +304,16 @@ impl Batch {
         self.slots[source as usize].counts[target as usize].add(time_us);
     }
 
+    /// Whether a row of a small table at `time_us` has its own partition date; else it has that of the landing, and a flag.
+    pub(crate) fn admits(&mut self, target: Target, time_us: i64) -> bool {
+        match target {
+            Target::Ehr => self.ehr.admits(time_us),
+            Target::Status => self.status.admits(time_us),
+            Target::DeadLetters => self.dead.admits(time_us),
+            Target::Readings => self.readings.dates.admit(time_us),
+        }
+    }
+
     /// Adds a row of a small table, with the source's identity appended.
     ///
     /// # Errors
@@ -336,14 +347,25 @@ impl Batch {
         Ok(())
     }
 
-    /// Seals the batch: the files to write, and what they are.
+    /// Partition dates of the table that has the most.
+    #[must_use]
+    pub fn dates(&self) -> usize {
+        let small = [&self.ehr, &self.status, &self.dead].map(SmallTable::dates);
+        small.into_iter().fold(self.readings.dates.len(), usize::max)
+    }
+
+    /// Seals the batch: the files to write, and what they are. `landing_date` is the partition date of rows whose own there are too
+    /// many of, in days since 1970-01-01.
     ///
     /// # Errors
     /// [`LakeError::File`] if rows do not fit their table, which would be a defect.
-    pub fn into_files(self) -> Result<(Vec<FileRows>, Vec<SourceAdvance>), LakeError> {
+    pub fn into_files(
+        self,
+        landing_date: i32,
+    ) -> Result<(Vec<FileRows>, Vec<SourceAdvance>), LakeError> {
         let mut files = Vec::new();
         let sealed = Arc::new(Sealed::new(self.readings, &self.devices, &self.names));
-        for (date, order) in sealed.orders(&self.devices) {
+        for (date, order) in sealed.orders(&self.devices, landing_date) {
             files.push(FileRows {
                 table: &READINGS,
                 date,
@@ -353,7 +375,7 @@ impl Batch {
         for (table, rows) in
             [(&EHR_EVENTS, self.ehr), (&DEVICE_STATUS, self.status), (&DEAD_LETTERS, self.dead)]
         {
-            for (date, batch) in rows.finish()? {
+            for (date, batch) in rows.finish(landing_date)? {
                 files.push(FileRows { table, date, batches: Box::new(std::iter::once(batch)) });
             }
         }

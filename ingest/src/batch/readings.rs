@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use lake::schema::{NAME_BYTES_MAX, READINGS, TEXT_BYTES_MAX};
 use telemetry_core::catalog::{self, Metric};
 
+use super::dates::Dates;
 use super::flags::Flags;
 use super::intern::{Interner, NONE, Seeded};
 use super::small::Misfit;
@@ -25,6 +26,17 @@ pub struct Origin {
     pub received_us: i64,
     /// It may be in the lake already under another epoch.
     pub maybe_repeat: bool,
+    /// `received_us` is ingest's time: the source's could not be right.
+    pub received_absurd: bool,
+}
+
+impl Origin {
+    /// What there is to say of every row of the message.
+    pub(crate) fn flags(&self) -> Flags {
+        let when = |said, flag| if said { flag } else { Flags::default() };
+        when(self.maybe_repeat, Flags::MAYBE_REPEAT)
+            | when(self.received_absurd, Flags::RECEIVED_ABSURD)
+    }
 }
 
 /// What is said about all readings of one JSON object.
@@ -85,6 +97,7 @@ pub(crate) struct Readings {
     pub(crate) offset: Vec<i64>,
     pub(crate) row_no: Vec<i32>,
 
+    pub(crate) dates: Dates,
     known: Vec<Known>,
     pub(crate) metrics: Interner,
     pub(crate) units: Interner,
@@ -181,12 +194,12 @@ impl Readings {
             }
             _ => known.unit,
         };
-        let mut flags = context.flags;
+        let mut flags = context.flags | origin.flags();
         if known.metric.is_none() {
             flags |= Flags::UNKNOWN_METRIC;
         }
-        if origin.maybe_repeat {
-            flags |= Flags::MAYBE_REPEAT;
+        if !self.dates.admit(context.event_us) {
+            flags |= Flags::DATE_OF_LANDING;
         }
         let (value, text) = match measured {
             Measured::Number(value) => (judged(&known, unit, value, &mut flags), NONE),
@@ -215,8 +228,14 @@ impl Readings {
         Ok(())
     }
 
-    /// Takes back the rows from `rows` on: the message turned out not to be sound.
-    pub(crate) fn truncate(&mut self, rows: usize) {
+    /// Where it is now, for [`Readings::truncate`].
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { rows: self.len(), dates: self.dates.len() }
+    }
+
+    /// Takes back the rows that came after `mark`: their message turned out not to be sound.
+    pub(crate) fn truncate(&mut self, Mark { rows, dates }: Mark) {
+        self.dates.truncate(dates);
         for column in [
             &mut self.source,
             &mut self.device,
@@ -254,6 +273,13 @@ fn fits(column: &'static str, text: &str, max: usize) -> Result<(), Misfit> {
         return Ok(());
     }
     Err(Misfit::Long { table: READINGS.name, column, max, given: text.len() })
+}
+
+/// How many rows and dates there were at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) rows: usize,
+    dates: usize,
 }
 
 /// The value that the row may show. A sentinel is none; a number outside the plausible range stays and is marked. The range

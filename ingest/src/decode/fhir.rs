@@ -110,6 +110,8 @@ impl Rows<'_> {
             .or_else(|| recorded(resource))
             .filter(possible)
             .unwrap_or(received_us);
+        let flags = self.flags(start, recorded(resource), event_us);
+        let flags = flags.text();
         let patient = patient(kind, resource);
         let encounter = encounter(kind, resource);
         let version = resource.get("meta").and_then(|meta| text_of(meta.get("versionId")));
@@ -135,6 +137,7 @@ impl Rows<'_> {
             Cell::time(start.map(|start| start.us)),
             Cell::time(end.map(|end| end.us)),
             Cell::Text(text),
+            Cell::text(flags.as_deref()),
         ];
         self.batch.push_small(Target::Ehr, self.origin, self.events, event_us, &cells)?;
         self.events += 1;
@@ -148,6 +151,23 @@ impl Rows<'_> {
             return result;
         }
         Ok(())
+    }
+
+    /// What is remarkable about the time of a resource.
+    fn flags(&mut self, start: Option<Parsed>, recorded: Option<i64>, event_us: i64) -> Flags {
+        let mut flags = self.origin.flags()
+            | match (start, recorded) {
+                (None, None) => Flags::TIME_UNPARSABLE,
+                (Some(Parsed { us, .. }), _) | (None, Some(us)) if us != event_us => {
+                    Flags::TIME_ABSURD
+                }
+                (Some(start), _) if start.date_only => Flags::DATE_ONLY,
+                _ => Flags::default(),
+            };
+        if !self.batch.admits(Target::Ehr, event_us) {
+            flags |= Flags::DATE_OF_LANDING;
+        }
+        flags
     }
 
     fn context(

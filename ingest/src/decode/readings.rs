@@ -22,7 +22,7 @@ use crate::batch::readings::{ABSENT, Context, Measured, Origin, READINGS_JSON, R
 use crate::batch::{Batch, Target};
 
 pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
-    let start = batch.readings.len();
+    let start = batch.readings.mark();
     let mut rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
     let read = match rows.fast(text, &mut batch.shape) {
         Some(()) => Ok(()),
@@ -45,7 +45,7 @@ pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(
             Err(reject)
         }
     };
-    for row in start..batch.readings.len() {
+    for row in start.rows..batch.readings.len() {
         let event_us = batch.readings.event_us[row];
         batch.count_row(origin.source, Target::Readings, event_us);
     }
@@ -269,6 +269,7 @@ mod tests {
         offset: 7,
         received_us: 1_785_542_400_000_000,
         maybe_repeat: false,
+        received_absurd: false,
     };
 
     /// The rows as texts, so that numbers of interned texts don't matter, and the first reject.

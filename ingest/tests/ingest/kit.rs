@@ -31,6 +31,8 @@ pub(crate) struct Source {
     pub(crate) oldest: u64,
     pub(crate) next: u64,
     pub(crate) chain: u64,
+    /// What it says of when it received its messages.
+    pub(crate) received_us: i64,
 }
 
 impl Source {
@@ -41,6 +43,7 @@ impl Source {
             oldest: 0,
             next: 0,
             chain: 0,
+            received_us: RECEIVED_US,
         }
     }
 
@@ -70,7 +73,7 @@ impl Source {
             let record = Record {
                 offset: self.next,
                 chain: self.chain,
-                received_us: RECEIVED_US,
+                received_us: self.received_us,
                 flags: 0,
                 publisher: "mon-1",
                 topic,
