@@ -22,6 +22,7 @@ pub mod schema;
 pub mod sort;
 mod stage;
 mod store;
+mod whole;
 
 pub use books::SourceBooks;
 pub use config::LakeConfig;
