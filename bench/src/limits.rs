@@ -61,11 +61,12 @@ pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Re
             attributes: &[],
             payload,
         };
-        anyhow::ensure!(decoder.record(&mut batch, source, &record).is_none(), "the load decodes");
+        let refused = decoder.record(&mut batch, source, &record, record.received_us);
+        anyhow::ensure!(refused.is_none(), "the load decodes");
         rows += 1;
     }
     batch.advance(source, rows, 0, rows);
-    let (files, _) = batch.into_files()?;
+    let (files, _) = batch.into_files(0)?;
     let mut encoded = 0;
     for file in files {
         encoded += lake::parquet::encode(file.table, file.batches)?.map_or(0, |file| file.rows);

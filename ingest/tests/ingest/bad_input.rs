@@ -2,6 +2,16 @@
 
 use super::kit::{Lakeside, Source, TOPIC, land, reading};
 
+/// With a text that is one byte too long at `@`.
+fn long(payload: &str) -> Vec<u8> {
+    payload.replace('@', &"x".repeat(1025)).into_bytes()
+}
+
+fn many(values: usize) -> Vec<u8> {
+    let values: Vec<String> = (0..values).map(|n| format!(r#""m{}":1"#, n % 7)).collect();
+    format!(r#"{{"values":{{{}}}}}"#, values.join(",")).into_bytes()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn inv4_every_kind_of_bad_payload_has_its_reason_and_its_neighbours_land() {
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
@@ -28,6 +38,20 @@ async fn inv4_every_kind_of_bad_payload_has_its_reason_and_its_neighbours_land()
             "dt/icu/ehr/fhir",
             br#"{"resourceType":"Bundle","entry":7}"#.to_vec(),
             "fhir_shape_unknown",
+        ),
+        (TOPIC, long(r#"{"metric":"spo2","value":1,"patient_id":"@"}"#), "text_too_long"),
+        (TOPIC, long(r#"{"bed":"@","values":{"spo2":1}}"#), "text_too_long"),
+        (TOPIC, long(r#"{"metric":"@","value":1}"#), "text_too_long"),
+        (TOPIC, long(r#"{"metric":"spo2","value":1,"unit":"@"}"#), "text_too_long"),
+        ("dt/icu/mon-1/status", long(r#"{"status":"@"}"#), "text_too_long"),
+        ("dt/icu/mon-1/status", long(r#"{"status":"on","firmware":"@"}"#), "text_too_long"),
+        ("dt/icu/ehr/fhir", long(r#"{"resourceType":"Device","id":"@"}"#), "text_too_long"),
+        (TOPIC, format!("[{}]", vec!["{}"; 300_000].join(",")).into_bytes(), "metric_missing"),
+        (TOPIC, many(100_001), "too_many_values"),
+        (
+            "dt/icu/mon-1/status",
+            format!("[{}]", vec!["{}"; 300_000].join(",")).into_bytes(),
+            "too_many_values",
         ),
         ("dt/icu/mon-1/status", br#"{"battery":5}"#.to_vec(), "value_missing"),
         ("dt/icu/mon-1/status", br#"{"status":"on","battery":"full"}"#.to_vec(), "wrong_type"),
@@ -118,4 +142,17 @@ async fn whole_bytes_that_are_no_record_are_kept_and_their_offsets_accounted_for
     let sum =
         |name: &str| landings.iter().map(|row| row[name].parse::<u64>().unwrap()).sum::<u64>();
     assert_eq!((sum("message_count"), sum("gap_count"), sum("dead_letter_count")), (5, 2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv8_a_text_beyond_its_column_is_told_by_column_and_limit_and_one_at_the_limit_lands() {
+    let patient =
+        |bytes| format!(r#"{{"metric":"spo2","value":1,"patient_id":"{}"}}"#, "p".repeat(bytes));
+    let lakeside = land(&[(TOPIC, patient(1024)), (TOPIC, patient(1025))]).await;
+    assert_eq!(lakeside.offsets().await, [0]);
+    let dead = lakeside.rows("dead_letters").await;
+    assert_eq!(
+        dead[0]["reason"],
+        "column `patient_id` of table `readings` takes texts of at most 1024 bytes, this one has 1025"
+    );
 }

@@ -35,6 +35,8 @@ pub(crate) struct Source {
     pub(crate) oldest: u64,
     pub(crate) next: u64,
     pub(crate) chain: u64,
+    /// What it says of when it received its messages.
+    pub(crate) received_us: i64,
 }
 
 impl Source {
@@ -45,6 +47,7 @@ impl Source {
             oldest: 0,
             next: 0,
             chain: 0,
+            received_us: RECEIVED_US,
         }
     }
 
@@ -75,7 +78,7 @@ impl Source {
             let record = Record {
                 offset: self.next,
                 chain: self.chain,
-                received_us: RECEIVED_US,
+                received_us: self.received_us,
                 flags: 0,
                 publisher: "mon-1",
                 topic,
@@ -240,6 +243,27 @@ impl Ingest {
     pub(crate) async fn landed(&mut self, source: &Source) -> Receipt {
         let (id, next) = (source.id.clone(), source.next);
         self.receipt_that(|receipt| receipt.source_id == id && receipt.landed == next).await
+    }
+
+    /// Sends the frames again and again, as a source does that is asked for them, until they are landed. Returns where it was told
+    /// to be on the way.
+    pub(crate) async fn deliver(&mut self, source: &Source, frames: &[Inbound]) -> Vec<u64> {
+        let mut landed = vec![0];
+        while landed.last() != Some(&source.next) {
+            for frame in frames {
+                self.send(again(frame)).await;
+            }
+            let last = landed[landed.len() - 1];
+            let further = |receipt: &Receipt| {
+                let news = receipt.landed > last || receipt.resend_from.is_some();
+                receipt.source_id == source.id && news
+            };
+            let receipt = self.receipt_that(further).await;
+            if receipt.landed > last {
+                landed.push(receipt.landed);
+            }
+        }
+        landed
     }
 
     /// Ctrl-C. Returns the receipts that were sent to the end.
