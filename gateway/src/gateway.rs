@@ -203,6 +203,8 @@ impl Gateway {
         spawn_threads(&mut tasks, (writer, sessions), readiness.clone());
         tasks.spawn("sys", sys::run(shared.clone(), wills, closing.clone()));
         let acceptor = entrance.spawn(&mut tasks, &closing);
+        let books = status::routes(spool.clone(), status, clock, metrics.counts());
+        let routes = crate::admin::routes(shared.clone(), books, access.token.is_some());
         let everybody_left = Stop::new();
         let (serving, left) = (uplink_stop.clone(), everybody_left.clone().drop_guard());
         tasks.spawn("listener", async move {
@@ -212,7 +214,6 @@ impl Gateway {
             drop(last);
             result
         });
-        let routes = status::routes(spool.clone(), status, clock, metrics.counts());
         let endpoint = Endpoint { metrics, readiness, routes, access, clock };
         tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));

@@ -7,6 +7,7 @@ use service_runtime::Stop;
 use tokio::time::MissedTickBehavior;
 
 use crate::message::Message;
+use crate::parked;
 use crate::session::Due;
 use crate::shared::Shared;
 use crate::testament::Testament;
@@ -24,6 +25,9 @@ pub(crate) async fn run(
     wills: Vec<Testament>,
     closing: Stop,
 ) -> anyhow::Result<()> {
+    // What outlived the last process may have no right to be here any more.
+    let mut tables = shared.access.generation();
+    tables.mark_changed();
     for will in wills {
         will::publish(will, &shared).await;
     }
@@ -36,6 +40,10 @@ pub(crate) async fn run(
             biased;
             () = closing.cancelled() => return Ok(()),
             _ = tick.tick() => {}
+        }
+        if tables.has_changed().unwrap_or(false) {
+            tables.mark_unchanged();
+            parked::review(&shared).await;
         }
         expire(&shared).await;
         shared.metrics.notices.due();

@@ -37,6 +37,10 @@ pub(crate) enum AuditEvent {
     Disconnected,
     PublishDenied,
     SubscribeDenied,
+    /// A will whose owner may not publish it any more.
+    WillDenied,
+    /// A session that waited for its client, and whose owner is gone.
+    SessionEnded,
     /// Logins failed until further ones must wait.
     LoginsThrottled,
     Reloaded,

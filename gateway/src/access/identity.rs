@@ -15,6 +15,8 @@ const JOIN: char = '@';
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     pub(crate) name: Arc<str>,
+    /// From the file of identities: tells apart identities that have had the same name.
+    pub(crate) id: Option<Arc<str>>,
     pub(crate) roles: Arc<[String]>,
     pub(crate) site: Option<Arc<str>>,
     /// Microseconds since the epoch when the proof ends: a token's or a certificate's.
@@ -54,6 +56,7 @@ impl Identity {
     pub fn supposed(name: &str, roles: &[String], site: Option<&str>) -> Self {
         Self {
             name: name.into(),
+            id: None,
             roles: roles.into(),
             site: site.map(Arc::from),
             expires_us: None,

@@ -15,6 +15,7 @@ mod identity;
 mod jwt;
 pub(crate) mod login;
 pub(crate) mod metrics;
+pub(crate) mod owner;
 mod password;
 mod pattern;
 mod policy;

@@ -28,7 +28,7 @@ impl Setup {
             roles: device,
             site: Some("icu".into()),
             password: Some(hash_password(b"correct horse").unwrap()),
-            revoked: false,
+            ..Entry::default()
         };
         Identities::add(&identities, "mon-1", entry).unwrap();
         fs::write(&key, SECRET).unwrap();

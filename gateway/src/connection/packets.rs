@@ -73,7 +73,7 @@ impl Connection {
     /// Puts subscriptions on disk, however many packets have changed them, and answers when they are there.
     fn keep_subscriptions(&mut self) {
         if !self.deliveries.answers.is_empty() {
-            self.session.save(None);
+            self.session.save();
             let answers = self.deliveries.answers.split();
             self.then(Step::Answer(answers));
         }
@@ -270,16 +270,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends subscriptions that the client may not have any more.
-    pub(super) fn drop_forbidden_subscriptions(&mut self) {
-        let filters = self.session.subscriptions.keys();
-        let forbidden = filters.filter(|filter| !self.rights.still_may_subscribe(filter));
-        let forbidden: Vec<String> = forbidden.cloned().collect();
-        for filter in &forbidden {
-            self.unsubscribe_from(filter);
-        }
-        if !forbidden.is_empty() {
-            self.session.save(None);
+    /// Ends subscriptions that the client may not have any more, and takes back what waits for it.
+    pub(super) fn restrict(&mut self) {
+        let (grants, again) = (self.rights.grants(), &self.deliveries.again);
+        // What was sent on this connection cannot be taken back.
+        let restricted =
+            self.session.restrict(&self.shared.fanout, grants, |pkid| again.contains(&pkid));
+        self.deliveries.retained.retain(|letter| grants.may_subscribe(&letter.message.topic));
+        if restricted {
+            self.session.save();
         }
     }
 

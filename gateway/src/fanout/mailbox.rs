@@ -228,6 +228,26 @@ impl Mailbox {
         Some(letter)
     }
 
+    /// Takes out letters that are not to be delivered.
+    pub(crate) fn remove(&self, mut unwanted: impl FnMut(&Letter) -> bool) -> Vec<Letter> {
+        let mut inner = self.inner();
+        let Inner { letters, bytes, passing, passing_bytes, .. } = &mut *inner;
+        let mut gone = Vec::new();
+        for (queue, bytes) in [(letters, bytes), (passing, passing_bytes)] {
+            let mut stay = VecDeque::with_capacity(queue.len());
+            for letter in std::mem::take(queue) {
+                if unwanted(&letter) {
+                    bytes.remove(letter.message.size());
+                    gone.push(letter);
+                } else {
+                    stay.push_back(letter);
+                }
+            }
+            *queue = stay;
+        }
+        gone
+    }
+
     /// Takes everything, for a session that ends.
     pub(crate) fn empty(&self) -> Vec<Letter> {
         let mut inner = self.inner();
@@ -236,6 +256,12 @@ impl Mailbox {
         inner.drop_passing();
         (inner.connected, inner.durable) = (false, false);
         std::mem::take(&mut inner.letters).into()
+    }
+
+    /// Returns how many letters wait, and their bytes.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let inner = self.inner();
+        (inner.letters.len(), inner.bytes.own)
     }
 
     /// Tells whether nothing waits.

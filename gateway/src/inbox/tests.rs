@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::access::config::AccessConfig;
+use crate::access::owner::Owner;
 use crate::access::{Access, Names};
 use crate::fanout::{Fanout, MailboxLimits};
 use crate::letter::Options;
@@ -58,6 +59,10 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
     (shared, writer)
 }
 
+fn anonymous() -> Arc<Owner> {
+    Owner::of_publisher("anonymous:mon-1").into()
+}
+
 /// A device and its session.
 struct Device {
     inbox: Inbox,
@@ -69,8 +74,7 @@ impl Device {
         let (id, audiences): (Arc<str>, _) = ("mon-1".into(), shared.fanout.audiences());
         let limits = shared.mailbox_limits.clone();
         let store = Some(shared.store.clone());
-        let mut session =
-            Session::new(id.clone(), "mon-1".into(), expiry_seconds, limits, 10, store);
+        let mut session = Session::new(id.clone(), anonymous(), expiry_seconds, limits, 10, store);
         session.connected();
         let inbox = Inbox::new(version, &id, "anonymous:mon-1".into(), false, audiences);
         Self { inbox, session }
@@ -115,8 +119,8 @@ async fn a_will_that_finds_the_spool_busy_waits_for_it() {
     let before = shared.spool.status().appended;
     let Publish { topic, payload, .. } = publish(500_000);
     let will = Will { topic, payload, qos: 1, retain: false, delay_seconds: 0, properties: None };
-    let will =
-        Testament { id: 1, client_id: "mon-1".into(), publisher: "anonymous:mon-1".into(), will };
+    let publisher = "anonymous:mon-1".to_owned();
+    let will = Testament { id: 1, client_id: "mon-1".into(), publisher, owner: anonymous(), will };
     let published = crate::will::publish(will, &shared);
     let written = async {
         // Only now: the will has found the spool busy.

@@ -159,6 +159,15 @@ impl Outgoing {
         }
     }
 
+    /// Takes out messages that the client must not get again; what it has received (QoS 2) stays until it is released.
+    pub(crate) fn remove(&mut self, mut unwanted: impl FnMut(u16, &Letter) -> bool) -> Vec<Letter> {
+        let (gone, stay): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.in_flight)
+            .into_iter()
+            .partition(|flight| !flight.released && unwanted(flight.pkid, &flight.letter));
+        self.in_flight = stay;
+        gone.into_iter().map(|flight| flight.letter).collect()
+    }
+
     /// Takes out everything, for a session that ends.
     pub(crate) fn empty(&mut self) -> impl Iterator<Item = Letter> {
         self.in_flight.drain(..).map(|flight| flight.letter)

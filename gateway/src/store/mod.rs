@@ -156,6 +156,7 @@ fn without_detours(ops: Vec<Op>) -> Vec<Op> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::owner::Owner;
     use crate::letter::{Letter, Options};
     use crate::message::Message;
 
@@ -166,8 +167,8 @@ mod tests {
 
     fn record() -> Record {
         let subscriptions = vec![("cmd/#".to_owned(), Options { qos: 1, ..Options::default() })];
-        let identity = "pump-1".to_owned();
-        Record { identity, expiry_seconds: 60, disconnected_us: Some(5), subscriptions }
+        let owner = Owner::of_publisher("password:pump-1");
+        Record { owner, expiry_seconds: 60, disconnected_us: Some(5), subscriptions }
     }
 
     fn write(path: &Path, ops: Vec<Op>) -> Found {

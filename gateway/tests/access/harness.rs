@@ -27,6 +27,8 @@ pub(crate) struct TestGateway {
     pub(crate) tcp: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) authority: Authority,
+    pub(crate) admin: SocketAddr,
+    metrics: Metrics,
     folder: tempfile::TempDir,
     stop: Stop,
     task: JoinHandle<anyhow::Result<()>>,
@@ -54,7 +56,7 @@ impl TestGateway {
         ] {
             let site = site.map(str::to_owned);
             let password = password.clone();
-            let entry = Entry { roles: vec![role.into()], site, password, revoked: false };
+            let entry = Entry { roles: vec![role.into()], site, password, ..Entry::default() };
             Identities::add(&identities, name, entry).unwrap();
         }
         let free_port: SocketAddr = ([127, 0, 0, 1], 0).into();
@@ -77,11 +79,25 @@ impl TestGateway {
         config.access.identities_file = Some(identities);
         config.access.audit.file = Some(folder.path().join("audit.jsonl"));
         change(&mut config, &folder);
-        let gateway = Gateway::bind(config, Metrics::default(), Clock::default()).await.unwrap();
-        let addresses = gateway.addresses().unwrap();
+        let metrics = Metrics::default();
+        let gateway = Gateway::bind(config, metrics.clone(), Clock::default()).await.unwrap();
+        let (addresses, admin) = (gateway.addresses().unwrap(), gateway.admin_address().unwrap());
         let stop = Stop::new();
         let task = tokio::spawn(gateway.run(stop.clone()));
-        Self { tcp: addresses[0].1, tls: addresses[1].1, authority, folder, stop, task }
+        let (tcp, tls) = (addresses[0].1, addresses[1].1);
+        Self { tcp, tls, admin, metrics, authority, folder, stop, task }
+    }
+
+    /// Waits until a line of the metrics is there.
+    pub(crate) async fn counted(&self, line: &str) {
+        let seen = async {
+            while !self.metrics.render().lines().any(|have| have == line) {
+                tokio::task::yield_now().await;
+            }
+        };
+        if timeout(PATIENCE, seen).await.is_err() {
+            panic!("{line} is not counted:\n{}", self.metrics.render());
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -138,6 +154,8 @@ impl TestGateway {
 pub(crate) struct Client {
     mqtt: AsyncClient,
     events: EventLoop,
+    /// It has found its session.
+    pub(crate) present: bool,
 }
 
 impl Client {
@@ -145,13 +163,13 @@ impl Client {
         let (mqtt, mut events) = AsyncClient::new(options, 100);
         let connecting = async {
             loop {
-                if let Event::Incoming(Packet::ConnAck(_)) = events.poll().await? {
-                    return Ok::<(), ConnectionError>(());
+                if let Event::Incoming(Packet::ConnAck(ack)) = events.poll().await? {
+                    return Ok::<bool, ConnectionError>(ack.session_present);
                 }
             }
         };
-        timeout(PATIENCE, connecting).await.expect("an answer in time")?;
-        Ok(Self { mqtt, events })
+        let present = timeout(PATIENCE, connecting).await.expect("an answer in time")?;
+        Ok(Self { mqtt, events, present })
     }
 
     /// Waits for a packet that `pick` wants.

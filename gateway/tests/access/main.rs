@@ -8,5 +8,6 @@
 mod authority;
 mod changes;
 mod harness;
+mod parked;
 mod proofs;
 mod rules;
