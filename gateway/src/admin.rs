@@ -87,7 +87,7 @@ fn list(shared: &Shared, query: &str) -> Response {
             client_id: client_id.to_string(),
             identity: owner.name.clone(),
             connected: parked.is_none(),
-            subscriptions: session.map(|session| session.subscriptions.len()),
+            subscriptions: session.map(|session| session.subscriptions().len()),
             waiting,
             waiting_bytes,
             expires_in_s: expires_at.map(|at| at.saturating_sub(now).as_secs()),

@@ -28,6 +28,7 @@ mod rate;
 mod retained;
 mod session;
 mod shared;
+mod shares;
 mod store;
 mod sys;
 mod testament;

@@ -54,7 +54,7 @@ pub(crate) async fn run(
             for (topic, value) in values(&shared) {
                 let message = Message::own(format!("$SYS/broker/{topic}"), value, 0, true);
                 let message = Arc::new(message);
-                shared.retained.set(&message);
+                shared.retained.set(&message, "");
                 audiences.publish(&message);
             }
         }

@@ -75,7 +75,7 @@ async fn deliver(testament: Testament, shared: &Shared) -> Result<(), Reason> {
             .of_the_gone();
     let nobody = Arc::new(Owner::gateway());
     // Nobody's: an inbox needs one for QoS 2, which a will has no packet id for.
-    let mut session = Session::new(client_id, nobody, 0, shared.mailbox_limits.clone(), 1, None);
+    let mut session = Session::new(client_id, nobody, 0, shared.session_limits.clone(), 1, None);
     let publish = Publish {
         topic: will.topic,
         alias: None,

@@ -9,7 +9,7 @@ use telemetry_core::id::DeviceId;
 /// The name of whoever connects from this machine without saying who.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 /// Joins an identity's name and further text of a client id. No name has it, so no client id belongs to two.
-const JOIN: char = '@';
+pub(crate) const JOIN: char = '@';
 
 /// A client that has proved who it is.
 #[derive(Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ mod denied;
 pub(crate) mod expiry;
 pub(crate) mod grants;
 mod identities;
-mod identity;
+pub(crate) mod identity;
 mod jwt;
 pub(crate) mod login;
 pub(crate) mod metrics;

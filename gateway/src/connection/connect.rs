@@ -23,6 +23,7 @@ use crate::mqtt::{Connect, Connecting, Offer, Reason, Version, Will, read_connec
 use crate::notices::{Event, Who};
 use crate::session::{Before, Seat, Session};
 use crate::shared::Shared;
+use crate::shares::NoRoom;
 use crate::testament::Testament;
 use crate::will;
 
@@ -343,11 +344,17 @@ pub(super) async fn enter(
     let (connect, limits) = (&arrival.connect, &shared.limits);
     let refuse = |reason| Refusal::new(connect, reason).of_identity(Owner::clone(&arrival.owner));
     let expiry_seconds = arrival.expiry_seconds(limits);
-    let full = expiry_seconds > 0 && shared.registry.len() >= limits.sessions_max;
-    // Whose session waits takes nobody's place.
-    if full && !shared.registry.has(&arrival.client_id) {
-        let refusal = refuse(Reason::QuotaExceeded);
-        return Err(refusal.because(format!("limits.sessions_max = {}", limits.sessions_max)));
+    if expiry_seconds > 0
+        && let Err(no_room) = shared.registry.has_room(&arrival.client_id, &arrival.owner)
+    {
+        let limit = match no_room {
+            NoRoom::Total => format!("limits.sessions_max = {}", limits.sessions_max),
+            NoRoom::Identity => format!(
+                "an identity may have {} sessions: limits.identity_share_percent",
+                shared.registry.each_max()
+            ),
+        };
+        return Err(refuse(Reason::QuotaExceeded).because(limit));
     }
     let entered = shared.registry.enter(&arrival.client_id, &arrival.owner, serial);
     let (seat, before) = entered.map_err(|_| {
@@ -386,7 +393,7 @@ pub(super) async fn enter(
     let present = session.is_some();
     let mut session = session.unwrap_or_else(|| {
         let (client_id, owner) = (arrival.client_id.clone(), arrival.owner.clone());
-        let (mailboxes, store) = (shared.mailbox_limits.clone(), Some(shared.store.clone()));
+        let (mailboxes, store) = (shared.session_limits.clone(), Some(shared.store.clone()));
         Session::new(client_id, owner, expiry_seconds, mailboxes, limits.inflight_max, store)
     });
     session.set_expiry(expiry_seconds);

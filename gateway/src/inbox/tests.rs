@@ -18,7 +18,8 @@ use crate::metrics::GatewayMetrics;
 use crate::mqtt::Will;
 use crate::rate::Rates;
 use crate::retained::Retained;
-use crate::session::Registry;
+use crate::session::{Registry, SessionLimits};
+use crate::shares::Shares;
 use crate::store::Store;
 use crate::testament::Testament;
 
@@ -42,7 +43,10 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
         access,
         retained: Retained::new(&limits, topics.clone(), None, metrics.clone()),
         fanout: Fanout::new(topics.clone(), Some(store.clone()), metrics.clone()),
-        mailbox_limits: MailboxLimits::new(100, 1 << 20),
+        session_limits: SessionLimits {
+            mailbox: MailboxLimits::new(100, 1 << 20),
+            subscriptions: Shares::unlimited(),
+        },
         rates: Rates::new(&limits),
         store,
         limits,
@@ -72,7 +76,7 @@ struct Device {
 impl Device {
     fn new(shared: &Shared, version: Version, expiry_seconds: u32) -> Self {
         let (id, audiences): (Arc<str>, _) = ("mon-1".into(), shared.fanout.audiences());
-        let limits = shared.mailbox_limits.clone();
+        let limits = shared.session_limits.clone();
         let store = Some(shared.store.clone());
         let mut session = Session::new(id.clone(), anonymous(), expiry_seconds, limits, 10, store);
         session.connected();

@@ -17,15 +17,24 @@ pub(crate) use route::{Route, route};
 
 use crate::access::grants::Grants;
 use crate::access::owner::Owner;
-use crate::fanout::{Fanout, Mailbox, MailboxLimits};
+use crate::fanout::{Fanout, Mailbox, MailboxLimits, cost};
 use crate::letter::{Letter, Options};
+use crate::shares::{Share, Shares};
 use crate::store::{Flight, Op, Record, Store, Stored};
+
+/// What sessions may have: of their mailboxes, and of the memory for subscriptions.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionLimits {
+    pub(crate) mailbox: MailboxLimits,
+    pub(crate) subscriptions: Shares,
+}
 
 /// What outlives a connection (MQTT 3.1.1 section 3.1.2.4, MQTT 5 section 4.1).
 #[derive(Debug)]
 pub(crate) struct Session {
     owner: Arc<Owner>,
-    pub(crate) subscriptions: BTreeMap<String, Options>,
+    subscriptions: BTreeMap<String, Options>,
+    subscriptions_bytes: Share,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) outgoing: Outgoing,
     pub(crate) received: Received,
@@ -42,15 +51,18 @@ impl Session {
         client_id: Arc<str>,
         owner: Arc<Owner>,
         expiry_seconds: u32,
-        limits: MailboxLimits,
+        limits: SessionLimits,
         in_flight_max: u16,
         store: Option<Store>,
     ) -> Self {
+        let mailbox = limits.mailbox.of(&owner.name);
+        let mailbox = Arc::new(Mailbox::new(client_id, mailbox, store.clone()));
         Self {
-            owner,
             subscriptions: BTreeMap::new(),
-            mailbox: Arc::new(Mailbox::new(client_id, limits, store.clone())),
-            outgoing: Outgoing::new(in_flight_max),
+            subscriptions_bytes: limits.subscriptions.of(&owner.name),
+            owner,
+            outgoing: Outgoing::new(in_flight_max).counted(mailbox.share()),
+            mailbox,
             received: Received::default(),
             expiry_seconds,
             disconnected_us: None,
@@ -62,7 +74,7 @@ impl Session {
     /// Takes up a session that was found on disk, with its subscriptions.
     pub(crate) fn restore(
         stored: Stored,
-        limits: MailboxLimits,
+        limits: SessionLimits,
         in_flight_max: u16,
         store: Option<Store>,
         fanout: &Fanout,
@@ -85,10 +97,38 @@ impl Session {
             session.received.begin(pkid);
         }
         for (filter, options) in record.subscriptions {
-            fanout.subscribe(&filter, &session.mailbox, options);
-            session.subscriptions.insert(filter, options);
+            session.subscribe(fanout, filter, options);
         }
         session
+    }
+
+    /// Returns its subscriptions by filter.
+    pub(crate) fn subscriptions(&self) -> &BTreeMap<String, Options> {
+        &self.subscriptions
+    }
+
+    /// Tells whether there is memory for another subscription.
+    pub(crate) fn has_room_for(&self, filter: &str) -> bool {
+        self.subscriptions_bytes.allows(cost(filter)).is_ok()
+    }
+
+    /// Adds a subscription, or changes its options.
+    pub(crate) fn subscribe(&mut self, fanout: &Fanout, filter: String, options: Options) {
+        fanout.subscribe(&filter, &self.mailbox, options);
+        let bytes = cost(&filter);
+        if self.subscriptions.insert(filter, options).is_none() {
+            self.subscriptions_bytes.add(bytes);
+        }
+    }
+
+    /// Ends a subscription; tells whether there was one.
+    pub(crate) fn unsubscribe(&mut self, fanout: &Fanout, filter: &str) -> bool {
+        if self.subscriptions.remove(filter).is_none() {
+            return false;
+        }
+        self.subscriptions_bytes.remove(cost(filter));
+        fanout.unsubscribe(filter, &self.mailbox);
+        true
     }
 
     pub(crate) fn client_id(&self) -> &Arc<str> {
@@ -186,8 +226,7 @@ impl Session {
         let forbidden = |filter: &&String| !grants.may_subscribe(filter);
         let forbidden: Vec<_> = self.subscriptions.keys().filter(forbidden).cloned().collect();
         for filter in &forbidden {
-            self.subscriptions.remove(filter);
-            fanout.unsubscribe(filter, &self.mailbox);
+            self.unsubscribe(fanout, filter);
         }
         // A topic is a filter that selects itself. Queues have many letters of few topics.
         let mut known: HashMap<String, bool> = HashMap::new();

@@ -9,18 +9,22 @@ use tokio::sync::oneshot;
 
 use super::Session;
 use crate::access::owner::Owner;
+use crate::shares::{NoRoom, Share, Shares};
 use crate::testament::Testament;
 
 /// All sessions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
     entries: Arc<Mutex<HashMap<Arc<str>, Entry>>>,
+    places: Shares,
 }
 
 #[derive(Debug)]
 struct Entry {
     serial: u64,
     state: State,
+    /// Its place among the sessions of its identity.
+    _place: Share,
 }
 
 #[derive(Debug)]
@@ -112,14 +116,13 @@ impl Registry {
         }
         let (sender, session) = oneshot::channel();
         let (taken_over, ended) = (Stop::new(), Stop::new());
-        let owner = owner.clone();
         let state = State::Connected {
-            owner,
+            owner: owner.clone(),
             taken_over: taken_over.clone(),
             ended: ended.clone(),
             session,
         };
-        let before = entries.insert(client_id.clone(), Entry { serial, state });
+        let before = entries.insert(client_id.clone(), self.entry(&owner.name, serial, state));
         drop(entries);
         let before = match before.map(|entry| entry.state) {
             None | Some(State::Empty) => Before::Nobody,
@@ -137,12 +140,31 @@ impl Registry {
     /// Puts a session there that was found on disk.
     pub(crate) fn restore(&self, parked: Parked) {
         let client_id = parked.session.client_id().clone();
-        self.lock().insert(client_id, Entry { serial: 0, state: State::Away(Box::new(parked)) });
+        let owner = parked.session.owner().clone();
+        let entry = self.entry(&owner.name, 0, State::Away(Box::new(parked)));
+        self.lock().insert(client_id, entry);
     }
 
-    /// Tells whether a client id has a session, connected or not.
-    pub(crate) fn has(&self, client_id: &str) -> bool {
-        self.lock().contains_key(client_id)
+    /// Makes an empty one with room for so many sessions.
+    pub(crate) fn new(places: Shares) -> Self {
+        Self { entries: Arc::default(), places }
+    }
+
+    fn entry(&self, identity: &str, serial: u64, state: State) -> Entry {
+        Entry { serial, state, _place: self.places.of(identity).with(1) }
+    }
+
+    /// Tells whether there is room for a session that stays. Who has one already takes nobody's place.
+    pub(crate) fn has_room(&self, client_id: &str, owner: &Owner) -> Result<(), NoRoom> {
+        if self.lock().contains_key(client_id) {
+            return Ok(());
+        }
+        self.places.of(&owner.name).allows(1)
+    }
+
+    /// Returns the most sessions of one identity.
+    pub(crate) fn each_max(&self) -> usize {
+        self.places.each_max()
     }
 
     /// Returns how many sessions there are, connected or not.
@@ -251,8 +273,10 @@ impl Seat {
             },
             _ => parked,
         };
+        let owner = parked.session.owner().clone();
         let state = State::Away(Box::new(parked));
-        entries.insert(self.client_id.clone(), Entry { serial: self.serial, state });
+        let entry = self.registry.entry(&owner.name, self.serial, state);
+        entries.insert(self.client_id.clone(), entry);
         None
     }
 }
@@ -271,6 +295,7 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SessionLimits;
     use super::*;
     use crate::fanout::MailboxLimits;
 
@@ -283,7 +308,8 @@ mod tests {
     }
 
     fn parked(expires_at: Option<Duration>) -> Parked {
-        let limits = MailboxLimits::new(10, 1 << 20);
+        let mailbox = MailboxLimits::new(10, 1 << 20);
+        let limits = SessionLimits { mailbox, subscriptions: Shares::unlimited() };
         let session = Session::new(id("mon-1"), owner("ward"), 60, limits, 10, None);
         Parked { session, expires_at, will: None }
     }

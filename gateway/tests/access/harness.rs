@@ -88,6 +88,10 @@ impl TestGateway {
         Self { tcp, tls, admin, metrics, authority, folder, stop, task }
     }
 
+    pub(crate) fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
     /// Waits until a line of the metrics is there.
     pub(crate) async fn counted(&self, line: &str) {
         let seen = async {
@@ -190,8 +194,18 @@ impl Client {
         self.send(topic, false).await
     }
 
+    /// Publishes a payload, and waits for its acknowledgement.
+    pub(crate) async fn say(&mut self, topic: &str, payload: &[u8]) -> PubAckReason {
+        self.mqtt.publish(topic, QoS::AtLeastOnce, false, payload.to_vec()).await.unwrap();
+        self.acknowledged().await
+    }
+
     pub(crate) async fn send(&mut self, topic: &str, retain: bool) -> PubAckReason {
         self.mqtt.publish(topic, QoS::AtLeastOnce, retain, "{}").await.unwrap();
+        self.acknowledged().await
+    }
+
+    async fn acknowledged(&mut self) -> PubAckReason {
         self.wait(|packet| match packet {
             Packet::PubAck(ack) => Some(ack.reason),
             _ => None,
@@ -206,6 +220,11 @@ impl Client {
             _ => None,
         })
         .await
+    }
+
+    pub(crate) async fn unsubscribe(&mut self, filter: &str) {
+        self.mqtt.unsubscribe(filter).await.unwrap();
+        self.wait(|packet| matches!(packet, Packet::UnsubAck(_)).then_some(())).await;
     }
 
     /// The topic of the next message.

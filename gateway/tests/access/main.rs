@@ -11,3 +11,4 @@ mod harness;
 mod parked;
 mod proofs;
 mod rules;
+mod shares;
