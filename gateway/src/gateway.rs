@@ -52,6 +52,7 @@ pub struct Gateway {
     uplink: Uplink<OwnTransport>,
     status: watch::Receiver<UplinkStatus>,
     metrics: Metrics,
+    readiness: Readiness,
     closing: Stop,
 }
 
@@ -126,6 +127,7 @@ impl Gateway {
             uplink,
             status,
             metrics,
+            readiness: Readiness::default(),
             closing,
         })
     }
@@ -160,6 +162,11 @@ impl Gateway {
         self.spool.clone()
     }
 
+    /// Returns what `/readyz` says, for parts of the same process that are not the gateway's.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
     /// Watches the uplink, for status.
     pub fn uplink_status(&self) -> watch::Receiver<UplinkStatus> {
         self.status.clone()
@@ -183,6 +190,7 @@ impl Gateway {
             uplink,
             status,
             metrics,
+            readiness,
             closing,
         } = self;
         for (transport, address) in entrance.acceptor.addresses()? {
@@ -192,7 +200,6 @@ impl Gateway {
             admin = %admin.local_addr()?, source = %spool.source_id(),
             epoch = %spool.epoch(), control = topics.all(), "gateway is listening"
         );
-        let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
         let clock = shared.clock;
         let access = entrance.admin.clone();

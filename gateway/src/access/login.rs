@@ -121,7 +121,7 @@ impl Access {
 
     fn anonymous(&self, offer: &Credentials<'_>) -> Result<Identity, Denied> {
         let is_here = offer.is_local && offer.peer.ip().to_canonical().is_loopback();
-        if !(is_here && self.inner.config.anonymous_on_loopback) {
+        if !(is_here && self.inner.config.takes_anonymous()) {
             return Err(Denied::NotAuthorized("neither certificate nor login".into()));
         }
         Ok(Identity {

@@ -114,7 +114,7 @@ impl Access {
     fn said_of(&self, tables: &Tables, owner: &Owner) -> Result<Option<Said>, Gone> {
         if owner.is_anonymous() {
             let roles = vec![ANONYMOUS.to_owned()];
-            return if self.inner.config.anonymous_on_loopback {
+            return if self.inner.config.takes_anonymous() {
                 Ok(Some((roles, None)))
             } else {
                 Err(Gone)

@@ -75,7 +75,6 @@ impl TestGateway {
             ..GatewayConfig::default()
         };
         config.spool.dir = folder.path().join("spool");
-        config.access.anonymous_on_loopback = false;
         config.access.identities_file = Some(identities);
         config.access.audit.file = Some(folder.path().join("audit.jsonl"));
         change(&mut config, &folder);

@@ -184,7 +184,7 @@ async fn an_identity_that_is_made_again_is_another_one() {
 async fn who_was_anonymous_does_not_lock_the_owner_of_its_client_id_out() {
     for client_ids in [ClientIds::Bound, ClientIds::Any] {
         let gateway = TestGateway::with(|config, _| {
-            config.access.anonymous_on_loopback = true;
+            config.access.anonymous_on_loopback = Some(true);
             config.access.client_ids = client_ids;
         })
         .await;
