@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::maintain::Maintain;
 use crate::policy::Policy;
 use crate::services::Service;
+use crate::session::Session;
 use crate::simulate::Simulate;
 use crate::source::Source;
 use crate::status::Status;
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Wait(Wait),
     /// Says who may connect to the gateway: keeps the file of identities.
     Identity(Identity),
+    /// Lists the sessions of MQTT clients at a running gateway, or ends one.
+    Session(Session),
     /// Makes certificates for trying things out.
     Certs(Certs),
     /// Says what the gateway's rules allow.

@@ -23,6 +23,8 @@ pub(crate) enum IdentityCommand {
     Add(IdentityAdd),
     /// Lists the identities.
     List(IdentityList),
+    /// Removes an identity. One that is added later with its name is another one, and has nothing of the first.
+    Remove(IdentityRemove),
     /// Refuses an identity from now on, however it proves itself; a running gateway disconnects it within seconds.
     Revoke(IdentityRevoke),
     /// Tells who a client would be that shows a password, token or certificate. Exits with 1 if it would be refused.
@@ -79,6 +81,14 @@ pub(crate) struct IdentityRevoke {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct IdentityRemove {
+    /// Its name.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) file: IdentityFile,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct IdentityTest {
     /// User name that it sends; may be left out with a certificate or token.
     #[arg(required_unless_present_any = ["certificate", "password_file"])]
@@ -109,6 +119,16 @@ pub(crate) async fn run(options: &Identity) -> anyhow::Result<bool> {
             };
             print::line(&format!("{} {said}", options.name))?;
         }
+        IdentityCommand::Remove(options) => {
+            let file = file(&options.file)?;
+            anyhow::ensure!(
+                Identities::remove(&file, &options.name)?,
+                "there is no identity `{}` in {}",
+                options.name,
+                file.display()
+            );
+            print::line(&format!("{} removed", options.name))?;
+        }
         IdentityCommand::Test(options) => return test(options).await,
     }
     Ok(true)
@@ -137,7 +157,7 @@ fn add(options: &IdentityAdd) -> anyhow::Result<()> {
         roles: options.roles.clone(),
         site: options.site.clone(),
         password,
-        revoked: false,
+        ..Entry::default()
     };
     let said = if Identities::add(&file, &options.name, entry)? { "added" } else { "replaced" };
     print::line(&format!("{} {said} in {}", options.name, file.display()))?;

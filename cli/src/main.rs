@@ -14,6 +14,7 @@ mod policy;
 mod print;
 mod receipts_mqtt;
 mod services;
+mod session;
 mod simulate;
 mod source;
 mod status;
@@ -68,6 +69,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Status(options) => status::run(&options).await?,
         Command::Wait(options) => return wait::run(&options).await,
         Command::Identity(options) => return identity::run(&options).await,
+        Command::Session(options) => return session::run(&options).await,
         Command::Certs(options) => certs::run(&options)?,
         Command::Policy(options) => return policy::run(&options),
         Command::Source(options) => source::run(&options)?,

@@ -85,8 +85,8 @@ fn identity(options: &PolicyTest, access: &AccessConfig) -> anyhow::Result<Ident
     }
     if name == ANONYMOUS {
         anyhow::ensure!(
-            access.anonymous_on_loopback,
-            "anonymous clients may not even connect: anonymous_on_loopback is false"
+            access.takes_anonymous(),
+            "anonymous clients may not even connect: anonymous_on_loopback is off"
         );
         return Ok(Identity::supposed(name, &[ANONYMOUS.to_owned()], site.as_deref()));
     }
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(found.roles(), ["anonymous"]);
         assert!(identity(&options("mon-1", &[]), &access).is_err(), "which roles?");
         assert_eq!(identity(&options("mon-1", &["device"]), &access).unwrap().roles(), ["device"]);
-        access.anonymous_on_loopback = false;
+        access.anonymous_on_loopback = Some(false);
         assert!(identity(&options("anonymous", &[]), &access).is_err());
     }
 }

@@ -7,7 +7,6 @@ use clap::Args;
 use edge_agent::Agent;
 use gateway::Gateway;
 use lake::{Lake, OpenMode};
-use service_runtime::admin::Readiness;
 use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
 
 use crate::config::{self, Everything};
@@ -46,6 +45,7 @@ async fn until_signal(tasks: Tasks) -> anyhow::Result<()> {
 /// Gateway and ingest in one process: ingest follows the gateway wherever it listens, and ends after it. An ingest that is set
 /// up for TLS connects as its own settings say.
 pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
+    check_pair(&config::load(options.config.as_deref())?)?;
     let Some(mut everything) = prepare(options)? else { return Ok(()) };
     everything.ingest.prefix.clone_from(&everything.gateway.control_prefix);
     let lake = config::open(&everything.lake, OpenMode::Create).await?;
@@ -59,6 +59,19 @@ pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
     until_signal(tasks).await
 }
 
+/// Refuses settings with which the gateway could only ever turn its own ingest away.
+fn check_pair(everything: &Everything) -> anyhow::Result<()> {
+    let ingest = &everything.ingest;
+    let proves_itself = ingest.username.is_some() || ingest.tls_cert_file.is_some();
+    let access = everything.gateway.clone().in_force().access;
+    anyhow::ensure!(
+        proves_itself || access.takes_anonymous(),
+        "[ingest] does not say who it is, and the gateway takes nobody anonymous: set username and password_file, or a certificate \
+         (docs/security.md), or gateway.access.anonymous_on_loopback = true"
+    );
+    Ok(())
+}
+
 /// Starts gateway and ingest so that a stop reaches ingest only when the gateway has drained into it.
 pub(crate) fn spawn_pair(
     tasks: &mut Tasks,
@@ -68,7 +81,7 @@ pub(crate) fn spawn_pair(
     metrics: Metrics,
 ) {
     let (stop, ingest_stop) = (tasks.stop(), Stop::new());
-    let gateway_ended = ingest_stop.clone();
+    let (gateway_ended, readiness) = (ingest_stop.clone(), gateway.readiness());
     tasks.spawn("gateway", async move {
         let result = gateway.run(stop).await;
         gateway_ended.cancel();
@@ -76,8 +89,6 @@ pub(crate) fn spawn_pair(
     });
     let stop_all = tasks.stop();
     tasks.spawn("ingest", async move {
-        // The gateway's `/readyz` is about the gateway: it takes messages while the lake is away.
-        let readiness = Readiness::default();
         let result = ingest::run(ingest, lake, metrics, readiness, ingest_stop).await;
         stop_all.cancel();
         result

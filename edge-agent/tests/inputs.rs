@@ -93,36 +93,93 @@ async fn ask(address: SocketAddr, head: &str, body: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_the_web_neither_send_messages_nor_read_the_status_and_a_token_is_asked_for() {
+async fn pages_of_the_web_send_no_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.inputs.http_listen = Some(([127, 0, 0, 1], 0).into());
+    let metrics = Metrics::default();
+    let agent = Agent::bind(config, metrics.clone(), Clock::default()).await.unwrap();
+    let (input, stop) = (agent.http_address().unwrap().unwrap(), Stop::new());
+    let running = tokio::spawn(agent.run(stop.clone()));
+
+    let (post, message) = ("POST /v1/messages HTTP/1.1", r#"{"topic":"a/b","payload":1}"#);
+    let json = format!("{post}\r\nContent-Type: application/json");
+    let own = format!("{json}\r\nHost: {input}");
+    let port = input.port();
+    for (head, status) in [
+        (own.clone(), "200"),
+        (format!("{json}\r\nHost: localhost:{port}\r\nOrigin: http://localhost:{port}"), "200"),
+        (format!("{own}\r\nSec-Fetch-Site: same-origin"), "200"),
+        (
+            format!("{post}\r\nHost: {input}\r\nContent-Type: Application/X-NDJSON; charset=utf-8"),
+            "200",
+        ),
+        // By another name: DNS rebinding.
+        (format!("{json}\r\nHost: evil.example"), "421"),
+        (
+            format!("{json}\r\nHost: evil.example:{port}\r\nOrigin: http://evil.example:{port}"),
+            "421",
+        ),
+        (format!("{json}\r\nHost: 127.0.0.1.evil.example:{port}"), "421"),
+        // From a page of another site, of another port, of nowhere.
+        (format!("{own}\r\nOrigin: http://evil.example"), "403"),
+        (format!("{own}\r\nOrigin: http://localhost:3000"), "403"),
+        (format!("{own}\r\nOrigin: null"), "403"),
+        // Without Origin: what the browser says of the site is enough.
+        (format!("{own}\r\nSec-Fetch-Site: cross-site"), "403"),
+        (format!("{own}\r\nSec-Fetch-Site: same-site"), "403"),
+        (format!("{own}\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate"), "403"),
+        // What any page may send without asking first, if the browser says nothing of it.
+        (format!("{post}\r\nHost: {input}"), "415"),
+        (format!("{post}\r\nHost: {input}\r\nContent-Type: text/plain"), "415"),
+        (format!("{post}\r\nHost: {input}\r\nContent-Type: text/plain;application/json"), "415"),
+        (
+            format!("{post}\r\nHost: {input}\r\nContent-Type: multipart/form-data; boundary=x"),
+            "415",
+        ),
+        (
+            format!("{post}\r\nHost: {input}\r\nContent-Type: application/x-www-form-urlencoded"),
+            "415",
+        ),
+    ] {
+        assert_eq!(ask(input, &head, message).await, status, "{head}");
+    }
+    assert!(
+        metrics.render().contains("agent_http_input_requests_refused_total{reason=\"host\"} 3")
+    );
+    let types = "agent_http_input_requests_refused_total{reason=\"content_type\"} 5";
+    assert!(metrics.render().contains(types), "{}", metrics.render());
+
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_web_do_not_read_the_status_and_a_token_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let token_file = folder.path().join("token");
     std::fs::write(&token_file, "0123456789abcdef\n").unwrap();
     let mut config = config(folder.path());
-    config.inputs.http_listen = Some(([127, 0, 0, 1], 0).into());
     config.admin_token_file = Some(token_file);
-    let metrics = Metrics::default();
-    let agent = Agent::bind(config, metrics.clone(), Clock::default()).await.unwrap();
-    let (input, admin) = (agent.http_address().unwrap().unwrap(), agent.admin_address().unwrap());
-    let stop = Stop::new();
+    let agent = Agent::bind(config, Metrics::default(), Clock::default()).await.unwrap();
+    let (admin, stop) = (agent.admin_address().unwrap(), Stop::new());
     let running = tokio::spawn(agent.run(stop.clone()));
-
-    let (post, message) = ("POST /v1/messages HTTP/1.1", r#"{"topic":"a/b","payload":1}"#);
-    let own = format!("{post}\r\nHost: {input}");
-    let rebound = format!("{post}\r\nHost: evil.example");
-    let page = format!("{own}\r\nOrigin: http://evil.example");
-    for (head, status) in [(&own, "200"), (&rebound, "421"), (&page, "403")] {
-        assert_eq!(ask(input, head, message).await, status, "{head}");
-    }
-    assert!(
-        metrics.render().contains("agent_http_input_requests_refused_total{reason=\"host\"} 1")
-    );
-
     let bearer = "Authorization: Bearer 0123456789abcdef";
     for (head, status) in [
         ("GET /healthz HTTP/1.1\r\nHost: localhost".to_owned(), "200"),
         ("GET /status HTTP/1.1\r\nHost: localhost".to_owned(), "401"),
         (format!("GET /status HTTP/1.1\r\nHost: localhost\r\n{bearer}"), "200"),
         (format!("GET /status HTTP/1.1\r\nHost: evil.example\r\n{bearer}"), "421"),
+        (
+            format!("GET /status HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\nSec-Fetch-Site: cross-site"),
+            "403",
+        ),
+        // A link on a page of another site, which cannot read what it leads to.
+        (
+            "GET /healthz HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate"
+                .to_owned(),
+            "200",
+        ),
     ] {
         assert_eq!(ask(admin, &head, "").await, status, "{head}");
     }

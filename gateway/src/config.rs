@@ -11,7 +11,7 @@ use telemetry_core::spool::format::PREFIX_LEN;
 use telemetry_core::spool::record::{FIXED_LEN, MESSAGE_MAX};
 use telemetry_core::topic::ControlTopics;
 
-use crate::access::config::{AccessConfig, TlsConfig};
+use crate::access::config::{AccessConfig, ClientCertificates, TlsConfig};
 use crate::limits::Limits;
 use crate::listener::config::{ListenerConfig, Transport};
 
@@ -109,7 +109,8 @@ impl GatewayConfig {
             .map_err(|error| ConfigError(format!("control_prefix: {error}")))
     }
 
-    /// Fills in the limits that depend on who can connect, and on what a small spool has room for.
+    /// Fills in what depends on other settings: limits on who can connect and on what a small spool has room for, and whether
+    /// somebody anonymous may come in.
     #[must_use]
     pub fn in_force(mut self) -> Self {
         let room = self.spool.record_bytes_max().saturating_sub(RECORD_OVERHEAD).max(1);
@@ -117,6 +118,9 @@ impl GatewayConfig {
         let is_here = |listener: &ListenerConfig| listener.listen.ip().to_canonical().is_loopback();
         let others_can_connect = !self.all_listeners().iter().all(is_here);
         self.limits = self.limits.in_force(others_can_connect);
+        let certificates = self.tls.client_certificates != ClientCertificates::None;
+        let anonymous = self.access.takes_anonymous() && !certificates;
+        self.access.anonymous_on_loopback.get_or_insert(anonymous);
         self
     }
 
@@ -124,5 +128,35 @@ impl GatewayConfig {
     pub(crate) fn all_listeners(&self) -> Vec<ListenerConfig> {
         let first = ListenerConfig { listen: self.listen, transport: Transport::Tcp };
         std::iter::once(first).chain(self.listeners.iter().cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_anonymous_where_it_is_known_who_may_come_in() {
+        let anonymous = |change: fn(&mut GatewayConfig)| {
+            let mut config = GatewayConfig::default();
+            change(&mut config);
+            config.in_force().access.anonymous_on_loopback
+        };
+        assert_eq!(anonymous(|_| ()), Some(true));
+        let known: [fn(&mut GatewayConfig); 5] = [
+            |it| it.access.identities_file = Some("identities.toml".into()),
+            |it| it.access.jwt.key_file = Some("key.pem".into()),
+            |it| it.access.jwt.jwks_file = Some("keys.json".into()),
+            |it| it.access.certificate_roles = vec!["device".into()],
+            |it| it.tls.client_certificates = ClientCertificates::Optional,
+        ];
+        for change in known {
+            assert_eq!(anonymous(change), Some(false));
+        }
+        let said = anonymous(|it| {
+            it.access.identities_file = Some("identities.toml".into());
+            it.access.anonymous_on_loopback = Some(true);
+        });
+        assert_eq!(said, Some(true), "unless the settings say so");
     }
 }

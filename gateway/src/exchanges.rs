@@ -57,12 +57,13 @@ mod tests {
     use telemetry_core::id::Epoch;
 
     use super::*;
+    use crate::access::owner::Owner;
     use crate::store::{Record, Stored};
 
     fn session(client_id: &str, received: Vec<(u16, Option<Position>)>) -> Stored {
-        let identity = client_id.to_owned();
+        let owner = Owner::of_publisher(client_id);
         let (disconnected_us, subscriptions) = (None, Vec::new());
-        let record = Record { identity, expiry_seconds: 60, disconnected_us, subscriptions };
+        let record = Record { owner, expiry_seconds: 60, disconnected_us, subscriptions };
         Stored { client_id: client_id.into(), record, letters: Vec::new(), received }
     }
 

@@ -51,6 +51,7 @@ pub struct Gateway {
     uplink: Uplink<OwnTransport>,
     status: watch::Receiver<UplinkStatus>,
     metrics: Metrics,
+    readiness: Readiness,
     closing: Stop,
 }
 
@@ -97,10 +98,10 @@ impl Gateway {
             access: entrance.access.clone(),
             spool: spool.clone(),
             fanout,
-            mailbox_limits: config.limits.of_mailboxes(),
+            session_limits: config.limits.of_sessions(),
             store,
             retained,
-            registry: Registry::default(),
+            registry: Registry::new(config.limits.share(config.limits.sessions_max)),
             rates: Rates::new(&config.limits),
             metrics: own_metrics,
             clock,
@@ -125,6 +126,7 @@ impl Gateway {
             uplink,
             status,
             metrics,
+            readiness: Readiness::default(),
             closing,
         })
     }
@@ -159,6 +161,11 @@ impl Gateway {
         self.spool.clone()
     }
 
+    /// Returns what `/readyz` says, for parts of the same process that are not the gateway's.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
     /// Watches the uplink, for status.
     pub fn uplink_status(&self) -> watch::Receiver<UplinkStatus> {
         self.status.clone()
@@ -182,6 +189,7 @@ impl Gateway {
             uplink,
             status,
             metrics,
+            readiness,
             closing,
         } = self;
         for (transport, address) in entrance.acceptor.addresses()? {
@@ -191,7 +199,6 @@ impl Gateway {
             admin = %admin.local_addr()?, source = %spool.source_id(),
             epoch = %spool.epoch(), control = topics.all(), "gateway is listening"
         );
-        let readiness = Readiness::default();
         readiness.set("spool", Ok(()));
         let clock = shared.clock;
         let access = entrance.admin.clone();
@@ -202,6 +209,8 @@ impl Gateway {
         spawn_threads(&mut tasks, (writer, sessions), readiness.clone());
         tasks.spawn("sys", sys::run(shared.clone(), wills, closing.clone()));
         let acceptor = entrance.spawn(&mut tasks, &closing);
+        let books = status::routes(spool.clone(), status, clock, metrics.counts());
+        let routes = crate::admin::routes(shared.clone(), books, access.token.is_some());
         let everybody_left = Stop::new();
         let (serving, left) = (uplink_stop.clone(), everybody_left.clone().drop_guard());
         tasks.spawn("listener", async move {
@@ -211,7 +220,6 @@ impl Gateway {
             drop(last);
             result
         });
-        let routes = status::routes(spool.clone(), status, clock, metrics.counts());
         let endpoint = Endpoint { metrics, readiness, routes, access, clock };
         tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));

@@ -9,6 +9,7 @@ use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
 use telemetry_core::spool::attributes::Attribute;
 use telemetry_core::topic::{Control, validate_topic};
 
+use crate::access::identity::ANONYMOUS;
 use crate::bridge;
 use crate::fanout::{Audiences, Reached};
 use crate::limits::Limits;
@@ -293,7 +294,7 @@ impl Inbox {
     /// Tells what became of the copies for subscribers, now and later.
     fn publish(&mut self, shared: &Shared, publish: Publish) -> Ack {
         let message = Arc::new(Message::published(publish, &self.client_id, shared.clock.now_us()));
-        let kept = !message.retain || shared.retained.set_on_disk(&message);
+        let kept = !message.retain || shared.retained.set_on_disk(&message, self.identity());
         match self.audiences.publish(&message) {
             Reached::Full => Ack::QuotaExceeded,
             _ if !kept => Ack::QuotaExceeded,
@@ -310,15 +311,30 @@ impl Inbox {
 
     /// Gives a control message to whoever takes such, and owes its acknowledgement.
     fn control(&mut self, shared: &Shared, session: &mut Session, mut publish: Publish) {
-        self.owe(session, &publish, Ack::Success, None);
+        let (pkid, qos) = (publish.pkid, publish.qos);
         // A retained frame would only ever be a repeat.
-        publish.retain &= !matches!(shared.topics.parse(&publish.topic), Some(Control::Up(_)));
+        let control = shared.topics.parse(&publish.topic);
+        publish.retain &= !matches!(control, Some(Control::Up(_)));
+        // Ingest speaks for all sources: what it retains counts for the one that it is about.
+        let identity = match &control {
+            Some(Control::Receipt(source, _)) => source.as_str(),
+            _ => self.identity(),
+        };
         let message = Message::published(publish, &self.client_id, shared.clock.now_us());
         let message = Arc::new(message);
-        if message.retain {
-            shared.retained.set(&message);
-        }
-        self.audiences.publish(&message);
+        let kept = !message.retain || shared.retained.set(&message, identity);
+        let ack = match self.audiences.publish(&message) {
+            _ if !kept => Ack::QuotaExceeded,
+            Reached::Nobody if !message.retain => Ack::NoSubscribers,
+            _ => Ack::Success,
+        };
+        self.owe_for(session, (pkid, qos), ack, None);
+    }
+
+    /// Returns the name of the identity whose messages these are, for its part of what all share.
+    fn identity(&self) -> &str {
+        let (proof, name) = self.publisher.split_once(':').unwrap_or_default();
+        if proof == ANONYMOUS { ANONYMOUS } else { name }
     }
 
     /// The spool is full: QoS 0 is dropped, MQTT 5 hears of it, 3.1.1 waits. Tells whether the first message is settled.

@@ -5,6 +5,7 @@
 //! mailbox of a `session` → its `connection`.
 
 pub mod access;
+pub mod admin;
 mod bridge;
 pub mod config;
 mod connection;
@@ -23,10 +24,12 @@ mod message;
 mod metrics;
 mod mqtt;
 mod notices;
+mod parked;
 mod rate;
 mod retained;
 mod session;
 mod shared;
+mod shares;
 mod store;
 mod sys;
 mod testament;

@@ -6,9 +6,13 @@ use telemetry_core::id::NAME_MAX;
 use telemetry_core::topic::TOPIC_BYTES_MAX;
 
 use crate::fanout::MailboxLimits;
+use crate::session::SessionLimits;
+use crate::shares::Shares;
 
 /// Connections of one address where others than this machine can connect, unless the settings say another number.
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
+/// Percent of each total that one identity may have there.
+const IDENTITY_SHARE_PERCENT: u8 = 10;
 /// Messages a second of one identity there.
 const PUBLISH_RATE: u32 = 1_000;
 
@@ -50,8 +54,15 @@ pub struct Limits {
     pub inflight_max: u16,
     /// Bytes of messages held for an MQTT 3.1.1 client while the spool is full; more disconnect it.
     pub held_bytes_max: usize,
+    /// Most of each of the totals below that one identity may have, in percent: sessions, bytes of subscriptions, bytes that wait in
+    /// queues, retained messages and their bytes. Beyond it, it is treated as if the total were reached. Whoever is anonymous is one
+    /// identity. Not set: 10 if a listener is off loopback, else 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_share_percent: Option<u8>,
     /// Subscriptions of one client; further ones are refused.
     pub subscriptions_max: usize,
+    /// Memory for the subscriptions of all sessions, as estimated from their levels and lengths; further ones are refused.
+    pub subscriptions_bytes_max: usize,
     /// Sessions, connected or not; clients that want to leave one behind are refused beyond it.
     pub sessions_max: usize,
     /// Longest time in seconds that a session outlives its connection; MQTT 5 clients that ask for more are told.
@@ -60,7 +71,8 @@ pub struct Limits {
     pub queue_messages_max: usize,
     /// Bytes of messages that wait for one session; further ones are dropped for it, and counted.
     pub queue_bytes_max: usize,
-    /// Bytes of messages that wait for all sessions together; further ones are dropped, and counted.
+    /// Bytes of messages that wait for all sessions together, or are sent and not acknowledged; further ones are dropped, and counted.
+    /// The first 4 KiB of each session wait all the same.
     pub queues_bytes_max: usize,
     /// Retained messages; further ones are delivered but not kept.
     pub retained_max: usize,
@@ -85,7 +97,9 @@ impl Default for Limits {
             receive_max: u16::MAX,
             inflight_max: 100,
             held_bytes_max: 1 << 20,
+            identity_share_percent: None,
             subscriptions_max: 256,
+            subscriptions_bytes_max: 256 << 20,
             sessions_max: 50_000,
             session_expiry_s_max: 7 * 24 * 3_600,
             queue_messages_max: 10_000,
@@ -111,7 +125,9 @@ impl Limits {
             ("receive_max", self.receive_max == 0),
             ("inflight_max", self.inflight_max == 0),
             ("held_bytes_max", self.held_bytes_max == 0),
+            ("identity_share_percent", self.identity_share_percent == Some(0)),
             ("subscriptions_max", self.subscriptions_max == 0),
+            ("subscriptions_bytes_max", self.subscriptions_bytes_max == 0),
             ("sessions_max", self.sessions_max == 0),
             ("session_expiry_s_max", self.session_expiry_s_max == 0),
             ("queue_messages_max", self.queue_messages_max == 0),
@@ -122,6 +138,9 @@ impl Limits {
         ];
         match at_least_1.iter().find(|(_, is_zero)| *is_zero) {
             Some((name, _)) => Err(format!("limits.{name} must be at least 1")),
+            None if self.identity_share_percent.is_some_and(|percent| percent > 100) => {
+                Err("limits.identity_share_percent must be at most 100".into())
+            }
             None => Ok(()),
         }
     }
@@ -129,8 +148,11 @@ impl Limits {
     /// Fills in what is not set: limits where others than this machine can connect, none where they cannot.
     #[must_use]
     pub(crate) fn in_force(mut self, others_can_connect: bool) -> Self {
-        let (connections, rate) =
-            if others_can_connect { (CONNECTIONS_PER_ADDRESS, PUBLISH_RATE) } else { (0, 0) };
+        let (connections, rate, share) = match others_can_connect {
+            true => (CONNECTIONS_PER_ADDRESS, PUBLISH_RATE, IDENTITY_SHARE_PERCENT),
+            false => (0, 0, 100),
+        };
+        self.identity_share_percent.get_or_insert(share);
         self.connections_per_address_max.get_or_insert(connections);
         self.publish_rate_max.get_or_insert(rate);
         self
@@ -141,13 +163,19 @@ impl Limits {
         self.packet_bytes_max.max(FRAME_MAX + FRAME_OVERHEAD + 2 * NAME_MAX + TOPIC_BYTES_MAX)
     }
 
-    /// The limits of the queues of sessions.
-    pub(crate) fn of_mailboxes(&self) -> MailboxLimits {
-        MailboxLimits::with_total(
-            self.queue_messages_max,
-            self.queue_bytes_max,
-            self.queues_bytes_max,
-        )
+    /// The limits of the queues and subscriptions of sessions.
+    pub(crate) fn of_sessions(&self) -> SessionLimits {
+        let (messages_max, bytes_max) = (self.queue_messages_max, self.queue_bytes_max);
+        let all = self.share(self.queues_bytes_max);
+        SessionLimits {
+            mailbox: MailboxLimits::sharing(messages_max, bytes_max, all),
+            subscriptions: self.share(self.subscriptions_bytes_max),
+        }
+    }
+
+    /// Shares a total among identities.
+    pub(crate) fn share(&self, total_max: usize) -> Shares {
+        Shares::new(total_max, self.identity_share_percent.unwrap_or(100))
     }
 
     /// Tells whether a topic or a filter has too many levels.
@@ -190,5 +218,11 @@ mod tests {
         assert_eq!(open.publish_rate_max, Some(1_000));
         let here = Limits::default().in_force(false);
         assert_eq!((here.publish_rate_max, here.connections_per_address_max), (Some(0), Some(0)));
+        assert_eq!(
+            (open.identity_share_percent, here.identity_share_percent),
+            (Some(10), Some(100))
+        );
+        let too_much = Limits { identity_share_percent: Some(101), ..Limits::default() };
+        assert!(too_much.check().unwrap_err().contains("identity_share_percent"));
     }
 }

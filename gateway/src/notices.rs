@@ -45,6 +45,8 @@ pub(crate) enum Event {
     BestEffort,
     /// A will could not be published.
     WillLost,
+    /// A will whose owner may not publish it any more.
+    WillDenied,
 }
 
 /// Whom it concerns.
@@ -143,6 +145,7 @@ impl Event {
             Self::RetainedFull => "the store of retained messages is full: delivered, but not kept",
             Self::BestEffort => "the spool is full: dropping QoS 0 messages",
             Self::WillLost => "a will could not be published",
+            Self::WillDenied => "discarded a will",
         }
     }
 
@@ -153,6 +156,7 @@ impl Event {
             | Self::Silent
             | Self::PublishDenied
             | Self::SubscribeDenied
+            | Self::WillDenied
             | Self::Reserved => Group::Refused,
             Self::Disconnected(_) => Group::Disconnected,
             Self::ConnectionsMax | Self::AddressMax => Group::Limits,
@@ -176,6 +180,7 @@ impl Event {
             Self::RetainedFull => "retained_full",
             Self::BestEffort => "spool_full",
             Self::WillLost => "will_refused",
+            Self::WillDenied => "will_not_authorized",
         }
     }
 
@@ -192,7 +197,7 @@ impl Event {
             Self::AddressMax => {
                 "raise gateway.limits.connections_per_address_max if many devices share it"
             }
-            Self::PublishDenied | Self::SubscribeDenied => {
+            Self::PublishDenied | Self::SubscribeDenied | Self::WillDenied => {
                 "allow it by a rule, or mend the client: `tidemark policy test` says which rule decides"
             }
             Self::Reserved => "publish to a topic that does not start with $",
@@ -208,7 +213,10 @@ impl Event {
 
     /// Things that happen on a good day.
     fn is_everyday(self) -> bool {
-        matches!(self, Self::Disconnected(Reason::TakenOver | Reason::KeepAlive))
+        matches!(
+            self,
+            Self::Disconnected(Reason::TakenOver | Reason::KeepAlive | Reason::Administrative)
+        )
     }
 
     /// Whether messages are lost as long as it goes on, so that its end is worth a line.
@@ -246,6 +254,7 @@ fn remedy(reason: Reason) -> &'static str {
         }
         Reason::PacketTooLarge => "send smaller messages, or raise gateway.limits.packet_bytes_max",
         Reason::QuotaExceeded => "see gateway.limits in config.example.toml",
+        Reason::Administrative => "an operator ended its session; it may come back with a new one",
         Reason::WriteTimeout => "it takes nothing: mend the client or its network",
     }
 }

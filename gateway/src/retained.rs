@@ -5,10 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use telemetry_core::topic::ControlTopics;
 
+use crate::access::identity::JOIN;
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::metrics::GatewayMetrics;
 use crate::notices::{Event, Who};
+use crate::shares::{Share, Shares};
 use crate::store::{Op, Store};
 
 /// All retained messages of the gateway. Cheap to clone.
@@ -22,12 +24,17 @@ pub(crate) struct Retained {
 
 #[derive(Debug)]
 struct Kept {
-    messages: HashMap<String, Arc<Message>>,
-    /// How many of them are the gateway's own: a fixed few, which take nobody's place.
-    own: usize,
-    bytes: usize,
-    count_max: usize,
-    bytes_max: usize,
+    messages: HashMap<String, Entry>,
+    /// Places, and bytes. The gateway's own messages take neither: they are a fixed few.
+    places: Shares,
+    bytes: Shares,
+}
+
+#[derive(Debug)]
+struct Entry {
+    message: Arc<Message>,
+    /// What it takes of places and bytes.
+    _taken: Option<(Share, Share)>,
 }
 
 impl Retained {
@@ -37,8 +44,9 @@ impl Retained {
         store: Option<Store>,
         metrics: GatewayMetrics,
     ) -> Self {
-        let (count_max, bytes_max) = (limits.retained_max, limits.retained_bytes_max);
-        let kept = Kept { messages: HashMap::new(), own: 0, bytes: 0, count_max, bytes_max };
+        let places = limits.share(limits.retained_max);
+        let bytes = limits.share(limits.retained_bytes_max);
+        let kept = Kept { messages: HashMap::new(), places, bytes };
         Self { kept: Arc::new(RwLock::new(kept)), topics, store, metrics }
     }
 
@@ -47,14 +55,14 @@ impl Retained {
     }
 
     /// Keeps a message as its topic's last one until the process ends; an empty payload forgets the topic (MQTT 3.1.1 section
-    /// 3.3.1.3).
-    pub(crate) fn set(&self, message: &Arc<Message>) {
-        self.keep(message);
+    /// 3.3.1.3). `false` when it is not kept because of a limit: of all, or of `identity`, whose message it is.
+    pub(crate) fn set(&self, message: &Arc<Message>, identity: &str) -> bool {
+        self.keep(message, identity).1
     }
 
-    /// As [`Self::set`], and beyond the end of the process; `false` when it is not kept because of a limit.
-    pub(crate) fn set_on_disk(&self, message: &Arc<Message>) -> bool {
-        let (known, kept) = self.keep(message);
+    /// As [`Self::set`], and beyond the end of the process.
+    pub(crate) fn set_on_disk(&self, message: &Arc<Message>, identity: &str) -> bool {
+        let (known, kept) = self.keep(message, identity);
         let Some(store) = &self.store else { return kept };
         if kept && !message.payload.is_empty() {
             store.push(Op::Retain { message: message.clone() });
@@ -68,15 +76,18 @@ impl Retained {
     pub(crate) fn restore(&self, messages: Vec<Message>, now_us: i64) {
         for message in messages {
             if message.remaining(now_us).is_some() {
-                self.keep(&Arc::new(message));
+                // Whose it was does not stand with it; most client ids begin with the name.
+                let client_id = message.publisher.clone();
+                let identity = client_id.split(JOIN).next().unwrap_or_default();
+                self.keep(&Arc::new(message), identity);
             }
         }
     }
 
     /// Tells whether the topic had a message before, and whether it has this one now.
-    fn keep(&self, message: &Arc<Message>) -> (bool, bool) {
+    fn keep(&self, message: &Arc<Message>, identity: &str) -> (bool, bool) {
         let mut kept = self.kept();
-        let (known, taken) = kept.set(message);
+        let (known, taken) = kept.set(message, identity);
         let count = kept.messages.len();
         drop(kept);
         if !taken {
@@ -93,10 +104,17 @@ impl Retained {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let alive = |message: &&Arc<Message>| message.remaining(now_us).is_some();
         if !filter.contains(['+', '#']) {
-            return kept.messages.get(filter).filter(alive).cloned().into_iter().collect();
+            let found = kept.messages.get(filter).map(|entry| &entry.message);
+            return found.filter(alive).cloned().into_iter().collect();
         }
         let selected = |message: &&Arc<Message>| self.topics.selects(filter, &message.topic);
-        kept.messages.values().filter(selected).filter(alive).cloned().collect()
+        kept.messages
+            .values()
+            .map(|entry| &entry.message)
+            .filter(selected)
+            .filter(alive)
+            .cloned()
+            .collect()
     }
 
     /// Forgets what has expired.
@@ -105,6 +123,7 @@ impl Retained {
         let expired: Vec<String> = kept
             .messages
             .values()
+            .map(|entry| &entry.message)
             .filter(|message| message.remaining(now_us).is_none())
             .map(|message| message.topic.clone())
             .collect();
@@ -120,31 +139,27 @@ impl Retained {
     /// Returns how many there are, and their bytes.
     pub(crate) fn size(&self) -> (usize, usize) {
         let kept = self.kept();
-        (kept.messages.len(), kept.bytes)
+        (kept.messages.len(), kept.bytes.taken())
     }
 }
 
 impl Kept {
     fn forget(&mut self, topic: &str) -> bool {
-        let before = self.messages.remove(topic);
-        self.bytes -= before.as_ref().map_or(0, |message| message.size());
-        self.own -= usize::from(before.as_deref().is_some_and(is_own));
-        before.is_some()
+        self.messages.remove(topic).is_some()
     }
 
-    fn set(&mut self, message: &Arc<Message>) -> (bool, bool) {
+    fn set(&mut self, message: &Arc<Message>, identity: &str) -> (bool, bool) {
         let known = self.forget(&message.topic);
         if message.payload.is_empty() {
             return (known, true);
         }
+        let (place, bytes) = (self.places.of(identity), self.bytes.of(identity));
         let (size, own) = (message.size(), is_own(message));
-        let count = self.messages.len() - self.own;
-        if !own && (count >= self.count_max || self.bytes + size > self.bytes_max) {
+        if !own && (place.allows(1).is_err() || bytes.allows(size).is_err()) {
             return (known, false);
         }
-        self.bytes += size;
-        self.own += usize::from(own);
-        self.messages.insert(message.topic.clone(), message.clone());
+        let _taken = (!own).then(|| (place.with(1), bytes.with(size)));
+        self.messages.insert(message.topic.clone(), Entry { message: message.clone(), _taken });
         (known, true)
     }
 }
@@ -172,11 +187,11 @@ mod tests {
         for (topic, payload) in
             [("a/1", &b"x"[..]), ("a/2", b"y"), ("a/1", b"z"), ("a/3", b"too many")]
         {
-            retained.set(&message(topic, payload));
+            retained.set(&message(topic, payload), "a");
         }
         assert_eq!(retained.matching("a/+", 0).len(), 2);
         assert_eq!(retained.matching("a/1", 0), [message("a/1", b"z")]);
-        retained.set(&message("a/1", b""));
+        retained.set(&message("a/1", b""), "a");
         assert_eq!(retained.matching("#", 0).len(), 1);
     }
 
@@ -184,14 +199,14 @@ mod tests {
     fn inv8_the_bytes_of_retained_messages_are_limited_and_given_back() {
         let size = message("a/1", b"1234567").size();
         let retained = retained(&Limits { retained_bytes_max: size, ..Limits::default() });
-        retained.set(&message("a/1", b"1234567"));
-        retained.set(&message("a/2", b"x"));
+        assert!(retained.set(&message("a/1", b"1234567"), "a"));
+        assert!(!retained.set(&message("a/2", b"x"), "a"));
         assert_eq!(retained.matching("#", 0), [message("a/1", b"1234567")], "no more than that");
         for _ in 0..3 {
-            retained.set(&message("a/1", b"1"));
+            retained.set(&message("a/1", b"1"), "a");
         }
-        retained.set(&message("a/1", b""));
-        retained.set(&message("a/2", b"123"));
+        retained.set(&message("a/1", b""), "a");
+        retained.set(&message("a/2", b"123"), "a");
         assert_eq!(retained.matching("a/2", 0), [message("a/2", b"123")]);
     }
 
@@ -199,7 +214,7 @@ mod tests {
     fn what_has_expired_is_neither_delivered_nor_kept() {
         let retained = retained(&Limits::default());
         let expiring = Message { expires_us: Some(10), ..(*message("a/1", b"x")).clone() };
-        retained.set(&Arc::new(expiring));
+        retained.set(&Arc::new(expiring), "a");
         assert_eq!(retained.matching("a/#", 9).len(), 1);
         assert!(retained.matching("a/#", 10).is_empty() && retained.matching("a/1", 10).is_empty());
         retained.sweep(10);

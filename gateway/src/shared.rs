@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::access::Access;
-use crate::fanout::{Fanout, MailboxLimits};
+use crate::fanout::Fanout;
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
 use crate::rate::Rates;
 use crate::retained::Retained;
-use crate::session::{Parked, Registry, Session};
+use crate::session::{Parked, Registry, Session, SessionLimits};
 use crate::store::{Found, Store};
 use crate::testament::Testament;
 
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) spool: Spool,
     pub(crate) store: Store,
     pub(crate) fanout: Fanout,
-    pub(crate) mailbox_limits: MailboxLimits,
+    pub(crate) session_limits: SessionLimits,
     pub(crate) retained: Retained,
     pub(crate) registry: Registry,
     pub(crate) rates: Rates,
@@ -74,9 +74,9 @@ impl Shared {
             });
             let away_us =
                 stored.record.disconnected_us.map_or(0, |at| now_us.saturating_sub(at).max(0));
-            let (mailboxes, store) = (self.mailbox_limits.clone(), Some(self.store.clone()));
+            let (limits, store) = (self.session_limits.clone(), Some(self.store.clone()));
             let session =
-                Session::restore(stored, mailboxes, self.limits.inflight_max, store, &self.fanout);
+                Session::restore(stored, limits, self.limits.inflight_max, store, &self.fanout);
             let mut parked = Parked::new(session, now, will);
             let away = Duration::from_micros(away_us.unsigned_abs());
             parked.expires_at = parked.expires_at.map(|at| at.saturating_sub(away));

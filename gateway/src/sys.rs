@@ -7,6 +7,7 @@ use service_runtime::Stop;
 use tokio::time::MissedTickBehavior;
 
 use crate::message::Message;
+use crate::parked;
 use crate::session::Due;
 use crate::shared::Shared;
 use crate::store::Position;
@@ -25,6 +26,9 @@ pub(crate) async fn run(
     wills: Vec<Testament>,
     closing: Stop,
 ) -> anyhow::Result<()> {
+    // What outlived the last process may have no right to be here any more.
+    let mut tables = shared.access.generation();
+    tables.mark_changed();
     for will in wills {
         will::publish(will, &shared).await;
     }
@@ -38,6 +42,10 @@ pub(crate) async fn run(
             () = closing.cancelled() => return Ok(()),
             _ = tick.tick() => {}
         }
+        if tables.has_changed().unwrap_or(false) {
+            tables.mark_unchanged();
+            parked::review(&shared).await;
+        }
         expire(&shared).await;
         shared.metrics.notices.due();
         let now = shared.clock.uptime();
@@ -48,7 +56,7 @@ pub(crate) async fn run(
             for (topic, value) in values(&shared) {
                 let message = Message::own(format!("$SYS/broker/{topic}"), value, 0, true);
                 let message = Arc::new(message);
-                shared.retained.set(&message);
+                shared.retained.set(&message, "");
                 audiences.publish(&message);
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 
+use crate::access::owner::Owner;
 use crate::message::Message;
 use crate::mqtt::Will;
 
@@ -15,43 +16,59 @@ pub(crate) struct Testament {
     pub(crate) client_id: Arc<str>,
     /// As it stands in the spool.
     pub(crate) publisher: String,
+    /// Who must still have the right to it when it is due.
+    pub(crate) owner: Arc<Owner>,
     pub(crate) will: Will,
 }
 
 impl Testament {
     /// Writes it as `version u8 | id u64 | delay_seconds u32 | due_us i64 (0: its client is connected) | publisher_len u16 | publisher
-    /// | message` (see [`Message::encode`]), big endian. `due_us` is in microseconds since 1970.
+    /// | owner_len u32 | owner as JSON | message` (see [`Message::encode`]), big endian. `due_us` is in microseconds since 1970.
+    /// Version 1 had no owner.
     pub(crate) fn encode(&self, due_us: Option<i64>) -> Vec<u8> {
         let Will { topic, payload, qos, retain, delay_seconds, properties } = self.will.clone();
         let (properties, publisher) = (properties, self.client_id.clone());
         let message =
             Message { properties, publisher, ..Message::own(topic, payload, qos, retain) };
         let mut out = BytesMut::with_capacity(64 + message.size());
-        out.put_u8(1);
+        out.put_u8(2);
         out.put_u64(self.id);
         out.put_u32(delay_seconds);
         out.put_i64(due_us.unwrap_or_default());
         out.put_u16(u16::try_from(self.publisher.len()).unwrap_or(u16::MAX));
         out.put_slice(self.publisher.as_bytes());
+        let owner = serde_json::to_vec(&*self.owner).expect("an owner is plain data");
+        out.put_u32(u32::try_from(owner.len()).unwrap_or(u32::MAX));
+        out.put_slice(&owner);
         out.put_slice(&message.encode());
         out.into()
     }
 
     /// Reads what [`Self::encode`] wrote, and when it is due; `None` for anything else.
     pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, Option<i64>)> {
-        let (&[1], rest) = bytes.split_first_chunk()? else { return None };
+        let (&[version @ 1..=2], rest) = bytes.split_first_chunk()? else { return None };
         let (id, rest) = rest.split_first_chunk()?;
         let (delay, rest) = rest.split_first_chunk()?;
         let (due_us, rest) = rest.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
-        let (publisher, message) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        let (publisher, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        let publisher = std::str::from_utf8(publisher).ok()?.to_owned();
+        let (owner, message) = match version {
+            1 => (Owner::of_publisher(&publisher), rest),
+            _ => {
+                let (length, rest) = rest.split_first_chunk()?;
+                let (owner, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+                (serde_json::from_slice(owner).ok()?, rest)
+            }
+        };
         let Message { topic, payload, qos, retain, properties, publisher: client_id, .. } =
             Message::decode(message)?;
         let delay_seconds = u32::from_be_bytes(*delay);
         let testament = Self {
             id: u64::from_be_bytes(*id),
             client_id,
-            publisher: std::str::from_utf8(publisher).ok()?.to_owned(),
+            publisher,
+            owner: Arc::new(owner),
             will: Will { topic, payload, qos, retain, delay_seconds, properties },
         };
         Some((testament, Some(i64::from_be_bytes(*due_us)).filter(|at| *at != 0)))
@@ -72,7 +89,9 @@ mod tests {
             delay_seconds: 5,
             properties: None,
         };
-        Testament { id: 7, client_id: "mon-1".into(), publisher: "password:ward".into(), will }
+        let publisher = "password:ward".to_owned();
+        let owner = Owner::of_publisher(&publisher).into();
+        Testament { id: 7, client_id: "mon-1".into(), publisher, owner, will }
     }
 
     #[test]
@@ -94,8 +113,12 @@ mod tests {
 
     #[test]
     fn the_form_on_disk_stays() {
-        let golden = b"\x01\0\0\0\0\0\0\0\x07\0\0\0\x05\0\0\0\0\0\0\0\x03\0\x0dpassword:ward\
+        let golden = b"\x02\0\0\0\0\0\0\0\x07\0\0\0\x05\0\0\0\0\0\0\0\x03\0\x0dpassword:ward\
+            \0\0\0\x31{\"identity\":\"ward\",\"proof\":\"password\",\"roles\":[]}\
             \x01\x01\x01\0\0\0\0\0\0\0\0\0\x03w/x\0\x05mon-1\0\0\0\0gone";
         assert_eq!(testament().encode(Some(3)), golden);
+        let before = b"\x01\0\0\0\0\0\0\0\x07\0\0\0\x05\0\0\0\0\0\0\0\x03\0\x0dpassword:ward\
+            \x01\x01\x01\0\0\0\0\0\0\0\0\0\x03w/x\0\x05mon-1\0\0\0\0gone";
+        assert_eq!(Testament::decode(before), Some((testament(), Some(3))));
     }
 }

@@ -14,6 +14,7 @@ use crate::fanout::{Audiences, Fanout, Mailbox, MailboxLimits};
 use crate::letter::Options;
 use crate::message::Message;
 use crate::retained::Retained;
+use crate::shares::Shares;
 
 /// Connects the spool's uplink to the fan-out.
 pub(crate) struct OwnTransport {
@@ -38,7 +39,8 @@ impl OwnTransport {
     ) -> Self {
         let source = spool.source_id().clone();
         // Receipts pass by: nothing is ever kept in it.
-        let mailbox = Mailbox::new("".into(), MailboxLimits::with_total(0, 0, usize::MAX), None);
+        let mailbox =
+            Mailbox::new("".into(), MailboxLimits::sharing(0, 0, Shares::unlimited()), None);
         mailbox.set_present(true, false);
         let mut transport = Self {
             fanout: fanout.clone(),
@@ -59,7 +61,7 @@ impl OwnTransport {
         // Our own birth needs no will: when the gateway is gone, so is what it retained.
         let birth = Presence::new(State::Online, epoch).to_json();
         let birth = Message::own(self.topics.status(&self.source), birth, 1, true);
-        self.retained.set(&Arc::new(birth));
+        self.retained.set(&Arc::new(birth), "");
         self.receipts = self.topics.receipt(&self.source, epoch);
         let options = Options { qos: 1, ..Options::default() };
         self.fanout.subscribe(&self.receipts, &self.mailbox, options);

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::http::{Request, Response, StatusCode};
+use crate::http::{Method, Request, Response, StatusCode};
 
 /// Most names beside its own.
 const NAMES_MAX: usize = 64;
@@ -26,6 +26,9 @@ pub enum Foreign {
     /// `Origin` is another site's.
     #[error("a page of {0:?} may not ask this endpoint: only its own pages may.")]
     Origin(String),
+    /// A browser says that a page of another site sends it (`Sec-Fetch-Site`).
+    #[error("a page of another site may not ask this endpoint: only its own pages may.")]
+    Site,
 }
 
 impl Foreign {
@@ -33,15 +36,15 @@ impl Foreign {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Host(_) => "host",
-            Self::Origin(_) => "origin",
+            Self::Origin(_) | Self::Site => "origin",
         }
     }
 
-    /// Returns the answer: 421 for a host, 403 for an origin.
+    /// Returns the answer: 421 for a host, 403 for another site.
     pub fn response(&self) -> Response {
         let status = match self {
             Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
-            Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::Origin(_) | Self::Site => StatusCode::FORBIDDEN,
         };
         Response::text(status, format!("{self}\n"))
     }
@@ -78,6 +81,12 @@ impl Hosts {
         {
             return Err(Foreign::Host(shown(host)));
         }
+        if let Some(site) = &request.fetch_site
+            && !matches!(site.as_str(), "same-origin" | "none")
+            && !leads_here(request)
+        {
+            return Err(Foreign::Site);
+        }
         let Some(origin) = &request.origin else { return Ok(()) };
         // Another port of the same machine is another site, unless a proxy with one of the names stands before it.
         let from = origin.split_once("://").map(|(_, from)| from);
@@ -100,6 +109,11 @@ impl Hosts {
         let name = normal(name);
         self.names.contains(&name)
     }
+}
+
+/// Tells whether a person follows a link: the page that has it cannot read what comes.
+fn leads_here(request: &Request) -> bool {
+    request.method == Method::GET && request.fetch_mode.as_deref() == Some("navigate")
 }
 
 /// Returns the name in `name:port` or `[address]:port`.
@@ -134,7 +148,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::http::Method;
 
     fn check(hosts: &Hosts, host: Option<&str>, origin: Option<&str>) -> Option<&'static str> {
         let request = Request {
@@ -143,6 +156,8 @@ mod tests {
             query: String::new(),
             host: host.map(str::to_owned),
             origin: origin.map(str::to_owned),
+            fetch_site: None,
+            fetch_mode: None,
             local: ([192, 0, 2, 7], 8080).into(),
             authorization: None,
             content_type: None,
@@ -225,6 +240,8 @@ mod tests {
             query: String::new(),
             host: Some(host),
             origin: None,
+            fetch_site: None,
+            fetch_mode: None,
             local: ([127, 0, 0, 1], 1).into(),
             authorization: None,
             content_type: None,

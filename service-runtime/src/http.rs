@@ -8,23 +8,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::header::HeaderName;
 use hyper::service::service_fn;
 pub use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::Stop;
+use crate::places::{Place, Places};
 
-/// Most connections at once; further ones wait in the listener's queue.
+/// Most connections at once; beyond them the one gives way that has stood still longest.
 const CONNECTIONS_MAX: usize = 64;
 /// A client has this long to send a request's head.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A client has this long to send a request's body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// A request with its whole body.
 #[derive(Debug, Clone)]
@@ -39,6 +43,10 @@ pub struct Request {
     pub host: Option<String>,
     /// The site of the page that sends it: the `Origin` header.
     pub origin: Option<String>,
+    /// What a browser says of the page that sends it: the `Sec-Fetch-Site` header, …
+    pub fetch_site: Option<String>,
+    /// … and of what it is for: `Sec-Fetch-Mode`.
+    pub fetch_mode: Option<String>,
     /// The address that the connection came to.
     pub local: SocketAddr,
     /// The `Authorization` header.
@@ -90,15 +98,10 @@ where
     F: Future<Output = Response> + Send + 'static,
 {
     let handler = Arc::new(handler);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new(CONNECTIONS_MAX);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let slot = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            slot = slots.clone().acquire_owned() => slot?,
-        };
         let stream = tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -111,11 +114,19 @@ where
                 }
             },
         };
+        let place = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            place = places.take() => Arc::new(place),
+        };
         let (handler, stop) = (handler.clone(), stop.clone());
         let Ok(local) = stream.local_addr() else { continue };
         connections.spawn(async move {
-            let service =
-                service_fn(move |request| answer(request, local, body_bytes_max, handler.clone()));
+            let stream = place.watch(stream);
+            let (leave, own) = (place.leave(), place.clone());
+            let service = service_fn(move |request| {
+                answer(request, local, body_bytes_max, (handler.clone(), own.clone()))
+            });
             let mut http = hyper::server::conn::http1::Builder::new();
             let connection = http
                 .timer(TokioTimer::new())
@@ -124,6 +135,7 @@ where
             tokio::pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
+                () = leave.cancelled() => Ok(()),
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
@@ -132,7 +144,7 @@ where
             if let Err(error) = ended {
                 debug!(%error, "http connection ended");
             }
-            drop(slot);
+            drop(place);
         });
     }
     while connections.join_next().await.is_some() {}
@@ -143,7 +155,7 @@ async fn answer<H, F>(
     request: hyper::Request<Incoming>,
     local: SocketAddr,
     body_bytes_max: usize,
-    handler: Arc<H>,
+    (handler, place): (Arc<H>, Arc<Place>),
 ) -> Result<hyper::Response<Full<Bytes>>, hyper::http::Error>
 where
     H: Fn(Request) -> F,
@@ -151,7 +163,7 @@ where
 {
     let (head, body) = request.into_parts();
     // A header that comes twice, or is no text, must not pass for one that is missing.
-    let header = |name| {
+    let header = |name: HeaderName| {
         let mut values = head.headers.get_all(name).iter().map(|value| value.to_str());
         let first = values.next()?.unwrap_or("\u{fffd}").to_owned();
         Some(values.fold(first, |all, next| format!("{all}, {}", next.unwrap_or("\u{fffd}"))))
@@ -168,12 +180,15 @@ where
                     .map(ToString::to_string)
                     .or_else(|| header(hyper::header::HOST)),
                 origin: header(hyper::header::ORIGIN),
+                fetch_site: header(FETCH_SITE),
+                fetch_mode: header(FETCH_MODE),
                 local,
                 authorization: header(hyper::header::AUTHORIZATION),
                 content_type: header(hyper::header::CONTENT_TYPE),
                 method: head.method,
                 body: body.to_bytes(),
             };
+            let _answering = place.answering();
             handler(request).await
         }
         Err(_) => Response::text(
@@ -187,7 +202,7 @@ where
         .body(Full::new(response.body))
 }
 
-/// Sends one request and returns status and body.
+/// Sends one request and returns status and body. A body is sent as JSON.
 ///
 /// # Errors
 /// When nobody answers within `patience`, or not in HTTP.
@@ -224,6 +239,9 @@ pub async fn call_as(
         if let Some(authorization) = authorization {
             request = request.header(hyper::header::AUTHORIZATION, authorization);
         }
+        if !body.is_empty() {
+            request = request.header(hyper::header::CONTENT_TYPE, "application/json");
+        }
         let request = request.body(Full::new(body))?;
         let response = async {
             let response = sender.send_request(request).await?;
@@ -245,7 +263,42 @@ pub async fn call_as(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn inv8_readers_that_read_nothing_and_writers_that_say_nothing_shut_nobody_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), Stop::new());
+        // More than sockets hold.
+        let large = Bytes::from(vec![b'x'; 32 << 20]);
+        let handler = move |request: Request| {
+            let body = if request.path == "/large" { large.clone() } else { Bytes::new() };
+            async move { Response { status: StatusCode::OK, content_type: "text/plain", body } }
+        };
+        let client = async {
+            let mut stalled = Vec::new();
+            for n in 0..2 * CONNECTIONS_MAX {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let head: &[u8] = match n % 3 {
+                    0 => b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                    1 => b"GET /lar",
+                    _ => b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx",
+                };
+                stream.write_all(head).await.unwrap();
+                stalled.push(stream);
+            }
+            for _ in 0..3 {
+                let patience = Duration::from_secs(5);
+                let answer = call(address, Method::GET, "/healthz", Bytes::new(), patience).await;
+                assert_eq!(answer.unwrap().0, StatusCode::OK);
+            }
+            stop.cancel();
+            drop(stalled);
+        };
+        tokio::join!(serve(listener, 1 << 20, handler, stop.clone()), client).0.unwrap();
+    }
 
     #[tokio::test]
     async fn requests_are_answered_and_large_bodies_refused() {

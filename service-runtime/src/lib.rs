@@ -11,6 +11,7 @@ pub mod hosts;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+mod places;
 pub mod refusals;
 pub mod repeats;
 pub mod runtime;

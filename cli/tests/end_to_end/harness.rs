@@ -201,6 +201,17 @@ fn ready(admin: u16) -> bool {
     get(admin, "/readyz").is_some()
 }
 
+/// A GET; the whole answer, whatever it says.
+pub(crate) fn answer(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
 /// A GET whose answer must be 200; `None` otherwise.
 pub(crate) fn get(port: u16, path: &str) -> Option<Vec<u8>> {
     request(port, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
@@ -210,7 +221,7 @@ pub(crate) fn post(port: u16, path: &str, body: &str) -> Option<Vec<u8>> {
     request(
         port,
         &format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         ),
     )

@@ -8,3 +8,4 @@ mod demo;
 mod harness;
 mod other_broker;
 mod payloads;
+mod refused;

@@ -2,6 +2,9 @@
 //!
 //! The answer comes after the sync: `{"source":…,"epoch":…,"offsets":[first,last]}`, the messages' positions, with which
 //! `tidemark wait` tells when they are readable. 400 names what is wrong with a message, 507 says that the spool is full.
+//!
+//! Anybody on this machine may send, but no page of the web that somebody here looks at: it would need the input's own name as `Host`,
+//! no other site as `Origin` or `Sec-Fetch-Site`, and a `Content-Type` that browsers ask about before they send it.
 
 use std::sync::Arc;
 
@@ -55,6 +58,14 @@ async fn answer(request: Request, input: Arc<Input>) -> Response {
             "unknown path: POST messages to /v1/messages\n",
         );
     }
+    if !request.content_type.as_deref().is_some_and(is_json) {
+        let response = Response::text(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send messages with Content-Type: application/json, or application/x-ndjson\n",
+        );
+        refusals.note("content_type", &response);
+        return response;
+    }
     let messages: Result<Vec<_>, _> = split(&request.body).into_iter().map(parse_line).collect();
     let messages = match messages {
         Ok(messages) if messages.is_empty() => {
@@ -80,6 +91,15 @@ async fn answer(request: Request, input: Arc<Input>) -> Response {
             Response::text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
         }
     }
+}
+
+/// Tells whether a `Content-Type` says JSON. Others are what any page may send without asking first (the Fetch standard's "simple"
+/// requests); one that is missing may be one of those.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let types =
+        ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl"];
+    types.iter().any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 /// Says where the messages stand. If the epoch changed among them (a fork), it names those of the newer one: the positions of the

@@ -4,10 +4,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
@@ -17,7 +15,9 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::config::AuditConfig;
+use super::fair::Fair;
 use super::metrics::AccessMetrics;
+pub(crate) use super::record::{AuditEvent, AuditRecord};
 
 /// It says who was there and when.
 const READERS: Readers = Readers::Owner;
@@ -25,68 +25,15 @@ const READERS: Readers = Readers::Owner;
 const QUEUE_MAX: usize = 4096;
 /// Records that are written at once.
 const BATCH_MAX: usize = 256;
-/// Records of refused messages and subscriptions a second: a client can make them as fast as it can send.
-const REFUSALS_MAX: u32 = 50;
-
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum AuditEvent {
-    Connected,
-    Refused,
-    Disconnected,
-    PublishDenied,
-    SubscribeDenied,
-    /// Logins failed until further ones must wait.
-    LoginsThrottled,
-    Reloaded,
-    ReloadFailed,
-}
-
-/// One line. Never a password, a token or a payload.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct AuditRecord<'a> {
-    pub(crate) event: AuditEvent,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) identity: Option<&'a str>,
-    /// How the identity was proved.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) proof: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) client_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) peer: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) listener: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) topic: Option<&'a str>,
-    /// Why, or what exactly.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) detail: Option<&'a str>,
-}
-
-impl AuditRecord<'_> {
-    /// A record of which only the event is known.
-    pub(crate) fn of(event: AuditEvent) -> Self {
-        Self {
-            event,
-            identity: None,
-            proof: None,
-            client_id: None,
-            peer: None,
-            listener: None,
-            topic: None,
-            detail: None,
-        }
-    }
-}
+/// Free places in the queue below which those come first who say little.
+const CROWDED: usize = QUEUE_MAX / 4;
 
 #[derive(Serialize)]
 struct Line<'a> {
     at: String,
     #[serde(flatten)]
     record: AuditRecord<'a>,
-    /// Refusals since the last record of one that were only counted.
+    /// Records of the same party since its last one that were only counted.
     #[serde(skip_serializing_if = "is_zero")]
     left_out: u64,
 }
@@ -96,19 +43,11 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Refusals of the current second.
-#[derive(Debug, Default)]
-struct Second {
-    second: u64,
-    recorded: u32,
-    left_out: u64,
-}
-
 /// Takes records. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct AuditLog {
     queue: Option<mpsc::Sender<Vec<u8>>>,
-    refusals: Arc<Mutex<Second>>,
+    fair: Arc<Mutex<Fair>>,
     clock: Clock,
     metrics: AccessMetrics,
 }
@@ -137,7 +76,7 @@ impl AuditLog {
         clock: Clock,
         metrics: AccessMetrics,
     ) -> io::Result<(Self, Option<AuditWriter>)> {
-        let mut log = Self { queue: None, refusals: Arc::default(), clock, metrics };
+        let mut log = Self { queue: None, fair: Arc::default(), clock, metrics };
         let Some(path) = &config.file else { return Ok((log, None)) };
         let AuditConfig { bytes_max, files_max, .. } = *config;
         let mut files = Files { path: path.clone(), bytes_max, files_max, open: None };
@@ -152,16 +91,14 @@ impl AuditLog {
     /// Takes a record.
     pub(crate) fn record(&self, record: AuditRecord<'_>) {
         let Some(queue) = &self.queue else { return };
-        let left_out = match record.event {
-            AuditEvent::PublishDenied | AuditEvent::SubscribeDenied => {
-                let mut second = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(left_out) = second.admit(self.clock.uptime()) else {
-                    self.metrics.audit_left_out.inc();
-                    return;
-                };
-                left_out
-            }
-            _ => 0,
+        let crowded = queue.capacity() < CROWDED;
+        let admitted = {
+            let mut fair = self.fair.lock().unwrap_or_else(PoisonError::into_inner);
+            fair.admit(&record, crowded, self.clock.uptime())
+        };
+        let Some(left_out) = admitted else {
+            self.metrics.audit_left_out.inc();
+            return;
         };
         let at = DateTime::from_timestamp_micros(self.clock.now_us()).unwrap_or_default();
         let at = at.to_rfc3339_opts(SecondsFormat::Micros, true);
@@ -172,21 +109,6 @@ impl AuditLog {
         if !taken {
             self.metrics.audit_left_out.inc();
         }
-    }
-}
-
-impl Second {
-    /// Admits a record, with the number of those that were not since the last; `None` when it is one of these itself.
-    fn admit(&mut self, now: Duration) -> Option<u64> {
-        if self.second != now.as_secs() {
-            (self.second, self.recorded) = (now.as_secs(), 0);
-        }
-        if self.recorded >= REFUSALS_MAX {
-            self.left_out += 1;
-            return None;
-        }
-        self.recorded += 1;
-        Some(std::mem::take(&mut self.left_out))
     }
 }
 
@@ -336,23 +258,61 @@ mod tests {
         assert_eq!(count, 3, "the file and two put aside");
     }
 
+    fn denied(name: &str) -> AuditRecord<'_> {
+        AuditRecord {
+            identity: Some(name),
+            proof: Some("password"),
+            ..AuditRecord::of(AuditEvent::PublishDenied)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_one_hides_nothing_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let config = AuditConfig { bytes_max: 1 << 20, ..config(&path) };
+        write(&config, |log| {
+            for n in 0..10_000_u32 {
+                log.record(denied("flood"));
+                // One address that tries names: none of them is proved, whoever's it is.
+                let name = if n % 2 == 0 { "mon-1" } else { "x" };
+                log.record(AuditRecord {
+                    identity: Some(name),
+                    peer: Some(([10, 0, 0, 7], 1).into()),
+                    ..AuditRecord::of(AuditEvent::Refused)
+                });
+            }
+            log.record(denied("mon-1"));
+            log.record(AuditRecord {
+                peer: Some(([10, 0, 0, 8], 1).into()),
+                ..AuditRecord::of(AuditEvent::Refused)
+            });
+        })
+        .await;
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.len() < 500, "{}", lines.len());
+        let has = |key: &str, value: &str, event: &str| {
+            lines.iter().any(|line| line[key] == value && line["event"] == event)
+        };
+        assert!(has("identity", "mon-1", "publish_denied"), "{text}");
+        assert!(has("peer", "10.0.0.8:1", "refused"), "{text}");
+    }
+
     #[tokio::test]
     async fn refusals_are_limited_and_those_left_out_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         let metrics = write(&config(&path), |log| {
             for _ in 0..1000 {
-                log.record(AuditRecord::of(AuditEvent::PublishDenied));
+                log.record(denied("mon-1"));
             }
         })
         .await;
         let written = fs::read_to_string(&path).unwrap().lines().count() as u64;
         assert!((50..=150).contains(&written), "{written}");
         assert_eq!(written + metrics.audit_left_out.get(), 1000);
-        let mut second = Second::default();
-        let at = |ms| Duration::from_millis(ms);
-        let admitted = (0..60).filter(|_| second.admit(at(0)).is_some()).count();
-        assert_eq!((admitted, second.admit(at(1000))), (50, Some(10)));
     }
 
     #[tokio::test]

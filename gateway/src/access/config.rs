@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessConfig {
-    /// Take clients from this machine without a proof, with the role `anonymous`. Never from elsewhere.
-    pub anonymous_on_loopback: bool,
+    /// Take clients from this machine without a proof, with the role `anonymous`. Never from elsewhere; but whoever comes through a
+    /// proxy on this machine comes from here. Not set: only if nothing else says who may come in (identities, tokens, client
+    /// certificates).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous_on_loopback: Option<bool>,
     /// Which client ids an identity may use.
     pub client_ids: ClientIds,
     /// File of names, roles, sites and password hashes, kept by `tidemark identity`.
@@ -32,7 +35,7 @@ pub struct AccessConfig {
 impl Default for AccessConfig {
     fn default() -> Self {
         Self {
-            anonymous_on_loopback: true,
+            anonymous_on_loopback: None,
             client_ids: ClientIds::Bound,
             identities_file: None,
             policy_file: None,
@@ -157,6 +160,14 @@ pub enum ClientCertificates {
 pub(crate) type Problem = String;
 
 impl AccessConfig {
+    /// Tells whether clients without a proof are taken from this machine, as far as this table says.
+    pub fn takes_anonymous(&self) -> bool {
+        let knows_others = self.identities_file.is_some()
+            || !self.certificate_roles.is_empty()
+            || self.jwt.is_on();
+        self.anonymous_on_loopback.unwrap_or(!knows_others)
+    }
+
     /// Checks what the types cannot.
     pub(crate) fn check(&self) -> Result<(), Problem> {
         let jwt = &self.jwt;

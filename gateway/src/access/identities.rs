@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use telemetry_core::id::SiteId;
+use uuid::Uuid;
 
 use super::identity::check_name;
 use super::password::{self, PasswordError};
@@ -21,6 +22,10 @@ const IDENTITIES_MAX: usize = 200_000;
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
+    /// Random, made with the entry: an identity that is deleted and made again is another one, and has nothing of the first. One
+    /// that was written by hand has none, and is known by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// What it is to the policy: `device`, `agent`, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
@@ -134,15 +139,28 @@ impl Identities {
         self.identities.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
-    /// Adds an entry to a file, or replaces it; the file is made if missing. True when the name is new.
+    /// Adds an entry to a file, or replaces it; the file is made if missing. True when the name is new. Its id is given here: an
+    /// entry that is replaced keeps its own, unless it was revoked.
     ///
     /// # Errors
     /// When the entry cannot be used or the file not be written.
-    pub fn add(path: &Path, name: &str, entry: Entry) -> Result<bool, IdentitiesError> {
+    pub fn add(path: &Path, name: &str, mut entry: Entry) -> Result<bool, IdentitiesError> {
         entry.check(name)?;
         change(path, |identities| {
+            entry.id = match identities.get(name) {
+                Some(known) if !known.revoked => known.id.clone(),
+                _ => Some(Uuid::new_v4().simple().to_string()),
+            };
             Ok(identities.identities.insert(name.to_owned(), entry).is_none())
         })
+    }
+
+    /// Removes an entry. True when there was one.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn remove(path: &Path, name: &str) -> Result<bool, IdentitiesError> {
+        change(path, |identities| Ok(identities.identities.remove(name).is_some()))
     }
 
     /// Marks an entry as revoked. True when it was not yet.
@@ -163,6 +181,9 @@ impl Entry {
         let refuse = |problem| Err(IdentitiesError::Entry { name: name.to_owned(), problem });
         if let Err(problem) = check_name(name) {
             return refuse(problem);
+        }
+        if self.id.as_deref().is_some_and(|id| SiteId::check(id).is_err()) {
+            return refuse("id: leave it out, or give it letters and digits".to_owned());
         }
         if let Some(Err(error)) = self.site.as_deref().map(SiteId::check) {
             return refuse(format!("site: {error}"));
@@ -242,8 +263,34 @@ mod tests {
         assert!(matches!(Identities::revoke(&path, "x"), Err(IdentitiesError::Unknown(_))));
         let read = Identities::load(&path).unwrap();
         assert_eq!(read.iter().count(), 2);
-        assert_eq!(read.get("mon-1"), Some(&Entry { revoked: true, ..entry("hall") }));
+        let mon = read.get("mon-1").unwrap().clone();
+        assert_eq!(mon, Entry { revoked: true, id: mon.id.clone(), ..entry("hall") });
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_identity_that_is_made_again_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identities.toml");
+        let id = || Identities::load(&path).unwrap().get("mon-1").unwrap().id.clone();
+        let add = || Identities::add(&path, "mon-1", entry("icu")).unwrap();
+        add();
+        let first = id();
+        assert!(first.is_some());
+        add();
+        assert_eq!(id(), first, "a change of it");
+        Identities::revoke(&path, "mon-1").unwrap();
+        assert_eq!(id(), first);
+        add();
+        let second = id();
+        assert_ne!(second, first);
+        assert!(Identities::remove(&path, "mon-1").unwrap());
+        assert!(!Identities::remove(&path, "mon-1").unwrap());
+        add();
+        assert_ne!(id(), second);
+        fs::write(&path, "[identities.mon-1]\nroles = [\"device\"]\n").unwrap();
+        add();
+        assert_eq!(id(), None, "known by its name, as before");
     }
 
     #[test]

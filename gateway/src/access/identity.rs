@@ -9,12 +9,14 @@ use telemetry_core::id::DeviceId;
 /// The name of whoever connects from this machine without saying who.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 /// Joins an identity's name and further text of a client id. No name has it, so no client id belongs to two.
-const JOIN: char = '@';
+pub(crate) const JOIN: char = '@';
 
 /// A client that has proved who it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     pub(crate) name: Arc<str>,
+    /// From the file of identities: tells apart identities that have had the same name.
+    pub(crate) id: Option<Arc<str>>,
     pub(crate) roles: Arc<[String]>,
     pub(crate) site: Option<Arc<str>>,
     /// Microseconds since the epoch when the proof ends: a token's or a certificate's.
@@ -54,6 +56,7 @@ impl Identity {
     pub fn supposed(name: &str, roles: &[String], site: Option<&str>) -> Self {
         Self {
             name: name.into(),
+            id: None,
             roles: roles.into(),
             site: site.map(Arc::from),
             expires_us: None,

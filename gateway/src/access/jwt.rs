@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
-use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
@@ -41,6 +41,8 @@ pub enum JwtError {
 struct Key {
     id: Option<String>,
     key: DecodingKey,
+    /// The only algorithm that it is for, if a set says so.
+    algorithm: Option<KeyAlgorithm>,
     fingerprint: [u8; 32],
 }
 
@@ -122,6 +124,9 @@ impl TokenKeys {
             return Err(TokenError::Invalid("it asks for extensions".into()));
         }
         let key = self.key(header.kid.as_deref()).ok_or(TokenError::UnknownKey)?;
+        if key.algorithm.is_some_and(|only| only != header.alg.into()) {
+            return Err(TokenError::Invalid("algorithm".into()));
+        }
         let decoded = decode::<Map<String, Value>>(token, &key.key, &self.validation)
             // Never with the token's own text: a broken one may be a password.
             .map_err(|error| TokenError::Invalid(what(error.kind())))?;
@@ -227,7 +232,7 @@ fn one_key(bytes: &[u8], config: &JwtConfig) -> Result<Vec<Key>, String> {
         AlgorithmFamily::Ec => DecodingKey::from_ec_pem(bytes).map_err(wrong)?,
         AlgorithmFamily::Ed => DecodingKey::from_ed_pem(bytes).map_err(wrong)?,
     };
-    Ok(vec![Key { id: None, key, fingerprint: fingerprint(bytes) }])
+    Ok(vec![Key { id: None, key, algorithm: None, fingerprint: fingerprint(bytes) }])
 }
 
 fn secret(bytes: &[u8]) -> Result<DecodingKey, String> {
@@ -250,14 +255,23 @@ fn key_set(bytes: &[u8], config: &JwtConfig) -> Result<Vec<Key>, String> {
             jwk.common.public_key_use.as_ref().is_none_or(|of| *of == PublicKeyUse::Signature);
         // A set may have keys for others; one that does not fit is passed over.
         let Ok(key) = DecodingKey::from_jwk(jwk) else { continue };
-        if !is_for_signatures || key.family() != family {
+        let verifies = jwk.common.key_operations.as_ref();
+        let verifies = verifies.is_none_or(|ops| ops.contains(&KeyOperations::Verify));
+        let algorithm = jwk.common.key_algorithm;
+        let allowed = |only: KeyAlgorithm| config.algorithms.iter().any(|it| only == (*it).into());
+        if !is_for_signatures
+            || !verifies
+            || key.family() != family
+            || !algorithm.is_none_or(allowed)
+        {
             continue;
         }
         if matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_)) {
             secret(key.try_get_as_bytes().map_err(|error| error.to_string())?)?;
         }
         let own = serde_json::to_vec(jwk).map_err(|_| "not a JSON Web Key Set")?;
-        keys.push(Key { id: jwk.common.key_id.clone(), key, fingerprint: fingerprint(&own) });
+        let id = jwk.common.key_id.clone();
+        keys.push(Key { id, key, algorithm, fingerprint: fingerprint(&own) });
     }
     match keys.len() {
         0 => Err("no key of it fits the algorithms".into()),

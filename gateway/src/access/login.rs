@@ -84,6 +84,12 @@ impl Access {
         if identity.expires_us.is_some_and(|end| end <= self.inner.clock.now_us()) {
             return Err(Denied::Expired);
         }
+        let refreshed = self.refreshed(&tables, identity)?;
+        // Another identity has its name now.
+        if refreshed.id == identity.id { Ok(refreshed) } else { Err(Denied::Revoked) }
+    }
+
+    fn refreshed(&self, tables: &Tables, identity: &Identity) -> Result<Identity, Denied> {
         match &identity.proof {
             Proof::Anonymous => Ok(identity.clone()),
             Proof::Supposed => Err(Denied::NotAuthorized("not proved".into())),
@@ -92,7 +98,7 @@ impl Access {
                 if entry.revoked || entry.password.as_deref() != Some(&**hash) {
                     return Err(Denied::Revoked);
                 }
-                self.of(&tables, &identity.name, identity.proof.clone(), None, None)
+                self.of(tables, &identity.name, identity.proof.clone(), None, None)
             }
             Proof::Certificate { chain } => {
                 let now_us = self.inner.clock.now_us();
@@ -100,7 +106,7 @@ impl Access {
                     return Err(Denied::Revoked);
                 }
                 let certificate = ClientCertificate::read(chain).map_err(|_| Denied::Revoked)?;
-                self.by_certificate(&tables, &certificate)
+                self.by_certificate(tables, &certificate)
             }
             Proof::Token { key, roles, site } => {
                 if !tables.tokens.as_ref().is_some_and(|tokens| tokens.has(key)) {
@@ -108,18 +114,19 @@ impl Access {
                 }
                 let standing = (roles.clone(), site.clone());
                 let (proof, expires_us) = (identity.proof.clone(), identity.expires_us);
-                self.of(&tables, &identity.name, proof, Some(standing), expires_us)
+                self.of(tables, &identity.name, proof, Some(standing), expires_us)
             }
         }
     }
 
     fn anonymous(&self, offer: &Credentials<'_>) -> Result<Identity, Denied> {
         let is_here = offer.is_local && offer.peer.ip().to_canonical().is_loopback();
-        if !(is_here && self.inner.config.anonymous_on_loopback) {
+        if !(is_here && self.inner.config.takes_anonymous()) {
             return Err(Denied::NotAuthorized("neither certificate nor login".into()));
         }
         Ok(Identity {
             name: ANONYMOUS.into(),
+            id: None,
             roles: Arc::new([ANONYMOUS.to_owned()]),
             site: None,
             expires_us: None,
@@ -242,7 +249,9 @@ impl Access {
         expires_us: Option<i64>,
     ) -> Result<Identity, Denied> {
         check_name(name).map_err(Denied::NotAuthorized)?;
-        let (roles, site) = match (tables.identities.get(name), said) {
+        let entry = tables.identities.get(name);
+        let id = entry.and_then(|entry| entry.id.as_deref()).map(Arc::from);
+        let (roles, site) = match (entry, said) {
             (Some(entry), _) if entry.revoked => return Err(Denied::Revoked),
             (Some(entry), _) => {
                 (entry.roles.as_slice().into(), entry.site.as_deref().map(Arc::from))
@@ -256,7 +265,7 @@ impl Access {
         if site.as_deref().is_some_and(|site| SiteId::check(site).is_err()) {
             return Err(Denied::NotAuthorized("the site is not a name".into()));
         }
-        Ok(Identity { name: name.into(), roles, site, expires_us, proof })
+        Ok(Identity { name: name.into(), id, roles, site, expires_us, proof })
     }
 }
 

@@ -28,7 +28,7 @@ impl Setup {
             roles: device,
             site: Some("icu".into()),
             password: Some(hash_password(b"correct horse").unwrap()),
-            revoked: false,
+            ..Entry::default()
         };
         Identities::add(&identities, "mon-1", entry).unwrap();
         fs::write(&key, SECRET).unwrap();
@@ -126,6 +126,8 @@ async fn nobody_is_anonymous_except_from_here_and_if_the_settings_say_so() {
     let here =
         Credentials { peer: ([127, 0, 0, 1], 1).into(), is_local: true, ..offer(None, None) };
     let mapped = Credentials { peer: "[::ffff:127.0.0.1]:1".parse().unwrap(), ..here };
+    assert!(setup.open().authenticate(&here).await.is_err(), "identities are known");
+    setup.config.anonymous_on_loopback = Some(true);
     let access = setup.open();
     assert_eq!(access.authenticate(&here).await.unwrap().roles(), ["anonymous"]);
     assert!(access.authenticate(&mapped).await.is_ok());
@@ -136,7 +138,7 @@ async fn nobody_is_anonymous_except_from_here_and_if_the_settings_say_so() {
     // A wrong proof is not ignored.
     let wrong = Credentials { username: Some("mon-1"), password: Some(b"wrong horse"), ..here };
     assert!(matches!(access.authenticate(&wrong).await, Err(Denied::BadLogin(_))));
-    setup.config.anonymous_on_loopback = false;
+    setup.config.anonymous_on_loopback = Some(false);
     assert!(setup.open().authenticate(&here).await.is_err());
 }
 

@@ -9,12 +9,12 @@ use telemetry_core::topic::validate_topic;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::Connection;
 use super::rights::Rights;
 use super::socket::Socket;
 use crate::access::Denied;
 use crate::access::audit::{AuditEvent, AuditRecord};
 use crate::access::login::Credentials;
+use crate::access::owner::Owner;
 use crate::bridge;
 use crate::limits::Limits;
 use crate::listener::addresses::Place;
@@ -23,6 +23,7 @@ use crate::mqtt::{Connect, Connecting, Offer, Reason, Version, Will, read_connec
 use crate::notices::{Event, Who};
 use crate::session::{Before, Seat, Session};
 use crate::shared::Shared;
+use crate::shares::NoRoom;
 use crate::testament::Testament;
 use crate::will;
 
@@ -42,7 +43,7 @@ pub(super) struct Arrival {
     client_id: Arc<str>,
     assigned: bool,
     pub(super) rights: Rights,
-    pub(super) identity: Arc<str>,
+    pub(super) owner: Arc<Owner>,
     /// Who shares one publishing rate: the identity, or the client id of somebody anonymous.
     pub(super) pays: Arc<str>,
     /// As it stands in the spool: how the identity was proved and its name; for somebody anonymous its client id.
@@ -63,22 +64,28 @@ pub(super) struct Newcomer {
 pub(super) struct Refusal {
     answer: Option<(Option<Version>, Reason)>,
     client: Arc<str>,
+    /// Who it is, or says that it is.
+    identity: Option<String>,
     detail: Option<String>,
 }
 
 impl Refusal {
     fn of(answer: Option<(Option<Version>, Reason)>) -> Self {
-        Self { answer, client: "".into(), detail: None }
+        Self { answer, client: "".into(), identity: None, detail: None }
     }
 
     fn new(connect: &Connect, reason: Reason) -> Self {
-        let client = connect.client_id.as_str().into();
-        Self { client, ..Self::of(Some((Some(connect.version), reason))) }
+        let (client, identity) = (connect.client_id.as_str().into(), connect.username.clone());
+        Self { client, identity, ..Self::of(Some((Some(connect.version), reason))) }
     }
 
     /// Adds what the operator is told and the client is not.
     fn because(self, detail: String) -> Self {
         Self { detail: Some(detail), ..self }
+    }
+
+    fn of_identity(self, owner: Owner) -> Self {
+        Self { identity: Some(owner.name), ..self }
     }
 
     pub(super) async fn answer(
@@ -89,6 +96,11 @@ impl Refusal {
     ) {
         let Some((version, reason)) = self.answer else { return };
         shared.metrics.refused(reason);
+        let (peer, listener) = &place;
+        let said = self.detail.as_deref().unwrap_or(reason.as_str());
+        let client_id = Some(&*self.client).filter(|client| !client.is_empty());
+        let who = (self.identity.as_deref(), client_id);
+        audit_refusal(shared, (*peer, listener), who, said);
         let (client, detail, place) = (self.client, self.detail, Some(place));
         let who = Who { client, place, version, detail, ..Who::default() };
         if !shared.draining.is_cancelled() {
@@ -153,7 +165,8 @@ impl Arrival {
         let will = self.connect.will.clone()?;
         let publisher = self.publisher.clone();
         let id = Uuid::new_v4().as_u64_pair().0;
-        Some(Testament { id, client_id: client_id.clone(), publisher, will })
+        let owner = self.owner.clone();
+        Some(Testament { id, client_id: client_id.clone(), publisher, owner, will })
     }
 }
 
@@ -166,7 +179,7 @@ pub(super) async fn arrive(
     let generation = shared.access.generation();
     let arrived = handshake(accepted).await.map_err(|error| {
         tell_handshake(shared, error.as_str(), (peer, endpoint.clone()));
-        audit_refusal(shared, peer, &endpoint, None, error.as_str());
+        audit_refusal(shared, (peer, &endpoint), (None, None), error.as_str());
         Turned::Away
     })?;
     let Arrived { stream, peer, listener, is_local, certificate, place } = arrived;
@@ -186,9 +199,7 @@ pub(super) async fn arrive(
     let identity = match shared.access.authenticate(&offer).await {
         Ok(identity) => identity,
         Err(denied) => {
-            let detail = denied.to_string();
-            audit_refusal(shared, peer, &listener, Some(&connect), &detail);
-            let refusal = Refusal::new(&connect, reason(&denied)).because(detail);
+            let refusal = Refusal::new(&connect, reason(&denied)).because(denied.to_string());
             return Err(Turned::refused(socket, refusal));
         }
     };
@@ -200,8 +211,7 @@ pub(super) async fn arrive(
         true => format!("anonymous:{client_id}"),
         false => format!("{}:{}", identity.kind(), identity.name),
     };
-    let name = identity.name.clone();
-    let pays = if identity.is_anonymous() { client_id.clone() } else { name.clone() };
+    let pays = if identity.is_anonymous() { client_id.clone() } else { identity.name.clone() };
     let mut rights = Rights::new(
         shared.access.clone(),
         generation,
@@ -214,12 +224,12 @@ pub(super) async fn arrive(
         |will: &Will| !will.topic.starts_with('$') && !rights.may_publish(&will.topic);
     if connect.will.as_ref().is_some_and(&mut forbidden) {
         let refusal = Refusal::new(&connect, Reason::NotAuthorized);
-        return Err(Turned::refused(socket, refusal.because("its will's topic".into())));
+        let refusal = refusal.because("its will's topic".into()).of_identity(rights.owner());
+        return Err(Turned::refused(socket, refusal));
     }
-    rights.record(AuditEvent::Connected, None, None);
     let assigned = connect.client_id.is_empty();
-    let arrival =
-        Arrival { connect, client_id, assigned, rights, identity: name, pays, publisher, place };
+    let owner = Arc::new(rights.owner());
+    let arrival = Arrival { connect, client_id, assigned, rights, owner, pays, publisher, place };
     if !arrival.can_be_answered(shared) {
         let unanswered = Refusal::of(Some((None, Reason::PacketTooLarge)));
         return Err(Turned::refused(socket, unanswered));
@@ -255,14 +265,13 @@ fn tell_handshake(shared: &Shared, what: &'static str, place: (SocketAddr, Arc<s
 
 fn audit_refusal(
     shared: &Shared,
-    peer: SocketAddr,
-    listener: &str,
-    connect: Option<&Connect>,
+    (peer, listener): (SocketAddr, &str),
+    (identity, client_id): (Option<&str>, Option<&str>),
     detail: &str,
 ) {
     shared.access.audit().record(AuditRecord {
-        identity: connect.and_then(|connect| connect.username.as_deref()),
-        client_id: connect.map(|connect| connect.client_id.as_str()),
+        identity,
+        client_id,
         peer: Some(peer),
         listener: Some(listener),
         detail: Some(detail),
@@ -333,16 +342,23 @@ pub(super) async fn enter(
     serial: u64,
 ) -> Result<Newcomer, Refusal> {
     let (connect, limits) = (&arrival.connect, &shared.limits);
+    let refuse = |reason| Refusal::new(connect, reason).of_identity(Owner::clone(&arrival.owner));
     let expiry_seconds = arrival.expiry_seconds(limits);
-    let full = expiry_seconds > 0 && shared.registry.len() >= limits.sessions_max;
-    // Whose session waits takes nobody's place.
-    if full && !shared.registry.has(&arrival.client_id) {
-        let refusal = Refusal::new(connect, Reason::QuotaExceeded);
-        return Err(refusal.because(format!("limits.sessions_max = {}", limits.sessions_max)));
+    if expiry_seconds > 0
+        && let Err(no_room) = shared.registry.has_room(&arrival.client_id, &arrival.owner)
+    {
+        let limit = match no_room {
+            NoRoom::Total => format!("limits.sessions_max = {}", limits.sessions_max),
+            NoRoom::Identity => format!(
+                "an identity may have {} sessions: limits.identity_share_percent",
+                shared.registry.each_max()
+            ),
+        };
+        return Err(refuse(Reason::QuotaExceeded).because(limit));
     }
-    let entered = shared.registry.enter(&arrival.client_id, &arrival.identity, serial);
+    let entered = shared.registry.enter(&arrival.client_id, &arrival.owner, serial);
     let (seat, before) = entered.map_err(|_| {
-        let refusal = Refusal::new(connect, Reason::NotAuthorized);
+        let refusal = refuse(Reason::NotAuthorized);
         refusal.because("its client id has a session of another identity".into())
     })?;
     let parked = match before {
@@ -353,14 +369,15 @@ pub(super) async fn enter(
             match timeout(LEAVING_TIME, leaving).await {
                 // Nothing is left behind by a session that ends with its connection.
                 Ok(parked) => parked.ok(),
-                Err(_) => return Err(Refusal::new(connect, Reason::ServerBusy)),
+                Err(_) => return Err(refuse(Reason::ServerBusy)),
             }
         }
     };
     let mut session = None;
     if let Some(mut parked) = parked {
         let will = parked.will.take().map(|(_, will)| will);
-        if arrival.connect.clean {
+        // What another owner has left is nobody's to take up.
+        if arrival.connect.clean || !parked.session.owner().is(&arrival.owner) {
             parked.session.end(&shared.fanout);
             // The session has ended, and with it the will's delay (MQTT 5 section 3.1.3.2.2).
             if let Some(will) = will {
@@ -375,19 +392,11 @@ pub(super) async fn enter(
     }
     let present = session.is_some();
     let mut session = session.unwrap_or_else(|| {
-        let (client_id, identity) = (arrival.client_id.clone(), arrival.identity.clone());
-        let (mailboxes, store) = (shared.mailbox_limits.clone(), Some(shared.store.clone()));
-        Session::new(client_id, identity, expiry_seconds, mailboxes, limits.inflight_max, store)
+        let (client_id, owner) = (arrival.client_id.clone(), arrival.owner.clone());
+        let (mailboxes, store) = (shared.session_limits.clone(), Some(shared.store.clone()));
+        Session::new(client_id, owner, expiry_seconds, mailboxes, limits.inflight_max, store)
     });
     session.set_expiry(expiry_seconds);
     session.connected();
     Ok(Newcomer { seat, session, present })
-}
-
-impl Connection {
-    /// Begins where the last connection of the session ended.
-    pub(super) fn resume(&mut self) {
-        // A session that waited may have been given rights that its client has no more.
-        self.drop_forbidden_subscriptions();
-    }
 }

@@ -16,12 +16,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use crate::access::Denied;
 use crate::access::audit::AuditEvent;
 use crate::inbox::Inbox;
 use crate::listener::addresses::Place;
 use crate::listener::handshake::Accepted;
 use crate::mqtt::{Reason, Version};
 use crate::notices::{Event, Who};
+use crate::parked;
 use crate::rate::Rate;
 use crate::session::{Parked, Seat, Session};
 use crate::shared::Shared;
@@ -71,6 +73,8 @@ struct Connection {
     expiry_asked: u32,
     /// What ends the connection, if it is that.
     too_much: Option<TooMuch>,
+    /// Its proof was withdrawn: its will counts for nothing.
+    withdrawn: bool,
     /// Counted among those that stay while the gateway drains.
     staying: bool,
     /// Counted for the client's address.
@@ -98,6 +102,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) 
         Err(refusal) => return refusal.answer(&shared, socket, place).await,
     };
     shared.metrics.connects.inc();
+    arrival.rights.record(AuditEvent::Connected, None, None);
     let client_id = newcomer.session.client_id().clone();
     debug!(%peer, client = %client_id, version = ?arrival.connect.version, "connected");
     let will = arrival.testament(&client_id);
@@ -164,6 +169,7 @@ impl Connection {
             keep_alive,
             expiry_asked: connect.session_expiry_seconds,
             too_much: None,
+            withdrawn: false,
             staying: false,
             socket,
             session,
@@ -178,7 +184,8 @@ impl Connection {
             drop(connection.committed.wait_for(|committed| *committed >= pushed).await);
         }
         connection.socket.output.extend_from_slice(&accepted);
-        connection.resume();
+        // A session that waited may have been given rights that its client has no more.
+        connection.restrict();
         connection
     }
 
@@ -205,6 +212,7 @@ impl Connection {
                 flushed = self.socket.flush() => flushed,
                 // A client that takes nothing keeps neither its successor waiting nor a gateway that stops.
                 () = seat.taken_over.cancelled() => return End::Reason(Reason::TakenOver),
+                () = seat.ended.cancelled() => return End::Reason(Reason::Administrative),
                 () = shared.closing.cancelled() => return End::Reason(Reason::ShuttingDown),
             };
             if let Err(end) = flushed {
@@ -247,6 +255,7 @@ impl Connection {
         tokio::select! {
             biased;
             () = seat.taken_over.cancelled() => Err(End::Reason(Reason::TakenOver)),
+            () = seat.ended.cancelled() => Err(End::Reason(Reason::Administrative)),
             () = self.rights.changed() => self.on_rights().await,
             () = shared.closing.cancelled() => Err(End::Reason(Reason::ShuttingDown)),
             () = shared.draining.cancelled(), if !shared.draining.is_cancelled() => Ok(()),
@@ -275,11 +284,18 @@ impl Connection {
 
     /// The tables have changed: the client may have lost some rights, or all.
     async fn on_rights(&mut self) -> Result<(), End> {
-        if self.rights.refresh().is_err() {
-            return Err(End::Reason(Reason::Revoked));
+        match self.rights.refresh() {
+            Ok(()) => {
+                self.restrict();
+                Ok(())
+            }
+            // Its proof has come to its end as everybody knew it would.
+            Err(Denied::Expired) => Err(End::Reason(Reason::Revoked)),
+            Err(_) => {
+                self.withdrawn = true;
+                Err(End::Reason(Reason::Revoked))
+            }
         }
-        self.drop_forbidden_subscriptions();
-        Ok(())
     }
 
     async fn on_progress(&mut self) -> Result<(), End> {
@@ -302,8 +318,14 @@ impl Connection {
         if !matches!(end, End::Lost) {
             self.socket.close().await;
         }
-        let will = will.filter(|_| !unwanted);
+        if let Some(will) = will.as_ref().filter(|_| self.withdrawn) {
+            will::discard(will, &shared);
+        }
+        let will = will.filter(|_| !unwanted && !self.withdrawn);
         self.inbox.abandon(&mut self.session);
+        if seat.ended.is_cancelled() {
+            self.session.set_expiry(0);
+        }
         let now = shared.clock.uptime();
         if !self.session.is_durable() {
             self.session.end(&shared.fanout);
@@ -330,9 +352,11 @@ impl Connection {
         }
         self.session.disconnected(shared.clock.now_us());
         let parked = Parked::new(self.session, now, will);
+        let client_id = parked.session.client_id().clone();
         if let Some(left) = seat.park(parked) {
             left.session.end(&shared.fanout);
         }
+        parked::review_one(&shared, &client_id);
     }
 }
 

@@ -73,7 +73,7 @@ impl Connection {
     /// Puts subscriptions on disk, however many packets have changed them, and answers when they are there.
     fn keep_subscriptions(&mut self) {
         if !self.deliveries.answers.is_empty() {
-            self.session.save(None);
+            self.session.save();
             let answers = self.deliveries.answers.split();
             self.then(Step::Answer(answers));
         }
@@ -137,7 +137,7 @@ impl Connection {
 
     /// Tells whether the session takes frames: such a one is needed until everything has landed.
     pub(super) fn takes_frames(&self) -> bool {
-        self.session.subscriptions.keys().any(|filter| self.shared.topics.takes_frames(filter))
+        self.session.subscriptions().keys().any(|filter| self.shared.topics.takes_frames(filter))
     }
 
     /// Hands what has gathered to the spool and to subscribers, all at once.
@@ -211,18 +211,18 @@ impl Connection {
         // Another broker must not get back what it forwarded, and passes on what is retained as such.
         no_local |= self.bridge && shared.is_none();
         retain_as_published |= self.bridge;
-        let known = self.session.subscriptions.contains_key(&filter);
+        let known = self.session.subscriptions().contains_key(&filter);
         if let Some(refused) = self.refusal(&filter, known) {
             return Ok(refused);
         }
         let options = Options { qos, no_local, retain_as_published, id };
-        self.shared.fanout.subscribe(&filter, &self.session.mailbox, options);
-        if shared.is_none() && (retain_handling == 0 || (retain_handling == 1 && !known)) {
+        let is_shared = shared.is_some();
+        self.session.subscribe(&self.shared.fanout, filter.clone(), options);
+        if !is_shared && (retain_handling == 0 || (retain_handling == 1 && !known)) {
             self.send_retained(&filter, options)?;
             // Looking through all of them takes a while: others have their turn.
             tokio::task::yield_now().await;
         }
-        self.session.subscriptions.insert(filter, options);
         Ok(SubReason::Granted(qos))
     }
 
@@ -248,7 +248,9 @@ impl Connection {
             self.tell(Event::SubscribeDenied, filter);
             return Some(SubReason::NotAuthorized);
         }
-        let full = !known && self.session.subscriptions.len() >= limits.subscriptions_max;
+        let full = !known
+            && (self.session.subscriptions().len() >= limits.subscriptions_max
+                || !self.session.has_room_for(filter));
         full.then_some(SubReason::QuotaExceeded)
     }
 
@@ -270,32 +272,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends subscriptions that the client may not have any more.
-    pub(super) fn drop_forbidden_subscriptions(&mut self) {
-        let filters = self.session.subscriptions.keys();
-        let forbidden = filters.filter(|filter| !self.rights.still_may_subscribe(filter));
-        let forbidden: Vec<String> = forbidden.cloned().collect();
-        for filter in &forbidden {
-            self.unsubscribe_from(filter);
+    /// Ends subscriptions that the client may not have any more, and takes back what waits for it.
+    pub(super) fn restrict(&mut self) {
+        let (grants, again) = (self.rights.grants(), &self.deliveries.again);
+        // What was sent on this connection cannot be taken back.
+        let restricted =
+            self.session.restrict(&self.shared.fanout, grants, |pkid| again.contains(&pkid));
+        self.deliveries.retained.retain(|letter| grants.may_subscribe(&letter.message.topic));
+        if restricted {
+            self.session.save();
         }
-        if !forbidden.is_empty() {
-            self.session.save(None);
-        }
-    }
-
-    /// Tells whether there was such a subscription.
-    fn unsubscribe_from(&mut self, filter: &str) -> bool {
-        let existed = self.session.subscriptions.remove(filter).is_some();
-        if existed {
-            self.shared.fanout.unsubscribe(filter, &self.session.mailbox);
-        }
-        existed
     }
 
     fn unsubscribe(&mut self, pkid: u16, filters: &[String]) -> Result<(), End> {
         let mut reasons = Vec::with_capacity(filters.len());
         for filter in filters {
-            let existed = self.unsubscribe_from(filter);
+            let existed = self.session.unsubscribe(&self.shared.fanout, filter);
             reasons.push(if existed { UnsubReason::Success } else { UnsubReason::NoSubscription });
         }
         self.answer(|version, out| version.write_unsuback(pkid, &reasons, out))

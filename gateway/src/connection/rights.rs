@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::access::audit::{AuditEvent, AuditRecord};
 use crate::access::grants::Grants;
+use crate::access::owner::Owner;
 use crate::access::{Access, Denied, Identity};
 
 /// A client's rights.
@@ -38,6 +39,16 @@ impl Rights {
         Self { access, identity, client_id, grants, generation, clock, peer, listener }
     }
 
+    /// Returns who the client is, for what it leaves behind.
+    pub(super) fn owner(&self) -> Owner {
+        Owner::of(&self.identity)
+    }
+
+    /// Returns the rules that hold for it now.
+    pub(super) fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
     /// Returns where the client is and by which port it came.
     pub(super) fn place(&self) -> (SocketAddr, Arc<str>) {
         (self.peer, self.listener.clone())
@@ -54,16 +65,11 @@ impl Rights {
 
     /// Tells whether the client may subscribe to a filter; a refusal is recorded.
     pub(super) fn may_subscribe(&self, filter: &str) -> bool {
-        let allowed = self.still_may_subscribe(filter);
+        let allowed = self.grants.may_subscribe(filter);
         if !allowed {
             self.record(AuditEvent::SubscribeDenied, Some(filter), None);
         }
         allowed
-    }
-
-    /// As [`Self::may_subscribe`], for a subscription that exists.
-    pub(super) fn still_may_subscribe(&self, filter: &str) -> bool {
-        self.grants.may_subscribe(filter)
     }
 
     /// Waits until the tables change or the client's proof ends. Cancel-safe.

@@ -1,42 +1,46 @@
 //! What waits for one session: messages for its subscriptions, in order, within limits.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::letter::Letter;
+use crate::shares::{Share, Shares};
 use crate::store::{Op, Store};
 
 /// Bytes of control messages that wait for one session: what ingest may lag behind its sources before they send again.
 const PASSING_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of each session that have room although all mailboxes, or those of the identity, are full: a command for a client that is
+/// away does not depend on what others leave lying.
+const GUARANTEED_BYTES: usize = 4 << 10;
 
 /// Limits of one mailbox, and what all mailboxes share.
 #[derive(Debug, Clone)]
 pub(crate) struct MailboxLimits {
     messages_max: usize,
     bytes_max: usize,
-    all: Arc<AllMailboxes>,
-}
-
-#[derive(Debug)]
-struct AllMailboxes {
-    bytes: AtomicUsize,
-    bytes_max: usize,
+    /// Whose mailbox it is.
+    identity: Arc<str>,
+    all: Shares,
 }
 
 impl MailboxLimits {
     /// Limits without one on all mailboxes together.
     #[cfg(test)]
     pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
-        Self::with_total(messages_max, bytes_max, usize::MAX)
+        Self::sharing(messages_max, bytes_max, Shares::unlimited())
     }
 
-    /// Limits of each mailbox and of the bytes in all that share these limits by cloning them.
-    pub(crate) fn with_total(messages_max: usize, bytes_max: usize, total_max: usize) -> Self {
-        let all = AllMailboxes { bytes: AtomicUsize::new(0), bytes_max: total_max };
-        Self { messages_max, bytes_max, all: Arc::new(all) }
+    /// Limits of each mailbox, and the bytes that all mailboxes share.
+    pub(crate) fn sharing(messages_max: usize, bytes_max: usize, all: Shares) -> Self {
+        Self { messages_max, bytes_max, identity: "".into(), all }
+    }
+
+    /// The limits of an identity's mailboxes.
+    pub(crate) fn of(self, identity: &str) -> Self {
+        Self { identity: identity.into(), ..self }
     }
 }
 
@@ -64,61 +68,39 @@ pub(crate) struct Mailbox {
 #[derive(Debug)]
 struct Inner {
     letters: VecDeque<Letter>,
-    bytes: Bytes,
+    bytes: Share,
     /// Control messages: only for who is there, and never on disk.
     passing: VecDeque<Letter>,
-    passing_bytes: Bytes,
+    passing_bytes: Share,
     connected: bool,
     /// The session outlives its connection, and so do its letters.
     durable: bool,
     next: u64,
 }
 
-/// Bytes of letters, counted for the mailbox and for all.
-#[derive(Debug)]
-struct Bytes {
-    own: usize,
-    all: Arc<AllMailboxes>,
-}
-
-impl Bytes {
-    fn add(&mut self, size: usize) {
-        self.own += size;
-        self.all.bytes.fetch_add(size, Ordering::Relaxed);
-    }
-
-    fn remove(&mut self, size: usize) {
-        self.own -= size;
-        self.all.bytes.fetch_sub(size, Ordering::Relaxed);
-    }
-
-    fn allow(&self, size: usize, bytes_max: usize) -> bool {
-        let all = self.all.bytes.load(Ordering::Relaxed) + size;
-        self.own + size <= bytes_max && all <= self.all.bytes_max
-    }
-}
-
-impl Drop for Bytes {
-    fn drop(&mut self) {
-        self.remove(self.own);
-    }
-}
-
 impl Inner {
     fn drop_passing(&mut self) {
         self.passing = VecDeque::new();
-        self.passing_bytes.remove(self.passing_bytes.own);
+        self.passing_bytes.remove(self.passing_bytes.own());
+    }
+
+    fn has_room(&self, size: usize, limits: &MailboxLimits) -> bool {
+        let own = self.bytes.own() + size;
+        self.letters.len() < limits.messages_max
+            && own <= limits.bytes_max
+            && (self.bytes.of_holder() + size <= GUARANTEED_BYTES
+                || self.bytes.allows(size).is_ok())
     }
 }
 
 impl Mailbox {
     pub(crate) fn new(client_id: Arc<str>, limits: MailboxLimits, store: Option<Store>) -> Self {
-        let bytes = || Bytes { own: 0, all: limits.all.clone() };
+        let bytes = limits.all.of(&limits.identity);
         let inner = Inner {
             letters: VecDeque::new(),
-            bytes: bytes(),
             passing: VecDeque::new(),
-            passing_bytes: bytes(),
+            passing_bytes: bytes.another(),
+            bytes,
             connected: false,
             durable: false,
             next: 0,
@@ -128,6 +110,11 @@ impl Mailbox {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to count what its session has beside what waits here.
+    pub(crate) fn share(&self) -> Share {
+        self.inner().bytes.another()
     }
 
     /// Whether somebody is there, and whether letters are written to disk from now on.
@@ -176,8 +163,7 @@ impl Mailbox {
         if !inner.connected && (qos == 0 || !inner.durable) {
             return Put::Away;
         }
-        let room = inner.letters.len() < self.limits.messages_max;
-        if !room || !inner.bytes.allow(size, self.limits.bytes_max) {
+        if !inner.has_room(size, &self.limits) {
             return Put::Full;
         }
         if let (true, Some(store)) = (inner.durable && qos > 0, &self.store) {
@@ -195,24 +181,26 @@ impl Mailbox {
     }
 
     /// Adds a control message at the end, if the client is there. The oldest ones make room for it: their senders say it again.
-    /// Returns how many were dropped.
-    pub(crate) fn pass(&self, letter: Letter) -> u64 {
+    /// Tells whether it waits now, and how many were dropped.
+    pub(crate) fn pass(&self, letter: Letter) -> (bool, u64) {
         let size = letter.message.size();
         let mut inner = self.inner();
         if !inner.connected {
-            return 0;
+            return (false, 0);
         }
         let mut dropped = 0;
-        while !inner.passing_bytes.allow(size, PASSING_BYTES_MAX) {
+        while inner.passing_bytes.own() + size > PASSING_BYTES_MAX
+            || inner.passing_bytes.allows(size).is_err()
+        {
             dropped += 1;
-            let Some(oldest) = inner.passing.pop_front() else { return dropped };
+            let Some(oldest) = inner.passing.pop_front() else { return (false, dropped) };
             inner.passing_bytes.remove(oldest.message.size());
         }
         inner.passing_bytes.add(size);
         inner.passing.push_back(letter);
         drop(inner);
         self.news.notify_one();
-        dropped
+        (true, dropped)
     }
 
     /// Takes the first letter if `wanted` agrees; control messages come before the others.
@@ -228,14 +216,40 @@ impl Mailbox {
         Some(letter)
     }
 
+    /// Takes out letters that are not to be delivered.
+    pub(crate) fn remove(&self, mut unwanted: impl FnMut(&Letter) -> bool) -> Vec<Letter> {
+        let mut inner = self.inner();
+        let Inner { letters, bytes, passing, passing_bytes, .. } = &mut *inner;
+        let mut gone = Vec::new();
+        for (queue, bytes) in [(letters, bytes), (passing, passing_bytes)] {
+            let mut stay = VecDeque::with_capacity(queue.len());
+            for letter in std::mem::take(queue) {
+                if unwanted(&letter) {
+                    bytes.remove(letter.message.size());
+                    gone.push(letter);
+                } else {
+                    stay.push_back(letter);
+                }
+            }
+            *queue = stay;
+        }
+        gone
+    }
+
     /// Takes everything, for a session that ends.
     pub(crate) fn empty(&self) -> Vec<Letter> {
         let mut inner = self.inner();
-        let bytes = inner.bytes.own;
+        let bytes = inner.bytes.own();
         inner.bytes.remove(bytes);
         inner.drop_passing();
         (inner.connected, inner.durable) = (false, false);
         std::mem::take(&mut inner.letters).into()
+    }
+
+    /// Returns how many letters wait, and their bytes.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let inner = self.inner();
+        (inner.letters.len(), inner.bytes.own())
     }
 
     /// Tells whether nothing waits.
@@ -284,14 +298,36 @@ mod tests {
     #[test]
     fn inv8_all_mailboxes_together_have_a_limit_as_well() {
         let size = letter(1, "x").message.size();
-        let limits = MailboxLimits::with_total(10, 1 << 20, 2 * size);
-        let [one, two] = ["one", "two"].map(|id| Mailbox::new(id.into(), limits.clone(), None));
-        one.set_present(true, false);
-        two.set_present(true, false);
-        assert_eq!([one.put(letter(1, "x")), one.put(letter(1, "x"))], [Put::Taken; 2]);
-        assert_eq!(two.put(letter(1, "x")), Put::Full);
+        let limits = |identity: &str, all: &Shares| {
+            MailboxLimits::sharing(100, 1 << 20, all.clone()).of(identity)
+        };
+        let mailbox = |identity, all| {
+            let mailbox = Mailbox::new("x".into(), limits(identity, all), None);
+            mailbox.set_present(false, true);
+            mailbox
+        };
+        // Room for so many beyond what each has for itself.
+        let guaranteed = GUARANTEED_BYTES / size;
+        let fill = |mailbox: &Mailbox| {
+            std::iter::from_fn(|| {
+                Some(mailbox.put(letter(1, "x"))).filter(|put| *put == Put::Taken)
+            })
+            .take(100)
+            .count()
+        };
+        let all = Shares::new(40 * size, 100);
+        let (one, two) = (mailbox("one", &all), mailbox("two", &all));
+        assert_eq!(
+            (fill(&one), fill(&two)),
+            (40, guaranteed),
+            "what is guaranteed is not crowded out"
+        );
         drop(one);
-        assert_eq!(two.put(letter(1, "x")), Put::Taken);
+        assert_eq!(fill(&two), 40 - guaranteed);
+        // An identity's other mailboxes count for it.
+        let all = Shares::new(80 * size, 50);
+        let (one, more, two) = (mailbox("one", &all), mailbox("one", &all), mailbox("two", &all));
+        assert_eq!((fill(&one), fill(&more), fill(&two)), (40, guaranteed, guaranteed));
     }
 
     #[test]
@@ -301,9 +337,9 @@ mod tests {
             Letter { message, ..letter(1, "") }
         };
         let mailbox = mailbox(1, 1 << 20);
-        assert_eq!(mailbox.pass(frame(0)), 0, "nobody is there");
+        assert_eq!(mailbox.pass(frame(0)), (false, 0), "nobody is there");
         mailbox.set_present(true, true);
-        let dropped: u64 = (1..=5).map(|n| mailbox.pass(frame(n))).sum();
+        let dropped: u64 = (1..=5).map(|n| mailbox.pass(frame(n)).1).sum();
         mailbox.put(letter(1, "a command"));
         let first =
             |mailbox: &Mailbox| mailbox.take_if(|_| true).map(|letter| letter.message.payload[0]);
@@ -313,7 +349,8 @@ mod tests {
         let too_large =
             Message::own("tm/v1/up/3/a".into(), vec![0; PASSING_BYTES_MAX + 1], 1, false);
         mailbox.set_present(true, true);
-        assert_eq!(mailbox.pass(Letter { message: Arc::new(too_large), ..letter(1, "") }), 1);
+        let too_large = Letter { message: Arc::new(too_large), ..letter(1, "") };
+        assert_eq!(mailbox.pass(too_large), (false, 1));
     }
 
     #[test]

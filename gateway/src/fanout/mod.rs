@@ -19,8 +19,8 @@ use crate::notices::{Event, Who};
 use crate::store::Store;
 
 pub(crate) use mailbox::{Mailbox, MailboxLimits, Put};
-pub(crate) use tree::shared_filter;
 use tree::{Audience, Subscriber, Tree};
+pub(crate) use tree::{cost, shared_filter};
 
 /// Topics whose audience a publisher remembers, and their bytes.
 const AUDIENCES_MAX: usize = 1024;
@@ -142,8 +142,9 @@ impl Fanout {
 
     fn hand(&self, mailbox: &Mailbox, letter: Letter, passing: bool) -> Reached {
         if passing {
-            self.shared.metrics.control_dropped.inc_by(mailbox.pass(letter));
-            return Reached::Somebody;
+            let (taken, dropped) = mailbox.pass(letter);
+            self.shared.metrics.control_dropped.inc_by(dropped);
+            return if taken { Reached::Somebody } else { Reached::Nobody };
         }
         self.post(mailbox, letter)
     }

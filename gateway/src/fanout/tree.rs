@@ -63,6 +63,17 @@ struct Node {
     groups: Vec<Arc<Group>>,
 }
 
+/// Bytes that a level of a filter takes at most, as a node with a map of one child.
+const LEVEL_BYTES: usize = 512;
+/// Bytes that a subscription takes beside its filter: its place in the node and in its session.
+const SUBSCRIPTION_BYTES: usize = 256;
+
+/// Returns about how much memory a subscription takes at most: filters that begin alike share their levels.
+pub(crate) fn cost(filter: &str) -> usize {
+    let levels = filter.bytes().filter(|byte| *byte == b'/').count() + 1;
+    SUBSCRIPTION_BYTES + levels * LEVEL_BYTES + 2 * filter.len()
+}
+
 /// Splits `$share/name/filter`; `None` for a filter that is not shared.
 pub(crate) fn shared_filter(filter: &str) -> Option<(&str, &str)> {
     filter.strip_prefix("$share/")?.split_once('/')

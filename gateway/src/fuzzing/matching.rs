@@ -10,6 +10,7 @@ use crate::fanout::{Fanout, Mailbox, MailboxLimits, shared_filter};
 use crate::letter::{Letter, Options};
 use crate::message::Message;
 use crate::metrics::GatewayMetrics;
+use crate::shares::Shares;
 
 const SESSIONS: usize = 4;
 const LEVELS: [&str; 6] = ["a", "b", "", "+", "#", "$x"];
@@ -19,7 +20,7 @@ pub fn matching(data: &[u8]) {
     let mut input = Input(data);
     let fanout = Fanout::new(ControlTopics::default(), None, GatewayMetrics::default());
     let mut audiences = fanout.audiences();
-    let limits = MailboxLimits::with_total(1000, 1 << 20, 1 << 30);
+    let limits = MailboxLimits::sharing(1000, 1 << 20, Shares::unlimited());
     let mailboxes: Vec<Arc<Mailbox>> = (0..SESSIONS)
         .map(|n| Arc::new(Mailbox::new(n.to_string().into(), limits.clone(), None)))
         .collect();

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::access::config::AccessConfig;
+use crate::access::owner::Owner;
 use crate::access::{Access, Names};
 use crate::fanout::{Fanout, MailboxLimits};
 use crate::letter::Options;
@@ -16,7 +17,8 @@ use crate::metrics::GatewayMetrics;
 use crate::mqtt::Will;
 use crate::rate::Rates;
 use crate::retained::Retained;
-use crate::session::Registry;
+use crate::session::{Registry, SessionLimits};
+use crate::shares::Shares;
 use crate::store::Store;
 use crate::testament::Testament;
 
@@ -39,7 +41,10 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
         access,
         retained: Retained::new(&limits, topics.clone(), None, metrics.clone()),
         fanout: Fanout::new(topics.clone(), Some(store.clone()), metrics.clone()),
-        mailbox_limits: MailboxLimits::new(100, 1 << 20),
+        session_limits: SessionLimits {
+            mailbox: MailboxLimits::new(100, 1 << 20),
+            subscriptions: Shares::unlimited(),
+        },
         rates: Rates::new(&limits),
         store,
         limits,
@@ -56,6 +61,10 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
     (shared, writer)
 }
 
+fn anonymous() -> Arc<Owner> {
+    Owner::of_publisher("anonymous:mon-1").into()
+}
+
 /// A device and its session.
 struct Device {
     inbox: Inbox,
@@ -65,10 +74,9 @@ struct Device {
 impl Device {
     fn new(shared: &Shared, version: Version, expiry_seconds: u32) -> Self {
         let (id, audiences): (Arc<str>, _) = ("mon-1".into(), shared.fanout.audiences());
-        let limits = shared.mailbox_limits.clone();
+        let limits = shared.session_limits.clone();
         let store = Some(shared.store.clone());
-        let mut session =
-            Session::new(id.clone(), "mon-1".into(), expiry_seconds, limits, 10, store);
+        let mut session = Session::new(id.clone(), anonymous(), expiry_seconds, limits, 10, store);
         session.connected();
         let inbox = Inbox::new(version, &id, "anonymous:mon-1".into(), false, audiences);
         Self { inbox, session }
@@ -113,8 +121,8 @@ async fn a_will_that_finds_the_spool_busy_waits_for_it() {
     let before = shared.spool.status().appended;
     let Publish { topic, payload, .. } = publish(500_000);
     let will = Will { topic, payload, qos: 1, retain: false, delay_seconds: 0, properties: None };
-    let will =
-        Testament { id: 1, client_id: "mon-1".into(), publisher: "anonymous:mon-1".into(), will };
+    let publisher = "anonymous:mon-1".to_owned();
+    let will = Testament { id: 1, client_id: "mon-1".into(), publisher, owner: anonymous(), will };
     let published = crate::will::publish(will, &shared);
     let written = async {
         // Only now: the will has found the spool busy.

@@ -26,6 +26,8 @@ pub(crate) enum Reason {
     FailedLogins,
     /// The client does not take what is sent to it.
     WriteTimeout,
+    /// An operator ended its session.
+    Administrative,
 }
 
 impl Reason {
@@ -52,6 +54,7 @@ impl Reason {
             Self::QuotaExceeded => "quota_exceeded",
             Self::FailedLogins => "failed_logins",
             Self::WriteTimeout => "write_timeout",
+            Self::Administrative => "administrative_action",
         }
     }
 
@@ -77,6 +80,7 @@ impl Reason {
             Self::TopicAlias => 0x94,
             Self::PacketTooLarge => 0x95,
             Self::QuotaExceeded => 0x97,
+            Self::Administrative => 0x98,
             Self::FailedLogins => 0x9f,
         }
     }
@@ -85,7 +89,11 @@ impl Reason {
     pub(super) fn connack_code(self) -> u8 {
         match self {
             Self::ShuttingDown => Self::Unavailable.code(),
-            Self::KeepAlive | Self::TakenOver | Self::ReceiveMaximum | Self::TopicAlias => 0x80,
+            Self::KeepAlive
+            | Self::TakenOver
+            | Self::ReceiveMaximum
+            | Self::TopicAlias
+            | Self::Administrative => 0x80,
             own => own.code(),
         }
     }

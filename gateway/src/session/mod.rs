@@ -6,7 +6,7 @@ mod received;
 mod registry;
 mod route;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub(crate) use acks::{Acks, Owed, Safe};
@@ -17,19 +17,32 @@ pub(crate) use route::{Route, route};
 
 use store_forward::Place;
 
-use crate::fanout::{Fanout, Mailbox, MailboxLimits};
+use crate::access::grants::Grants;
+use crate::access::owner::Owner;
+use crate::fanout::{Fanout, Mailbox, MailboxLimits, cost};
 use crate::letter::{Letter, Options};
+use crate::shares::{Share, Shares};
 use crate::store::{Flight, Op, Position, Record, Store, Stored};
+
+/// What sessions may have: of their mailboxes, and of the memory for subscriptions.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionLimits {
+    pub(crate) mailbox: MailboxLimits,
+    pub(crate) subscriptions: Shares,
+}
 
 /// What outlives a connection (MQTT 3.1.1 section 3.1.2.4, MQTT 5 section 4.1).
 #[derive(Debug)]
 pub(crate) struct Session {
-    identity: Arc<str>,
-    pub(crate) subscriptions: BTreeMap<String, Options>,
+    owner: Arc<Owner>,
+    subscriptions: BTreeMap<String, Options>,
+    subscriptions_bytes: Share,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) outgoing: Outgoing,
     pub(crate) received: Received,
     expiry_seconds: u32,
+    /// Microseconds since 1970 when its connection ended; `None` while it is connected.
+    disconnected_us: Option<i64>,
     store: Option<Store>,
     on_disk: bool,
 }
@@ -38,19 +51,23 @@ impl Session {
     /// Starts an empty session.
     pub(crate) fn new(
         client_id: Arc<str>,
-        identity: Arc<str>,
+        owner: Arc<Owner>,
         expiry_seconds: u32,
-        limits: MailboxLimits,
+        limits: SessionLimits,
         in_flight_max: u16,
         store: Option<Store>,
     ) -> Self {
+        let mailbox = limits.mailbox.of(&owner.name);
+        let mailbox = Arc::new(Mailbox::new(client_id, mailbox, store.clone()));
         Self {
-            identity,
             subscriptions: BTreeMap::new(),
-            mailbox: Arc::new(Mailbox::new(client_id, limits, store.clone())),
-            outgoing: Outgoing::new(in_flight_max),
+            subscriptions_bytes: limits.subscriptions.of(&owner.name),
+            owner,
+            outgoing: Outgoing::new(in_flight_max).counted(mailbox.share()),
+            mailbox,
             received: Received::default(),
             expiry_seconds,
+            disconnected_us: None,
             store,
             on_disk: false,
         }
@@ -59,15 +76,15 @@ impl Session {
     /// Takes up a session that was found on disk, with its subscriptions.
     pub(crate) fn restore(
         stored: Stored,
-        limits: MailboxLimits,
+        limits: SessionLimits,
         in_flight_max: u16,
         store: Option<Store>,
         fanout: &Fanout,
     ) -> Self {
         let Stored { client_id, record, letters, received } = stored;
-        let identity = record.identity.into();
+        let owner = Arc::new(record.owner);
         let mut session =
-            Self::new(client_id, identity, record.expiry_seconds, limits, in_flight_max, store);
+            Self::new(client_id, owner, record.expiry_seconds, limits, in_flight_max, store);
         let next = letters.last().and_then(|(letter, _)| letter.stored).map_or(0, |last| last + 1);
         let mut waiting = Vec::new();
         for (letter, flight) in letters {
@@ -77,25 +94,53 @@ impl Session {
             }
         }
         session.mailbox.restore(waiting, next);
-        session.on_disk = true;
+        (session.on_disk, session.disconnected_us) = (true, record.disconnected_us);
         for (pkid, at) in received {
             // What was found in the spool is on stable storage.
             let place = at.map(|Position { epoch, offset }| Place { epoch, generation: 0, offset });
             session.received.placed(pkid, place);
         }
         for (filter, options) in record.subscriptions {
-            fanout.subscribe(&filter, &session.mailbox, options);
-            session.subscriptions.insert(filter, options);
+            session.subscribe(fanout, filter, options);
         }
         session
+    }
+
+    /// Returns its subscriptions by filter.
+    pub(crate) fn subscriptions(&self) -> &BTreeMap<String, Options> {
+        &self.subscriptions
+    }
+
+    /// Tells whether there is memory for another subscription.
+    pub(crate) fn has_room_for(&self, filter: &str) -> bool {
+        self.subscriptions_bytes.allows(cost(filter)).is_ok()
+    }
+
+    /// Adds a subscription, or changes its options.
+    pub(crate) fn subscribe(&mut self, fanout: &Fanout, filter: String, options: Options) {
+        fanout.subscribe(&filter, &self.mailbox, options);
+        let bytes = cost(&filter);
+        if self.subscriptions.insert(filter, options).is_none() {
+            self.subscriptions_bytes.add(bytes);
+        }
+    }
+
+    /// Ends a subscription; tells whether there was one.
+    pub(crate) fn unsubscribe(&mut self, fanout: &Fanout, filter: &str) -> bool {
+        if self.subscriptions.remove(filter).is_none() {
+            return false;
+        }
+        self.subscriptions_bytes.remove(cost(filter));
+        fanout.unsubscribe(filter, &self.mailbox);
+        true
     }
 
     pub(crate) fn client_id(&self) -> &Arc<str> {
         &self.mailbox.client_id
     }
 
-    pub(crate) fn identity(&self) -> &str {
-        &self.identity
+    pub(crate) fn owner(&self) -> &Arc<Owner> {
+        &self.owner
     }
 
     pub(crate) fn expiry_seconds(&self) -> u32 {
@@ -115,7 +160,8 @@ impl Session {
     /// The client is there: letters wait for it in the mailbox, and what must survive goes to disk.
     pub(crate) fn connected(&mut self) {
         self.mailbox.set_present(true, self.is_durable());
-        self.save(None);
+        self.disconnected_us = None;
+        self.save();
         // It ends with this connection, even if that is the end of the process.
         if !self.is_durable() && std::mem::take(&mut self.on_disk) {
             self.push_end();
@@ -125,20 +171,21 @@ impl Session {
     /// The client is gone for now.
     pub(crate) fn disconnected(&mut self, now_us: i64) {
         self.mailbox.set_present(false, self.is_durable());
-        self.save(Some(now_us));
+        self.disconnected_us = Some(now_us);
+        self.save();
     }
 
     /// Writes what is not in the letters to disk.
-    pub(crate) fn save(&mut self, disconnected_us: Option<i64>) {
+    pub(crate) fn save(&mut self) {
         if !self.is_durable() {
             return;
         }
         let subscriptions =
             self.subscriptions.iter().map(|(filter, options)| (filter.clone(), *options));
         let record = Record {
-            identity: self.identity.to_string(),
+            owner: Owner::clone(&self.owner),
             expiry_seconds: self.expiry_seconds,
-            disconnected_us,
+            disconnected_us: self.disconnected_us,
             subscriptions: subscriptions.collect(),
         };
         self.note(|client_id| Op::Session { client_id, record });
@@ -170,6 +217,36 @@ impl Session {
     /// How many changes must be on disk before what was just noted may be acted on.
     pub(crate) fn noted(&self) -> u64 {
         self.store.as_ref().filter(|_| self.is_durable()).map_or(0, Store::pushed)
+    }
+
+    /// Ends what its owner has no right to any more: subscriptions, letters that wait, and of those under way the ones that `again`
+    /// says are to be sent another time. Tells whether there was anything.
+    pub(crate) fn restrict(
+        &mut self,
+        fanout: &Fanout,
+        grants: &Grants,
+        again: impl Fn(u16) -> bool,
+    ) -> bool {
+        let forbidden = |filter: &&String| !grants.may_subscribe(filter);
+        let forbidden: Vec<_> = self.subscriptions.keys().filter(forbidden).cloned().collect();
+        for filter in &forbidden {
+            self.unsubscribe(fanout, filter);
+        }
+        // A topic is a filter that selects itself. Queues have many letters of few topics.
+        let mut known: HashMap<String, bool> = HashMap::new();
+        let mut unwanted = |letter: &Letter| {
+            let topic = letter.message.topic.as_str();
+            if let Some(unwanted) = known.get(topic) {
+                return *unwanted;
+            }
+            *known.entry(topic.to_owned()).or_insert_with_key(|topic| !grants.may_subscribe(topic))
+        };
+        let mut dropped = self.mailbox.remove(&mut unwanted);
+        dropped.extend(self.outgoing.remove(|pkid, letter| again(pkid) && unwanted(letter)));
+        for letter in &dropped {
+            self.done(letter);
+        }
+        !(forbidden.is_empty() && dropped.is_empty())
     }
 
     /// Ends the session: nobody sends to it any more, and what it shared goes to others.

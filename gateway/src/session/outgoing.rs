@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::letter::Letter;
+use crate::shares::Share;
 use crate::store::Flight;
 
 /// The QoS 1 and QoS 2 messages that a client has not fully acknowledged.
@@ -12,6 +13,8 @@ pub(crate) struct Outgoing {
     in_flight: VecDeque<InFlight>,
     in_flight_max: usize,
     last: u16,
+    /// What it has of the bytes that wait, if they are counted.
+    bytes: Option<Share>,
 }
 
 /// Most messages in flight: packet ids are shared by two kinds.
@@ -24,6 +27,8 @@ struct InFlight {
     pkid: u16,
     letter: Letter,
     released: bool,
+    /// Its bytes, counted as long as it is here.
+    _bytes: Option<Share>,
 }
 
 /// What to send after a PUBREC.
@@ -58,13 +63,24 @@ pub(crate) enum Again<'a> {
 impl Outgoing {
     pub(crate) fn new(in_flight_max: u16) -> Self {
         let in_flight_max = in_flight_max.min(IN_FLIGHT_MAX).into();
-        Self { in_flight: VecDeque::new(), in_flight_max, last: 0 }
+        Self { in_flight: VecDeque::new(), in_flight_max, last: 0, bytes: None }
+    }
+
+    /// Counts the bytes of what is under way: it takes memory until it is acknowledged.
+    pub(crate) fn counted(self, bytes: Share) -> Self {
+        Self { bytes: Some(bytes), ..self }
+    }
+
+    fn begin(&mut self, pkid: u16, letter: Letter, released: bool) {
+        let size = letter.message.size();
+        let _bytes = self.bytes.as_ref().map(|bytes| bytes.another().with(size));
+        self.in_flight.push_back(InFlight { pkid, letter, released, _bytes });
     }
 
     /// Puts back what was under way when the process ended.
     pub(crate) fn restore(&mut self, letter: Letter, flight: Flight) {
         let Flight { pkid, released } = flight;
-        self.in_flight.push_back(InFlight { pkid, letter, released });
+        self.begin(pkid, letter, released);
     }
 
     /// Tells whether another message may be sent.
@@ -94,7 +110,7 @@ impl Outgoing {
                 }
             },
         };
-        self.in_flight.push_back(InFlight { pkid, letter, released: false });
+        self.begin(pkid, letter, false);
         pkid
     }
 
@@ -157,6 +173,15 @@ impl Outgoing {
         if let Some(at) = self.at(pkid) {
             drop(self.in_flight.remove(at));
         }
+    }
+
+    /// Takes out messages that the client must not get again; what it has received (QoS 2) stays until it is released.
+    pub(crate) fn remove(&mut self, mut unwanted: impl FnMut(u16, &Letter) -> bool) -> Vec<Letter> {
+        let (gone, stay): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.in_flight)
+            .into_iter()
+            .partition(|flight| !flight.released && unwanted(flight.pkid, &flight.letter));
+        self.in_flight = stay;
+        gone.into_iter().map(|flight| flight.letter).collect()
     }
 
     /// Takes out everything, for a session that ends.

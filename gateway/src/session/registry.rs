@@ -8,26 +8,33 @@ use service_runtime::Stop;
 use tokio::sync::oneshot;
 
 use super::Session;
+use crate::access::owner::Owner;
+use crate::shares::{NoRoom, Share, Shares};
 use crate::testament::Testament;
 
 /// All sessions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
     entries: Arc<Mutex<HashMap<Arc<str>, Entry>>>,
+    places: Shares,
 }
 
 #[derive(Debug)]
 struct Entry {
     serial: u64,
     state: State,
+    /// Its place among the sessions of its identity.
+    _place: Share,
 }
 
 #[derive(Debug)]
 enum State {
     Connected {
-        identity: Arc<str>,
+        owner: Arc<Owner>,
         /// Tells the connection that another one has taken its client id.
         taken_over: Stop,
+        /// Tells it that an operator ends the session.
+        ended: Stop,
         /// Brings the session when the connection has ended.
         session: oneshot::Receiver<Parked>,
     },
@@ -74,6 +81,8 @@ pub(crate) struct Seat {
     client_id: Arc<str>,
     serial: u64,
     pub(crate) taken_over: Stop,
+    /// An operator ends the session.
+    pub(crate) ended: Stop,
     successor: Option<oneshot::Sender<Parked>>,
 }
 
@@ -93,25 +102,27 @@ pub(crate) struct Foreign;
 
 impl Registry {
     /// Takes the seat of a client id for an identity. Who has it is told to leave; their last messages come first (MQTT 3.1.1
-    /// section 3.1.4-2).
+    /// section 3.1.4-2). What is found may be another owner's, who gives way: then it is to be ended.
     pub(crate) fn enter(
         &self,
         client_id: &Arc<str>,
-        identity: &Arc<str>,
+        owner: &Arc<Owner>,
         serial: u64,
     ) -> Result<(Seat, Before), Foreign> {
         let mut entries = self.lock();
-        if entries
-            .get(client_id)
-            .is_some_and(|entry| entry.owner().is_some_and(|owner| owner != &**identity))
-        {
+        let before = entries.get(client_id).and_then(Entry::owner);
+        if before.is_some_and(|before| !before.is(owner) && !before.gives_way_to(owner)) {
             return Err(Foreign);
         }
         let (sender, session) = oneshot::channel();
-        let taken_over = Stop::new();
-        let identity = identity.clone();
-        let state = State::Connected { identity, taken_over: taken_over.clone(), session };
-        let before = entries.insert(client_id.clone(), Entry { serial, state });
+        let (taken_over, ended) = (Stop::new(), Stop::new());
+        let state = State::Connected {
+            owner: owner.clone(),
+            taken_over: taken_over.clone(),
+            ended: ended.clone(),
+            session,
+        };
+        let before = entries.insert(client_id.clone(), self.entry(&owner.name, serial, state));
         drop(entries);
         let before = match before.map(|entry| entry.state) {
             None | Some(State::Empty) => Before::Nobody,
@@ -123,23 +134,95 @@ impl Registry {
         };
         let (registry, client_id) = (self.clone(), client_id.clone());
         let successor = Some(sender);
-        Ok((Seat { registry, client_id, serial, taken_over, successor }, before))
+        Ok((Seat { registry, client_id, serial, taken_over, ended, successor }, before))
     }
 
     /// Puts a session there that was found on disk.
     pub(crate) fn restore(&self, parked: Parked) {
         let client_id = parked.session.client_id().clone();
-        self.lock().insert(client_id, Entry { serial: 0, state: State::Away(Box::new(parked)) });
+        let owner = parked.session.owner().clone();
+        let entry = self.entry(&owner.name, 0, State::Away(Box::new(parked)));
+        self.lock().insert(client_id, entry);
     }
 
-    /// Tells whether a client id has a session, connected or not.
-    pub(crate) fn has(&self, client_id: &str) -> bool {
-        self.lock().contains_key(client_id)
+    /// Makes an empty one with room for so many sessions.
+    pub(crate) fn new(places: Shares) -> Self {
+        Self { entries: Arc::default(), places }
+    }
+
+    fn entry(&self, identity: &str, serial: u64, state: State) -> Entry {
+        Entry { serial, state, _place: self.places.of(identity).with(1) }
+    }
+
+    /// Tells whether there is room for a session that stays. Who has one already takes nobody's place.
+    pub(crate) fn has_room(&self, client_id: &str, owner: &Owner) -> Result<(), NoRoom> {
+        if self.lock().contains_key(client_id) {
+            return Ok(());
+        }
+        self.places.of(&owner.name).allows(1)
+    }
+
+    /// Returns the most sessions of one identity.
+    pub(crate) fn each_max(&self) -> usize {
+        self.places.each_max()
     }
 
     /// Returns how many sessions there are, connected or not.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Returns what `describe` makes of each session, from its client id, its owner, and itself if its client is away.
+    pub(crate) fn describe<T>(
+        &self,
+        mut describe: impl FnMut(&Arc<str>, &Owner, Option<&Parked>) -> Option<T>,
+    ) -> Vec<T> {
+        let entries = self.lock();
+        let described = entries.iter().filter_map(|(client_id, entry)| {
+            let parked = match &entry.state {
+                State::Away(parked) => Some(&**parked),
+                _ => None,
+            };
+            describe(client_id, entry.owner()?, parked)
+        });
+        described.collect()
+    }
+
+    /// Ends a session: one that waits comes back, the connection of another is told. `None` when there is neither.
+    pub(crate) fn end(&self, client_id: &str) -> Option<Option<Box<Parked>>> {
+        let mut entries = self.lock();
+        if let State::Connected { ended, .. } = &entries.get(client_id)?.state {
+            ended.cancel();
+            return Some(None);
+        }
+        match entries.remove(client_id)?.state {
+            State::Away(parked) => Some(Some(parked)),
+            _ => None,
+        }
+    }
+
+    /// Returns the client ids whose client is away.
+    pub(crate) fn away(&self) -> Vec<Arc<str>> {
+        let entries = self.lock();
+        let away = entries.iter().filter(|(_, entry)| matches!(entry.state, State::Away(_)));
+        away.map(|(client_id, _)| client_id.clone()).collect()
+    }
+
+    /// Lets `stays` look at a session whose client is away, and change it; returns the session if it does not stay.
+    pub(crate) fn review(
+        &self,
+        client_id: &str,
+        stays: impl FnOnce(&mut Parked) -> bool,
+    ) -> Option<Box<Parked>> {
+        let mut entries = self.lock();
+        let State::Away(parked) = &mut entries.get_mut(client_id)?.state else { return None };
+        if stays(parked) {
+            return None;
+        }
+        match entries.remove(client_id)?.state {
+            State::Away(parked) => Some(parked),
+            _ => None,
+        }
     }
 
     /// Takes out what has become due.
@@ -167,10 +250,10 @@ impl Registry {
 }
 
 impl Entry {
-    fn owner(&self) -> Option<&str> {
+    fn owner(&self) -> Option<&Arc<Owner>> {
         match &self.state {
-            State::Connected { identity, .. } => Some(identity),
-            State::Away(parked) => Some(parked.session.identity()),
+            State::Connected { owner, .. } => Some(owner),
+            State::Away(parked) => Some(parked.session.owner()),
             State::Empty => None,
         }
     }
@@ -190,8 +273,10 @@ impl Seat {
             },
             _ => parked,
         };
+        let owner = parked.session.owner().clone();
         let state = State::Away(Box::new(parked));
-        entries.insert(self.client_id.clone(), Entry { serial: self.serial, state });
+        let entry = self.registry.entry(&owner.name, self.serial, state);
+        entries.insert(self.client_id.clone(), entry);
         None
     }
 }
@@ -210,6 +295,7 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SessionLimits;
     use super::*;
     use crate::fanout::MailboxLimits;
 
@@ -217,14 +303,19 @@ mod tests {
         text.into()
     }
 
+    fn owner(name: &str) -> Arc<Owner> {
+        Owner::of_publisher(&format!("password:{name}")).into()
+    }
+
     fn parked(expires_at: Option<Duration>) -> Parked {
-        let limits = MailboxLimits::new(10, 1 << 20);
-        let session = Session::new(id("mon-1"), id("ward"), 60, limits, 10, None);
+        let mailbox = MailboxLimits::new(10, 1 << 20);
+        let limits = SessionLimits { mailbox, subscriptions: Shares::unlimited() };
+        let session = Session::new(id("mon-1"), owner("ward"), 60, limits, 10, None);
         Parked { session, expires_at, will: None }
     }
 
     fn enter(registry: &Registry, serial: u64) -> (Seat, Before) {
-        registry.enter(&id("mon-1"), &id("ward"), serial).unwrap()
+        registry.enter(&id("mon-1"), &owner("ward"), serial).unwrap()
     }
 
     #[tokio::test]
@@ -268,7 +359,8 @@ mod tests {
     fn inv9_a_client_id_belongs_to_the_identity_that_has_its_session() {
         let registry = Registry::default();
         let (seat, _) = enter(&registry, 1);
-        let foreign = |registry: &Registry| registry.enter(&id("mon-1"), &id("thief"), 2).map(drop);
+        let foreign =
+            |registry: &Registry| registry.enter(&id("mon-1"), &owner("thief"), 2).map(drop);
         assert_eq!(foreign(&registry), Err(Foreign));
         seat.park(parked(None));
         assert_eq!(foreign(&registry), Err(Foreign));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use telemetry_core::id::{Epoch, Offset};
 
+use crate::access::owner::Owner;
 use crate::letter::{Letter, Options};
 use crate::message::Message;
 use crate::testament::Testament;
@@ -12,7 +13,8 @@ use crate::testament::Testament;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Record {
     /// Whose it is: nobody else may take it up.
-    pub(crate) identity: String,
+    #[serde(flatten)]
+    pub(crate) owner: Owner,
     /// Seconds that it outlives its connection; `u32::MAX` is for ever (MQTT 5 section 3.1.2.11.2).
     pub(crate) expiry_seconds: u32,
     /// Microseconds since 1970 when its connection ended; `None` while it is connected.

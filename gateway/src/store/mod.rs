@@ -212,6 +212,7 @@ mod tests {
     use telemetry_core::id::Epoch;
 
     use super::*;
+    use crate::access::owner::Owner;
     use crate::letter::{Letter, Options};
     use crate::message::Message;
 
@@ -222,8 +223,8 @@ mod tests {
 
     fn record() -> Record {
         let subscriptions = vec![("cmd/#".to_owned(), Options { qos: 1, ..Options::default() })];
-        let identity = "pump-1".to_owned();
-        Record { identity, expiry_seconds: 60, disconnected_us: Some(5), subscriptions }
+        let owner = Owner::of_publisher("password:pump-1");
+        Record { owner, expiry_seconds: 60, disconnected_us: Some(5), subscriptions }
     }
 
     fn write(path: &Path, ops: Vec<Op>) -> Found {

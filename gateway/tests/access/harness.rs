@@ -27,6 +27,8 @@ pub(crate) struct TestGateway {
     pub(crate) tcp: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) authority: Authority,
+    pub(crate) admin: SocketAddr,
+    metrics: Metrics,
     folder: tempfile::TempDir,
     stop: Stop,
     task: JoinHandle<anyhow::Result<()>>,
@@ -54,7 +56,7 @@ impl TestGateway {
         ] {
             let site = site.map(str::to_owned);
             let password = password.clone();
-            let entry = Entry { roles: vec![role.into()], site, password, revoked: false };
+            let entry = Entry { roles: vec![role.into()], site, password, ..Entry::default() };
             Identities::add(&identities, name, entry).unwrap();
         }
         let free_port: SocketAddr = ([127, 0, 0, 1], 0).into();
@@ -73,15 +75,32 @@ impl TestGateway {
             ..GatewayConfig::default()
         };
         config.spool.dir = folder.path().join("spool");
-        config.access.anonymous_on_loopback = false;
         config.access.identities_file = Some(identities);
         config.access.audit.file = Some(folder.path().join("audit.jsonl"));
         change(&mut config, &folder);
-        let gateway = Gateway::bind(config, Metrics::default(), Clock::default()).await.unwrap();
-        let addresses = gateway.addresses().unwrap();
+        let metrics = Metrics::default();
+        let gateway = Gateway::bind(config, metrics.clone(), Clock::default()).await.unwrap();
+        let (addresses, admin) = (gateway.addresses().unwrap(), gateway.admin_address().unwrap());
         let stop = Stop::new();
         let task = tokio::spawn(gateway.run(stop.clone()));
-        Self { tcp: addresses[0].1, tls: addresses[1].1, authority, folder, stop, task }
+        let (tcp, tls) = (addresses[0].1, addresses[1].1);
+        Self { tcp, tls, admin, metrics, authority, folder, stop, task }
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    /// Waits until a line of the metrics is there.
+    pub(crate) async fn counted(&self, line: &str) {
+        let seen = async {
+            while !self.metrics.render().lines().any(|have| have == line) {
+                tokio::task::yield_now().await;
+            }
+        };
+        if timeout(PATIENCE, seen).await.is_err() {
+            panic!("{line} is not counted:\n{}", self.metrics.render());
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -138,6 +157,8 @@ impl TestGateway {
 pub(crate) struct Client {
     mqtt: AsyncClient,
     events: EventLoop,
+    /// It has found its session.
+    pub(crate) present: bool,
 }
 
 impl Client {
@@ -145,13 +166,13 @@ impl Client {
         let (mqtt, mut events) = AsyncClient::new(options, 100);
         let connecting = async {
             loop {
-                if let Event::Incoming(Packet::ConnAck(_)) = events.poll().await? {
-                    return Ok::<(), ConnectionError>(());
+                if let Event::Incoming(Packet::ConnAck(ack)) = events.poll().await? {
+                    return Ok::<bool, ConnectionError>(ack.session_present);
                 }
             }
         };
-        timeout(PATIENCE, connecting).await.expect("an answer in time")?;
-        Ok(Self { mqtt, events })
+        let present = timeout(PATIENCE, connecting).await.expect("an answer in time")?;
+        Ok(Self { mqtt, events, present })
     }
 
     /// Waits for a packet that `pick` wants.
@@ -172,8 +193,18 @@ impl Client {
         self.send(topic, false).await
     }
 
+    /// Publishes a payload, and waits for its acknowledgement.
+    pub(crate) async fn say(&mut self, topic: &str, payload: &[u8]) -> PubAckReason {
+        self.mqtt.publish(topic, QoS::AtLeastOnce, false, payload.to_vec()).await.unwrap();
+        self.acknowledged().await
+    }
+
     pub(crate) async fn send(&mut self, topic: &str, retain: bool) -> PubAckReason {
         self.mqtt.publish(topic, QoS::AtLeastOnce, retain, "{}").await.unwrap();
+        self.acknowledged().await
+    }
+
+    async fn acknowledged(&mut self) -> PubAckReason {
         self.wait(|packet| match packet {
             Packet::PubAck(ack) => Some(ack.reason),
             _ => None,
@@ -188,6 +219,11 @@ impl Client {
             _ => None,
         })
         .await
+    }
+
+    pub(crate) async fn unsubscribe(&mut self, filter: &str) {
+        self.mqtt.unsubscribe(filter).await.unwrap();
+        self.wait(|packet| matches!(packet, Packet::UnsubAck(_)).then_some(())).await;
     }
 
     /// The topic of the next message.

@@ -8,5 +8,7 @@
 mod authority;
 mod changes;
 mod harness;
+mod parked;
 mod proofs;
 mod rules;
+mod shares;

@@ -86,7 +86,7 @@ async fn a_connection_ends_when_its_token_does() {
             .await
     };
     let mut van = connect(token(3, SECRET)).await.unwrap();
-    assert_eq!(van.publish("tm/v1/status/van-9").await, PubAckReason::Success);
+    assert_eq!(van.publish("tm/v1/status/van-9").await, PubAckReason::NoMatchingSubscribers);
     assert_eq!(van.publish("tm/v1/status/van-7").await, PubAckReason::NotAuthorized);
     van.ended(PATIENCE).await;
     let expired = connect(token(-1, SECRET)).await;

@@ -93,6 +93,36 @@ fn times_and_claims_are_checked() {
 }
 
 #[test]
+fn a_key_of_a_set_is_for_its_own_algorithm_and_use() {
+    let secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+    let set = |member: &str| {
+        let key = format!("{{\"kty\":\"oct\",\"kid\":\"a\",\"k\":\"{secret}\"{member}}}");
+        let both = vec![Algorithm::HS256, Algorithm::HS384];
+        let config = JwtConfig { algorithms: both, ..config(Algorithm::HS256) };
+        keys(config, format!("{{\"keys\":[{key}]}}").into_bytes(), true)
+    };
+    let check = |keys: &TokenKeys, algorithm| {
+        let token = sign(algorithm, Some("a"), &claims(|_| ()), &EncodingKey::from_secret(SECRET));
+        keys.check(token.as_bytes(), NOW_US).map(drop)
+    };
+    let any = set("").unwrap();
+    let only = set(",\"alg\":\"HS384\",\"key_ops\":[\"verify\"]").unwrap();
+    assert_eq!(check(&any, Algorithm::HS256), Ok(()));
+    assert_eq!(check(&only, Algorithm::HS384), Ok(()));
+    assert_eq!(check(&only, Algorithm::HS256), Err(TokenError::Invalid("algorithm".into())));
+    for unfit in [
+        ",\"alg\":\"HS512\"",
+        ",\"alg\":\"RSA-OAEP\"",
+        ",\"alg\":\"none\"",
+        ",\"key_ops\":[\"sign\"]",
+        ",\"key_ops\":[\"encrypt\"]",
+        ",\"use\":\"enc\"",
+    ] {
+        assert!(set(unfit).is_err(), "{unfit}");
+    }
+}
+
+#[test]
 fn broken_and_forged_tokens_are_refused() {
     let token = hs_token(&claims(|_| ()));
     let mut forged = token.clone().into_bytes();
