@@ -10,6 +10,7 @@ mod scan;
 mod status;
 mod time;
 
+use telemetry_core::spool::attributes::{self, Attribute};
 use telemetry_core::spool::record::{MAYBE_REPEAT, Record};
 use telemetry_core::topic::DeviceTopic;
 
@@ -50,7 +51,7 @@ impl Decoder {
             Route::Refused(reject) => Err(reject),
             Route::To { decoder, device } => {
                 origin.device = device;
-                payload(batch, &origin, decoder, record.payload)
+                left_behind(record).and_then(|()| payload(batch, &origin, decoder, record.payload))
             }
         };
         let reject = result.err()?;
@@ -112,6 +113,19 @@ fn origin(source: u32, record: &Record<'_>, now_us: i64) -> Origin {
         maybe_repeat: record.flags & MAYBE_REPEAT != 0,
         received_absurd,
     }
+}
+
+/// Refuses a record that stands for a message whose payload is not here.
+fn left_behind(record: &Record<'_>) -> Result<(), Reject> {
+    let too_large = attributes::read(record.attributes).find_map(|attribute| match attribute {
+        Attribute::TooLarge { bytes, sha256 } => Some((bytes, sha256)),
+        Attribute::Exchange { .. } => None,
+    });
+    let Some((bytes, sha256)) = too_large else { return Ok(()) };
+    let hash: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let reason =
+        format!("the payload had {bytes} bytes, too many for the spool; its sha256 is {hash}");
+    Err(Reject::new(Code::TooLarge, reason))
 }
 
 fn payload(

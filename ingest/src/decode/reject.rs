@@ -39,6 +39,8 @@ pub enum Code {
     TooManyValues,
     /// The worker ended twice while it had this message alone.
     EndsIngest,
+    /// Larger than a spool takes; only its size and hash came.
+    TooLarge,
     /// A row that its table can't hold.
     DoesNotFit,
 }
@@ -64,6 +66,7 @@ impl Code {
             Self::TextTooLong => "text_too_long",
             Self::TooManyValues => "too_many_values",
             Self::EndsIngest => "ends_ingest",
+            Self::TooLarge => "too_large",
             Self::DoesNotFit => "does_not_fit",
         }
     }
@@ -81,6 +84,9 @@ impl Code {
             Self::FrameRecordUnparsable => "is the source of another version, or its disk damaged?",
             Self::TooManyValues => "let the device send fewer values in a message",
             Self::EndsIngest => "a defect, or too little memory for it: please report it",
+            Self::TooLarge => {
+                "let the sender split it: the agent keeps at most 8 MiB, less in a small spool"
+            }
             Self::DoesNotFit => "a defect of the decoder: please report it",
             _ => {
                 "mend what publishes, or the topic's decoder; table dead_letters has bytes and reason"

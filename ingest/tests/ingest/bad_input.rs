@@ -1,5 +1,7 @@
 //! Bad input ends in `dead_letters` with its own reason code, while its neighbours land (INV-4).
 
+use telemetry_core::spool::attributes::Attribute;
+
 use super::kit::{Lakeside, Source, TOPIC, land, reading};
 
 /// With a text that is one byte too long at `@`.
@@ -155,4 +157,20 @@ async fn inv8_a_text_beyond_its_column_is_told_by_column_and_limit_and_one_at_th
         dead[0]["reason"],
         "column `patient_id` of table `readings` takes texts of at most 1024 bytes, this one has 1025"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv4_what_was_too_large_for_its_spool_is_a_dead_letter_with_size_and_hash() {
+    let lakeside = Lakeside::new().await;
+    let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));
+    let mut attributes = Vec::new();
+    Attribute::TooLarge { bytes: 9_437_184, sha256: [0xab; 32] }.write(&mut attributes);
+    ingest.send(source.frame_with(&attributes, &[(TOPIC, "")])).await;
+    ingest.send(source.readings(2)).await;
+    ingest.landed(&source).await;
+    assert_eq!(lakeside.offsets().await, [1, 2]);
+    let dead = &lakeside.rows("dead_letters").await[0];
+    let reason = dead["reason"].as_str();
+    assert_eq!((dead["reason_code"].as_str(), dead["topic"].as_str()), ("too_large", TOPIC));
+    assert!(reason.contains("9437184 bytes") && reason.contains(&"ab".repeat(32)), "{reason}");
 }

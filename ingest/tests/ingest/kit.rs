@@ -73,6 +73,15 @@ impl Source {
 
     /// The next messages as one frame.
     pub(crate) fn frame<P: AsRef<[u8]>>(&mut self, messages: &[(&str, P)]) -> Inbound {
+        self.frame_with(&[], messages)
+    }
+
+    /// The same, all with these attributes.
+    pub(crate) fn frame_with<P: AsRef<[u8]>>(
+        &mut self,
+        attributes: &[u8],
+        messages: &[(&str, P)],
+    ) -> Inbound {
         let (first, mut records) = (self.next, Vec::new());
         for (topic, payload) in messages {
             let record = Record {
@@ -82,7 +91,7 @@ impl Source {
                 flags: 0,
                 publisher: "mon-1",
                 topic,
-                attributes: &[],
+                attributes,
                 payload: payload.as_ref(),
             };
             self.chain = FORMAT.encode(&record, &mut records);
