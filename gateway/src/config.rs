@@ -82,6 +82,7 @@ impl GatewayConfig {
     /// Which setting does not fit, and what it must be.
     pub fn check(&self) -> Result<ControlTopics, ConfigError> {
         self.spool.check().map_err(ConfigError)?;
+        self.uplink.check().map_err(ConfigError)?;
         self.access.check().map_err(ConfigError)?;
         self.tls.check().map_err(ConfigError)?;
         let most = MESSAGE_MAX - RECORD_OVERHEAD;

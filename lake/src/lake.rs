@@ -177,6 +177,14 @@ impl Lake {
         books::add_up(self.scan(LANDINGS.name, &books::COLUMNS).await?).await
     }
 
+    /// Tells why a message of a source can never be read, if it landed as a gap. Reads the whole ledger, as a stream.
+    ///
+    /// # Errors
+    /// As [`Lake::scan`].
+    pub async fn gap_at(&self, key: &SourceKey, offset: u64) -> Result<Option<String>, LakeError> {
+        books::gap_at(self.scan(LANDINGS.name, &books::GAP_COLUMNS).await?, key, offset).await
+    }
+
     /// Begins a landing (see [`crate::Lander::land`]). Files that are written but never landed are orphans.
     #[must_use]
     pub fn stage(&self, now_us: i64) -> Staging {

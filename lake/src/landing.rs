@@ -42,7 +42,7 @@ pub struct SourcePosition {
 }
 
 /// Offsets that a source could not deliver.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gap {
     /// First missing offset.
     pub first: u64,

@@ -111,6 +111,12 @@ async fn offsets_that_a_source_cannot_deliver_are_recorded_as_gaps() {
     let books = lakeside.lake.books().await.unwrap();
     let books: Vec<_> = books.iter().map(|b| (b.landed, b.dropped, b.appended)).collect();
     assert_eq!(books, [(104, 100, Some(104))]);
+    let key = lakeside.lake.books().await.unwrap()[0].key.clone();
+    for (offset, expected) in [(1, None), (2, Some("dropped")), (101, Some("dropped")), (102, None)]
+    {
+        let found = lakeside.lake.gap_at(&key, offset).await.unwrap();
+        assert_eq!(found.as_deref(), expected, "{offset}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
