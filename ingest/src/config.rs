@@ -55,7 +55,7 @@ pub struct Config {
     /// Memory for what is received and not landed, over all sources: rows, names, and the files while they are made. Becomes the
     /// windows in the receipts. At most [`MEMORY_MAX`].
     pub memory_bytes: u64,
-    /// Sources that are served at most; frames of further ones are refused.
+    /// Sources that are served at most, of those that are alive; frames of further ones are refused.
     pub sources_max: usize,
     /// How long a shutdown may take to land what was received, in milliseconds.
     pub shutdown_grace_ms: u64,
