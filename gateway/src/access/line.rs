@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(enter(&mut line, 0), Err(Crowded));
         for address in 1..=16 {
             for _ in 0..EACH_MAX {
-                drop(enter(&mut line, address));
+                let _full = enter(&mut line, address);
             }
         }
         assert_eq!(line.waiting, STRANGERS_MAX);
