@@ -13,7 +13,8 @@ use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::frame::{self, Codec, FrameHeader};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::receipt::Receipt;
-use telemetry_core::spool::record::{self, Record};
+use telemetry_core::spool::format::{Format, Key};
+use telemetry_core::spool::record::Record;
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::mpsc;
 
@@ -36,6 +37,9 @@ struct Source {
     chains: Vec<u64>,
 }
 
+/// How sources write.
+const FORMAT: Format = Format::V2(Key::from_random(1));
+
 impl Source {
     fn frame(&mut self, number: usize) -> Bytes {
         let first = number as u64 * self.messages;
@@ -49,9 +53,10 @@ impl Source {
                 flags: 0,
                 publisher: "bench",
                 topic: "dt/bench/mon-1/readings",
+                attributes: &[],
                 payload: payload.as_bytes(),
             };
-            chain = record::encode(&record, &mut records);
+            chain = FORMAT.encode(&record, &mut records);
         }
         if self.chains.len() == number + 1 {
             self.chains.push(chain);
@@ -63,6 +68,7 @@ impl Source {
             first_offset: first,
             count: self.messages,
             appended: first + self.messages,
+            format: FORMAT,
         };
         frame::encode(&header, &records, Codec::Lz4).into()
     }

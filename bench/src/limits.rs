@@ -8,7 +8,7 @@ use ingest::decode::Decoder;
 use service_runtime::Clock;
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
-use store_forward::{AppendError, Message, Spool, SpoolConfig};
+use store_forward::{AppendError, Fresh, Message, Spool, SpoolConfig};
 use telemetry_core::id::Epoch;
 use telemetry_core::spool::record::Record;
 
@@ -58,13 +58,15 @@ pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Re
             flags: 0,
             publisher: "",
             topic,
+            attributes: &[],
             payload,
         };
-        anyhow::ensure!(decoder.record(&mut batch, source, &record).is_none(), "the load decodes");
+        let refused = decoder.record(&mut batch, source, &record, record.received_us);
+        anyhow::ensure!(refused.is_none(), "the load decodes");
         rows += 1;
     }
     batch.advance(source, rows, 0, rows);
-    let (files, _) = batch.into_files()?;
+    let (files, _) = batch.into_files(0)?;
     let mut encoded = 0;
     for file in files {
         encoded += lake::parquet::encode(file.table, file.batches)?.map_or(0, |file| file.rows);
@@ -77,7 +79,7 @@ pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Re
 pub(crate) async fn spool(messages: &Messages, folder: &Path, clock: Clock) -> anyhow::Result<f64> {
     let config = SpoolConfig { dir: folder.join("spool-alone"), ..SpoolConfig::default() };
     let options = SpoolOptions { source_id: "bench".parse()?, config };
-    let (spool, writer) = Spool::open(&options, Epoch::from_random(2), SpoolMetrics::default())?;
+    let (spool, writer) = Spool::open(&options, Fresh::new(|| 2), SpoolMetrics::default())?;
     let writer = tokio::task::spawn_blocking(move || writer.run());
     let mut progress = spool.progress();
     let started = clock.uptime();
@@ -87,7 +89,12 @@ pub(crate) async fn spool(messages: &Messages, folder: &Path, clock: Clock) -> a
         while !rest.is_empty() {
             let appended = spool.append(
                 clock.now_us(),
-                rest.iter().map(|(topic, payload)| Message { publisher: "", topic, payload }),
+                rest.iter().map(|(topic, payload)| Message {
+                    publisher: "",
+                    topic,
+                    attributes: &[],
+                    payload,
+                }),
             );
             let done = usize::try_from(appended.offsets.end - appended.offsets.start)?;
             rest = rest.get(done..).unwrap_or_default();

@@ -8,18 +8,18 @@ use lake::Lake;
 use simulator::AuditReport;
 
 use crate::audit_rows::{AUDITED, rows};
-use crate::options::{Format, LakeOption};
+use crate::options::{Format, LakeOption, path};
 use crate::{config, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
     /// Folder of the journal that `tidemark simulate` kept.
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) journal: PathBuf,
     #[command(flatten)]
     pub(crate) lake: LakeOption,
     /// Folder for temporary files, about 100 bytes a row.
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) temporary: Option<PathBuf>,
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -16,6 +16,7 @@ use rcgen::{
 use service_runtime::Clock;
 use time::{Duration, OffsetDateTime};
 
+use crate::options::path;
 use crate::print;
 
 #[derive(Debug, Args)]
@@ -34,6 +35,7 @@ pub(crate) enum CertsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct CertsDev {
     /// Folder for it all; made if missing.
+    #[arg(value_parser = path)]
     pub(crate) dir: PathBuf,
     /// Name or address that the gateway is reached by, beside localhost. May be given several times; with any, the gateway
     /// listens on all addresses.

@@ -15,6 +15,7 @@ use simulator::{AuditReport, Simulation, Summary};
 use store_forward::uplink::UplinkStatus;
 use tokio::sync::watch;
 
+use crate::options::path;
 use crate::{audit, config, print, services, simulate};
 
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ pub(crate) struct Demo {
     #[arg(long, default_value_t = 30)]
     pub(crate) seconds: u64,
     /// Folder for the spool, the lake and the journal. A second demo adds to the first one's lake.
-    #[arg(long, default_value = "./tidemark-data")]
+    #[arg(long, default_value = "./tidemark-data", value_parser = path)]
     pub(crate) data: PathBuf,
     /// The same seed plays the same ward.
     #[arg(long, default_value_t = 1)]

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use gateway::access::{Entry, Identities, Names, check_login, hash_password, new_password};
 use serde::Serialize;
 
-use crate::options::Format;
+use crate::options::{Format, path};
 use crate::{config, print};
 
 #[derive(Debug, Args)]
@@ -35,10 +35,10 @@ pub(crate) enum IdentityCommand {
 #[derive(Debug, Args)]
 pub(crate) struct IdentityFile {
     /// The file of identities [default: identities_file in [gateway.access] of the configuration].
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) file: Option<PathBuf>,
     /// TOML file with the configuration.
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = path)]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct IdentityAdd {
     #[arg(long)]
     pub(crate) site: Option<String>,
     /// File with its password; `-` for standard input.
-    #[arg(long, group = "secret")]
+    #[arg(long, group = "secret", value_parser = path)]
     pub(crate) password_file: Option<PathBuf>,
     /// Makes a password and prints it.
     #[arg(long, group = "secret")]
@@ -94,13 +94,13 @@ pub(crate) struct IdentityTest {
     #[arg(required_unless_present_any = ["certificate", "password_file"])]
     pub(crate) name: Option<String>,
     /// File with the password or token that it sends; `-` for standard input.
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) password_file: Option<PathBuf>,
     /// Certificate that it shows (PEM).
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) certificate: Option<PathBuf>,
     /// TOML file with the configuration.
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = path)]
     pub(crate) config: Option<PathBuf>,
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use gateway::access::config::AccessConfig;
 use gateway::access::{self, Action, Identities, Identity, Names};
 
+use crate::options::path;
 use crate::{config, print};
 
 #[derive(Debug, Args)]
@@ -42,7 +43,7 @@ pub(crate) struct PolicyTest {
     #[arg(long)]
     pub(crate) client_id: Option<String>,
     /// TOML file with the configuration.
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = path)]
     pub(crate) config: Option<PathBuf>,
 }
 

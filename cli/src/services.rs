@@ -10,13 +10,14 @@ use lake::{Lake, OpenMode};
 use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
 
 use crate::config::{self, Everything};
+use crate::options::path;
 use crate::print;
 
 #[derive(Debug, Args)]
 pub(crate) struct Service {
     /// TOML file; what it does not set has the default (see config.example.toml). Environment variables such as
     /// TIDEMARK_GATEWAY__LISTEN override both.
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = path)]
     pub(crate) config: Option<PathBuf>,
     /// Checks the configuration, prints what is in force and exits.
     #[arg(long)]

@@ -11,7 +11,7 @@ use gateway::admin::{EndSession, SessionList};
 use service_runtime::admin::AdminToken;
 use service_runtime::http::{self, Method, StatusCode};
 
-use crate::options::Format;
+use crate::options::{Format, path};
 use crate::{config, print};
 
 /// How long the gateway has to answer.
@@ -38,10 +38,10 @@ pub(crate) struct AdminOptions {
     #[arg(long)]
     pub(crate) admin: Option<SocketAddr>,
     /// File with its admin token [default: [gateway] admin_token_file].
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) admin_token_file: Option<PathBuf>,
     /// TOML file whose [gateway] section names both.
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = path)]
     pub(crate) config: Option<PathBuf>,
 }
 

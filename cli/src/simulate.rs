@@ -8,13 +8,13 @@ use service_runtime::{Stop, signals};
 use simulator::config::Pace;
 use simulator::{Progress, Simulation, Summary};
 
-use crate::options::{BrokerLogin, Format};
+use crate::options::{BrokerLogin, Format, path};
 use crate::{config, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
     /// TOML file with a [simulator] section; the options below override it.
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = path)]
     pub(crate) config: Option<PathBuf>,
     /// Gateway, host:port, or the HTTP input of an agent, http://address:port [default: 127.0.0.1:1883].
     #[arg(long)]
@@ -22,7 +22,7 @@ pub(crate) struct Simulate {
     #[command(flatten)]
     pub(crate) login: BrokerLogin,
     /// Folder of the journal, for `tidemark audit`.
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) journal: Option<PathBuf>,
     /// The same seed and settings give byte-identical payloads [default: 1].
     #[arg(long)]
@@ -67,10 +67,10 @@ pub(crate) struct Simulate {
     #[arg(long)]
     pub(crate) disconnect_every: Option<u64>,
     /// CSV file of time series to publish as a device; may be given several times.
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) replay: Vec<PathBuf>,
     /// Folder of FHIR resources (*.json) to publish once.
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) fhir: Option<PathBuf>,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use crate::options::path;
 use crate::print;
 
 #[derive(Debug, Args)]
@@ -18,6 +19,7 @@ pub(crate) enum SourceCommand {
     /// Forgets the lake that a spool is bound to: the next receipt binds it to the lake that sent it.
     Rebind {
         /// The spool's folder.
+        #[arg(value_parser = path)]
         spool: PathBuf,
     },
 }

@@ -17,7 +17,7 @@ use service_runtime::counts::Groups;
 use service_runtime::http::{self, Method, StatusCode};
 use store_forward::status::SourceStatus;
 
-use crate::options::Format;
+use crate::options::{Format, path};
 use crate::{config, print};
 
 #[derive(Debug, Args)]
@@ -26,10 +26,10 @@ pub(crate) struct Status {
     #[arg(long, conflicts_with = "lake")]
     pub(crate) admin: Option<SocketAddr>,
     /// File with its admin token, if it has one [default: [gateway] admin_token_file].
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) admin_token_file: Option<PathBuf>,
     /// TOML file whose [gateway] section names the admin address.
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = path)]
     pub(crate) config: Option<PathBuf>,
     /// Ask the lake instead: all its sources, as of their last landing.
     #[arg(long)]

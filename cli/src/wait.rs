@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
+use lake::SourceKey;
 use telemetry_core::id::{Epoch, Offset, SourceId};
+use telemetry_core::receipt::Receipt;
 use telemetry_core::topic::ControlTopics;
 
-use crate::options::BrokerLogin;
+use crate::options::{BrokerLogin, LakeOption, path};
 use crate::receipts_mqtt::Receipts;
 use crate::{config, print};
 
@@ -20,8 +22,11 @@ pub(crate) struct Wait {
     /// Where receipts are published, host:port [default: [gateway] listen].
     #[arg(long, alias = "broker")]
     pub(crate) gateway: Option<String>,
-    /// TOML file whose [gateway] section names address and prefix.
-    #[arg(long, short)]
+    /// The lake, which says whether the message is one of those that were lost: a folder, file:///… or s3://bucket/prefix [default: [lake] url].
+    #[arg(long)]
+    pub(crate) lake: Option<String>,
+    /// TOML file whose [gateway] section names address and prefix, and whose [lake] section the lake.
+    #[arg(long, short, value_parser = path)]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) login: BrokerLogin,
@@ -59,7 +64,7 @@ impl FromStr for Position {
     }
 }
 
-/// True once the message is readable; false when the time is up first.
+/// True once the message is readable; false when the time is up first, or when the message landed as a gap.
 pub(crate) async fn run(options: &Wait) -> anyhow::Result<bool> {
     let configured = config::load(options.config.as_deref())?.gateway;
     let gateway = options.gateway.clone().unwrap_or_else(|| configured.listen.to_string());
@@ -71,21 +76,53 @@ pub(crate) async fn run(options: &Wait) -> anyhow::Result<bool> {
         loop {
             let receipt = receipts.next().await?;
             if receipt.landed > *offset {
-                return anyhow::Ok(receipt.landed);
+                return anyhow::Ok(receipt);
             }
         }
     };
     match tokio::time::timeout(Duration::from_secs(options.timeout), landed).await {
-        Ok(landed) => {
-            print::line(&format!(
-                "landed: everything of {source}/{epoch} below {} is readable",
-                landed?
-            ))?;
-            Ok(true)
-        }
+        Ok(landed) => told(options, landed?).await,
         Err(_) => {
             print::line(&format!("not landed within {} s", options.timeout))?;
             Ok(false)
+        }
+    }
+}
+
+/// A receipt covers the message. What a disk lost on the way is covered, too: the lake's ledger lists it.
+async fn told(options: &Wait, receipt: Receipt) -> anyhow::Result<bool> {
+    let landed = receipt.landed;
+    let Position { source, epoch, offset } = &options.position;
+    let lake = LakeOption { lake: options.lake.clone(), config: options.config.clone() };
+    let key = SourceKey { source_id: source.to_string(), epoch: epoch.get() };
+    let gap = async {
+        let lake = config::open_lake(&lake).await?;
+        ensure!(
+            lake.id() == receipt.lake_id,
+            "{} is another lake than the one that answered",
+            lake.url()
+        );
+        anyhow::Ok(lake.gap_at(&key, *offset).await?)
+    };
+    match gap.await {
+        Ok(None) => {
+            print::line(&format!(
+                "landed: everything of {source}/{epoch} below {landed} is readable"
+            ))?;
+            Ok(true)
+        }
+        Ok(Some(reason)) => {
+            print::line(&format!(
+                "lost: {source}/{epoch}/{offset} is in one of the source's gaps ({reason}), its rows are not in the lake"
+            ))?;
+            Ok(false)
+        }
+        Err(error) => {
+            print::line(&format!(
+                "landed: {source}/{epoch} is accounted for below {landed}. Whether {offset} is in one of its gaps cannot be seen from here: name \
+                 the lake by --lake ({error:#})"
+            ))?;
+            Ok(true)
         }
     }
 }

@@ -10,6 +10,7 @@ mod drills;
 mod load;
 mod process;
 mod report;
+mod rogue_mqtt;
 mod scene;
 mod service;
 

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) ehr: bool,
     /// Measure the time to the receipt.
     pub(crate) receipts: bool,
+    /// A folder of FHIR resources to publish beside, one a message.
+    pub(crate) fhir: Option<PathBuf>,
 }
 
 impl Plan {
@@ -49,6 +51,9 @@ impl Plan {
         set("keep_alive_s", 5.into());
         set("drain_s", 120.0.into());
         set("receipts", self.receipts.into());
+        if let Some(folder) = &self.fhir {
+            set("fhir", folder.display().to_string().into());
+        }
         let pace = match self.rate {
             Some(rate) => toml::Table::from_iter([("rate".to_owned(), rate.into())]).into(),
             None => "acknowledged".into(),
@@ -84,6 +89,7 @@ pub(crate) struct Summary {
     pub(crate) deferred: u64,
     pub(crate) unacknowledged: u64,
     pub(crate) cuts: u64,
+    pub(crate) refused: u64,
     pub(crate) seconds: f64,
     pub(crate) publish_to_receipt: Percentiles,
 }

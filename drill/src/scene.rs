@@ -232,6 +232,7 @@ impl Scene {
             disconnect_every: 0,
             ehr: true,
             receipts: false,
+            fhir: None,
         }
     }
 

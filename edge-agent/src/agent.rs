@@ -13,9 +13,8 @@ use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::uplink::{Uplink, UplinkStatus};
-use store_forward::{CloseOnDrop, Spool, WriterThread, status};
+use store_forward::{CloseOnDrop, Fresh, Spool, WriterThread, status};
 use telemetry_core::delivery::Patience;
-use telemetry_core::id::Epoch;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::info;
@@ -65,7 +64,7 @@ impl Agent {
             SpoolOptions { source_id: config.source_id.clone(), config: config.spool.clone() };
         let spool_metrics = SpoolMetrics::register(&metrics, "agent");
         let opened = tokio::task::spawn_blocking(move || {
-            Spool::open(&options, Epoch::from_random(random()), spool_metrics)
+            Spool::open(&options, Fresh::new(random), spool_metrics)
         });
         let (spool, writer) = opened.await?.context("cannot open the spool")?;
         let (readiness, links) = (Readiness::default(), LinkMetrics::register(&metrics, "agent"));

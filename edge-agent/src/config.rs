@@ -103,6 +103,7 @@ impl AgentConfig {
     /// Which setting does not fit, and what it must be.
     pub fn check(&self) -> Result<ControlTopics, ConfigError> {
         self.spool.check().map_err(ConfigError)?;
+        self.uplink.check().map_err(ConfigError)?;
         let named =
             |table: &'static str| move |problem: String| ConfigError(format!("{table}: {problem}"));
         self.gateway.check().map_err(named("gateway"))?;

@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 use service_runtime::admin::AdminAccess;
 use store_forward::{SpoolConfig, UplinkConfig};
 use telemetry_core::id::SourceId;
-use telemetry_core::spool::record::{FIXED_LEN, MESSAGE_MAX, PREFIX_LEN};
+use telemetry_core::spool::format::PREFIX_LEN;
+use telemetry_core::spool::record::{FIXED_LEN, MESSAGE_MAX};
 use telemetry_core::topic::ControlTopics;
 
 use crate::access::config::{AccessConfig, ClientCertificates, TlsConfig};
 use crate::limits::Limits;
 use crate::listener::config::{ListenerConfig, Transport};
 
-/// What a record has beside what stands in the packet: its publisher above all.
-const RECORD_OVERHEAD: usize = PREFIX_LEN + FIXED_LEN + 1024;
+/// What a record has beside what stands in the packet: its publisher and its client's id above all.
+const RECORD_OVERHEAD: usize = PREFIX_LEN + FIXED_LEN + 1536;
 
 /// The `[gateway]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,7 @@ impl GatewayConfig {
     /// Which setting does not fit, and what it must be.
     pub fn check(&self) -> Result<ControlTopics, ConfigError> {
         self.spool.check().map_err(ConfigError)?;
+        self.uplink.check().map_err(ConfigError)?;
         self.access.check().map_err(ConfigError)?;
         self.tls.check().map_err(ConfigError)?;
         let most = MESSAGE_MAX - RECORD_OVERHEAD;

@@ -10,9 +10,8 @@ use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::uplink::{Uplink, UplinkStatus};
-use store_forward::{CloseOnDrop, Spool, WriterThread, status};
+use store_forward::{CloseOnDrop, Fresh, Spool, WriterThread, status};
 use telemetry_core::delivery::Patience;
-use telemetry_core::id::Epoch;
 use telemetry_core::topic::ControlTopics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -31,7 +30,7 @@ use crate::shared::Shared;
 use crate::store::{Found, Store, StoreThread};
 use crate::testament::Testament;
 use crate::transport::OwnTransport;
-use crate::{listener, sys};
+use crate::{exchanges, listener, sys};
 
 /// What tasks get beyond the drain to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -74,11 +73,11 @@ impl Gateway {
             SpoolOptions { source_id: config.source_id.clone(), config: config.spool.clone() };
         let spool_metrics = SpoolMetrics::register(&metrics, "gateway");
         let opened = tokio::task::spawn_blocking(move || {
-            Spool::open(&options, Epoch::from_random(random()), spool_metrics)
+            Spool::open(&options, Fresh::new(random), spool_metrics)
         });
         let (spool, writer) = opened.await?.context("cannot open the spool")?;
         let own_metrics = GatewayMetrics::register(&metrics, clock);
-        let (store, sessions, found) = open_sessions(&config).await?;
+        let (store, sessions, found) = open_sessions(&config, spool.clone()).await?;
         let (kept, counted) = (Some(store.clone()), own_metrics.clone());
         let retained = Retained::new(&config.limits, topics.clone(), kept.clone(), counted.clone());
         let fanout = Fanout::new(topics.clone(), kept, counted);
@@ -253,10 +252,19 @@ fn spawn_threads(
     tasks.spawn_blocking("sessions", move || Ok(sessions.run()?));
 }
 
-async fn open_sessions(config: &GatewayConfig) -> anyhow::Result<(Store, StoreThread, Found)> {
+async fn open_sessions(
+    config: &GatewayConfig,
+    spool: Spool,
+) -> anyhow::Result<(Store, StoreThread, Found)> {
     let path = config.spool.dir.join(SESSIONS_FILE);
-    let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await?;
-    opened.context("cannot open the sessions")
+    let open = move || {
+        let (store, mut thread, mut found) =
+            Store::open(&path).context("cannot open the sessions")?;
+        let changes = exchanges::reconcile(&spool, &mut found).context("cannot read the spool")?;
+        thread.write_first(&changes).context("cannot write the sessions")?;
+        Ok((store, thread, found))
+    };
+    tokio::task::spawn_blocking(open).await?
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use store_forward::{AppendError, Message as Stored, Place};
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
+use telemetry_core::spool::attributes::Attribute;
 use telemetry_core::topic::{Control, validate_topic};
 
 use crate::access::identity::ANONYMOUS;
@@ -13,11 +14,11 @@ use crate::bridge;
 use crate::fanout::{Audiences, Reached};
 use crate::limits::Limits;
 use crate::message::Message;
-use crate::mqtt::{Ack, Position, Publish, Reason, Version};
+use crate::mqtt::{Ack, Position as Told, Publish, Reason, Version};
 use crate::notices::{Event, Who};
 use crate::session::{Acks, Owed, Route, Safe, Session, route};
 use crate::shared::Shared;
-use crate::store::Op;
+use crate::store::{Op, Position};
 
 /// Messages that wait for the spool at once, while it is busy, before the client has to wait too.
 const BATCH_MAX: usize = 4096;
@@ -47,6 +48,8 @@ pub(crate) struct Inbox {
 struct Waiting {
     publish: Publish,
     fate: Fate,
+    /// What its record says of its exchange; empty where none outlives the process.
+    attributes: Vec<u8>,
 }
 
 /// What is to become of a message.
@@ -155,7 +158,13 @@ impl Inbox {
             session.received.begin(publish.pkid);
         }
         self.waiting_owed += usize::from(publish.qos == 1);
-        self.waiting.push_back(Waiting { publish, fate: if again { Fate::Repeat } else { fate } });
+        let fate = if again { Fate::Repeat } else { fate };
+        let mut attributes = Vec::new();
+        if exactly_once && fate == Fate::Go(Route::Spool) && session.is_durable() {
+            let (pkid, client_id) = (publish.pkid, &*self.client_id);
+            Attribute::Exchange { pkid, client_id }.write(&mut attributes);
+        }
+        self.waiting.push_back(Waiting { publish, fate, attributes });
         Ok(())
     }
 
@@ -239,12 +248,25 @@ impl Inbox {
         let publisher = self.publisher.as_str();
         let telemetry =
             self.waiting.iter().take_while(|waiting| waiting.fate == Fate::Go(Route::Spool));
-        let messages = telemetry.take(BATCH_MAX).map(|Waiting { publish, .. }| Stored {
+        let telemetry = telemetry.take(BATCH_MAX);
+        let of_exchange = |waiting: &Waiting| !waiting.attributes.is_empty();
+        let exchanges = telemetry.clone().any(of_exchange).then(|| shared.store.exchanges());
+        let messages = telemetry.map(|Waiting { publish, attributes, .. }| Stored {
             publisher,
             topic: &publish.topic,
+            attributes,
             payload: &publish.payload,
         });
         let appended = shared.spool.append(shared.clock.now_us(), messages);
+        if let Some(exchanges) = exchanges {
+            let position = |offset| Position { epoch: appended.epoch, offset };
+            for (place, waiting) in appended.places().zip(&self.waiting) {
+                if of_exchange(waiting) {
+                    exchanges.note(&self.client_id, waiting.publish.pkid, position(place.offset));
+                }
+            }
+            exchanges.reached(position(appended.offsets.end));
+        }
         for place in appended.places() {
             let Some(publish) = self.pop() else { break };
             let (pkid, qos) = (publish.pkid, publish.qos);
@@ -357,7 +379,10 @@ impl Inbox {
             session.received.end(pkid);
         } else if qos == 2 {
             session.received.placed(pkid, place);
-            session.note(|client_id| Op::Received { client_id, pkid });
+            // Of a message in the spool it was noted when it went there.
+            if place.is_none() {
+                session.note(|client_id| Op::Received { client_id, pkid, place: None });
+            }
         }
         let noted = if qos == 2 { session.noted() } else { 0 };
         let stored = self.audiences.stored().max(noted);
@@ -375,7 +400,7 @@ impl Inbox {
         while let Some(owed) = self.acks.pop(safe) {
             let place = owed.place.filter(|_| self.wants_receipts);
             let epoch = place.map(|place| place.epoch.to_string()).unwrap_or_default();
-            let position = place.map(|place| Position {
+            let position = place.map(|place| Told {
                 source: shared.spool.source_id().as_str(),
                 epoch: &epoch,
                 offset: place.offset,
@@ -392,7 +417,7 @@ impl Inbox {
         output.len() > before
     }
 
-    fn write_ack(&self, owed: &Owed, position: Option<Position<'_>>, output: &mut BytesMut) {
+    fn write_ack(&self, owed: &Owed, position: Option<Told<'_>>, output: &mut BytesMut) {
         match owed.qos {
             1 => self.version.write_puback(owed.pkid, owed.ack, position, output),
             _ => self.version.write_pubrec(owed.pkid, owed.ack, position, output),

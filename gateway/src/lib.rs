@@ -10,6 +10,7 @@ mod bridge;
 pub mod config;
 mod connection;
 mod entrance;
+mod exchanges;
 mod fanout;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -10,6 +10,7 @@ use crate::message::Message;
 use crate::parked;
 use crate::session::Due;
 use crate::shared::Shared;
+use crate::store::Position;
 use crate::testament::Testament;
 use crate::will;
 
@@ -51,6 +52,7 @@ pub(crate) async fn run(
         if published_at.is_none_or(|at| now >= at + EVERY) {
             published_at = Some(now);
             shared.retained.sweep(shared.clock.now_us());
+            pass_exchanges(&shared);
             for (topic, value) in values(&shared) {
                 let message = Message::own(format!("$SYS/broker/{topic}"), value, 0, true);
                 let message = Arc::new(message);
@@ -59,6 +61,13 @@ pub(crate) async fn run(
             }
         }
     }
+}
+
+/// Lets the file of sessions know how far the spool is: whatever was taken before this is noted by now.
+fn pass_exchanges(shared: &Shared) {
+    let exchanges = shared.store.exchanges();
+    let status = shared.spool.status();
+    exchanges.pass(Position { epoch: status.epoch, offset: status.appended });
 }
 
 /// Publishes wills that are due and ends sessions whose client did not come back.

@@ -46,6 +46,11 @@ impl Budget {
         pending == 0 || pending.saturating_add(self.expanded(filling, raw_bytes)) <= self.max
     }
 
+    /// Whether everything is used: what comes next in a frame waits until something has landed.
+    pub(crate) fn is_used_up(&self, filling: &Batch) -> bool {
+        self.pending(filling) >= self.max
+    }
+
     /// Whether the filling batch has its share, so that another one may fill while it lands.
     pub(crate) fn is_spent(&self, filling: &Batch) -> bool {
         filling.landing_bytes() >= self.max / 2

@@ -184,11 +184,17 @@ impl Config {
         if let Some(lane) = self.lanes.iter().find(|lane| **lane >= LANES) {
             return refuse("lanes", format!("{lane} is not below {LANES}"));
         }
-        if self.flush_rows == 0 || self.flush_age_ms == 0 {
-            return refuse("flush_rows", "and flush_age_ms must be above 0".into());
+        let above_zero = [
+            ("flush_rows", self.flush_rows as u64),
+            ("flush_bytes", self.flush_bytes),
+            ("flush_age_ms", self.flush_age_ms),
+            ("sources_max", self.sources_max as u64),
+        ];
+        if let Some((key, _)) = above_zero.into_iter().find(|(_, value)| *value == 0) {
+            return refuse(key, "must be at least 1".into());
         }
         let least = self.flush_bytes.max(FRAME_MAX as u64).saturating_mul(2);
-        if self.flush_bytes == 0 || self.memory_bytes < least {
+        if self.memory_bytes < least {
             let problem = format!(
                 "must be at least twice flush_bytes and twice a frame, {least}: one batch lands while the next one fills"
             );

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use lake::schema::date_of;
 use lake::{Lake, LakeError, LandOutcome, Lander, SourceAdvance, Staged};
 use service_runtime::Clock;
 use service_runtime::admin::Readiness;
@@ -43,6 +44,8 @@ pub(crate) enum Order {
 pub(crate) enum Report {
     /// The rows can be read: these sources are landed to there, with that chain value.
     Landed(Vec<(Key, Offset, u64)>),
+    /// The batch could not be encoded; else as [`Report::Reset`].
+    Unfit(Vec<(Key, Offset, u64)>),
     /// Nothing of the batch counts. All sources of this worker are at these positions.
     Reset(Vec<(Key, Offset, u64)>),
 }
@@ -165,7 +168,7 @@ impl Worker {
             error!(
                 error = cause,
                 messages,
-                "rows could not be encoded, nothing of the batch is landed; trying again: if it stays so, this is a defect, please report it"
+                "rows could not be encoded, nothing of the batch is landed; trying again, with less at a time: a message that is alone to blame becomes a dead letter, please report it"
             );
         } else {
             self.metrics.landing("not_stored");
@@ -176,7 +179,12 @@ impl Worker {
         }
         self.readiness.set(PART, Err(cause));
         tokio::time::sleep(self.backoff.delay(jitter())).await;
-        self.recovered().await
+        match self.recovered().await {
+            Report::Reset(positions) if matches!(failure, LakeError::File { .. }) => {
+                Report::Unfit(positions)
+            }
+            report => report,
+        }
     }
 
     fn works(&mut self) {
@@ -185,12 +193,15 @@ impl Worker {
     }
 
     async fn stage(&self, batch: Batch) -> Result<(Staged, Vec<SourceAdvance>), LakeError> {
-        let staging = self.lander.begin(self.clock.now_us());
+        let now_us = self.clock.now_us();
+        let staging = self.lander.begin(now_us);
         let (files, sources) =
-            tokio::task::spawn_blocking(move || batch.into_files()).await.map_err(|error| {
-                let table = "of any name".into();
-                LakeError::File { action: "encode", table, source: error.into() }
-            })??;
+            tokio::task::spawn_blocking(move || batch.into_files(date_of(now_us))).await.map_err(
+                |error| {
+                    let table = "of any name".into();
+                    LakeError::File { action: "encode", table, source: error.into() }
+                },
+            )??;
         let written = futures::stream::iter(files)
             .map(|file| staging.write(file.table, file.date, file.batches))
             .buffer_unordered(FILES_AT_ONCE);

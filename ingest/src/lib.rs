@@ -11,8 +11,10 @@
 #![warn(missing_docs)]
 
 pub mod access;
+mod attempts;
 pub mod batch;
 mod budget;
+mod caution;
 pub mod config;
 mod dead_letters;
 pub mod decode;
@@ -22,6 +24,7 @@ mod mqtt;
 mod pipeline;
 pub mod sequencer;
 pub mod status;
+mod take;
 
 use std::time::Duration;
 
@@ -138,6 +141,7 @@ pub async fn start(
         state: pipeline::State::default(),
         dead_letters: dead_letters::DeadLetters::new(metrics.clone()),
         budget: budget::Budget::new(config.memory_bytes),
+        attempts: attempts::Attempts::begin(lake, &config.worker).await,
         config,
     };
     let worker = lander::Worker::new(lander, clock, metrics, readiness);

@@ -12,12 +12,14 @@ use service_runtime::{Clock, Stop};
 use telemetry_core::frame::Frame;
 use telemetry_core::lane::lane_of;
 use telemetry_core::receipt::{self, Receipt};
-use telemetry_core::spool::record::{GapReason, Item};
+use telemetry_core::spool::record::GapReason;
 use telemetry_core::topic::{Control, ControlTopics};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use crate::attempts::Attempts;
 use crate::batch::Batch;
+use crate::batch::dates::DATES_FULL;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
@@ -73,19 +75,26 @@ pub(crate) struct Pipeline {
     pub(crate) ends: Ends,
     pub(crate) state: State,
     pub(crate) budget: Budget,
+    pub(crate) attempts: Attempts,
     pub(crate) dead_letters: DeadLetters,
 }
 
 /// The batches.
 #[derive(Default)]
 pub(crate) struct State {
-    filling: Batch,
+    pub(crate) filling: Batch,
     /// When the first frame of `filling` came.
-    since: Option<Duration>,
+    pub(crate) since: Option<Duration>,
     /// A frame was dropped because there was no memory: landing makes room.
-    no_room: bool,
+    pub(crate) no_room: bool,
     /// A frame that waits for the ledger to be read again; others are dropped meanwhile.
     rereading: Option<Frame>,
+    /// A frame that is taken carefully, as soon as it is written down; from where, and the chain there.
+    pub(crate) careful: Option<(Frame, u64, Option<u64>)>,
+    /// A batch of which nothing else may become a part.
+    pub(crate) closed: bool,
+    /// Messages of the batch that is being landed.
+    landing: u64,
 }
 
 impl Pipeline {
@@ -97,7 +106,7 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                report = self.ends.reports.recv() => self.on_report(report.context("the lander has ended")?),
+                report = self.ends.reports.recv() => self.on_report(report.context("the lander has ended")?).await,
                 _ = tick.tick() => self.dead_letters.look(self.clock.uptime()),
                 inbound = self.ends.inbox.recv() => match inbound {
                     Some(Inbound::Connected) => self.sequencer.connected(),
@@ -105,10 +114,11 @@ impl Pipeline {
                     None => break,
                 },
             }
+            self.take_carefully().await;
             self.flush_if_due()?;
             self.send_receipts();
         }
-        self.drain().await
+        self.drain(stop.is_cancelled()).await
     }
 
     fn on_frame(&mut self, topic: &str, payload: &Bytes) {
@@ -138,9 +148,17 @@ impl Pipeline {
     /// Takes a frame or says why not. `reread`: the ledger was read again since it came.
     fn offer(&mut self, frame: Frame, reread: bool) {
         let header = &frame.header;
-        let room = self.budget.has_room(&self.state.filling, frame.records.len() as u64);
+        let key = (header.source_id.clone(), header.epoch);
+        let slice = self.attempts.slice(&key);
+        let alone = !self.budget.order_is_out() && self.state.filling.is_empty();
+        let room = self.budget.has_room(&self.state.filling, frame.records.len() as u64)
+            && !self.state.closed
+            && (slice.is_none() || alone);
         match self.sequencer.offer(self.clock.uptime(), header, room) {
-            Verdict::Take { next, chain } => self.take(&frame, next, chain),
+            Verdict::Take { next, chain } if slice.is_some() => {
+                self.state.careful = Some((frame, next, chain));
+            }
+            Verdict::Take { next, chain } => self.take(&frame, next, chain, u64::MAX),
             Verdict::Repeat => {
                 self.metrics.frame(if header.count == 0 { "probe" } else { "repeat" });
             }
@@ -157,7 +175,6 @@ impl Pipeline {
             Verdict::Behind => self.state.rereading = Some(frame),
             Verdict::Gone { .. } if !reread => self.state.rereading = Some(frame),
             Verdict::Gone { from, oldest } => {
-                let key = (header.source_id.clone(), header.epoch);
                 warn!(source = %key.0, epoch = %key.1, from, oldest, "the source no longer has these offsets, and the lake never had them");
                 self.metrics.gap(oldest - from);
                 let source = self.state.filling.source(&key.0, key.1, from);
@@ -167,64 +184,6 @@ impl Pipeline {
                 self.sequencer.skip(&key, oldest);
                 self.offer(frame, true);
             }
-        }
-    }
-
-    /// Takes the items of a frame from `next` on.
-    fn take(&mut self, frame: &Frame, next: u64, expected: Option<u64>) {
-        let key: Key = (frame.header.source_id.clone(), frame.header.epoch);
-        let (now, batch) = (self.clock.uptime(), &mut self.state.filling);
-        let mut source = None;
-        let (mut reached, mut chain) = (next, expected.unwrap_or_default());
-        let before = batch.messages();
-        for (item, chain_after) in frame.items() {
-            if item.end() <= next {
-                continue;
-            }
-            if let (None, Item::Record(record), Some(expected)) = (source, item, expected)
-                && record.chain != expected
-            {
-                self.metrics.frame("forked");
-                self.sequencer.forked(&key);
-                return warn!(source = %key.0, epoch = %key.1, offset = next, "dropped a frame that contradicts what is landed: the spool was copied");
-            }
-            let source = *source.get_or_insert_with(|| batch.source(&key.0, key.1, next));
-            match item {
-                Item::Record(record) => {
-                    if let Some(code) = self.decoder.record(batch, source, &record) {
-                        self.dead_letters.note(now, code, &key.0, record.topic);
-                    }
-                }
-                Item::Gap { first, count, reason, .. } => {
-                    let missing = count - next.saturating_sub(first).min(count);
-                    batch.gap(source, first.max(next), missing, reason.as_str());
-                    self.metrics.gap(missing);
-                }
-                Item::Unparsable { first, count, bytes } => {
-                    let first_new = first.max(next);
-                    let code = self.decoder.unparsable(
-                        batch,
-                        source,
-                        first_new,
-                        bytes,
-                        self.clock.now_us(),
-                    );
-                    self.dead_letters.note(now, code, &key.0, "");
-                    let rest = first + count - first_new - 1;
-                    if rest > 0 {
-                        // One dead letter holds the bytes of them all.
-                        batch.gap(source, first_new + 1, rest, "unparsable");
-                    }
-                }
-            }
-            (reached, chain) = (item.end(), chain_after);
-        }
-        if let Some(source) = source {
-            batch.advance(source, reached, chain, frame.header.appended);
-            batch.add_raw_bytes(frame.records.len() as u64);
-            self.metrics.taken(frame.records.len() as u64, batch.messages() - before);
-            self.sequencer.took(&key, reached, chain);
-            self.state.since.get_or_insert(self.clock.uptime());
         }
     }
 
@@ -238,7 +197,9 @@ impl Pipeline {
             || batch.raw_bytes() >= self.config.flush_bytes
             || age.is_some_and(|age| age >= Duration::from_millis(self.config.flush_age_ms))
             || self.budget.is_spent(batch)
+            || batch.dates() >= DATES_FULL
             || self.state.no_room
+            || self.state.closed
             || self.state.rereading.is_some();
         if due && !batch.is_empty() {
             self.flush()?;
@@ -251,21 +212,28 @@ impl Pipeline {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         let batch = std::mem::take(&mut self.state.filling);
-        (self.state.since, self.state.no_room) = (None, false);
+        (self.state.since, self.state.no_room, self.state.closed) = (None, false, false);
+        self.state.landing = batch.messages();
         self.budget.learn(&batch);
         self.budget.orders(batch.landing_bytes());
         // One order is out at most, so there is room.
         self.ends.orders.try_send(Order::Land(Box::new(batch))).context("the lander has ended")
     }
 
-    fn on_report(&mut self, report: Report) {
+    async fn on_report(&mut self, report: Report) {
         self.budget.done();
+        if matches!(report, Report::Unfit(_)) {
+            self.attempts.failed().await;
+        }
         match report {
-            Report::Landed(positions) => self.sequencer.landed(positions),
-            Report::Reset(positions) => {
+            Report::Landed(positions) => {
+                self.attempts.landed(self.state.landing, &positions).await;
+                self.sequencer.landed(positions);
+            }
+            Report::Reset(positions) | Report::Unfit(positions) => {
                 // What was decoded since builds on what was lost.
                 let dropped = std::mem::take(&mut self.state.filling);
-                self.state.since = None;
+                (self.state.since, self.state.closed) = (None, false);
                 debug!(
                     messages = dropped.messages(),
                     "the ledger was read again; asking the sources for what it has not"
@@ -312,8 +280,8 @@ impl Pipeline {
         }
     }
 
-    /// Lands what was received and sends the receipts for it.
-    async fn drain(mut self) -> anyhow::Result<()> {
+    /// Lands what was received and sends the receipts for it. `orderly`: somebody asked for the stop.
+    async fn drain(mut self, orderly: bool) -> anyhow::Result<()> {
         let (messages, mut complete) = (self.state.filling.messages(), true);
         if messages > 0 || self.budget.order_is_out() {
             info!(messages, "landing what was received");
@@ -324,7 +292,11 @@ impl Pipeline {
             }
             let report = self.ends.reports.recv().await.context("the lander has ended")?;
             complete &= matches!(report, Report::Landed(_));
-            self.on_report(report);
+            self.on_report(report).await;
+            self.take_carefully().await;
+        }
+        if orderly {
+            self.attempts.end().await;
         }
         self.send_receipts();
         if complete {

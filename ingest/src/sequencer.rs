@@ -173,7 +173,7 @@ impl Sequencer {
             source.owed = true;
             return Verdict::Repeat;
         }
-        if !room {
+        if !room || source.closed {
             (source.owed, source.resend, source.closed) = (true, true, true);
             return Verdict::Full;
         }
@@ -185,6 +185,13 @@ impl Sequencer {
         if let Some(source) = self.sources.get_mut(key) {
             (source.next, source.chain) = (next, known(next, chain));
             source.resend = false;
+        }
+    }
+
+    /// The rest of a frame has to wait: the source sends it again after the next landing.
+    pub fn stopped(&mut self, key: &Key) {
+        if let Some(source) = self.sources.get_mut(key) {
+            (source.owed, source.resend, source.closed) = (true, true, true);
         }
     }
 
@@ -285,6 +292,7 @@ mod tests {
             first_offset,
             count,
             appended: first_offset + count,
+            format: telemetry_core::spool::format::Format::V1,
         }
     }
 

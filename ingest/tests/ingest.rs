@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "ingest/broker.rs"]
 mod broker;
+#[path = "ingest/dates.rs"]
+mod dates;
 #[path = "ingest/fhir.rs"]
 mod fhir;
 #[path = "ingest/flow.rs"]

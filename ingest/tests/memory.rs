@@ -11,7 +11,8 @@ use service_runtime::{Metrics, Stop, Tasks};
 use telemetry_core::frame::{self, Codec, FrameHeader};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::receipt::Receipt;
-use telemetry_core::spool::record::{self, Record};
+use telemetry_core::spool::format::{Format, Key};
+use telemetry_core::spool::record::Record;
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::mpsc;
 
@@ -32,13 +33,15 @@ fn frame(
     topic: &str,
     payload: &[u8],
 ) -> (Vec<u8>, u64) {
-    let mut records = Vec::new();
+    let (format, mut records) = (Format::V2(Key::from_random(1)), Vec::new());
     let (received_us, flags, publisher) = (1_785_542_400_000_000, 0, "mon-1");
-    let record = Record { offset, chain, received_us, flags, publisher, topic, payload };
-    let chain = record::encode(&record, &mut records);
+    let record =
+        Record { offset, chain, received_us, flags, publisher, topic, attributes: &[], payload };
+    let chain = format.encode(&record, &mut records);
     let (source_id, epoch) = (source.clone(), Epoch::from_random(42));
     let (oldest, appended) = (0, offset + 1);
-    let header = FrameHeader { source_id, epoch, oldest, first_offset: offset, count: 1, appended };
+    let header =
+        FrameHeader { source_id, epoch, oldest, first_offset: offset, count: 1, appended, format };
     (frame::encode(&header, &records, Codec::Lz4), chain)
 }
 
@@ -90,14 +93,42 @@ fn readings(offset: u64) -> Vec<u8> {
     format!("[{}]", (0..20_000).map(one).collect::<Vec<_>>().join(",")).into_bytes()
 }
 
+/// One patient with a very long name, and many readings.
+fn long_names(offset: u64) -> Vec<u8> {
+    let values: Vec<String> = (0..2000).map(|n| format!(r#""m{n}":{n}"#)).collect();
+    let patient = format!("{offset:08}").repeat(7500);
+    format!(r#"{{"patient_id":"{patient}","values":{{{}}}}}"#, values.join(",")).into_bytes()
+}
+
+/// Places that are as long as they may be, all different, and readings of each.
+fn many_places(offset: u64) -> Vec<u8> {
+    let one = |n: u64| {
+        let text = |part: u64| {
+            let digits = noise_of(offset * 4000 + n * 4 + part, 500);
+            digits.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let values: Vec<String> = (0..40).map(|n| format!(r#""m{n}":{n}"#)).collect();
+        let [patient, encounter, ward, bed] = [0, 1, 2, 3].map(text);
+        format!(
+            r#"{{"patient_id":"{patient}","encounter_id":"{encounter}","ward":"{ward}","bed":"{bed}","values":{{{}}}}}"#,
+            values.join(",")
+        )
+    };
+    format!("[{}]", (0..20).map(one).collect::<Vec<_>>().join(",")).into_bytes()
+}
+
 /// Noise, so that neither the frame nor the file gets any smaller.
 fn noise(offset: u64) -> Vec<u8> {
+    noise_of(offset, 900 << 10)
+}
+
+fn noise_of(offset: u64, bytes: usize) -> Vec<u8> {
     let mut state = offset + 1;
     let mut byte = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 56).to_le_bytes()[0]
     };
-    (0..900 << 10).map(|_| byte()).collect()
+    (0..bytes).map(|_| byte()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +136,11 @@ async fn inv8_what_a_flood_takes_is_what_memory_bytes_says() {
     // Few bytes that become many rows: 50 messages of 20,000 readings are a million rows.
     let peak = flood("dt/icu/mon-1/readings", readings, 50).await;
     assert!(peak <= MEMORY + BESIDE, "readings: {} MiB", peak / MIB);
+    // Texts that are in many rows although their message has them once: too long for their column, and as long as they may be.
+    let peak = flood("dt/icu/mon-1/readings", long_names, 40).await;
+    assert!(peak <= MEMORY + BESIDE, "long names: {} MiB", peak / MIB);
+    let peak = flood("dt/icu/mon-1/readings", many_places, 300).await;
+    assert!(peak <= MEMORY + BESIDE, "many places: {} MiB", peak / MIB);
     // Dead letters, whose bytes are kept as they are.
     let peak = flood("dt/icu/mon-1/waveforms", noise, 70).await;
     assert!(peak <= MEMORY + BESIDE, "dead letters: {} MiB", peak / MIB);

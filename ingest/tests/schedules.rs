@@ -12,6 +12,7 @@ use telemetry_core::delivery::{self, Delivery, Next, Patience};
 use telemetry_core::frame::{self, Codec, Frame, FrameHeader};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::receipt::{self, Receipt};
+use telemetry_core::spool::format::{self, Format};
 use telemetry_core::spool::record::{self, GapReason, Item, Record};
 
 const SCHEDULES: u64 = 4000;
@@ -71,6 +72,9 @@ struct Source {
     delivery: Delivery,
 }
 
+/// How the source writes.
+const FORMAT: Format = Format::V2(format::Key::from_random(1));
+
 impl Source {
     fn new(now: Duration) -> Self {
         let delivery = Delivery::new(now, key().1, None, 0, 0, Patience::default());
@@ -90,10 +94,11 @@ impl Source {
                 flags: 0,
                 publisher,
                 topic,
+                attributes: &[],
                 payload: &payload,
             };
             let mut bytes = Vec::new();
-            self.chains.push(record::encode(&record, &mut bytes));
+            self.chains.push(FORMAT.encode(&record, &mut bytes));
             self.records.push(bytes);
         }
     }
@@ -128,6 +133,7 @@ impl Source {
             first_offset: from,
             count: end - from,
             appended: at.appended,
+            format: FORMAT,
         };
         frame::encode(&header, records, Codec::None).into()
     }
@@ -144,7 +150,7 @@ impl Source {
                 let end = self.oldest.min(limit);
                 let mut gap = Vec::new();
                 let chain = self.chain_at(end);
-                record::encode_gap(from, end - from, GapReason::Dropped, chain, 0, &mut gap);
+                FORMAT.encode_gap(from, end - from, GapReason::Dropped, chain, 0, &mut gap);
                 let frame = self.frame(from, &gap, end);
                 self.delivery.on_sent(end, gap.len() as u64, chain);
                 Some(frame)

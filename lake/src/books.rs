@@ -7,7 +7,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use futures::TryStreamExt;
 
 use crate::error::LakeError;
-use crate::landing::SourceKey;
+use crate::landing::{Gap, SourceKey};
 use crate::reader::Rows;
 
 /// The columns of the ledger that are read, in this order.
@@ -44,6 +44,41 @@ pub(crate) async fn add_up(mut rows: Rows) -> Result<Vec<SourceBooks>, LakeError
     let mut books: Vec<SourceBooks> = books.into_values().collect();
     books.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     Ok(books)
+}
+
+/// The columns of the ledger that say where the gaps are, in this order.
+pub(crate) const GAP_COLUMNS: [&str; 3] = ["source_id", "epoch", "gaps"];
+
+/// Looks for an offset among a source's gaps; returns the reason of the one that has it.
+///
+/// # Errors
+/// [`LakeError`] from the stream.
+pub(crate) async fn gap_at(
+    mut rows: Rows,
+    key: &SourceKey,
+    offset: u64,
+) -> Result<Option<String>, LakeError> {
+    while let Some(batch) = rows.try_next().await? {
+        let (sources, gaps) =
+            (batch.column(0).as_string::<i32>(), batch.column(2).as_string::<i32>());
+        let epochs = batch.column(1).as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            let of_source = sources.value(row) == key.source_id
+                && epochs.value(row).cast_unsigned() == key.epoch;
+            if !of_source || gaps.is_null(row) {
+                continue;
+            }
+            // A list that cannot be read is one of a newer version: what it says is not known.
+            let listed: Vec<Gap> = serde_json::from_str(gaps.value(row)).unwrap_or_default();
+            let found = listed
+                .into_iter()
+                .find(|gap| (gap.first..gap.first.saturating_add(gap.count)).contains(&offset));
+            if let Some(gap) = found {
+                return Ok(Some(gap.reason));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn add(books: &mut HashMap<SourceKey, SourceBooks>, batch: &RecordBatch) {

@@ -1,5 +1,7 @@
 //! What can go wrong in the lake, and what to do about it.
 
+use crate::store::Store;
+
 /// The cause below a [`LakeError`], whatever library it came from.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -81,6 +83,19 @@ pub enum LakeError {
         /// What was expected.
         reason: String,
     },
+    /// The tables do not belong together: rows would be promised that are not there, or landed twice.
+    #[error(
+        "the lake is not one whole, table `{table}` at `{url}`: {reason}. Stop all ingest workers and restore every table and `_tidemark` from one \
+         backup (docs/operations.md), or begin a new lake at another url and run `tidemark source rebind`; `tidemark check` looks at everything"
+    )]
+    NotWhole {
+        /// Table name.
+        table: String,
+        /// The table's URL.
+        url: String,
+        /// What contradicts what.
+        reason: String,
+    },
     /// The table needs Delta features that this version does not write.
     #[error(
         "table `{table}` asks for {needs}: upgrade tidemark, or undo the change to the table's protocol"
@@ -144,6 +159,11 @@ pub enum LakeError {
 impl LakeError {
     pub(crate) fn file(action: &'static str, table: &str, source: impl Into<Cause>) -> Self {
         Self::File { action, table: table.to_owned(), source: source.into() }
+    }
+
+    pub(crate) fn not_whole(lake: &Store, table: &str, reason: impl ToString) -> Self {
+        let url = lake.child(table).url().to_string();
+        Self::NotWhole { table: table.to_owned(), url, reason: reason.to_string() }
     }
 
     pub(crate) fn damaged(path: impl ToString, reason: impl ToString) -> Self {

@@ -10,11 +10,13 @@ use crate::config::LakeConfig;
 use crate::delta::{self, FileInfo, TableLog};
 use crate::error::LakeError;
 use crate::landing::{self, SourceKey, SourcePosition};
+use crate::ledger;
 use crate::location::Location;
 use crate::reader::{self, Rows, TableSummary};
 use crate::schema::{self, LANDINGS, TABLES, Table};
 use crate::stage::Staging;
 use crate::store::Store;
+use crate::whole;
 
 /// What opening may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::Location`], [`LakeError::Unreachable`] when the bucket can't be used, [`LakeError::Missing`] when there is
-    /// nothing to read, [`LakeError::UnsafeStore`] when commits could be lost there, [`LakeError::Store`], [`LakeError::Delta`].
+    /// nothing to read, [`LakeError::NotWhole`] when a table was lost, [`LakeError::UnsafeStore`] when commits could be lost there, [`LakeError::Store`], [`LakeError::Delta`].
     pub async fn open(
         url: &str,
         env: &HashMap<String, String>,
@@ -81,13 +83,7 @@ impl Lake {
     pub async fn open_on(store: Store, mode: OpenMode) -> Result<Self, LakeError> {
         if mode == OpenMode::Create {
             store.selftest().await?;
-            for table in TABLES {
-                match TableLog::load(&store, table).await? {
-                    None => delta::create(&store, table).await?,
-                    Some(log) if !log.lacks().is_empty() => delta::widen(&store, log).await?,
-                    Some(_) => {}
-                }
-            }
+            make_complete(&store).await?;
         }
         let missing =
             || LakeError::Missing { table: LANDINGS.name.to_owned(), url: store.url().to_string() };
@@ -181,11 +177,56 @@ impl Lake {
         books::add_up(self.scan(LANDINGS.name, &books::COLUMNS).await?).await
     }
 
+    /// Tells why a message of a source can never be read, if it landed as a gap. Reads the whole ledger, as a stream.
+    ///
+    /// # Errors
+    /// As [`Lake::scan`].
+    pub async fn gap_at(&self, key: &SourceKey, offset: u64) -> Result<Option<String>, LakeError> {
+        books::gap_at(self.scan(LANDINGS.name, &books::GAP_COLUMNS).await?, key, offset).await
+    }
+
     /// Begins a landing (see [`crate::Lander::land`]). Files that are written but never landed are orphans.
     #[must_use]
     pub fn stage(&self, now_us: i64) -> Staging {
         Staging::new(self.store().clone(), now_us)
     }
+}
+
+/// Makes the tables that are missing, and the columns that a table was made without. A table that is missing although the lake
+/// has landings in it was lost: an empty one in its place would hide that.
+async fn make_complete(store: &Store) -> Result<(), LakeError> {
+    let mut logs = Vec::with_capacity(TABLES.len());
+    for table in TABLES {
+        logs.push((table, TableLog::load(store, table).await?));
+    }
+    // Last in the list, so it was read after the others.
+    let ledger = logs.iter().find(|(table, _)| table.name == LANDINGS.name);
+    let ledger = ledger.and_then(|(_, log)| log.as_ref()).map(|log| log.txns().clone());
+    for (table, log) in &logs {
+        let lost = match (log, &ledger) {
+            (None, Some(ledger)) => {
+                let said = whole::touched(table.name, ledger);
+                let touched = match said {
+                    Some(touched) => touched,
+                    None => ledger::names(store, table).await?,
+                };
+                touched.then(|| "it is gone, and the ledger has landings in it".to_owned())
+            }
+            (Some(log), None) => whole::ahead(&HashMap::new(), log.txns()),
+            _ => None,
+        };
+        if let Some(reason) = lost {
+            return Err(LakeError::not_whole(store, table.name, reason));
+        }
+    }
+    for (table, log) in logs {
+        match log {
+            None => delta::create(store, table).await?,
+            Some(log) if !log.lacks().is_empty() => delta::widen(store, log).await?,
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn known(table: &str) -> Result<&'static Table, LakeError> {

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::schema::{LANDINGS, TABLES, Table, date_of};
 use crate::stage::Staging;
 use crate::store::Store;
+use crate::whole;
 
 /// How a landing ended, when the outcome is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,8 @@ impl Lander {
     /// plans and in the ledger.
     ///
     /// # Errors
-    /// As [`Lander::recover`]; [`LakeError::Missing`] if a table is not there.
+    /// As [`Lander::recover`]; [`LakeError::Missing`] if a table is not there; [`LakeError::NotWhole`] also if entries of a log are
+    /// gone from its middle.
     pub async fn open(
         lake: &Lake,
         worker: &str,
@@ -61,6 +63,9 @@ impl Lander {
         let (worker, lanes) = (worker.to_owned(), lanes.into_iter().collect());
         let applied = BTreeMap::new();
         let mut lander = Self { lake: lake.clone(), worker, lanes, applied, ledger, tables };
+        for log in std::iter::once(&mut lander.ledger).chain(lander.tables.values_mut()) {
+            log.end_is_the_end(lake.store()).await?;
+        }
         lander.redo(now_us).await?;
         Ok(lander)
     }
@@ -115,7 +120,7 @@ impl Lander {
     /// Forgets what it believes of the lake, reads it again, and applies what was decided on its lanes but not applied.
     ///
     /// # Errors
-    /// [`LakeError::Damaged`] if log or plans can't be understood, [`LakeError::Unsupported`] if a table was upgraded, else as the
+    /// [`LakeError::NotWhole`] if ledger and tables contradict each other, [`LakeError::Damaged`] if log or plans can't be understood, [`LakeError::Unsupported`] if a table was upgraded, else as the
     /// store fails. Safe to call again.
     pub async fn recover(&mut self, now_us: i64) -> Result<(), LakeError> {
         self.ledger.reload(self.lake.store()).await?;
@@ -126,12 +131,33 @@ impl Lander {
     }
 
     async fn redo(&mut self, now_us: i64) -> Result<(), LakeError> {
+        self.agree().await?;
         let mut last = landing::lanes(self.ledger.txns());
         last.retain(|lane, _| self.lanes.contains(lane));
         for plan in ledger::last_plans(self.lake.store(), last.clone()).await? {
             self.apply(&plan, now_us).await?;
         }
         self.applied = last;
+        Ok(())
+    }
+
+    /// Before anything is written: do ledger and tables belong together? Others may land meanwhile, so each is read again after the
+    /// one that it is held against.
+    async fn agree(&mut self) -> Result<(), LakeError> {
+        let lake = self.lake.store();
+        self.ledger.refresh().await?;
+        let ledger = self.ledger.txns();
+        for (name, log) in &mut self.tables {
+            if let Some(reason) = whole::ahead(ledger, log.txns()) {
+                return Err(LakeError::not_whole(lake, name, reason));
+            }
+            if whole::behind(name, ledger, log.txns()).is_some() {
+                log.refresh().await?;
+            }
+            if let Some(reason) = whole::behind(name, ledger, log.txns()) {
+                return Err(LakeError::not_whole(lake, name, reason));
+            }
+        }
         Ok(())
     }
 
@@ -156,7 +182,7 @@ impl Lander {
         let file = file.expect("a landing has at least one source, so at least one row");
         let entry = Entry {
             adds: std::slice::from_ref(&file.add),
-            txns: landing::decided_txns(plan),
+            txns: landing::decided_txns(plan, |app| self.ledger.txn(app)),
             landing: plan.landing,
             now_ms: now_us.div_euclid(1000),
         };

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Application ids in the ledger's log: `src/{source_id}/{epoch}` → the next offset, `chain/{source_id}/{epoch}` → the
-//! chained checksum there (the 64 bits as a signed number), `lane/{lane}` → landings of that lane so far. In a data table's
-//! log: `lane/{lane}` → the landing of that lane that was applied last.
+//! chained checksum there (the 64 bits as a signed number), `lane/{lane}` → landings of that lane so far, `table/{table}/{lane}`
+//! → the last of them that touches the table, `before/{table}/{lane}` → the last but one. In a data table's log: `lane/{lane}` →
+//! the landing of that lane that was applied last.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -41,7 +42,7 @@ pub struct SourcePosition {
 }
 
 /// Offsets that a source could not deliver.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gap {
     /// First missing offset.
     pub first: u64,
@@ -222,9 +223,16 @@ impl Staged {
     }
 }
 
-/// The application versions that deciding on `plan` writes to the ledger.
-pub(crate) fn decided_txns(plan: &Plan) -> BTreeMap<String, i64> {
+/// The application versions that deciding on `plan` writes to the ledger, whose own are `txn`.
+pub(crate) fn decided_txns(plan: &Plan, txn: impl Fn(&str) -> i64) -> BTreeMap<String, i64> {
     let mut txns = applied_txns(plan);
+    for table in plan.tables.keys() {
+        for (lane, counter) in &plan.lanes {
+            let app = table_app(table, *lane);
+            txns.insert(before_app(table, *lane), txn(&app));
+            txns.insert(app, counter + 1);
+        }
+    }
     for source in &plan.sources {
         let key = SourceKey { source_id: source.source_id.clone(), epoch: source.epoch };
         txns.insert(source_app(&key), offset(source.to));
@@ -264,6 +272,16 @@ fn chain_app(key: &SourceKey) -> String {
 
 pub(crate) fn lane_app(lane: u8) -> String {
     format!("lane/{lane}")
+}
+
+/// The last landing of a lane that touches a table.
+pub(crate) fn table_app(table: &str, lane: u8) -> String {
+    format!("table/{table}/{lane}")
+}
+
+/// The last landing of a lane but one that touches a table.
+pub(crate) fn before_app(table: &str, lane: u8) -> String {
+    format!("before/{table}/{lane}")
 }
 
 fn parse_source_app(app: &str) -> Option<SourceKey> {
@@ -316,7 +334,7 @@ mod tests {
         let first =
             staged(vec![advance("a", 3, 0, 5), advance("b", 3, 0, 2), advance("c", 9, 0, 1)]);
         let landed = plan(&first, &txns).unwrap();
-        txns.extend(decided_txns(&landed));
+        txns.extend(decided_txns(&landed, |_| 0));
         assert_eq!(lanes(&txns), [(3, 1), (9, 1)].into());
         let positions = positions(&txns);
         assert_eq!(positions.len(), 3);
@@ -345,10 +363,12 @@ mod tests {
 
     #[test]
     fn a_landing_that_does_not_start_where_the_source_is_has_lost() {
-        let txns: HashMap<_, _> =
-            decided_txns(&plan(&staged(vec![advance("a", 3, 0, 5)]), &HashMap::new()).unwrap())
-                .into_iter()
-                .collect();
+        let txns: HashMap<_, _> = decided_txns(
+            &plan(&staged(vec![advance("a", 3, 0, 5)]), &HashMap::new()).unwrap(),
+            |_| 0,
+        )
+        .into_iter()
+        .collect();
         for (from, to) in [(0, 5), (4, 9), (6, 9)] {
             let lost = plan(&staged(vec![advance("a", 3, from, to)]), &txns).unwrap_err();
             let key = advance("a", 3, 0, 1).key;

@@ -14,7 +14,7 @@ use crate::error::LakeError;
 use crate::landing::{SourceAdvance, Staged};
 use crate::plan::Plan;
 use crate::reader;
-use crate::schema::{DEAD_LETTERS, LANDINGS};
+use crate::schema::{DEAD_LETTERS, LANDINGS, Table};
 use crate::store::Store;
 
 /// One row of the ledger. Counts can be summed: those of a source are in its first row only.
@@ -105,6 +105,21 @@ pub(crate) fn rows(
     ];
     RecordBatch::try_new(LANDINGS.file_arrow(), columns)
         .map_err(|error| LakeError::file("encode", LANDINGS.name, error))
+}
+
+/// Whether any row of the ledger names `table`. Reads the whole ledger, as a stream, up to there.
+///
+/// # Errors
+/// As reading does.
+pub(crate) async fn names(lake: &Store, table: &Table) -> Result<bool, LakeError> {
+    let (files, _) = delta::files(lake, &LANDINGS).await?;
+    let mut rows = reader::scan(lake, &LANDINGS, files, &["table_name"])?;
+    while let Some(batch) = rows.try_next().await? {
+        if batch.column(0).as_string::<i32>().iter().flatten().any(|name| name == table.name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The last plan of each lane of `wanted` (lane → counter), each plan once. Reads the ledger's files newest first and stops

@@ -4,6 +4,7 @@
 //! [`Lander::land`]; `landing` has the rules and `plan` the format that makes a decision redoable by anybody.
 #![warn(missing_docs)]
 
+mod attempts;
 mod books;
 mod config;
 mod delta;
@@ -21,6 +22,7 @@ pub mod schema;
 pub mod sort;
 mod stage;
 mod store;
+mod whole;
 
 pub use books::SourceBooks;
 pub use config::LakeConfig;

@@ -36,6 +36,8 @@ use crate::store::Store;
 const ROW_GROUP_ROWS: usize = 1 << 20;
 /// Rows of a batch handed to readers.
 const READ_ROWS: usize = 16 * 1024;
+/// Bytes of a dictionary of texts: what a page can address.
+const DICTIONARY_BYTES_MAX: usize = i32::MAX as usize;
 /// Distinct patients that the bloom filter is sized for; it shrinks to what a file really has.
 const BLOOM_PATIENTS: u64 = 16 * 1024;
 
@@ -67,7 +69,7 @@ pub fn encode(
             None => {
                 check(table, &batch.schema())?;
                 let options = ArrowWriterOptions::new()
-                    .with_properties(properties(table))
+                    .with_properties(properties(table, &batch.schema()))
                     // Else Arrow readers would see our dictionaries where others see strings.
                     .with_skip_arrow_metadata(true);
                 let made = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)
@@ -127,7 +129,12 @@ fn check(table: &'static Table, schema: &SchemaRef) -> Result<(), LakeError> {
     ))
 }
 
-fn properties(table: &'static Table) -> WriterProperties {
+fn comes_as_dictionary(schema: &SchemaRef, column: &str) -> bool {
+    let field = schema.field_with_name(column);
+    field.is_ok_and(|field| matches!(field.data_type(), DataType::Dictionary(..)))
+}
+
+fn properties(table: &'static Table, schema: &SchemaRef) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("tidemark ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("zstd has a level 1")))
@@ -149,6 +156,11 @@ fn properties(table: &'static Table) -> WriterProperties {
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
             Kind::Double => builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
             Kind::Binary => builder.set_column_dictionary_enabled(path, false),
+            // What comes as a dictionary stays one, however large: a dictionary that falls back writes each text again for
+            // every row, and 40,000 rows of one message with three long names would be gigabytes.
+            Kind::Text if comes_as_dictionary(schema, column.name) => {
+                builder.set_column_dictionary_page_size_limit(path, DICTIONARY_BYTES_MAX)
+            }
             Kind::Text => builder,
         };
     }

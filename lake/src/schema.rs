@@ -32,7 +32,16 @@ pub struct Column {
     pub kind: Kind,
     /// False: every row has a value.
     pub nullable: bool,
+    /// Bytes that a text from outside may have here; a row with a longer one does not fit its table.
+    pub bytes_max: usize,
 }
+
+/// Bytes of a name, an identifier, a code or a unit. FHIR ids have 64; references and URNs are longer.
+pub const NAME_BYTES_MAX: usize = 1024;
+/// Bytes of a text that people write: what FHIR allows in a string.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Bounded by the message that it comes with.
+const WHOLE_MESSAGE: usize = usize::MAX;
 
 /// One table.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,11 +64,15 @@ pub struct Table {
 pub const PARTITION: &str = "event_date";
 
 const fn required(name: &'static str, kind: Kind) -> Column {
-    Column { name, kind, nullable: false }
+    Column { name, kind, nullable: false, bytes_max: NAME_BYTES_MAX }
 }
 
 const fn optional(name: &'static str, kind: Kind) -> Column {
-    Column { name, kind, nullable: true }
+    Column { name, kind, nullable: true, bytes_max: NAME_BYTES_MAX }
+}
+
+const fn up_to(bytes_max: usize, column: Column) -> Column {
+    Column { bytes_max, ..column }
 }
 
 /// One scalar measurement a row.
@@ -74,7 +87,7 @@ pub static READINGS: Table = Table {
         required("device_id", Kind::Text),
         required("metric", Kind::Text),
         optional("value", Kind::Double),
-        optional("value_text", Kind::Text),
+        up_to(TEXT_BYTES_MAX, optional("value_text", Kind::Text)),
         optional("unit", Kind::Text),
         required("quality", Kind::Text),
         optional("flags", Kind::Text),
@@ -113,13 +126,14 @@ pub static EHR_EVENTS: Table = Table {
         optional("status", Kind::Text),
         optional("code_system", Kind::Text),
         optional("code", Kind::Text),
-        optional("code_display", Kind::Text),
+        up_to(TEXT_BYTES_MAX, optional("code_display", Kind::Text)),
         optional("value", Kind::Double),
-        optional("value_text", Kind::Text),
+        up_to(TEXT_BYTES_MAX, optional("value_text", Kind::Text)),
         optional("unit", Kind::Text),
         optional("effective_start", Kind::Timestamp),
         optional("effective_end", Kind::Timestamp),
-        required("resource", Kind::Text),
+        up_to(WHOLE_MESSAGE, required("resource", Kind::Text)),
+        optional("flags", Kind::Text),
         required("source_id", Kind::Text),
         required("epoch", Kind::Long),
         required("source_offset", Kind::Long),
@@ -144,7 +158,7 @@ pub static DEVICE_STATUS: Table = Table {
         required("status", Kind::Text),
         optional("battery", Kind::Double),
         optional("firmware", Kind::Text),
-        optional("detail", Kind::Text),
+        up_to(TEXT_BYTES_MAX, optional("detail", Kind::Text)),
         optional("flags", Kind::Text),
         optional("boot_id", Kind::Long),
         optional("seq", Kind::Long),
@@ -168,11 +182,11 @@ pub static DEAD_LETTERS: Table = Table {
         required("received_ts", Kind::Timestamp),
         optional("site", Kind::Text),
         optional("device_id", Kind::Text),
-        optional("topic", Kind::Text),
-        optional("publisher", Kind::Text),
-        required("payload", Kind::Binary),
+        up_to(WHOLE_MESSAGE, optional("topic", Kind::Text)),
+        up_to(WHOLE_MESSAGE, optional("publisher", Kind::Text)),
+        up_to(WHOLE_MESSAGE, required("payload", Kind::Binary)),
         required("reason_code", Kind::Text),
-        required("reason", Kind::Text),
+        up_to(WHOLE_MESSAGE, required("reason", Kind::Text)),
         required("stage", Kind::Text),
         required("source_id", Kind::Text),
         required("epoch", Kind::Long),
@@ -207,7 +221,7 @@ pub static LANDINGS: Table = Table {
         required("row_count", Kind::Long),
         required("dead_letter_count", Kind::Long),
         required("gap_count", Kind::Long),
-        optional("gaps", Kind::Text),
+        up_to(WHOLE_MESSAGE, optional("gaps", Kind::Text)),
         optional("event_ts_min", Kind::Timestamp),
         optional("event_ts_max", Kind::Timestamp),
         required("file_count", Kind::Int),

@@ -17,3 +17,5 @@ mod protocol;
 mod reading;
 #[path = "lake/s3.rs"]
 mod s3;
+#[path = "lake/whole.rs"]
+mod whole;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use telemetry_core::frame::{Codec, FRAME_BYTES};
+use telemetry_core::frame::{Codec, FRAME_BYTES, FRAME_MAX};
 use telemetry_core::id::SourceId;
 use telemetry_core::spool::plan::{Limits, WhenFull};
 use telemetry_core::spool::record::MESSAGE_MAX;
@@ -99,6 +99,17 @@ impl Default for UplinkConfig {
 }
 
 impl UplinkConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// Which setting does not fit, and what it must be.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1024..=FRAME_MAX).contains(&self.frame_bytes) {
+            return Err(format!("uplink.frame_bytes must be from 1024 to {FRAME_MAX}"));
+        }
+        Ok(())
+    }
+
     pub(crate) fn linger(&self) -> Duration {
         Duration::from_millis(self.linger_ms)
     }

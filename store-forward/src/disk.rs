@@ -4,11 +4,12 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crash_point::Point;
 use service_runtime::files::Readers;
-use telemetry_core::id::Offset;
+use telemetry_core::id::{Epoch, Offset};
 
 /// A disk operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -208,20 +209,60 @@ pub(crate) fn delete_segment(folder: &Path, first: Offset) -> Result<(), DiskErr
     }
 }
 
-/// Deletes every epoch's folder (16 hexadecimal digits) in a spool but the one in use.
-pub(crate) fn delete_other_epochs(spool: &Path, used: &str) -> Result<(), DiskError> {
-    for entry in at("list", spool, std::fs::read_dir(spool))? {
-        let entry = at("list", spool, entry)?;
-        let name = entry.file_name();
-        let is_epoch = |name: &str| name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit());
-        if name.to_str().is_some_and(|name| is_epoch(name) && name != used) {
-            let path = entry.path();
-            let deleted =
-                about_to(Change::DeleteFolder(&path)).and_then(|()| std::fs::remove_dir_all(&path));
-            at("delete", &path, deleted)?;
+/// What a folder in a spool is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Segments {
+    /// An epoch's segments.
+    Epoch(Epoch),
+    /// A copy that was being made for this epoch.
+    Copy(Epoch),
+}
+
+/// Ends the name of a folder that is not whole yet.
+const COPY: &str = ".copy";
+
+impl Segments {
+    fn of_name(name: &str) -> Option<Self> {
+        match name.strip_suffix(COPY) {
+            Some(epoch) => epoch.parse().ok().map(Self::Copy),
+            None => name.parse().ok().map(Self::Epoch),
         }
     }
-    Ok(())
+
+    /// Returns its path.
+    pub(crate) fn path(self, spool: &Path) -> PathBuf {
+        match self {
+            Self::Epoch(epoch) => spool.join(epoch.to_string()),
+            Self::Copy(epoch) => spool.join(format!("{epoch}{COPY}")),
+        }
+    }
+}
+
+/// Lists the folders of segments in a spool, in the order of their names.
+pub(crate) fn list_epochs(spool: &Path) -> Result<Vec<Segments>, DiskError> {
+    let mut found = Vec::new();
+    for entry in at("list", spool, std::fs::read_dir(spool))? {
+        let name = at("list", spool, entry)?.file_name();
+        found.extend(name.to_str().and_then(Segments::of_name).map(|of| (name, of)));
+    }
+    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found.into_iter().map(|(_, of)| of).collect())
+}
+
+/// Deletes a folder with all that is in it; one that is gone already is fine.
+pub(crate) fn delete_folder(path: &Path) -> Result<(), DiskError> {
+    let deleted = about_to(Change::DeleteFolder(path)).and_then(|()| std::fs::remove_dir_all(path));
+    match deleted {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => at("delete", path, Err(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a folder its final name, durably.
+pub(crate) fn rename_folder(from: &Path, to: &Path) -> Result<(), DiskError> {
+    let renamed = about_to(Change::Rename(from, to)).and_then(|()| std::fs::rename(from, to));
+    at("rename", from, renamed)?;
+    to.parent().map_or(Ok(()), sync_folder)
 }
 
 /// A segment file open for appending.
@@ -244,6 +285,13 @@ impl SegmentWriter {
         writer.sync()?;
         sync_folder(folder)?;
         Ok(writer)
+    }
+
+    /// The folder has got another name.
+    pub(crate) fn moved_to(&mut self, folder: &Path) {
+        if let Some(name) = self.path.file_name() {
+            self.path = folder.join(name);
+        }
     }
 
     /// Returns the file's length.
@@ -300,6 +348,39 @@ impl SegmentWriter {
 
     /// Makes everything appended durable.
     pub(crate) fn sync(&mut self) -> Result<(), DiskError> {
+        let synced = about_to(Change::SyncFile(&self.path)).and_then(|()| self.file.sync_data());
+        at("sync", &self.path, synced)
+    }
+}
+
+/// A small file whose content is written in place.
+#[derive(Debug)]
+pub(crate) struct FixedFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl FixedFile {
+    /// Opens the file, or makes it, empty; returns what is in it.
+    pub(crate) fn open(path: PathBuf) -> Result<(Self, Vec<u8>), DiskError> {
+        let found = read_small(&path)?;
+        if found.is_none() {
+            at("create", &path, about_to(Change::CreateFile(&path)))?;
+        }
+        let opened = READERS.options().create(true).truncate(false).write(true).open(&path);
+        let file = at("open", &path, opened)?;
+        Ok((Self { path, file }, found.unwrap_or_default()))
+    }
+
+    /// Writes bytes at a position.
+    pub(crate) fn write_at(&self, position: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let written = about_to(Change::Write(&self.path, position, bytes))
+            .and_then(|()| self.file.write_all_at(bytes, position));
+        at("write to", &self.path, written)
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&self) -> Result<(), DiskError> {
         let synced = about_to(Change::SyncFile(&self.path)).and_then(|()| self.file.sync_data());
         at("sync", &self.path, synced)
     }

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use telemetry_core::frame::FRAME_BYTES;
 use telemetry_core::id::{Epoch, Offset};
+use telemetry_core::spool::format::{Format, Parsed};
 use telemetry_core::spool::plan::{Limits, Plan, Segment};
-use telemetry_core::spool::record::{self, CHAIN_START, GapReason, Item, MAYBE_REPEAT, Parsed};
-use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
+use telemetry_core::spool::record::{self, CHAIN_START, GapReason, Item, MAYBE_REPEAT};
+use telemetry_core::spool::segment::HEADER_LEN;
 use tracing::warn;
 
 use crate::books::Timeline;
-use crate::disk::{self, DiskError, SegmentWriter};
+use crate::disk::{self, DiskError, SegmentWriter, Segments};
 use crate::reader::Reader;
 use crate::state::State;
 use crate::tail::{Shared, report};
@@ -56,10 +57,14 @@ impl Move {
             (tail.state.clone(), tail.plan.limits())
         };
         // An earlier attempt may have been cut short: its copy is not used by anybody.
-        disk::delete_other_epochs(&shared.folder, &state.epoch.to_string())?;
-        let fresh = State::new(state.source_id.clone(), epoch);
-        let moved = State { lake_id: state.lake_id, ..fresh };
-        let folder = moved.segments(&shared.folder);
+        for found in disk::list_epochs(&shared.folder)? {
+            if matches!(found, Segments::Copy(_)) {
+                disk::delete_folder(&found.path(&shared.folder))?;
+            }
+        }
+        let fresh = State::new(state.source_id.clone(), epoch, state.key);
+        let moved = State { lake_id: state.lake_id, leaving: Some(state.epoch), ..fresh };
+        let folder = Segments::Copy(epoch).path(&shared.folder);
         disk::make_folder(&folder)?;
         Ok(Self {
             shared: shared.clone(),
@@ -84,30 +89,31 @@ impl Move {
                 return Ok(());
             }
             let batch = self.reader.read(self.from, to, FRAME_BYTES)?;
-            let part = self.translate(&batch.records);
+            let part = self.translate(batch.format, &batch.records);
             self.write(part)?;
             self.from = batch.end;
         }
         Ok(())
     }
 
-    fn translate(&self, records: &[u8]) -> Part {
+    fn translate(&self, from: Format, records: &[u8]) -> Part {
+        let format = self.state.format();
         let (mut next, mut chain, mut bytes) = (self.next, self.chain, Vec::new());
         let (mut received_us, mut gaps, mut rest) = (None, Vec::new(), records);
-        while let Parsed::Item { item, len, .. } = record::parse(rest) {
+        while let Parsed::Item { item, len, .. } = from.parse(rest) {
             let (lost, reason) = match item {
                 Item::Record(old) => {
                     received_us = received_us.or(Some(old.received_us));
                     let flags = old.flags | MAYBE_REPEAT;
                     let moved = record::Record { offset: next, chain, flags, ..old };
-                    chain = record::encode(&moved, &mut bytes);
+                    chain = format.encode(&moved, &mut bytes);
                     (0, GapReason::Corrupt)
                 }
                 Item::Gap { count, reason, .. } => (count, reason),
                 Item::Unparsable { count, .. } => (count, GapReason::Corrupt),
             };
             if lost > 0 {
-                record::encode_gap(next, lost, reason, chain, 0, &mut bytes);
+                format.encode_gap(next, lost, reason, chain, 0, &mut bytes);
                 gaps.push((next, next + lost));
             }
             next += lost.max(1);
@@ -119,8 +125,7 @@ impl Move {
     fn write(&mut self, part: Part) -> Result<(), DiskError> {
         let full = self.segment.as_ref().is_none_or(|s| s.len() >= self.limits.segment_bytes);
         if full {
-            let header =
-                SegmentHeader { epoch: self.state.epoch, first: self.next, chain: self.chain };
+            let header = self.state.header(self.next, self.chain);
             let segment = SegmentWriter::create(&self.folder, self.next, &header.encode())?;
             self.segment = Some(segment);
             let (first, bytes) = (self.next, HEADER_LEN as u64);
@@ -152,6 +157,17 @@ impl Move {
         self.state.save_in_any_case(&self.shared.folder)
     }
 
+    /// Gives the copy its final name. A restart would do it, too.
+    pub(crate) fn rename(&mut self) -> Result<(), DiskError> {
+        let named = self.state.segments(&self.shared.folder);
+        disk::rename_folder(&self.folder, &named)?;
+        if let Some(segment) = &mut self.segment {
+            segment.moved_to(&named);
+        }
+        self.folder = named;
+        Ok(())
+    }
+
     /// Lets everybody go on in the new epoch; returns what the writer goes on with: segment, end and chain value.
     pub(crate) fn install(mut self) -> (Option<SegmentWriter>, Offset, u64) {
         let shared = &self.shared;
@@ -162,6 +178,7 @@ impl Move {
         let mut tail = shared.tail();
         tail.plan = Plan::new(self.limits, mem::take(&mut self.segments));
         tail.segments = mem::take(&mut self.folder);
+        tail.format = self.state.format();
         tail.state = self.state;
         tail.timeline = self.timeline;
         (tail.next, tail.chain) = (self.next, self.chain);

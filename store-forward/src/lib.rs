@@ -9,7 +9,9 @@ mod books;
 pub mod config;
 mod disk;
 mod fork;
+mod mark;
 pub mod metrics;
+mod opening;
 mod reader;
 mod spool;
 mod state;
@@ -23,6 +25,7 @@ mod tests;
 
 pub use config::{SpoolConfig, UplinkConfig};
 pub use disk::DiskError;
+pub use opening::Fresh;
 pub use spool::{CloseOnDrop, Spool, SpoolError, SpoolStatus};
 pub use state::rebind;
 pub use tail::{AppendError, Message, Place, Progress};

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use telemetry_core::id::Offset;
-use telemetry_core::spool::record::{self, GapReason, Item, Parsed};
-use telemetry_core::spool::recovery::{Resync, Run, resync_from, scan_at};
+use telemetry_core::spool::format::{Format, Parsed};
+use telemetry_core::spool::record::{self, GapReason, Item};
+use telemetry_core::spool::recovery::{From, Resync, Run, resync_from, scan_at};
 use telemetry_core::spool::segment::{HEADER_LEN, SegmentHeader};
-use tracing::warn;
 
 use crate::disk::{DiskError, SegmentReader};
 use crate::tail::Shared;
@@ -18,11 +18,21 @@ const UNKNOWN: u64 = record::CHAIN_START;
 /// A run of records ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
+    /// How the records are written.
+    pub(crate) format: Format,
     pub(crate) records: Vec<u8>,
     pub(crate) end: Offset,
     pub(crate) chain_end: u64,
-    /// It says that its offsets cannot be delivered.
-    pub(crate) is_gap: bool,
+    /// Why its offsets cannot be delivered, if it says that.
+    pub(crate) gap: Option<GapReason>,
+}
+
+impl Batch {
+    /// Asks for a receipt: no records, so that every reader understands it.
+    pub(crate) fn probe(from: Offset) -> Self {
+        let records = Vec::new();
+        Self { format: Format::V1, records, end: from, chain_end: 0, gap: None }
+    }
 }
 
 /// Where the next record of an open segment stands.
@@ -30,6 +40,7 @@ pub(crate) struct Batch {
 struct Open {
     file: SegmentReader,
     segment: Offset,
+    format: Format,
     position: u64,
     next: Offset,
     chain: u64,
@@ -47,7 +58,8 @@ impl Open {
         let read = |at: usize, count: usize, buffer: &mut Vec<u8>| {
             file.read_at(position + at as u64, count, buffer)
         };
-        scan_at(read, 0, buffer, (self.next, self.chain), raw_max, limit)
+        let from = From { format: self.format, offset: self.next, chain: self.chain };
+        scan_at(read, 0, buffer, from, raw_max, limit)
     }
 }
 
@@ -75,7 +87,7 @@ impl Reader {
         raw_max: usize,
     ) -> Result<Batch, DiskError> {
         let Some((first, end)) = self.locate(from) else {
-            return Ok(self.gap(from, limit, GapReason::Corrupt, UNKNOWN));
+            return Ok(self.gap(from, limit, GapReason::Corrupt, self.chain_of_end(limit)));
         };
         if first > from {
             let chain = self.header_chain(first)?.unwrap_or(UNKNOWN);
@@ -97,16 +109,18 @@ impl Reader {
             return Ok(self.gap(from, next.min(limit), GapReason::Corrupt, chain));
         }
         let run = open.scan(&mut self.buffer, raw_max, limit)?;
-        if run.len == 0 {
+        // A record that covers more than there is on stable storage is damage as well.
+        if run.len == 0 || run.next > limit {
             return self.skip_damage(from, limit, end);
         }
         open.position += run.len as u64;
         (open.next, open.chain) = (run.next, run.chain);
         let records = self.buffer.get(..run.len).unwrap_or_default().to_vec();
-        if let Some(received_us) = received_us(&records) {
+        let format = open.format;
+        if let Some(received_us) = received_us(format, &records) {
             self.shared.tail().timeline.note(from, received_us);
         }
-        Ok(Batch { records, end: run.next, chain_end: run.chain, is_gap: false })
+        Ok(Batch { format, records, end: run.next, chain_end: run.chain, gap: None })
     }
 
     /// Returns the chain value before `offset`; `None` when it is no longer (or not yet) on disk.
@@ -143,7 +157,8 @@ impl Reader {
         }
         let Some(open) = self.open.as_mut() else { return Ok(None) };
         let run = open.scan(&mut self.buffer, 1, Offset::MAX)?;
-        Ok(self.buffer.get(..run.len).and_then(received_us))
+        let format = open.format;
+        Ok(self.buffer.get(..run.len).and_then(|records| received_us(format, records)))
     }
 
     fn locate(&self, offset: Offset) -> Option<(Offset, Offset)> {
@@ -159,19 +174,32 @@ impl Reader {
     }
 
     fn gap(&self, from: Offset, to: Offset, reason: GapReason, chain_end: u64) -> Batch {
-        warn!(from, to, reason = reason.as_str(), "messages cannot be delivered: sending a gap");
         let mut records = Vec::new();
-        record::encode_gap(from, to - from, reason, chain_end, 0, &mut records);
-        Batch { records, end: to, chain_end, is_gap: true }
+        let format = self.shared.tail().format;
+        format.encode_gap(from, to - from, reason, chain_end, 0, &mut records);
+        Batch { format, records, end: to, chain_end, gap: Some(reason) }
+    }
+
+    /// Returns the chain value at `limit`, if that is where everything ends.
+    fn chain_of_end(&self, limit: Offset) -> u64 {
+        let tail = self.shared.tail();
+        [(tail.next, tail.chain), tail.written]
+            .into_iter()
+            .find_map(|(end, chain)| (end == limit).then_some(chain))
+            .unwrap_or(UNKNOWN)
     }
 
     fn header_chain(&self, first: Offset) -> Result<Option<u64>, DiskError> {
+        Ok(self.header(first)?.map(|header| header.chain))
+    }
+
+    fn header(&self, first: Offset) -> Result<Option<SegmentHeader>, DiskError> {
         let Some(mut file) = SegmentReader::open(&self.folder, first)? else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
         file.read_at(0, HEADER_LEN, &mut bytes)?;
-        Ok(SegmentHeader::decode(&bytes).ok().map(|header| header.chain))
+        Ok(SegmentHeader::decode(&bytes).ok())
     }
 
     /// Opens the segment and goes to the record `to`, or to the first intact one after it. `false` when the file is gone.
@@ -182,9 +210,14 @@ impl Reader {
             let Some(file) = SegmentReader::open(&self.folder, segment)? else {
                 return Ok(false);
             };
-            let chain = self.header_chain(segment)?.unwrap_or(UNKNOWN);
-            self.open =
-                Some(Open { file, segment, position: HEADER_LEN as u64, next: segment, chain });
+            let header = match self.header(segment)? {
+                Some(header) => header,
+                // A damaged header costs the chain value, and no record.
+                None => self.shared.tail().state.header(segment, UNKNOWN),
+            };
+            let SegmentHeader { format, chain, .. } = header;
+            let (position, next) = (header.len() as u64, segment);
+            self.open = Some(Open { file, segment, format, position, next, chain });
         }
         let Some(open) = self.open.as_mut() else { return Ok(false) };
         while open.next < to {
@@ -219,21 +252,16 @@ impl Reader {
             return Ok(self.gap(from, found.offset, GapReason::Corrupt, found.chain));
         }
         self.open = None;
-        let chain = {
-            let tail = self.shared.tail();
-            if tail.next == limit { Some(tail.chain) } else { None }
-        };
-        let chain = match chain {
-            Some(chain) => chain,
-            None if limit == end => self.header_chain(end)?.unwrap_or(UNKNOWN),
-            None => 0,
+        let chain = match self.chain_of_end(limit) {
+            UNKNOWN if limit == end => self.header_chain(end)?.unwrap_or(UNKNOWN),
+            chain => chain,
         };
         Ok(self.gap(from, limit, GapReason::Corrupt, chain))
     }
 }
 
-fn received_us(records: &[u8]) -> Option<i64> {
-    match record::parse(records) {
+fn received_us(format: Format, records: &[u8]) -> Option<i64> {
+    match format.parse(records) {
         Parsed::Item { item: Item::Record(record), .. } => Some(record.received_us),
         _ => None,
     }
@@ -244,5 +272,5 @@ fn resync_to_end(open: &mut Open, buffer: &mut Vec<u8>) -> Result<Option<Resync>
     let read = |at: usize, count: usize, buffer: &mut Vec<u8>| {
         file.read_at(position + at as u64, count, buffer)
     };
-    resync_from(read, 0, buffer, open.next)
+    resync_from(read, open.format, 0, buffer, open.next)
 }

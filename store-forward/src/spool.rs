@@ -4,7 +4,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use telemetry_core::frame::FRAME_BYTES;
 use telemetry_core::id::{Epoch, Offset, SourceId};
+use telemetry_core::spool::format::Parsed;
+use telemetry_core::spool::record::{Item, Record};
 use tokio::sync::watch;
 
 use crate::disk::DiskError;
@@ -39,6 +42,28 @@ pub enum SpoolError {
         found: SourceId,
         /// Who asked.
         expected: SourceId,
+    },
+    /// Segments are there, and what belongs to them is not.
+    #[error(
+        "{0} holds messages, but its spool.json is missing: restore that file, or, if the messages are not wanted, move the folder away to \
+         start a new spool", path.display()
+    )]
+    NoState {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Segments are there that the state does not speak of.
+    #[error(
+        "{0} is in epoch {used}, and holds messages of epoch {found} as well, which nobody would deliver: restore the spool.json that goes \
+         with them into a folder of their own beside them and open that, or move {found} away", path.display()
+    )]
+    UnknownEpoch {
+        /// The spool's folder.
+        path: PathBuf,
+        /// The epoch that is not in the state.
+        found: Epoch,
+        /// The one that is.
+        used: Epoch,
     },
 }
 
@@ -216,6 +241,31 @@ impl Spool {
         self.moves.put(moving);
         self.shared.tail().moving = true;
         self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Reads the messages from an offset on, as far as they are on stable storage. Blocks.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn records(
+        &self,
+        from: Offset,
+        mut each: impl FnMut(&Record<'_>),
+    ) -> Result<(), DiskError> {
+        let (mut reader, mut at) = (self.reader(), from);
+        let synced = self.shared.progress.borrow().synced;
+        while at < synced {
+            let batch = reader.read(at, synced, FRAME_BYTES)?;
+            let mut rest = batch.records.as_slice();
+            while let Parsed::Item { item, len, .. } = batch.format.parse(rest) {
+                if let Item::Record(record) = item {
+                    each(&record);
+                }
+                rest = rest.get(len..).unwrap_or_default();
+            }
+            at = batch.end;
+        }
         Ok(())
     }
 

@@ -3,12 +3,13 @@
 //! `spool.json`, replaced atomically:
 //!
 //! ```text
-//! {"v":2,"source_id":"gateway","epoch":"16 hex digits","lake_id":"…","landed":0,"chain":"16 hex digits",
-//!  "evicted":0,"forked":false,"dropped":0,"gaps":[[first,end],…]}
+//! {"v":3,"source_id":"gateway","epoch":"16 hex digits","key":"16 hex digits","lake_id":"…","landed":0,"chain":"16 hex digits",
+//!  "evicted":0,"forked":false,"leaving":"16 hex digits","dropped":0,"gaps":[[first,end],…]}
 //! ```
 //!
-//! `dropped` counts the offsets below `landed` that landed as gaps, `gaps` lists those above that were announced as such.
-//! Version 1 had neither.
+//! `key` is the secret that records are written with. `dropped` counts the offsets below `landed` that landed as gaps, `gaps` lists those
+//! above that were announced as such. `leaving` is an epoch whose folder may be deleted: all of it is in this one, or landed.
+//! Version 2 had neither `key` nor `leaving`, version 1 neither `dropped` nor `gaps`.
 //! `landed` may lag behind the truth (it is written when segments are deleted and at the end); then some messages are sent
 //! again and ingest drops them. `forked` asks the next start to move what is not landed to a new epoch, if
 //! this one does not get that far.
@@ -17,12 +18,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use telemetry_core::id::{Epoch, Offset, SourceId};
+use telemetry_core::spool::format::{Format, Key};
+use telemetry_core::spool::segment::{self, SegmentHeader};
 
 use crate::books::Gaps;
-use crate::disk::{self, DiskError};
+use crate::disk::{self, DiskError, Segments};
 
 const FILE: &str = "spool.json";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The content of the state file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,8 @@ pub(crate) struct State {
     pub(crate) v: u8,
     pub(crate) source_id: SourceId,
     pub(crate) epoch: Epoch,
+    #[serde(default = "no_key")]
+    pub(crate) key: Key,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lake_id: Option<String>,
     pub(crate) landed: Offset,
@@ -39,12 +44,19 @@ pub(crate) struct State {
     /// Offsets below were evicted before they landed, as far as they are above `landed`.
     pub(crate) evicted: Offset,
     pub(crate) forked: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) leaving: Option<Epoch>,
     /// Offsets below `landed` that landed as gaps.
     #[serde(default)]
     pub(crate) dropped: u64,
     /// Offsets at or above `landed` that were announced as gaps.
     #[serde(default)]
     pub(crate) gaps: Gaps,
+}
+
+/// What stands in a state that has no key; [`State::upgrade`] gives it one.
+fn no_key() -> Key {
+    Key::from_random(0)
 }
 
 /// Why a state file cannot be used.
@@ -72,16 +84,18 @@ pub enum StateError {
 }
 
 impl State {
-    pub(crate) fn new(source_id: SourceId, epoch: Epoch) -> Self {
+    pub(crate) fn new(source_id: SourceId, epoch: Epoch, key: Key) -> Self {
         Self {
             v: VERSION,
             source_id,
             epoch,
+            key,
             lake_id: None,
             landed: 0,
             chain: 0,
             evicted: 0,
             forked: false,
+            leaving: None,
             dropped: 0,
             gaps: Gaps::default(),
         }
@@ -97,7 +111,27 @@ impl State {
         if state.v == 0 || state.v > VERSION {
             return Err(StateError::Version { path, version: state.v });
         }
-        Ok(Some(Self { v: VERSION, ..state }))
+        Ok(Some(state))
+    }
+
+    /// Makes the state of an older program this one's; tells whether it was one.
+    pub(crate) fn upgrade(&mut self, key: Key) -> bool {
+        let older = self.v < VERSION;
+        if older {
+            (self.v, self.key) = (VERSION, key);
+        }
+        older
+    }
+
+    /// Returns the header of a segment that begins at `first`, where the chain value is `chain`.
+    pub(crate) fn header(&self, first: Offset, chain: u64) -> SegmentHeader {
+        let source = segment::tag(&self.source_id);
+        SegmentHeader { epoch: self.epoch, first, chain, format: self.format(), source }
+    }
+
+    /// Returns how new records are written.
+    pub(crate) fn format(&self) -> Format {
+        Format::V2(self.key)
     }
 
     pub(crate) fn save(&self, folder: &Path) -> Result<(), DiskError> {
@@ -115,7 +149,7 @@ impl State {
 
     /// Returns the folder of the epoch's segments.
     pub(crate) fn segments(&self, folder: &Path) -> PathBuf {
-        folder.join(self.epoch.to_string())
+        Segments::Epoch(self.epoch).path(folder)
     }
 }
 
@@ -160,26 +194,39 @@ mod tests {
 
     const GOLDEN_V2: &str = r#"{"v":2,"source_id":"gw","epoch":"0000000000000007","lake_id":"l","landed":5,"chain":"00000000000000ff","evicted":0,"forked":false,"dropped":3,"gaps":[[6,8]]}"#;
 
+    const GOLDEN_V3: &str = r#"{"v":3,"source_id":"gw","epoch":"0000000000000007","key":"000000000000abcd","lake_id":"l","landed":5,"chain":"00000000000000ff","evicted":0,"forked":false,"leaving":"0000000000000006","dropped":3,"gaps":[[6,8]]}"#;
+
+    const KEY: Key = Key::from_random(0xabcd);
+
     fn golden() -> State {
-        let state = State::new("gw".parse().unwrap(), Epoch::from_random(7));
+        let state = State::new("gw".parse().unwrap(), Epoch::from_random(7), KEY);
         State { lake_id: Some("l".into()), landed: 5, chain: 255, ..state }
     }
 
-    #[test]
-    fn golden_bytes_of_version_1() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(State::load(folder.path()).unwrap(), None);
-        std::fs::write(folder.path().join(FILE), GOLDEN_V1).unwrap();
-        assert_eq!(State::load(folder.path()).unwrap(), Some(golden()));
+    fn with_gaps() -> State {
+        State { dropped: 3, gaps: vec![(6, 8)].into(), ..golden() }
     }
 
     #[test]
-    fn golden_bytes_of_version_2() {
+    fn golden_bytes_of_older_versions() {
         let folder = tempfile::tempdir().unwrap();
-        let state = State { dropped: 3, gaps: vec![(6, 8)].into(), ..golden() };
+        assert_eq!(State::load(folder.path()).unwrap(), None);
+        for (bytes, expected) in [(GOLDEN_V1, golden()), (GOLDEN_V2, with_gaps())] {
+            std::fs::write(folder.path().join(FILE), bytes).unwrap();
+            let mut state = State::load(folder.path()).unwrap().unwrap();
+            assert!(state.upgrade(KEY));
+            assert_eq!(state, expected);
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_version_3() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State { leaving: Some(Epoch::from_random(6)), ..with_gaps() };
         state.save(folder.path()).unwrap();
-        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), GOLDEN_V2);
-        assert_eq!(State::load(folder.path()).unwrap(), Some(state));
+        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), GOLDEN_V3);
+        assert_eq!(State::load(folder.path()).unwrap().as_ref(), Some(&state));
+        assert!(!state.upgrade(Key::from_random(1)), "it has a key");
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use telemetry_core::id::{Epoch, Offset, SourceId};
+use telemetry_core::spool::attributes::ATTRIBUTES_MAX;
+use telemetry_core::spool::format::{self, Format};
 use telemetry_core::spool::plan::{Admission, Plan, Segment};
-use telemetry_core::spool::record::{self, MESSAGE_MAX, Record};
+use telemetry_core::spool::record::{MESSAGE_MAX, Record};
 use tokio::sync::watch;
 
 use crate::books::Timeline;
@@ -39,6 +41,8 @@ pub struct Message<'a> {
     pub publisher: &'a str,
     /// A valid MQTT topic.
     pub topic: &'a str,
+    /// What else there is to say: [`telemetry_core::spool::attributes`].
+    pub attributes: &'a [u8],
     /// The payload as it came.
     pub payload: &'a [u8],
 }
@@ -107,6 +111,8 @@ pub(crate) struct Tail {
     pub(crate) chain: u64,
     /// Where the disk ends, and the chain value there.
     pub(crate) written: (Offset, u64),
+    /// How records are written.
+    pub(crate) format: Format,
     /// Records that the writer has not taken yet.
     pub(crate) buffer: Vec<u8>,
     /// Bytes that the writer has taken but not synced yet.
@@ -155,10 +161,16 @@ impl Tail {
         if self.failed || self.closing {
             return Err(AppendError::Failed);
         }
-        let len = record::encoded_len(message.publisher, message.topic, message.payload);
+        let len = format::encoded_len(
+            message.publisher,
+            message.topic,
+            message.attributes,
+            message.payload,
+        );
         if len > shared.record_bytes_max
             || message.topic.len() > usize::from(u16::MAX)
             || message.publisher.len() > usize::from(u16::MAX)
+            || message.attributes.len() > ATTRIBUTES_MAX
         {
             return Err(AppendError::TooLarge);
         }
@@ -185,9 +197,10 @@ impl Tail {
             flags: 0,
             publisher: message.publisher,
             topic: message.topic,
+            attributes: message.attributes,
             payload: message.payload,
         };
-        self.chain = record::encode(&record, &mut self.buffer);
+        self.chain = self.format.encode(&record, &mut self.buffer);
         self.next += 1;
         Ok(())
     }

@@ -227,7 +227,7 @@ impl<T: Transport> Uplink<T> {
                 let random = self.next_random();
                 self.delivery.on_probed(now, random);
                 self.spool.shared.metrics.probes.inc();
-                let batch = Batch { records: Vec::new(), end: from, chain_end: 0, is_gap: false };
+                let batch = Batch::probe(from);
                 let bytes = self.encode(from, batch).await?.1;
                 self.transport.send(&self.topic, bytes).await;
                 Ok(Step::Again)
@@ -263,7 +263,9 @@ impl<T: Transport> Uplink<T> {
             blocking(reader, move |reader| reader.read(from, limit, raw_max)).await?;
         self.reader = Some(reader);
         let (end, raw_bytes, chain_end) = (batch.end, batch.records.len() as u64, batch.chain_end);
-        if batch.is_gap {
+        if let Some(reason) = batch.gap {
+            let reason = reason.as_str();
+            warn!(from, to = end, reason, "messages cannot be delivered: sending a gap");
             self.spool.announced(from, end);
         }
         let (count, bytes) = self.encode(from, batch).await?;
@@ -290,6 +292,7 @@ impl<T: Transport> Uplink<T> {
             first_offset: from,
             count: batch.end - from,
             appended: at.appended,
+            format: batch.format,
         };
         let (count, codec) = (header.count, self.config.codec);
         if batch.records.len() < 16 << 10 {

@@ -1,27 +1,18 @@
-//! The one writer of a spool: opens it, writes and syncs what has gathered, deletes what is no longer needed.
+//! The one writer of a spool: writes and syncs what has gathered, deletes what is no longer needed.
 
 use std::mem;
-use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crash_point::Point;
-use telemetry_core::id::{Epoch, Offset};
-use telemetry_core::spool::plan::{Plan, Segment};
-use telemetry_core::spool::recovery;
-use telemetry_core::spool::segment::{HEADER_LEN, SegmentError, SegmentHeader};
-use tokio::sync::watch;
+use telemetry_core::id::Offset;
 use tracing::{error, info, warn};
 
-use crate::books::Timeline;
-use crate::config::SpoolOptions;
-use crate::disk::{self, DiskError, SegmentReader, SegmentWriter};
+use crate::disk::{self, DiskError, SegmentWriter, Segments};
 use crate::fork::Move;
-use crate::metrics::SpoolMetrics;
-use crate::reader::Reader;
-use crate::spool::{Moves, Spool, SpoolError};
-use crate::state::State;
-use crate::tail::{Progress, Shared, Tail, report};
+use crate::mark::{Mark, MarkFile};
+use crate::spool::{Moves, SpoolError};
+use crate::tail::{Shared, Tail, report};
 
 /// How long the writer waits before it tries a full disk again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
@@ -32,6 +23,7 @@ pub struct WriterThread {
     shared: Arc<Shared>,
     moves: Moves,
     segment: Option<SegmentWriter>,
+    mark: MarkFile,
     synced: Offset,
     chain: u64,
     spare: Vec<u8>,
@@ -45,196 +37,6 @@ struct Round {
     roll: bool,
     moving: bool,
     closing: bool,
-}
-
-/// What recovery found.
-struct Found {
-    segments: Vec<Segment>,
-    last: Option<SegmentWriter>,
-    next: Offset,
-    chain: u64,
-}
-
-impl Spool {
-    /// Opens a spool, or makes one with `fresh_epoch`; recovers from a crash and finishes what the last run left.
-    ///
-    /// # Errors
-    /// When the folder is in use, belongs to another source, or the disk refuses.
-    pub fn open(
-        options: &SpoolOptions,
-        fresh_epoch: Epoch,
-        metrics: SpoolMetrics,
-    ) -> Result<(Self, WriterThread), SpoolError> {
-        let config = &options.config;
-        config.check().map_err(SpoolError::Config)?;
-        let folder = &config.dir;
-        disk::make_folder(folder)?;
-        disk::warn_about(folder);
-        let lock = disk::lock(folder)?;
-        let state = load_state(folder, options, fresh_epoch)?;
-        let forked = state.forked;
-        match disk::take_reserve(folder) {
-            Err(failure) if failure.is_full() => warn!("disk is full: nothing is accepted yet"),
-            other => other?,
-        }
-        // What a move that was cut short left behind, or could not delete.
-        disk::delete_other_epochs(folder, &state.epoch.to_string())?;
-        let (state, found) = recover_current(folder, state, fresh_epoch)?;
-        let mut plan = Plan::new(config.limits(), found.segments);
-        // What had landed and was not deleted any more: no receipt may come that says so again.
-        let doomed = plan.trim(state.landed);
-        let (next, chain) = (found.next, found.chain);
-        let progress = Progress { appended: next, synced: next, ..Progress::default() };
-        let shared = Arc::new(Shared {
-            folder: folder.clone(),
-            source_id: state.source_id.clone(),
-            pending_bytes_max: config.pending_bytes_max,
-            record_bytes_max: config.record_bytes_max(),
-            tail: Mutex::new(Tail {
-                generation: 0,
-                segments: state.segments(folder),
-                moving: false,
-                switching: false,
-                next,
-                chain,
-                written: (next, chain),
-                buffer: Vec::new(),
-                writing: 0,
-                plan,
-                doomed,
-                state,
-                save_state: false,
-                timeline: Timeline::default(),
-                disk_full: false,
-                failed: false,
-                closing: false,
-            }),
-            wake: Condvar::new(),
-            progress: watch::Sender::new(progress),
-            metrics,
-            _lock: lock,
-        });
-        report(&shared, next, false);
-        note_oldest(&shared)?;
-        let moves = Moves::default();
-        let mut writer = WriterThread {
-            shared: shared.clone(),
-            moves: moves.clone(),
-            segment: found.last,
-            synced: next,
-            chain,
-            spare: Vec::new(),
-        };
-        if forked {
-            let mut moving = Move::begin(&shared, fresh_epoch)?;
-            moving.catch_up(next)?;
-            writer.switch(moving)?;
-        }
-        Ok((Self { shared, moves }, writer))
-    }
-}
-
-/// Finds out when the oldest pending message was accepted: later ones are known from reading and appending.
-fn note_oldest(shared: &Arc<Shared>) -> Result<(), DiskError> {
-    let landed = shared.tail().state.landed;
-    if let Some(received_us) = Reader::new(shared.clone()).received_us(landed)? {
-        shared.tail().timeline.note(landed, received_us);
-    }
-    Ok(())
-}
-
-/// Recovers the epoch in use, or starts a fresh one if the lake has more of it than the disk.
-fn recover_current(
-    folder: &Path,
-    mut state: State,
-    fresh_epoch: Epoch,
-) -> Result<(State, Found), DiskError> {
-    let found = recover(&state.segments(folder), state.epoch)?;
-    if state.landed <= found.next {
-        return Ok((state, found));
-    }
-    // The folder was restored from an older copy. What is there has landed.
-    let (landed, found) = (state.landed, found.next);
-    warn!(landed, found, "spool is older than the lake: starting a new epoch");
-    let lake_id = state.lake_id.take();
-    let state = State { lake_id, ..State::new(state.source_id, fresh_epoch) };
-    disk::make_folder(&state.segments(folder))?;
-    state.save(folder)?;
-    let found = recover(&state.segments(folder), state.epoch)?;
-    Ok((state, found))
-}
-
-fn load_state(
-    folder: &Path,
-    options: &SpoolOptions,
-    fresh_epoch: Epoch,
-) -> Result<State, SpoolError> {
-    let Some(state) = State::load(folder)? else {
-        let state = State::new(options.source_id.clone(), fresh_epoch);
-        // The folder first: a state file without its folder would look like lost data.
-        disk::make_folder(&state.segments(folder))?;
-        state.save(folder)?;
-        info!(source = %state.source_id, epoch = %state.epoch, "new spool");
-        return Ok(state);
-    };
-    if state.source_id != options.source_id {
-        let (found, expected) = (state.source_id, options.source_id.clone());
-        return Err(SpoolError::OtherSource { path: folder.to_owned(), found, expected });
-    }
-    disk::make_folder(&state.segments(folder))?;
-    Ok(state)
-}
-
-/// Finds the segments of an epoch and cuts the torn tail of the last one.
-fn recover(folder: &Path, epoch: Epoch) -> Result<Found, DiskError> {
-    let mut files = disk::list_segments(folder)?;
-    let mut found = Found { segments: Vec::new(), last: None, next: 0, chain: 0 };
-    let mut bytes = Vec::new();
-    while let Some((first, len)) = files.pop() {
-        let Some(mut file) = SegmentReader::open(folder, first)? else { continue };
-        file.read_at(0, HEADER_LEN, &mut bytes)?;
-        let header = match SegmentHeader::decode(&bytes) {
-            Ok(header) if header.epoch == epoch && header.first == first => header,
-            _ if len <= HEADER_LEN as u64 => {
-                // A crash while the segment was made: nothing was accepted into it yet.
-                disk::delete_segment(folder, first)?;
-                continue;
-            }
-            // Another format: what this program cannot read it must not cut.
-            Err(error @ (SegmentError::Version(_) | SegmentError::Magic)) => {
-                let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-                return disk::at("read", &disk::segment_path(folder, first), Err(source));
-            }
-            _ => SegmentHeader { epoch, first, chain: 0 },
-        };
-        let read = |at: usize, count: usize, buffer: &mut Vec<u8>| {
-            file.read_at((HEADER_LEN + at) as u64, count, buffer)
-        };
-        let tail = recovery::tail(read, first, header.chain)?;
-        let keep = (HEADER_LEN + tail.keep) as u64;
-        if keep < len {
-            info!(segment = first, bytes = len - keep, "cut a torn tail");
-        }
-        if tail.damaged > 0 {
-            warn!(
-                segment = first,
-                messages = tail.damaged,
-                "damaged records: they will be reported as a gap"
-            );
-        }
-        found.last = Some(SegmentWriter::open(folder, first, keep)?);
-        found.segments.push(Segment { first, end: tail.next, bytes: keep });
-        (found.next, found.chain) = (tail.next, tail.chain);
-        break;
-    }
-    // The others were closed and synced before the last one was made, so their ends are their successors' starts.
-    let mut end = found.segments.first().map_or(0, |s| s.first);
-    for (first, bytes) in files.into_iter().rev() {
-        found.segments.push(Segment { first, end, bytes });
-        end = first;
-    }
-    found.segments.reverse();
-    Ok(found)
 }
 
 impl Tail {
@@ -254,6 +56,16 @@ impl Tail {
 }
 
 impl WriterThread {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        moves: Moves,
+        segment: Option<SegmentWriter>,
+        mark: MarkFile,
+        (synced, chain): (Offset, u64),
+    ) -> Self {
+        Self { shared, moves, segment, mark, synced, chain, spare: Vec::new() }
+    }
+
     /// Writes until the spool is closed.
     ///
     /// # Errors
@@ -291,6 +103,7 @@ impl WriterThread {
             self.switch(moving)?;
         }
         if round.closing {
+            self.mark.sync()?;
             // How far it has landed, for the next start.
             self.shared.tail().save_state = true;
         }
@@ -300,7 +113,7 @@ impl WriterThread {
     }
 
     /// Goes on in a new epoch: brings it up to date, makes it the one that holds, and forgets the old one.
-    fn switch(&mut self, mut moving: Move) -> Result<(), SpoolError> {
+    pub(crate) fn switch(&mut self, mut moving: Move) -> Result<(), SpoolError> {
         let shared = self.shared.clone();
         let rest = {
             let mut tail = shared.tail();
@@ -317,9 +130,19 @@ impl WriterThread {
             return Ok(());
         }
         retry_when_full(&shared, || moving.save())?;
+        moving.rename()?;
         (self.segment, self.synced, self.chain) = moving.install();
-        let epoch = shared.tail().state.epoch;
-        Ok(disk::delete_other_epochs(&shared.folder, &epoch.to_string())?)
+        self.note_mark()?;
+        Ok(leave(&shared)?)
+    }
+
+    /// Notes how far the disk has come. On a full disk the mark may stay behind.
+    fn note_mark(&mut self) -> Result<(), DiskError> {
+        let epoch = self.shared.tail().state.epoch;
+        match self.mark.set(Mark { epoch, offset: self.synced, chain: self.chain }) {
+            Err(failure) if !failure.is_full() => Err(failure),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until there is something to do and takes all of it.
@@ -335,11 +158,11 @@ impl WriterThread {
     fn write(&mut self, round: &Round) -> Result<(), SpoolError> {
         if round.roll || self.segment.is_none() {
             let shared = self.shared.clone();
-            let (epoch, folder) = {
+            let (header, folder) = {
                 let tail = shared.tail();
-                (tail.state.epoch, tail.segments.clone())
+                (tail.state.header(self.synced, self.chain), tail.segments.clone())
             };
-            let header = SegmentHeader { epoch, first: self.synced, chain: self.chain };
+            self.mark.sync()?;
             let segment = retry_when_full(&shared, || {
                 SegmentWriter::create(&folder, header.first, &header.encode())
             })?;
@@ -357,10 +180,22 @@ impl WriterThread {
             tail.writing = 0;
         }
         (self.synced, self.chain) = (round.end, round.chain_end);
+        self.note_mark()?;
         self.shared.metrics.syncs.inc();
         report(&self.shared, self.synced, false);
         Ok(())
     }
+}
+
+/// Deletes the folder of the epoch before, all of which is in this one.
+pub(crate) fn leave(shared: &Shared) -> Result<(), DiskError> {
+    let left = shared.tail().state.leaving;
+    if let Some(left) = left {
+        disk::delete_folder(&Segments::Epoch(left).path(&shared.folder))?;
+        // Saved with the next change: until then there is nothing to delete.
+        shared.tail().state.leaving = None;
+    }
+    Ok(())
 }
 
 /// Saves the state if it has changed, then deletes the segments that it makes superfluous; tells whether there were any.

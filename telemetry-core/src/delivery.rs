@@ -235,12 +235,12 @@ impl Delivery {
         Next::Frame { from: self.at.sent, limit: self.at.synced, raw_max }
     }
 
-    /// Takes note of a frame that was handed to the transport: it ends at `end`, with chain value `chain_end` there.
+    /// Takes note of a frame that was handed to the transport: it ends at `end`, with chain value `chain_end` there. Of one that does
+    /// not move on, or says more than is on stable storage, nothing is noted: it is sent again from where it began.
     pub fn on_sent(&mut self, end: Offset, raw_bytes: u64, chain_end: u64) {
-        assert!(
-            end > self.at.sent && end <= self.at.synced,
-            "only synced messages are sent, in order"
-        );
+        if end <= self.at.sent || end > self.at.synced {
+            return;
+        }
         self.in_flight.push_back(InFlight { end, raw_bytes, chain_end });
         self.in_flight_bytes += raw_bytes;
         self.at.sent = end;

@@ -4,8 +4,10 @@
 //!
 //! ```text
 //! magic "TMFR" | version u8 | codec u8 | source_len u8 | source_id | epoch u64 | oldest u64 | first_offset u64
-//! | count u64 | appended u64 | raw_len u32 | crc32c u32 | stored bytes
+//! | count u64 | appended u64 | key u64 | raw_len u32 | crc32c u32 | stored bytes
 //! ```
+//!
+//! `key` is the secret that the records are written with ([`crate::spool::format`]); version 1 has none, nor have its records.
 //!
 //! `crc32c` covers everything before it and the stored bytes. The stored bytes, decompressed by `codec` (0 none, 1 zstd,
 //! 2 lz4 block), are `raw_len` bytes of spool records (see [`crate::spool::record`]) that cover
@@ -19,7 +21,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, Offset, SourceId};
-use crate::spool::record::{Item, MESSAGE_MAX, Parsed, parse};
+use crate::spool::format::{Format, Key, Parsed};
+use crate::spool::record::{Item, MESSAGE_MAX};
 use crate::wire::Fields;
 
 /// Most raw bytes, and most stored bytes, in a frame: one record of any size fits.
@@ -29,7 +32,7 @@ pub const FRAME_BYTES: usize = 2 << 20;
 /// Most bytes that a frame has around its stored bytes.
 pub const FRAME_OVERHEAD: usize = 128;
 /// The version this module writes; it reads every version from 1 to this one.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 const MAGIC: &[u8; 4] = b"TMFR";
 
 /// How the records in a frame are compressed.
@@ -60,6 +63,8 @@ pub struct FrameHeader {
     pub count: u64,
     /// The source's end when the frame was made.
     pub appended: Offset,
+    /// How the records are written. A probe has none: in version 1 it is understood by every reader.
+    pub format: Format,
 }
 
 impl FrameHeader {
@@ -115,7 +120,7 @@ pub fn encode(header: &FrameHeader, records: &[u8], codec: Codec) -> Vec<u8> {
     let mut out = Vec::with_capacity(stored.len() + FRAME_OVERHEAD);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[
-        VERSION,
+        header.format.version(),
         code,
         u8::try_from(source.len()).expect("names have at most 64 bytes"),
     ]);
@@ -124,6 +129,9 @@ pub fn encode(header: &FrameHeader, records: &[u8], codec: Codec) -> Vec<u8> {
         [header.epoch.get(), header.oldest, header.first_offset, header.count, header.appended]
     {
         out.extend_from_slice(&field.to_le_bytes());
+    }
+    if let Format::V2(key) = header.format {
+        out.extend_from_slice(&key.bits().to_le_bytes());
     }
     out.extend_from_slice(&u32::try_from(records.len()).expect("at most FRAME_MAX").to_le_bytes());
     let crc = crc32c::crc32c_append(crc32c::crc32c(&out), stored);
@@ -151,10 +159,15 @@ impl Frame {
             let source = fields.bytes(source_len.into())?;
             let numbers =
                 [fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?];
-            Some((codec, source, numbers, fields.u32()?, fields.u32()?, fields.0))
+            let format = match version {
+                1 => Format::V1,
+                _ => Format::V2(Key::from_random(fields.u64()?)),
+            };
+            Some((codec, source, numbers, format, fields.u32()?, fields.u32()?, fields.0))
         };
-        let (codec, source, [epoch, oldest, first_offset, count, appended], raw_len, crc, stored) =
+        let (codec, source, numbers, format, raw_len, crc, stored) =
             read().ok_or(FrameError::Torn)?;
+        let [epoch, oldest, first_offset, count, appended] = numbers;
         let head = bytes.len() - stored.len();
         let covered = bytes.get(..head - 4).ok_or(FrameError::Torn)?;
         if crc32c::crc32c_append(crc32c::crc32c(covered), stored) != crc {
@@ -168,13 +181,15 @@ impl Frame {
             return Err(FrameError::Field("offset"));
         }
         let records = unpack(codec, bytes.slice(head..), raw_len as usize)?;
-        let header = FrameHeader { source_id, epoch, oldest, first_offset, count, appended };
+        let header =
+            FrameHeader { source_id, epoch, oldest, first_offset, count, appended, format };
         Ok(Self { header, records })
     }
 
     /// Returns the items of the frame in offset order. They always cover exactly `first_offset .. end`.
     pub fn items(&self) -> Items<'_> {
-        Items { rest: &self.records, next: self.header.first_offset, end: self.header.end() }
+        let FrameHeader { format, first_offset, .. } = self.header;
+        Items { rest: &self.records, format, next: first_offset, end: self.header.end() }
     }
 }
 
@@ -199,6 +214,7 @@ fn unpack(codec: u8, stored: Bytes, raw_len: usize) -> Result<Bytes, FrameError>
 #[derive(Debug, Clone)]
 pub struct Items<'a> {
     rest: &'a [u8],
+    format: Format,
     next: Offset,
     end: Offset,
 }
@@ -211,7 +227,7 @@ impl<'a> Iterator for Items<'a> {
         if self.next >= self.end {
             return None;
         }
-        let (item, len, chain) = match parse(self.rest) {
+        let (item, len, chain) = match self.format.parse(self.rest) {
             Parsed::Item { item, len, chain_end }
                 if item.first() == self.next && item.end() <= self.end =>
             {
@@ -238,7 +254,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spool::record::{self, GapReason, Record};
+    use crate::spool::record::{GapReason, Record};
 
     fn header(first_offset: u64, count: u64) -> FrameHeader {
         let (source_id, epoch) = ("gw".parse().unwrap(), Epoch::from_random(3));
@@ -249,13 +265,16 @@ mod tests {
             first_offset,
             count,
             appended: first_offset + count,
+            format: V2,
         }
     }
 
-    fn records(first: u64, payloads: &[Vec<u8>]) -> Vec<u8> {
+    const V2: Format = Format::V2(Key::from_random(0x5eed));
+
+    fn records(format: Format, first: u64, payloads: &[Vec<u8>]) -> Vec<u8> {
         let (mut bytes, mut chain) = (Vec::new(), 1);
         for (offset, payload) in (first..).zip(payloads) {
-            chain = record::encode(
+            chain = format.encode(
                 &Record {
                     offset,
                     chain,
@@ -263,6 +282,7 @@ mod tests {
                     flags: 0,
                     publisher: "",
                     topic: "a",
+                    attributes: &[],
                     payload,
                 },
                 &mut bytes,
@@ -273,7 +293,10 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_version_1() {
-        let bytes = encode(&header(5, 1), &records(5, &[b"x".to_vec()]), Codec::None);
+        let header = FrameHeader { format: Format::V1, ..header(5, 1) };
+        let bytes = encode(&header, &records(Format::V1, 5, &[b"x".to_vec()]), Codec::None);
+        let frame = Frame::decode(&bytes.clone().into()).unwrap();
+        assert_eq!((&frame.header, frame.items().count()), (&header, 1));
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
             hex,
@@ -284,8 +307,20 @@ mod tests {
     }
 
     #[test]
+    fn golden_bytes_of_version_2() {
+        let bytes = encode(&header(5, 1), &records(V2, 5, &[b"x".to_vec()]), Codec::None);
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "544d465202000267770300000000000000050000000000000005000000000000000100000000000000060000\
+             0000000000ed5e0000000000002d00000066ea308e2100000089b058badc87cf810100000000000000050000\
+             00000000000200000000000000000000010000006178"
+        );
+    }
+
+    #[test]
     fn nonsense_in_a_sound_frame_covers_the_offsets_that_are_left() {
-        let mut raw = records(0, &[b"x".to_vec()]);
+        let mut raw = records(V2, 0, &[b"x".to_vec()]);
         let first_len = raw.len();
         raw.extend_from_slice(b"garbage");
         let frame = Frame { header: header(0, 4), records: raw.into() };
@@ -300,7 +335,7 @@ mod tests {
     #[test]
     fn a_gap_record_covers_its_offsets() {
         let mut raw = Vec::new();
-        record::encode_gap(0, 9, GapReason::Corrupt, 4, 0, &mut raw);
+        V2.encode_gap(0, 9, GapReason::Corrupt, 4, 0, &mut raw);
         let frame = Frame { header: header(0, 9), records: raw.into() };
         let ends: Vec<_> = frame.items().map(|(item, chain)| (item.end(), chain)).collect();
         assert_eq!(ends, [(9, 4)]);
@@ -318,11 +353,12 @@ mod tests {
     proptest! {
         #[test]
         fn a_frame_round_trips_and_any_cut_or_flip_is_noticed(
-            first in 0u64..1 << 40, payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),
+            old: bool, first in 0u64..1 << 40, payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),
             codec in prop::sample::select(vec![Codec::None, Codec::Zstd, Codec::Lz4]), at: prop::sample::Index, bit in 0u8..8,
         ) {
-            let raw = records(first, &payloads);
-            let header = header(first, payloads.len() as u64);
+            let format = if old { Format::V1 } else { V2 };
+            let raw = records(format, first, &payloads);
+            let header = FrameHeader { format, ..header(first, payloads.len() as u64) };
             let mut bytes = encode(&header, &raw, codec);
             let frame = Frame::decode(&bytes.clone().into()).unwrap();
             prop_assert_eq!(&frame.header, &header);

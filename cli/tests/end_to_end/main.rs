@@ -6,6 +6,7 @@ mod crash;
 mod crash_points;
 mod demo;
 mod harness;
+mod lost;
 mod other_broker;
 mod payloads;
 mod refused;

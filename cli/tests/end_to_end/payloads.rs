@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::harness::{Site, text, tidemark, wait_for};
 
-fn publish(site: &Site, messages: &[(&str, Vec<u8>)]) {
+pub(crate) fn publish(site: &Site, messages: &[(&str, Vec<u8>)]) {
     // One MQTT 3.1.1 connection, QoS 1, by hand: the payloads are not what any client library would send.
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", site.mqtt)).unwrap();

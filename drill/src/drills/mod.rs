@@ -7,5 +7,6 @@ pub(crate) mod kills;
 pub(crate) mod lakes;
 pub(crate) mod network;
 pub(crate) mod outage;
+pub(crate) mod rogues;
 pub(crate) mod store;
 pub(crate) mod workers;

@@ -5,8 +5,11 @@ pub(crate) mod mqtt;
 pub(crate) mod ndjson;
 
 use service_runtime::{Clock, Stop};
+use sha2::{Digest, Sha256};
 use store_forward::{AppendError, Message, Place, Spool};
+use telemetry_core::spool::attributes::Attribute;
 use telemetry_core::topic::{TopicError, validate_topic};
+use tracing::warn;
 
 /// A message that an input has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +29,11 @@ pub(crate) enum AcceptError {
     Stopping,
 }
 
-/// What a full spool means to an input.
+/// What it means to an input that the spool is full, or that a message is too large for any spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenFull {
-    /// Wait for room: the sender waits too.
+    /// Wait for room: the sender waits too. It cannot be told either that a message is too large: a record with its size and hash stands
+    /// for it, and becomes a dead letter.
     Wait,
     /// Tell the sender.
     Tell,
@@ -60,16 +64,24 @@ impl Door {
         {
             return Err(AcceptError::Topic { index, problem });
         }
+        // What stands for the next message, if that is too large.
+        let mut instead: Option<Vec<u8>> = None;
         while places.len() < messages.len() {
             let rest = messages.get(places.len()..).unwrap_or_default();
-            let records = rest.iter().map(|message| Message {
-                publisher: self.publisher,
-                topic: &message.topic,
-                payload: &message.payload,
+            let replaced = instead.as_ref().map(|attributes| (attributes.as_slice(), &[][..]));
+            let records = (0..).zip(rest).map(|(at, message)| {
+                let (attributes, payload) =
+                    replaced.filter(|_| at == 0).unwrap_or((&[], &message.payload));
+                let (publisher, topic) = (self.publisher, message.topic.as_str());
+                Message { publisher, topic, attributes, payload }
             });
             progress.mark_unchanged();
             let appended = self.spool.append(self.clock.now_us(), records);
+            let before = places.len();
             places.extend(appended.places());
+            if places.len() > before {
+                instead = None;
+            }
             match appended.refused {
                 None => {}
                 // Not accepted, and not the message's fault: nobody may take it for settled.
@@ -77,6 +89,9 @@ impl Door {
                 Some(AppendError::Busy) => self.changed(&mut progress).await?,
                 Some(AppendError::Full) if when_full == WhenFull::Wait => {
                     self.changed(&mut progress).await?;
+                }
+                Some(AppendError::TooLarge) if when_full == WhenFull::Wait && instead.is_none() => {
+                    instead = messages.get(places.len()).map(too_large);
                 }
                 Some(problem) => {
                     let index = places.len();
@@ -114,6 +129,20 @@ impl Door {
     }
 }
 
+/// What is said of a message that no spool takes.
+fn too_large(message: &Taken) -> Vec<u8> {
+    let bytes = message.payload.len() as u64;
+    let sha256 = Sha256::digest(&message.payload).into();
+    warn!(
+        topic = message.topic,
+        bytes,
+        "message is larger than any spool takes: its size and hash go on in its place, and it becomes a dead letter"
+    );
+    let mut attributes = Vec::new();
+    Attribute::TooLarge { bytes, sha256 }.write(&mut attributes);
+    attributes
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::Future;
@@ -123,19 +152,52 @@ mod tests {
 
     use store_forward::config::SpoolOptions;
     use store_forward::metrics::SpoolMetrics;
-    use store_forward::{SpoolConfig, WriterThread};
-    use telemetry_core::id::Epoch;
+    use store_forward::{Fresh, SpoolConfig, WriterThread};
+
+    use telemetry_core::spool::attributes;
+    use telemetry_core::spool::record::Record;
 
     use super::*;
+
+    /// The start of a hash.
+    const HASH: [u8; 4] = [0x47, 0xa1, 0x0d, 0x91];
 
     /// A door to a spool that writes when its writer is run.
     pub(super) fn door(folder: &Path) -> (Door, WriterThread) {
         let config = SpoolConfig { dir: folder.join("spool"), ..SpoolConfig::default() };
         let options = SpoolOptions { source_id: "agent".parse().unwrap(), config };
-        let epoch = Epoch::from_random(7);
-        let (spool, writer) = Spool::open(&options, epoch, SpoolMetrics::default()).unwrap();
+        let (spool, writer) =
+            Spool::open(&options, Fresh::new(|| 7), SpoolMetrics::default()).unwrap();
         let (clock, stop) = (Clock::default(), Stop::new());
         (Door { spool, clock, publisher: "test", stop }, writer)
+    }
+
+    #[tokio::test]
+    async fn inv4_a_message_that_no_spool_takes_is_stood_for_and_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let (door, writer) = door(folder.path());
+        let writer = std::thread::spawn(move || writer.run());
+        let good = Taken { topic: "dt/w/a/readings".into(), payload: b"{}".to_vec() };
+        let large = Taken { payload: vec![b'x'; 9 << 20], ..good.clone() };
+        let messages = [large.clone(), good.clone(), large, good.clone()];
+        let places = door.accept(&messages, WhenFull::Wait).await.unwrap();
+        assert_eq!(places.iter().map(|place| place.offset).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        let mut found = Vec::new();
+        let read = |record: &Record<'_>| {
+            assert_eq!((record.topic, record.publisher), (&*good.topic, "test"));
+            let said = attributes::read(record.attributes).find_map(|attribute| match attribute {
+                Attribute::TooLarge { bytes, sha256 } => Some((bytes, sha256[..4].to_vec())),
+                _ => None,
+            });
+            found.push((record.payload.to_vec(), said));
+        };
+        door.spool.records(0, read).unwrap();
+        // head -c 9437184 /dev/zero | tr '\0' x | sha256sum
+        let told = (Vec::new(), Some((9 << 20, HASH.to_vec())));
+        let whole = (b"{}".to_vec(), None);
+        assert_eq!(found, [told.clone(), whole.clone(), told, whole]);
+        door.spool.close();
+        writer.join().unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -14,8 +14,8 @@ use tracing::{info, warn};
 
 use super::{AcceptError, Door, Taken, WhenFull};
 
-/// Longest line; what is longer is skipped.
-const LINE_MAX: u64 = 2 << 20;
+/// Longest line: room for the largest message with its escapes; what is longer is skipped.
+const LINE_MAX: u64 = 16 << 20;
 /// Lines that share one sync, if they are there at once.
 const BATCH_MAX: usize = 256;
 

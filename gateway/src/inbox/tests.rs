@@ -3,8 +3,7 @@
 use service_runtime::{Clock, Metrics, Stop};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
-use store_forward::{Progress, Spool, SpoolConfig, WriterThread};
-use telemetry_core::id::Epoch;
+use store_forward::{Fresh, Progress, Spool, SpoolConfig, WriterThread};
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::watch;
 
@@ -31,8 +30,7 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
         ..SpoolConfig::default()
     };
     let options = SpoolOptions { source_id: "gateway".parse().unwrap(), config };
-    let epoch = Epoch::from_random(7);
-    let (spool, writer) = Spool::open(&options, epoch, SpoolMetrics::default()).unwrap();
+    let (spool, writer) = Spool::open(&options, Fresh::new(|| 7), SpoolMetrics::default()).unwrap();
     let (limits, topics) = (Limits::default(), ControlTopics::default());
     let metrics = GatewayMetrics::default();
     let (store, _thread, _) = Store::open(&folder.join("sessions.redb")).unwrap();

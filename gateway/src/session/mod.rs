@@ -15,12 +15,14 @@ pub(crate) use received::Received;
 pub(crate) use registry::{Before, Due, Parked, Registry, Seat};
 pub(crate) use route::{Route, route};
 
+use store_forward::Place;
+
 use crate::access::grants::Grants;
 use crate::access::owner::Owner;
 use crate::fanout::{Fanout, Mailbox, MailboxLimits, cost};
 use crate::letter::{Letter, Options};
 use crate::shares::{Share, Shares};
-use crate::store::{Flight, Op, Record, Store, Stored};
+use crate::store::{Flight, Op, Position, Record, Store, Stored};
 
 /// What sessions may have: of their mailboxes, and of the memory for subscriptions.
 #[derive(Debug, Clone)]
@@ -93,8 +95,10 @@ impl Session {
         }
         session.mailbox.restore(waiting, next);
         (session.on_disk, session.disconnected_us) = (true, record.disconnected_us);
-        for pkid in received {
-            session.received.begin(pkid);
+        for (pkid, at) in received {
+            // What was found in the spool is on stable storage.
+            let place = at.map(|Position { epoch, offset }| Place { epoch, generation: 0, offset });
+            session.received.placed(pkid, place);
         }
         for (filter, options) in record.subscriptions {
             session.subscribe(fanout, filter, options);

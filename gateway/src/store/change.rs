@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use telemetry_core::id::{Epoch, Offset};
+
 use crate::access::owner::Owner;
 use crate::letter::{Letter, Options};
 use crate::message::Message;
@@ -18,6 +20,13 @@ pub(crate) struct Record {
     /// Microseconds since 1970 when its connection ended; `None` while it is connected.
     pub(crate) disconnected_us: Option<i64>,
     pub(crate) subscriptions: Vec<(String, Options)>,
+}
+
+/// A position in the gateway's spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) epoch: Epoch,
+    pub(crate) offset: Offset,
 }
 
 /// How far the delivery of a QoS 2 message has come.
@@ -57,7 +66,11 @@ pub(crate) enum Op {
     Received {
         client_id: Arc<str>,
         pkid: u16,
+        /// Where it stands in the spool, if it goes there.
+        place: Option<Position>,
     },
+    /// All exchanges that brought messages below this position of the spool are in the file.
+    Known(Position),
     Released {
         client_id: Arc<str>,
         pkid: u16,
@@ -97,6 +110,7 @@ impl Op {
             | Self::Unqueue { .. }
             | Self::Flight { .. }
             | Self::Received { .. }
+            | Self::Known(_)
             | Self::Released { .. } => 0,
         };
         size_of::<Self>() + own
@@ -110,7 +124,8 @@ pub(crate) struct Stored {
     pub(crate) record: Record,
     /// In order; with how far they have come.
     pub(crate) letters: Vec<(Letter, Option<Flight>)>,
-    pub(crate) received: Vec<u16>,
+    /// Packet ids in use, with where their messages stand.
+    pub(crate) received: Vec<(u16, Option<Position>)>,
 }
 
 /// Everything that was found on disk.
@@ -120,6 +135,8 @@ pub(crate) struct Found {
     pub(crate) retained: Vec<Message>,
     /// With the time when each is due; those without one were of clients that were connected.
     pub(crate) wills: Vec<(Testament, Option<i64>)>,
+    /// See [`Op::Known`].
+    pub(crate) known: Option<Position>,
     /// Entries that made no sense, and were left out.
     pub(crate) damaged: usize,
 }

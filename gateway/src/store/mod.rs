@@ -10,8 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use self::redb::{Disk, DiskError};
-pub(crate) use change::{Flight, Found, Op, Record, Stored};
+pub(crate) use change::{Flight, Found, Op, Position, Record, Stored};
 
+/// Messages in the spool after which it is written how far exchanges are known.
+const FAR: u64 = 100_000;
 /// Changes that may wait for the disk, and their bytes; whoever publishes waits beyond it.
 const PENDING_MAX: usize = 16 << 10;
 const PENDING_BYTES_MAX: usize = 32 << 20;
@@ -25,6 +27,9 @@ pub(crate) struct Store {
 #[derive(Debug)]
 struct Shared {
     pending: Mutex<Pending>,
+    /// Up to where the exchanges of the spool's messages are among the changes. Locked while a message goes to the spool and its exchange
+    /// to the queue, so that no batch ends between them; before `pending`, never after it.
+    known: Mutex<Option<Position>>,
     news: Condvar,
     /// Changes that are on stable storage, counted from the start.
     committed: watch::Sender<u64>,
@@ -50,8 +55,9 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<(Self, StoreThread, Found), DiskError> {
         let disk = Disk::open(path)?;
         let found = disk.read()?;
-        let (pending, news, committed) = (Mutex::default(), Condvar::new(), watch::Sender::new(0));
-        let store = Self { shared: Arc::new(Shared { pending, news, committed }) };
+        let (pending, known) = (Mutex::default(), Mutex::new(found.known));
+        let (news, committed) = (Condvar::new(), watch::Sender::new(0));
+        let store = Self { shared: Arc::new(Shared { pending, known, news, committed }) };
         Ok((store.clone(), StoreThread { store, disk }, found))
     }
 
@@ -68,6 +74,13 @@ impl Store {
         pending.pushed += 1;
         drop(pending);
         self.shared.news.notify_one();
+    }
+
+    /// Holds back the end of the batch while messages of exchanges go to the spool: what [`Exchanges::note`] is told of goes to disk
+    /// together with how far that is known.
+    pub(crate) fn exchanges(&self) -> Exchanges<'_> {
+        let known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Exchanges { store: self, known }
     }
 
     /// Returns the number of the last change: what waits for it waits for all before it as well.
@@ -92,6 +105,34 @@ impl Store {
     }
 }
 
+/// See [`Store::exchanges`].
+pub(crate) struct Exchanges<'a> {
+    store: &'a Store,
+    known: MutexGuard<'a, Option<Position>>,
+}
+
+impl Exchanges<'_> {
+    /// Queues the start of an exchange whose message is in the spool.
+    pub(crate) fn note(&self, client_id: &Arc<str>, pkid: u16, place: Position) {
+        let client_id = client_id.clone();
+        self.store.push(Op::Received { client_id, pkid, place: Some(place) });
+    }
+
+    /// The exchanges of all messages before this one are noted.
+    pub(crate) fn reached(mut self, end: Position) {
+        *self.known = Some(end);
+    }
+
+    /// The end of the spool, so that little is to be looked through after a restart: far enough from what is known, it is written.
+    pub(crate) fn pass(mut self, end: Position) {
+        let far = |known: &Position| known.epoch != end.epoch || end.offset - known.offset >= FAR;
+        if self.known.as_ref().is_none_or(far) && end.offset > 0 {
+            *self.known = Some(end);
+            self.store.push(Op::Known(end));
+        }
+    }
+}
+
 /// See [`Store::close_on_drop`].
 #[derive(Debug)]
 pub(crate) struct CloseOnDrop(Store);
@@ -104,27 +145,40 @@ impl Drop for CloseOnDrop {
 }
 
 impl StoreThread {
+    /// Writes what is known before anybody connects. Blocks.
+    pub(crate) fn write_first(&mut self, ops: &[Op]) -> Result<(), DiskError> {
+        if let Some(Op::Known(position)) = ops.iter().rfind(|op| matches!(op, Op::Known(_))) {
+            self.store.exchanges().reached(*position);
+        }
+        self.disk.write(ops)
+    }
+
     /// Writes until the store is closed. Blocks.
     pub(crate) fn run(mut self) -> Result<(), DiskError> {
         loop {
-            let (ops, pushed) = {
-                let pending = self.store.pending();
-                let waiting = |pending: &mut Pending| pending.ops.is_empty() && !pending.closed;
-                let mut pending = self
-                    .store
-                    .shared
-                    .news
-                    .wait_while(pending, waiting)
-                    .unwrap_or_else(PoisonError::into_inner);
-                pending.bytes = 0;
-                (std::mem::take(&mut pending.ops), pending.pushed)
-            };
+            let (ops, pushed) = self.next_batch();
             if ops.is_empty() {
                 return Ok(());
             }
             self.disk.write(&without_detours(ops))?;
             self.store.shared.committed.send_replace(pushed);
         }
+    }
+
+    /// Waits for changes and takes all there are, none when the store is closed; with them goes how far exchanges are known.
+    fn next_batch(&self) -> (Vec<Op>, u64) {
+        let waiting = |pending: &mut Pending| pending.ops.is_empty() && !pending.closed;
+        let waited = self.store.shared.news.wait_while(self.store.pending(), waiting);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let exchanges = self.store.exchanges();
+        let mut pending = self.store.pending();
+        pending.bytes = 0;
+        let mut ops = std::mem::take(&mut pending.ops);
+        let with_exchanges = |op: &Op| matches!(op, Op::Received { place: Some(_), .. });
+        if let Some(known) = exchanges.known.filter(|_| ops.iter().any(with_exchanges)) {
+            ops.push(Op::Known(known));
+        }
+        (ops, pending.pushed)
     }
 }
 
@@ -155,6 +209,8 @@ fn without_detours(ops: Vec<Op>) -> Vec<Op> {
 
 #[cfg(test)]
 mod tests {
+    use telemetry_core::id::Epoch;
+
     use super::*;
     use crate::access::owner::Owner;
     use crate::letter::{Letter, Options};
@@ -186,21 +242,27 @@ mod tests {
         let client_id: Arc<str> = "pump-1".into();
         let flight = Flight { pkid: 9, released: true };
         let retained = Message::own("a/b".into(), "kept", 1, true);
+        let at = Position { epoch: Epoch::from_random(7), offset: 41 };
         let ops = vec![
             Op::Session { client_id: client_id.clone(), record: record() },
             Op::Queue { client_id: client_id.clone(), number: 1, letter: letter("two") },
             Op::Queue { client_id: client_id.clone(), number: 0, letter: letter("one") },
             Op::Flight { client_id: client_id.clone(), number: 0, flight },
-            Op::Received { client_id: client_id.clone(), pkid: 3 },
-            Op::Received { client_id: client_id.clone(), pkid: 4 },
+            Op::Received { client_id: client_id.clone(), pkid: 3, place: None },
+            Op::Received { client_id: client_id.clone(), pkid: 4, place: Some(at) },
+            Op::Received { client_id: client_id.clone(), pkid: 5, place: None },
             Op::Released { client_id: client_id.clone(), pkid: 3 },
             Op::Retain { message: retained.clone().into() },
         ];
         assert_eq!(write(&path, ops), Found::default());
         let numbered = |number, payload| Letter { stored: Some(number), ..letter(payload) };
         let letters = vec![(numbered(0, "one"), Some(flight)), (numbered(1, "two"), None)];
-        let session =
-            Stored { client_id: client_id.clone(), record: record(), letters, received: vec![4] };
+        let session = Stored {
+            client_id: client_id.clone(),
+            record: record(),
+            letters,
+            received: vec![(4, Some(at)), (5, None)],
+        };
         let found = write(&path, vec![Op::End { client_id }, Op::Forget { topic: "a/b".into() }]);
         assert_eq!(
             found,

@@ -7,7 +7,7 @@ use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 use service_runtime::files::Readers;
 
-use super::change::{Flight, Found, Op, Record, Stored};
+use super::change::{Flight, Found, Op, Position, Record, Stored};
 use crate::letter::Letter;
 use crate::message::Message;
 use crate::testament::Testament;
@@ -18,8 +18,13 @@ const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("session
 const LETTERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("letters.v1");
 /// Client id and number of a QoS 2 letter → packet id and whether it is released.
 const FLIGHTS: TableDefinition<'_, (&str, u64), (u16, bool)> = TableDefinition::new("flights.v1");
-/// Client id and packet id of a QoS 2 message of the client that it has not released.
-const RECEIVED: TableDefinition<'_, (&str, u16), ()> = TableDefinition::new("received.v1");
+/// Client id and packet id of a QoS 2 message of the client that it has not released → epoch and offset in the spool, if it stands there.
+const RECEIVED: TableDefinition<'_, (&str, u16), Option<(u64, u64)>> =
+    TableDefinition::new("received.v2");
+/// The same without a position, as the first releases wrote it.
+const RECEIVED_V1: TableDefinition<'_, (&str, u16), ()> = TableDefinition::new("received.v1");
+/// Epoch and offset up to which the exchanges of the spool's messages are known here.
+const KNOWN: TableDefinition<'_, (), (u64, u64)> = TableDefinition::new("known.v1");
 /// Client id → will; see [`Testament::encode`].
 const WILLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("wills.v1");
 /// Topic → message.
@@ -84,6 +89,13 @@ impl Disk {
 
     fn create_tables(&self) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
+        {
+            let mut received = transaction.open_table(RECEIVED)?;
+            for entry in transaction.open_table(RECEIVED_V1)?.iter()? {
+                received.insert(entry?.0.value(), None)?;
+            }
+        }
+        transaction.delete_table(RECEIVED_V1)?;
         Tables::open(&transaction)?;
         Ok(transaction.commit()?)
     }
@@ -118,10 +130,12 @@ impl Disk {
                 session.letters.push((letter, flight));
             }
             for entry in received.range((client_id, 0)..=(client_id, u16::MAX))? {
-                session.received.push(entry?.0.value().1);
+                let (key, place) = entry?;
+                session.received.push((key.value().1, place.value().and_then(position)));
             }
             found.sessions.push(session);
         }
+        found.known = transaction.open_table(KNOWN)?.get(())?.and_then(|at| position(at.value()));
         for entry in transaction.open_table(RETAINED)?.iter()? {
             match Message::decode(entry?.1.value()) {
                 Some(message) => found.retained.push(message),
@@ -142,7 +156,8 @@ struct Tables<'a> {
     sessions: Table<'a, &'static str, &'static [u8]>,
     letters: Table<'a, (&'static str, u64), &'static [u8]>,
     flights: Table<'a, (&'static str, u64), (u16, bool)>,
-    received: Table<'a, (&'static str, u16), ()>,
+    received: Table<'a, (&'static str, u16), Option<(u64, u64)>>,
+    known: Table<'a, (), (u64, u64)>,
     wills: Table<'a, &'static str, &'static [u8]>,
     retained: Table<'a, &'static str, &'static [u8]>,
 }
@@ -154,6 +169,7 @@ impl<'a> Tables<'a> {
             letters: transaction.open_table(LETTERS)?,
             flights: transaction.open_table(FLIGHTS)?,
             received: transaction.open_table(RECEIVED)?,
+            known: transaction.open_table(KNOWN)?,
             wills: transaction.open_table(WILLS)?,
             retained: transaction.open_table(RETAINED)?,
         })
@@ -178,8 +194,12 @@ impl<'a> Tables<'a> {
                     let value = (flight.pkid, flight.released);
                     self.flights.insert((&**client_id, *number), value)?;
                 }
-                Op::Received { client_id, pkid } => {
-                    self.received.insert((&**client_id, *pkid), ())?;
+                Op::Received { client_id, pkid, place } => {
+                    let place = place.map(|at| (at.epoch.get(), at.offset));
+                    self.received.insert((&**client_id, *pkid), place)?;
+                }
+                Op::Known(at) => {
+                    self.known.insert((), (at.epoch.get(), at.offset))?;
                 }
                 Op::Released { client_id, pkid } => {
                     self.received.remove((&**client_id, *pkid))?;
@@ -213,8 +233,12 @@ impl<'a> Tables<'a> {
         let all = (client_id, 0)..=(client_id, u64::MAX);
         self.letters.retain_in(all.clone(), |_, _| false)?;
         self.flights.retain_in(all, |_, _| false)?;
-        Ok(self.received.retain_in((client_id, 0)..=(client_id, u16::MAX), |_, ()| false)?)
+        Ok(self.received.retain_in((client_id, 0)..=(client_id, u16::MAX), |_, _| false)?)
     }
+}
+
+fn position((epoch, offset): (u64, u64)) -> Option<Position> {
+    Some(Position { epoch: epoch.try_into().ok()?, offset })
 }
 
 /// Writes a letter as `version u8 | qos u8 | retain u8 | ids u8 | id u32 … | shared_len u16 | shared | message`, big endian.

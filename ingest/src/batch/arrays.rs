@@ -98,16 +98,20 @@ impl Sealed {
         }
     }
 
-    /// The rows of each partition date, in the order of the table.
-    pub(crate) fn orders(&self, devices: &Devices) -> Vec<(i32, Vec<u32>)> {
+    /// The rows of each partition date, in the order of the table. `landing_date` is for those that have no date of their own.
+    pub(crate) fn orders(&self, devices: &Devices, landing_date: i32) -> Vec<(i32, Vec<u32>)> {
         let all = (0..).take(self.rows.len());
         let mut dates: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
-        let first = self.rows.event_us.first().map(|us| date_of(*us));
-        if self.rows.event_us.iter().all(|us| Some(date_of(*us)) == first) {
+        let date = |row: usize| match self.rows.flags[row].has(Flags::DATE_OF_LANDING) {
+            true => landing_date,
+            false => date_of(self.rows.event_us[row]),
+        };
+        let first = (self.rows.len() > 0).then(|| date(0));
+        if (0..self.rows.len()).all(|row| Some(date(row)) == first) {
             dates.extend(first.map(|date| (date, all.collect())));
         } else {
             for row in all {
-                dates.entry(date_of(self.rows.event_us[row as usize])).or_default().push(row);
+                dates.entry(date(row as usize)).or_default().push(row);
             }
         }
         let (device_ranks, metric_ranks) = (devices.ranks(), self.rows.metrics.ranks());

@@ -6,11 +6,13 @@ use std::ops::{BitOr, BitOrAssign};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Flags(pub(crate) u16);
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "absent",
+    "date_of_landing",
     "date_only",
     "maybe_repeat",
     "out_of_range",
+    "received_absurd",
     "sentinel",
     "time_absurd",
     "time_unparsable",
@@ -24,22 +26,26 @@ pub(crate) const QUALITIES: [&str; 3] = ["bad", "good", "suspect"];
 impl Flags {
     /// The device sent null.
     pub(crate) const ABSENT: Self = Self(1);
+    /// Its message has more dates than a landing may touch: `event_date` is that of the landing.
+    pub(crate) const DATE_OF_LANDING: Self = Self(1 << 1);
     /// Only a date was given, the time is its first moment.
-    pub(crate) const DATE_ONLY: Self = Self(1 << 1);
+    pub(crate) const DATE_ONLY: Self = Self(1 << 2);
     /// The message may be in the lake already under another epoch.
-    pub(crate) const MAYBE_REPEAT: Self = Self(1 << 2);
+    pub(crate) const MAYBE_REPEAT: Self = Self(1 << 3);
     /// Outside the metric's plausible range.
-    pub(crate) const OUT_OF_RANGE: Self = Self(1 << 3);
+    pub(crate) const OUT_OF_RANGE: Self = Self(1 << 4);
+    /// The time at which the source says that it received the message can't be right; ingest's own stands in.
+    pub(crate) const RECEIVED_ABSURD: Self = Self(1 << 5);
     /// A code for "no value".
-    pub(crate) const SENTINEL: Self = Self(1 << 4);
+    pub(crate) const SENTINEL: Self = Self(1 << 6);
     /// The device's time can't be right; the receive time stands in.
-    pub(crate) const TIME_ABSURD: Self = Self(1 << 5);
+    pub(crate) const TIME_ABSURD: Self = Self(1 << 7);
     /// There is no time that can be read; the receive time stands in.
-    pub(crate) const TIME_UNPARSABLE: Self = Self(1 << 6);
+    pub(crate) const TIME_UNPARSABLE: Self = Self(1 << 8);
     /// Not the catalogue's unit, so the range was not checked.
-    pub(crate) const UNIT_DIFFERS: Self = Self(1 << 7);
+    pub(crate) const UNIT_DIFFERS: Self = Self(1 << 9);
     /// Not in the catalogue.
-    pub(crate) const UNKNOWN_METRIC: Self = Self(1 << 8);
+    pub(crate) const UNKNOWN_METRIC: Self = Self(1 << 10);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

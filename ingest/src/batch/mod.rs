@@ -1,6 +1,7 @@
 //! The rows of one landing while they gather: every table, every source's range, and what became of it.
 
 mod arrays;
+pub(crate) mod dates;
 pub(crate) mod flags;
 mod intern;
 pub(crate) mod readings;
@@ -161,6 +162,11 @@ impl Default for Batch {
 /// What a reading takes in memory beside its columns while it lands: twice its place in the order (sorting), and its encoded
 /// bytes, in the row group and in the file, which grows by doubling.
 const LANDING_ROW_BYTES: u64 = 40;
+/// How often a text of the readings is in memory beside itself while it lands: in the batch's dictionary, and for each of two
+/// files at a time in the dictionary that is being gathered (which grows by doubling), in its page and in the file.
+const LANDING_TEXT_COPIES: u64 = 8;
+/// What a gap takes, also where the ledger lists it.
+const GAP_BYTES: u64 = 256;
 /// What a remembered route takes beside its topic.
 const ROUTE_BYTES: u64 = 96;
 /// What a source takes beside its routes.
@@ -198,12 +204,16 @@ impl Batch {
             + self.devices.memory_bytes()
     }
 
-    /// What it takes in memory while it lands: a second copy of the small tables (sorted), the order of the readings, and
-    /// the encoded files, which are made in memory.
+    /// What it takes in memory while it lands: a second copy of the small tables (sorted), the order of the readings, their texts
+    /// as dictionaries, and the encoded files, which are made in memory.
     #[must_use]
     pub fn landing_bytes(&self) -> u64 {
         let small = self.small_bytes();
-        self.memory_bytes() + 2 * small + self.readings.len() as u64 * LANDING_ROW_BYTES
+        let texts = self.readings.texts_bytes() + self.devices.memory_bytes();
+        self.memory_bytes()
+            + 2 * small
+            + LANDING_TEXT_COPIES * texts
+            + self.readings.len() as u64 * LANDING_ROW_BYTES
     }
 
     fn small_bytes(&self) -> u64 {
@@ -251,9 +261,18 @@ impl Batch {
         (slot.to, slot.chain, slot.appended) = (to, chain, appended);
     }
 
-    /// Offsets of `source` that will never come.
+    /// Offsets of `source` that will never come. Gaps for one reason that follow each other are one.
     pub fn gap(&mut self, source: u32, first: u64, count: u64, reason: &'static str) {
-        self.slots[source as usize].gaps.push(Gap { first, count, reason: reason.to_owned() });
+        let gaps = &mut self.slots[source as usize].gaps;
+        match gaps.last_mut() {
+            Some(last) if last.first + last.count == first && last.reason == reason => {
+                last.count += count;
+            }
+            _ => {
+                gaps.push(Gap { first, count, reason: reason.to_owned() });
+                self.names_bytes += GAP_BYTES;
+            }
+        }
     }
 
     /// Where messages of `source` on `topic` go.
@@ -283,6 +302,16 @@ impl Batch {
     /// Counts rows of `source` in a table at `time_us`.
     pub(crate) fn count_row(&mut self, source: u32, target: Target, time_us: i64) {
         self.slots[source as usize].counts[target as usize].add(time_us);
+    }
+
+    /// Whether a row of a small table at `time_us` has its own partition date; else it has that of the landing, and a flag.
+    pub(crate) fn admits(&mut self, target: Target, time_us: i64) -> bool {
+        match target {
+            Target::Ehr => self.ehr.admits(time_us),
+            Target::Status => self.status.admits(time_us),
+            Target::DeadLetters => self.dead.admits(time_us),
+            Target::Readings => self.readings.dates.admit(time_us),
+        }
     }
 
     /// Adds a row of a small table, with the source's identity appended.
@@ -318,14 +347,25 @@ impl Batch {
         Ok(())
     }
 
-    /// Seals the batch: the files to write, and what they are.
+    /// Partition dates of the table that has the most.
+    #[must_use]
+    pub fn dates(&self) -> usize {
+        let small = [&self.ehr, &self.status, &self.dead].map(SmallTable::dates);
+        small.into_iter().fold(self.readings.dates.len(), usize::max)
+    }
+
+    /// Seals the batch: the files to write, and what they are. `landing_date` is the partition date of rows whose own there are too
+    /// many of, in days since 1970-01-01.
     ///
     /// # Errors
     /// [`LakeError::File`] if rows do not fit their table, which would be a defect.
-    pub fn into_files(self) -> Result<(Vec<FileRows>, Vec<SourceAdvance>), LakeError> {
+    pub fn into_files(
+        self,
+        landing_date: i32,
+    ) -> Result<(Vec<FileRows>, Vec<SourceAdvance>), LakeError> {
         let mut files = Vec::new();
         let sealed = Arc::new(Sealed::new(self.readings, &self.devices, &self.names));
-        for (date, order) in sealed.orders(&self.devices) {
+        for (date, order) in sealed.orders(&self.devices, landing_date) {
             files.push(FileRows {
                 table: &READINGS,
                 date,
@@ -335,7 +375,7 @@ impl Batch {
         for (table, rows) in
             [(&EHR_EVENTS, self.ehr), (&DEVICE_STATUS, self.status), (&DEAD_LETTERS, self.dead)]
         {
-            for (date, batch) in rows.finish()? {
+            for (date, batch) in rows.finish(landing_date)? {
                 files.push(FileRows { table, date, batches: Box::new(std::iter::once(batch)) });
             }
         }

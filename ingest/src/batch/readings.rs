@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use lake::schema::{NAME_BYTES_MAX, READINGS, TEXT_BYTES_MAX};
 use telemetry_core::catalog::{self, Metric};
 
+use super::dates::Dates;
 use super::flags::Flags;
 use super::intern::{Interner, NONE, Seeded};
+use super::small::Misfit;
 
 /// An absent time, boot or sequence number. No device means -2^63.
 pub(crate) const ABSENT: i64 = i64::MIN;
@@ -23,6 +26,17 @@ pub struct Origin {
     pub received_us: i64,
     /// It may be in the lake already under another epoch.
     pub maybe_repeat: bool,
+    /// `received_us` is ingest's time: the source's could not be right.
+    pub received_absurd: bool,
+}
+
+impl Origin {
+    /// What there is to say of every row of the message.
+    pub(crate) fn flags(&self) -> Flags {
+        let when = |said, flag| if said { flag } else { Flags::default() };
+        when(self.maybe_repeat, Flags::MAYBE_REPEAT)
+            | when(self.received_absurd, Flags::RECEIVED_ABSURD)
+    }
 }
 
 /// What is said about all readings of one JSON object.
@@ -83,6 +97,7 @@ pub(crate) struct Readings {
     pub(crate) offset: Vec<i64>,
     pub(crate) row_no: Vec<i32>,
 
+    pub(crate) dates: Dates,
     known: Vec<Known>,
     pub(crate) metrics: Interner,
     pub(crate) units: Interner,
@@ -117,25 +132,40 @@ impl Readings {
             + self.protocol.capacity()
             + 8 * self.value.capacity()
             + 4 * self.row_no.capacity()
-            + PLACE_BYTES * self.place_list.len();
+            + PLACE_BYTES * self.place_list.len()
+            + size_of::<Known>() * self.known.capacity();
+        vectors as u64 + self.texts_bytes()
+    }
+
+    /// What their texts take of it, each once however many rows have it.
+    pub(crate) fn texts_bytes(&self) -> u64 {
         let texts = [&self.metrics, &self.units, &self.texts, &self.people];
-        vectors as u64 + texts.iter().map(|texts| texts.memory_bytes()).sum::<u64>()
+        texts.iter().map(|texts| texts.memory_bytes()).sum()
     }
 
     /// The number of a place (patient, encounter, ward, bed), [`NONE`] if nothing is known of it.
-    pub(crate) fn place(&mut self, parts: [Option<&str>; 4]) -> u32 {
+    ///
+    /// # Errors
+    /// A part that is longer than its column takes.
+    pub(crate) fn place(&mut self, parts: [Option<&str>; 4]) -> Result<u32, Misfit> {
         if parts.iter().all(Option::is_none) {
-            return NONE;
+            return Ok(NONE);
+        }
+        for (column, part) in PLACE.into_iter().zip(parts) {
+            fits(column, part.unwrap_or_default(), NAME_BYTES_MAX)?;
         }
         let parts = parts.map(|part| self.people.optional(part));
         let next = u32::try_from(self.place_list.len()).expect("fewer places than rows");
-        *self.places.entry(parts).or_insert_with(|| {
+        Ok(*self.places.entry(parts).or_insert_with(|| {
             self.place_list.push(parts);
             next
-        })
+        }))
     }
 
     /// Adds a row: judges the value by the catalogue, fills in the unit, and says so in the flags.
+    ///
+    /// # Errors
+    /// A text that is longer than its column takes; then nothing was added.
     pub(crate) fn push(
         &mut self,
         origin: &Origin,
@@ -144,7 +174,12 @@ impl Readings {
         metric: &str,
         unit: Option<&str>,
         measured: Measured<'_>,
-    ) {
+    ) -> Result<(), Misfit> {
+        fits("metric", metric, NAME_BYTES_MAX)?;
+        fits("unit", unit.unwrap_or_default(), NAME_BYTES_MAX)?;
+        if let Measured::Text(text) = measured {
+            fits("value_text", text, TEXT_BYTES_MAX)?;
+        }
         let number = self.metrics.number(metric);
         if number as usize == self.known.len() {
             let known = catalog::metric(metric);
@@ -159,12 +194,12 @@ impl Readings {
             }
             _ => known.unit,
         };
-        let mut flags = context.flags;
+        let mut flags = context.flags | origin.flags();
         if known.metric.is_none() {
             flags |= Flags::UNKNOWN_METRIC;
         }
-        if origin.maybe_repeat {
-            flags |= Flags::MAYBE_REPEAT;
+        if !self.dates.admit(context.event_us) {
+            flags |= Flags::DATE_OF_LANDING;
         }
         let (value, text) = match measured {
             Measured::Number(value) => (judged(&known, unit, value, &mut flags), NONE),
@@ -190,10 +225,17 @@ impl Readings {
         self.seq.push(context.seq);
         self.offset.push(origin.offset.cast_signed());
         self.row_no.push(row_no);
+        Ok(())
     }
 
-    /// Takes back the rows from `rows` on: the message turned out not to be sound.
-    pub(crate) fn truncate(&mut self, rows: usize) {
+    /// Where it is now, for [`Readings::truncate`].
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { rows: self.len(), dates: self.dates.len() }
+    }
+
+    /// Takes back the rows that came after `mark`: their message turned out not to be sound.
+    pub(crate) fn truncate(&mut self, Mark { rows, dates }: Mark) {
+        self.dates.truncate(dates);
         for column in [
             &mut self.source,
             &mut self.device,
@@ -222,6 +264,24 @@ impl Readings {
     }
 }
 
+/// The columns of a place.
+const PLACE: [&str; 4] = ["patient_id", "encounter_id", "ward", "bed"];
+
+/// A text is in the rows again and again although its message has it once: what it may cost is limited by its length.
+fn fits(column: &'static str, text: &str, max: usize) -> Result<(), Misfit> {
+    if text.len() <= max {
+        return Ok(());
+    }
+    Err(Misfit::Long { table: READINGS.name, column, max, given: text.len() })
+}
+
+/// How many rows and dates there were at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) rows: usize,
+    dates: usize,
+}
+
 /// The value that the row may show. A sentinel is none; a number outside the plausible range stays and is marked. The range
 /// is in the catalogue's unit, so a value in another one is judged like that of an unknown metric.
 fn judged(known: &Known, unit: u32, value: f64, flags: &mut Flags) -> f64 {
@@ -239,5 +299,19 @@ fn judged(known: &Known, unit: u32, value: f64, flags: &mut Flags) -> f64 {
             *flags |= Flags::SENTINEL;
             f64::NAN
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_are_those_of_the_table() {
+        let max = |name| READINGS.column(name).unwrap().bytes_max;
+        for name in PLACE.into_iter().chain(["metric", "unit"]) {
+            assert_eq!(max(name), NAME_BYTES_MAX, "{name}");
+        }
+        assert_eq!(max("value_text"), TEXT_BYTES_MAX);
     }
 }

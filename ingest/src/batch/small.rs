@@ -10,6 +10,8 @@ use arrow::array::{
 use arrow::compute::take_record_batch;
 use lake::schema::{Kind, Table, date_of};
 
+use super::dates::Dates;
+
 /// One field of a row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cell<'a> {
@@ -68,6 +70,11 @@ pub(crate) enum Misfit {
     /// Null where every row has a value.
     #[error("column `{column}` of table `{table}` must have a value, the row has none")]
     Null { table: &'static str, column: &'static str },
+    /// A text that is longer than its column takes.
+    #[error(
+        "column `{column}` of table `{table}` takes texts of at most {max} bytes, this one has {given}"
+    )]
+    Long { table: &'static str, column: &'static str, max: usize, given: usize },
     /// The column's text or bytes would not be addressable with 32 bits any more.
     #[error("column `{column}` of table `{table}` is full: {max} bytes in one landing at most")]
     Full { table: &'static str, column: &'static str, max: usize },
@@ -111,7 +118,9 @@ impl Column {
 #[derive(Debug)]
 pub(crate) struct SmallTable {
     table: &'static Table,
-    dates: Vec<i32>,
+    /// The date of each row; `None`: that of the landing.
+    row_dates: Vec<Option<i32>>,
+    dates: Dates,
     columns: Vec<Column>,
     column_bytes_max: usize,
 }
@@ -134,19 +143,30 @@ impl SmallTable {
             Kind::Binary => Column::Bytes(BinaryBuilder::new()),
         });
         let columns = columns.collect();
-        Self { table, dates: Vec::new(), columns, column_bytes_max }
+        let (row_dates, dates) = (Vec::new(), Dates::default());
+        Self { table, row_dates, dates, columns, column_bytes_max }
     }
 
     pub(crate) fn len(&self) -> usize {
+        self.row_dates.len()
+    }
+
+    /// Partition dates so far.
+    pub(crate) fn dates(&self) -> usize {
         self.dates.len()
+    }
+
+    /// Whether a row of `time_us` has its own partition date, for which room is made; else it has that of the landing.
+    pub(crate) fn admits(&mut self, time_us: i64) -> bool {
+        self.dates.admit(time_us)
     }
 
     /// What the rows take in memory, about.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        if self.dates.is_empty() {
+        if self.row_dates.is_empty() {
             return 0;
         }
-        let rows = self.dates.len();
+        let rows = self.row_dates.len();
         self.columns.iter().map(|column| column.memory_bytes(rows)).sum::<usize>() as u64
     }
 
@@ -156,7 +176,8 @@ impl SmallTable {
     /// What does not fit; then nothing was added.
     pub(crate) fn push(&mut self, time_us: i64, cells: &[Cell<'_>]) -> Result<(), Misfit> {
         self.check(cells)?;
-        self.dates.push(date_of(time_us));
+        let date = self.dates.admit(time_us).then(|| date_of(time_us));
+        self.row_dates.push(date);
         for (column, cell) in self.columns.iter_mut().zip(cells) {
             // Of the kinds that are left, one that is not the column's is null.
             match (column, *cell) {
@@ -201,6 +222,10 @@ impl SmallTable {
                 Cell::Bytes(bytes) => bytes.len(),
                 _ => 0,
             };
+            if added > column.bytes_max {
+                let max = column.bytes_max;
+                return Err(Misfit::Long { table, column: name, max, given: added });
+            }
             if added > max.saturating_sub(builder.value_bytes()) {
                 return Err(Misfit::Full { table, column: name, max });
             }
@@ -208,12 +233,15 @@ impl SmallTable {
         Ok(())
     }
 
-    /// The rows of each date, sorted as the table wants them.
+    /// The rows of each date, sorted as the table wants them. `landing_date` is for those that have no date of their own.
     ///
     /// # Errors
     /// [`lake::LakeError::File`] if the rows do not fit the table, which would be a defect.
-    pub(crate) fn finish(mut self) -> Result<Vec<(i32, RecordBatch)>, lake::LakeError> {
-        if self.dates.is_empty() {
+    pub(crate) fn finish(
+        mut self,
+        landing_date: i32,
+    ) -> Result<Vec<(i32, RecordBatch)>, lake::LakeError> {
+        if self.row_dates.is_empty() {
             return Ok(Vec::new());
         }
         let failed = |error: arrow::error::ArrowError| lake::LakeError::File {
@@ -235,8 +263,8 @@ impl SmallTable {
         let batch =
             RecordBatch::try_new(self.table.file_arrow(), columns.collect()).map_err(failed)?;
         let mut dates: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
-        for (row, date) in (0..).zip(&self.dates) {
-            dates.entry(*date).or_default().push(row);
+        for (row, date) in (0..).zip(&self.row_dates) {
+            dates.entry(date.unwrap_or(landing_date)).or_default().push(row);
         }
         let single = dates.len() == 1;
         let mut files = Vec::with_capacity(dates.len());

@@ -110,6 +110,8 @@ impl Rows<'_> {
             .or_else(|| recorded(resource))
             .filter(possible)
             .unwrap_or(received_us);
+        let flags = self.flags(start, recorded(resource), event_us);
+        let flags = flags.text();
         let patient = patient(kind, resource);
         let encounter = encounter(kind, resource);
         let version = resource.get("meta").and_then(|meta| text_of(meta.get("versionId")));
@@ -135,35 +137,66 @@ impl Rows<'_> {
             Cell::time(start.map(|start| start.us)),
             Cell::time(end.map(|end| end.us)),
             Cell::Text(text),
+            Cell::text(flags.as_deref()),
         ];
         self.batch.push_small(Target::Ehr, self.origin, self.events, event_us, &cells)?;
         self.events += 1;
         if kind == "Observation" {
-            let context = self.context(start, event_us, [patient, encounter]);
+            let context = self.context(start, event_us, [patient, encounter])?;
+            let mut result = Ok(());
             for (code, value) in std::iter::once((resource.get("code"), observed)).chain(components)
             {
-                self.reading(&context, code, &value);
+                result = result.and(self.reading(&context, code, &value));
             }
+            return result;
         }
         Ok(())
     }
 
-    fn context(&mut self, start: Option<Parsed>, event_us: i64, who: [Option<&str>; 2]) -> Context {
+    /// What is remarkable about the time of a resource.
+    fn flags(&mut self, start: Option<Parsed>, recorded: Option<i64>, event_us: i64) -> Flags {
+        let mut flags = self.origin.flags()
+            | match (start, recorded) {
+                (None, None) => Flags::TIME_UNPARSABLE,
+                (Some(Parsed { us, .. }), _) | (None, Some(us)) if us != event_us => {
+                    Flags::TIME_ABSURD
+                }
+                (Some(start), _) if start.date_only => Flags::DATE_ONLY,
+                _ => Flags::default(),
+            };
+        if !self.batch.admits(Target::Ehr, event_us) {
+            flags |= Flags::DATE_OF_LANDING;
+        }
+        flags
+    }
+
+    fn context(
+        &mut self,
+        start: Option<Parsed>,
+        event_us: i64,
+        who: [Option<&str>; 2],
+    ) -> Result<Context, Reject> {
         let flags = match start {
             None => Flags::TIME_UNPARSABLE,
             Some(start) if start.us != event_us => Flags::TIME_ABSURD,
             Some(start) if start.date_only => Flags::DATE_ONLY,
             Some(_) => Flags::default(),
         };
-        let place = self.batch.readings.place([who[0], who[1], None, None]);
+        let place = self.batch.readings.place([who[0], who[1], None, None])?;
         let device_us = start.map_or(ABSENT, |start| start.us);
-        Context { event_us, device_us, boot: ABSENT, seq: ABSENT, place, flags, protocol: FHIR_R4 }
+        let (boot, seq, protocol) = (ABSENT, ABSENT, FHIR_R4);
+        Ok(Context { event_us, device_us, boot, seq, place, flags, protocol })
     }
 
     /// A number with a code becomes a reading; other values stay in `ehr_events`.
-    fn reading(&mut self, context: &Context, code: Option<&Value>, value: &Observed<'_>) {
-        let (Some(number), Some(concept)) = (value.number, code) else { return };
-        let Some(metric) = metric(concept) else { return };
+    fn reading(
+        &mut self,
+        context: &Context,
+        code: Option<&Value>,
+        value: &Observed<'_>,
+    ) -> Result<(), Reject> {
+        let (Some(number), Some(concept)) = (value.number, code) else { return Ok(()) };
+        let Some(metric) = metric(concept) else { return Ok(()) };
         let measured = Measured::Number(number);
         self.batch.readings.push(
             self.origin,
@@ -172,9 +205,10 @@ impl Rows<'_> {
             &metric,
             value.unit,
             measured,
-        );
+        )?;
         self.batch.count_row(self.origin.source, Target::Readings, context.event_us);
         self.readings += 1;
+        Ok(())
     }
 }
 

@@ -1,5 +1,9 @@
 //! JSON values as the decoders see them, and the careful way to read a payload.
 
+use std::fmt;
+
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::DEPTH_MAX;
@@ -80,12 +84,62 @@ pub(super) fn as_double(int: i64) -> f64 {
     int as f64
 }
 
-/// Reads any JSON up to [`DEPTH_MAX`] levels.
+/// Most that the values of one payload may take in memory while they are looked at. A FHIR Bundle of 8 MB takes about 80 MB.
+const TREE_BYTES_MAX: usize = 128 << 20;
+/// What serde_json takes for an object, whose members come by eleven, beside their texts.
+const OBJECT_BYTES: usize = 640;
+/// What it takes for a value, in a list that grows by doubling.
+const VALUE_BYTES: usize = 64;
+
+/// Reads any JSON up to [`DEPTH_MAX`] levels and [`TREE_BYTES_MAX`].
 pub(super) fn parse(text: &str) -> Result<Value, Reject> {
-    if too_deep(text) {
+    let (depth, bytes) = extent(text);
+    if depth > DEPTH_MAX {
         return Err(Reject::new(Code::NestingTooDeep, format!("more than {DEPTH_MAX} levels")));
     }
+    if bytes > TREE_BYTES_MAX {
+        let reason = format!("the values would take more than {} MiB", TREE_BYTES_MAX >> 20);
+        return Err(Reject::new(Code::TooManyValues, reason));
+    }
     serde_json::from_str(text).map_err(|error| Reject::json(text.as_bytes(), &error))
+}
+
+/// Reads the elements of an array, one at a time: a tree of them all would take a hundred times their bytes.
+///
+/// # Errors
+/// What is not sound, or too large, in any of them; elements before it were handed out.
+pub(super) fn each(text: &str, mut element: impl FnMut(Value)) -> Result<(), Reject> {
+    let mut refused = None;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // Elements are counted from inside their array.
+    let one = |raw: &RawValue| match parse(raw.get()) {
+        _ if refused.is_some() => {}
+        Ok(value) => element(value),
+        Err(reject) => refused = Some(reject),
+    };
+    let read = reader.deserialize_seq(Elements(one)).and_then(|()| reader.end());
+    match (refused, read) {
+        (Some(reject), _) => Err(reject),
+        (None, Err(error)) => Err(Reject::json(text.as_bytes(), &error)),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+struct Elements<F>(F);
+
+impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element()? {
+            (self.0)(element);
+        }
+        Ok(())
+    }
 }
 
 /// Reads a JSON object.
@@ -96,9 +150,10 @@ pub(super) fn parse_object(text: &str) -> Result<Map<String, Value>, Reject> {
     }
 }
 
-/// Whether brackets nest deeper than [`DEPTH_MAX`], before anything recurses.
-fn too_deep(text: &str) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+/// How deep brackets nest, up to one beyond [`DEPTH_MAX`], and what the values take as a tree; before anything recurses.
+fn extent(text: &str) -> (usize, usize) {
+    let (mut depth, mut deepest, mut bytes) = (0_usize, 0, VALUE_BYTES);
+    let (mut in_text, mut escaped) = (false, false);
     for byte in text.bytes() {
         match byte {
             _ if escaped => escaped = false,
@@ -106,15 +161,15 @@ fn too_deep(text: &str) -> bool {
             b'"' => in_text = !in_text,
             b'[' | b'{' if !in_text => {
                 depth += 1;
-                if depth > DEPTH_MAX {
-                    return true;
-                }
+                deepest = deepest.max(depth);
+                bytes += if byte == b'{' { OBJECT_BYTES } else { VALUE_BYTES };
             }
+            b',' if !in_text => bytes += VALUE_BYTES,
             b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    false
+    (deepest, bytes)
 }
 
 #[cfg(test)]
@@ -130,5 +185,35 @@ mod tests {
             parse(&fine).unwrap();
         }
         parse(&format!("\"{}\\\"{}\"", "[".repeat(300), "{".repeat(300))).unwrap();
+    }
+
+    #[test]
+    fn inv8_values_that_would_take_a_hundred_times_their_bytes_are_refused() {
+        let one = "{\"a\":0}";
+        let refused = parse(&format!("[{}]", vec![one; 200_000].join(","))).unwrap_err();
+        assert_eq!(refused.code, Code::TooManyValues);
+        // One at a time they take nothing.
+        let mut seen = 0;
+        each(&format!("[{}]", vec![one; 200_000].join(",")), |_| seen += 1).unwrap();
+        assert_eq!(seen, 200_000);
+        let bundle = format!(
+            "[{}]",
+            vec![r#"{"system":"http://loinc.org","code":"8867-4"}"#; 9000].join(",")
+        );
+        parse(&bundle).unwrap();
+    }
+
+    #[test]
+    fn an_array_is_sound_only_as_a_whole() {
+        let code = |text: &str| each(text, |_| {}).err().map(|reject| reject.code);
+        assert_eq!(code("[1, {\"a\":[2]}, \"x\"] "), None);
+        assert_eq!(code("[]"), None);
+        assert_eq!(code("[1,"), Some(Code::JsonTruncated));
+        assert_eq!(code("[1] 2"), Some(Code::JsonSyntax));
+        assert_eq!(code("[1 2]"), Some(Code::JsonSyntax));
+        assert_eq!(code("[1, 1e999]"), Some(Code::NotFinite));
+        assert_eq!(code("[NaN]"), Some(Code::NotFinite));
+        let deep = format!("[1,{}1{}]", "[".repeat(200), "]".repeat(200));
+        assert_eq!(code(&deep), Some(Code::NestingTooDeep));
     }
 }

@@ -10,6 +10,7 @@ mod scan;
 mod status;
 mod time;
 
+use telemetry_core::spool::attributes::{self, Attribute};
 use telemetry_core::spool::record::{MAYBE_REPEAT, Record};
 use telemetry_core::topic::DeviceTopic;
 
@@ -35,26 +36,43 @@ impl Decoder {
         Self { access: Access::new(config) }
     }
 
-    /// Decodes one message of the batch's `source`. Returns the code if it became, wholly or partly, a dead letter.
-    pub fn record(&self, batch: &mut Batch, source: u32, record: &Record<'_>) -> Option<Code> {
+    /// Decodes one message of the batch's `source`. Returns the code if it became, wholly or partly, a dead letter. `now_us` is
+    /// ingest's clock: when the source says that it received the message is believed only as far as that allows.
+    pub fn record(
+        &self,
+        batch: &mut Batch,
+        source: u32,
+        record: &Record<'_>,
+        now_us: i64,
+    ) -> Option<Code> {
         batch.count_message();
-        let mut origin = Origin {
-            source,
-            device: 0,
-            offset: record.offset,
-            received_us: record.received_us,
-            maybe_repeat: record.flags & MAYBE_REPEAT != 0,
-        };
+        let mut origin = origin(source, record, now_us);
         let result = match batch.route(&self.access, source, record.topic) {
             Route::Refused(reject) => Err(reject),
             Route::To { decoder, device } => {
                 origin.device = device;
-                payload(batch, &origin, decoder, record.payload)
+                left_behind(record).and_then(|()| payload(batch, &origin, decoder, record.payload))
             }
         };
         let reject = result.err()?;
         dead_letter(batch, &origin, record, &reject);
         Some(reject.code)
+    }
+
+    /// Keeps a message that the worker must not look at.
+    pub(crate) fn unseen(
+        &self,
+        batch: &mut Batch,
+        source: u32,
+        record: &Record<'_>,
+        now_us: i64,
+    ) -> Code {
+        batch.count_message();
+        let origin = origin(source, record, now_us);
+        let reason = "the worker ended twice while it had this message alone, so it is not decoded";
+        let reject = Reject::new(Code::EndsIngest, reason);
+        dead_letter(batch, &origin, record, &reject);
+        reject.code
     }
 
     /// Keeps whole bytes of a sound frame that are no record.
@@ -67,7 +85,6 @@ impl Decoder {
         now_us: i64,
     ) -> Code {
         batch.count_message();
-        let origin = Origin { source, device: 0, offset, received_us: now_us, maybe_repeat: false };
         let reject =
             Reject::new(Code::FrameRecordUnparsable, "the frame is sound, the record in it is not");
         let record = Record {
@@ -77,11 +94,38 @@ impl Decoder {
             flags: 0,
             publisher: "",
             topic: "",
+            attributes: &[],
             payload: bytes,
         };
+        let origin = origin(source, &record, now_us);
         dead_letter(batch, &origin, &record, &reject);
         reject.code
     }
+}
+
+fn origin(source: u32, record: &Record<'_>, now_us: i64) -> Origin {
+    let received_absurd = time::received_is_absurd(record.received_us, now_us);
+    Origin {
+        source,
+        device: 0,
+        offset: record.offset,
+        received_us: if received_absurd { now_us } else { record.received_us },
+        maybe_repeat: record.flags & MAYBE_REPEAT != 0,
+        received_absurd,
+    }
+}
+
+/// Refuses a record that stands for a message whose payload is not here.
+fn left_behind(record: &Record<'_>) -> Result<(), Reject> {
+    let too_large = attributes::read(record.attributes).find_map(|attribute| match attribute {
+        Attribute::TooLarge { bytes, sha256 } => Some((bytes, sha256)),
+        Attribute::Exchange { .. } => None,
+    });
+    let Some((bytes, sha256)) = too_large else { return Ok(()) };
+    let hash: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let reason =
+        format!("the payload had {bytes} bytes, too many for the spool; its sha256 is {hash}");
+    Err(Reject::new(Code::TooLarge, reason))
 }
 
 fn payload(
@@ -107,7 +151,7 @@ fn dead_letter(batch: &mut Batch, origin: &Origin, record: &Record<'_>, reject: 
     let device = DeviceTopic::parse(record.topic);
     let given = |text| (!str::is_empty(text)).then_some(text);
     let cells = [
-        Cell::Time(record.received_us),
+        Cell::Time(origin.received_us),
         Cell::text(device.map(|device| device.site)),
         Cell::text(device.map(|device| device.device_id)),
         Cell::text(given(record.topic)),
@@ -117,7 +161,7 @@ fn dead_letter(batch: &mut Batch, origin: &Origin, record: &Record<'_>, reject: 
         Cell::Text(&reject.reason),
         Cell::Text(reject.code.stage()),
     ];
-    let pushed = batch.push_small(Target::DeadLetters, origin, 0, record.received_us, &cells);
+    let pushed = batch.push_small(Target::DeadLetters, origin, 0, origin.received_us, &cells);
     if pushed.is_err() {
         // `memory_bytes` is limited so that there is room; if there is none all the same, the books say what is missing.
         batch.gap(origin.source, record.offset, 1, reject.code.as_str());

@@ -22,22 +22,38 @@ use crate::batch::readings::{ABSENT, Context, Measured, Origin, READINGS_JSON, R
 use crate::batch::{Batch, Target};
 
 pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
-    let start = batch.readings.len();
+    let start = batch.readings.mark();
     let mut rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
-    let result = match rows.fast(text, &mut batch.shape) {
-        Some(()) => rows.finish(),
+    let read = match rows.fast(text, &mut batch.shape) {
+        Some(()) => Ok(()),
         None => {
             rows.readings.truncate(start);
-            let mut rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
-            rows.careful(text).and_then(|()| rows.finish())
+            rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
+            rows.careful(text)
         }
     };
-    for row in start..batch.readings.len() {
+    let result = match read {
+        Ok(()) if rows.next <= MESSAGE_ROWS_MAX => rows.finish(),
+        Ok(()) => {
+            rows.readings.truncate(start);
+            let reason = format!("more than {MESSAGE_ROWS_MAX} readings in one message");
+            Err(Reject::new(Code::TooManyValues, reason))
+        }
+        // JSON that is not sound, which may show at its end only.
+        Err(reject) => {
+            rows.readings.truncate(start);
+            Err(reject)
+        }
+    };
+    for row in start.rows..batch.readings.len() {
         let event_us = batch.readings.event_us[row];
         batch.count_row(origin.source, Target::Readings, event_us);
     }
     result
 }
+
+/// Readings of one message, at most: a hundred seconds of a waveform at 1 kHz.
+const MESSAGE_ROWS_MAX: i32 = 100_000;
 
 /// The rows of one message.
 struct Rows<'a> {
@@ -119,30 +135,26 @@ impl Rows<'_> {
     }
 
     fn careful(&mut self, text: &str) -> Result<(), Reject> {
-        match json::parse(text)? {
-            Value::Object(object) => {
-                let result = self.object(&object);
+        if Scan::new(text).peek() == Some(b'[') {
+            return json::each(text, |element| {
+                let result = match element {
+                    Value::Object(object) => self.object(&object),
+                    _ => Err(Reject::new(
+                        Code::WrongType,
+                        "an element of the array is not an object",
+                    )),
+                };
                 self.note(result);
-            }
-            Value::Array(elements) => {
-                for element in &elements {
-                    let result = match element {
-                        Value::Object(object) => self.object(object),
-                        _ => Err(Reject::new(
-                            Code::WrongType,
-                            "an element of the array is not an object",
-                        )),
-                    };
-                    self.note(result);
-                }
-            }
-            _ => {
-                return Err(Reject::new(
-                    Code::WrongType,
-                    "the payload is neither an object nor an array",
-                ));
-            }
+            });
         }
+        let Value::Object(object) = json::parse(text)? else {
+            return Err(Reject::new(
+                Code::WrongType,
+                "the payload is neither an object nor an array",
+            ));
+        };
+        let result = self.object(&object);
+        self.note(result);
         Ok(())
     }
 
@@ -200,7 +212,7 @@ impl Rows<'_> {
                 return Err(wrong_type("value", "a number, a text or null"));
             }
         };
-        self.readings.push(self.origin, context, self.next, metric, unit, measured);
+        self.readings.push(self.origin, context, self.next, metric, unit, measured)?;
         self.next += 1;
         Ok(())
     }
@@ -222,7 +234,7 @@ impl Rows<'_> {
         let seq = members.get(Name::Seq).optional_int("seq")?.unwrap_or(ABSENT);
         let (event_us, device_us, flags) =
             event_time(members.get(Name::Ts), self.origin.received_us);
-        let place = self.readings.place(place);
+        let place = self.readings.place(place)?;
         Ok(Context { event_us, device_us, boot, seq, place, flags, protocol: READINGS_JSON })
     }
 }
@@ -257,6 +269,7 @@ mod tests {
         offset: 7,
         received_us: 1_785_542_400_000_000,
         maybe_repeat: false,
+        received_absurd: false,
     };
 
     /// The rows as texts, so that numbers of interned texts don't matter, and the first reject.

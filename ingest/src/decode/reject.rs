@@ -33,6 +33,14 @@ pub enum Code {
     TopicNotAllowed,
     /// Whole bytes in a frame that are no record.
     FrameRecordUnparsable,
+    /// A text that is longer than its column takes.
+    TextTooLong,
+    /// More rows, or a larger tree of JSON values, than one message may cost.
+    TooManyValues,
+    /// The worker ended twice while it had this message alone.
+    EndsIngest,
+    /// Larger than a spool takes; only its size and hash came.
+    TooLarge,
     /// A row that its table can't hold.
     DoesNotFit,
 }
@@ -55,6 +63,10 @@ impl Code {
             Self::TopicUnknown => "topic_unknown",
             Self::TopicNotAllowed => "topic_not_allowed",
             Self::FrameRecordUnparsable => "frame_record_unparsable",
+            Self::TextTooLong => "text_too_long",
+            Self::TooManyValues => "too_many_values",
+            Self::EndsIngest => "ends_ingest",
+            Self::TooLarge => "too_large",
             Self::DoesNotFit => "does_not_fit",
         }
     }
@@ -70,6 +82,11 @@ impl Code {
                 "[ingest.sources] does not let this source send the topic: allow it, or find out who publishes there"
             }
             Self::FrameRecordUnparsable => "is the source of another version, or its disk damaged?",
+            Self::TooManyValues => "let the device send fewer values in a message",
+            Self::EndsIngest => "a defect, or too little memory for it: please report it",
+            Self::TooLarge => {
+                "let the sender split it: the agent keeps at most 8 MiB, less in a small spool"
+            }
             Self::DoesNotFit => "a defect of the decoder: please report it",
             _ => {
                 "mend what publishes, or the topic's decoder; table dead_letters has bytes and reason"
@@ -84,7 +101,7 @@ impl Code {
             Self::TopicUnknown => "topic",
             Self::TopicNotAllowed => "access",
             Self::FrameRecordUnparsable => "frame",
-            Self::DoesNotFit => "table",
+            Self::TextTooLong | Self::DoesNotFit => "table",
             _ => "decode",
         }
     }
@@ -131,7 +148,11 @@ impl Reject {
 
 impl From<Misfit> for Reject {
     fn from(misfit: Misfit) -> Self {
-        Self::new(Code::DoesNotFit, misfit.to_string())
+        let code = match misfit {
+            Misfit::Long { .. } => Code::TextTooLong,
+            _ => Code::DoesNotFit,
+        };
+        Self::new(code, misfit.to_string())
     }
 }
 

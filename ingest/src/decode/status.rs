@@ -32,8 +32,9 @@ pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(
         Some(Verdict::OutOfRange) => flags |= Flags::OUT_OF_RANGE,
         _ => {}
     }
-    if origin.maybe_repeat {
-        flags |= Flags::MAYBE_REPEAT;
+    flags |= origin.flags();
+    if !batch.admits(Target::Status, event_us) {
+        flags |= Flags::DATE_OF_LANDING;
     }
     let detail = object.get("detail").filter(|detail| !detail.is_null()).map(ToString::to_string);
     let flags = flags.text();

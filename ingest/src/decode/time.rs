@@ -7,6 +7,18 @@ pub(crate) const YEAR_2000_US: i64 = 946_684_800_000_000;
 /// 1900-01-01T00:00:00Z: earlier than anything in a living patient's record.
 pub(crate) const YEAR_1900_US: i64 = -2_208_988_800_000_000;
 
+/// 2020-01-01T00:00:00Z: no source is older than this software.
+const YEAR_2020_US: i64 = 1_577_836_800_000_000;
+/// How far a source's clock may be ahead of ingest's.
+const AHEAD_US: i64 = 7 * DAY_US;
+
+/// Whether a source can't have received a message when it says so: its clock starts anew at each start, or runs ahead. An ingest
+/// that has no clock itself believes everything.
+pub(crate) fn received_is_absurd(received_us: i64, now_us: i64) -> bool {
+    let judges = now_us >= YEAR_2020_US;
+    judges && (received_us < YEAR_2020_US || received_us > now_us.saturating_add(AHEAD_US))
+}
+
 /// A parsed time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parsed {
@@ -143,6 +155,18 @@ mod tests {
             Some(Parsed { us: 1_424_334_635_000_000, date_only: false })
         );
         assert_eq!(fhir("soon"), None);
+    }
+
+    #[test]
+    fn what_a_source_says_is_believed_as_far_as_our_own_clock_allows() {
+        let now = YEAR_2020_US + 1000 * DAY_US;
+        for absurd in [0, -5, YEAR_2020_US - 1, now + AHEAD_US + 1, i64::MIN, i64::MAX] {
+            assert!(received_is_absurd(absurd, now), "{absurd}");
+            assert!(!received_is_absurd(absurd, 1_000_000), "{absurd}");
+        }
+        for fine in [YEAR_2020_US, now, now + AHEAD_US] {
+            assert!(!received_is_absurd(fine, now), "{fine}");
+        }
     }
 
     proptest! {

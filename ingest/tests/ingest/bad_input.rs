@@ -1,6 +1,18 @@
 //! Bad input ends in `dead_letters` with its own reason code, while its neighbours land (INV-4).
 
+use telemetry_core::spool::attributes::Attribute;
+
 use super::kit::{Lakeside, Source, TOPIC, land, reading};
+
+/// With a text that is one byte too long at `@`.
+fn long(payload: &str) -> Vec<u8> {
+    payload.replace('@', &"x".repeat(1025)).into_bytes()
+}
+
+fn many(values: usize) -> Vec<u8> {
+    let values: Vec<String> = (0..values).map(|n| format!(r#""m{}":1"#, n % 7)).collect();
+    format!(r#"{{"values":{{{}}}}}"#, values.join(",")).into_bytes()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inv4_every_kind_of_bad_payload_has_its_reason_and_its_neighbours_land() {
@@ -28,6 +40,20 @@ async fn inv4_every_kind_of_bad_payload_has_its_reason_and_its_neighbours_land()
             "dt/icu/ehr/fhir",
             br#"{"resourceType":"Bundle","entry":7}"#.to_vec(),
             "fhir_shape_unknown",
+        ),
+        (TOPIC, long(r#"{"metric":"spo2","value":1,"patient_id":"@"}"#), "text_too_long"),
+        (TOPIC, long(r#"{"bed":"@","values":{"spo2":1}}"#), "text_too_long"),
+        (TOPIC, long(r#"{"metric":"@","value":1}"#), "text_too_long"),
+        (TOPIC, long(r#"{"metric":"spo2","value":1,"unit":"@"}"#), "text_too_long"),
+        ("dt/icu/mon-1/status", long(r#"{"status":"@"}"#), "text_too_long"),
+        ("dt/icu/mon-1/status", long(r#"{"status":"on","firmware":"@"}"#), "text_too_long"),
+        ("dt/icu/ehr/fhir", long(r#"{"resourceType":"Device","id":"@"}"#), "text_too_long"),
+        (TOPIC, format!("[{}]", vec!["{}"; 300_000].join(",")).into_bytes(), "metric_missing"),
+        (TOPIC, many(100_001), "too_many_values"),
+        (
+            "dt/icu/mon-1/status",
+            format!("[{}]", vec!["{}"; 300_000].join(",")).into_bytes(),
+            "too_many_values",
         ),
         ("dt/icu/mon-1/status", br#"{"battery":5}"#.to_vec(), "value_missing"),
         ("dt/icu/mon-1/status", br#"{"status":"on","battery":"full"}"#.to_vec(), "wrong_type"),
@@ -118,4 +144,33 @@ async fn whole_bytes_that_are_no_record_are_kept_and_their_offsets_accounted_for
     let sum =
         |name: &str| landings.iter().map(|row| row[name].parse::<u64>().unwrap()).sum::<u64>();
     assert_eq!((sum("message_count"), sum("gap_count"), sum("dead_letter_count")), (5, 2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv8_a_text_beyond_its_column_is_told_by_column_and_limit_and_one_at_the_limit_lands() {
+    let patient =
+        |bytes| format!(r#"{{"metric":"spo2","value":1,"patient_id":"{}"}}"#, "p".repeat(bytes));
+    let lakeside = land(&[(TOPIC, patient(1024)), (TOPIC, patient(1025))]).await;
+    assert_eq!(lakeside.offsets().await, [0]);
+    let dead = lakeside.rows("dead_letters").await;
+    assert_eq!(
+        dead[0]["reason"],
+        "column `patient_id` of table `readings` takes texts of at most 1024 bytes, this one has 1025"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv4_what_was_too_large_for_its_spool_is_a_dead_letter_with_size_and_hash() {
+    let lakeside = Lakeside::new().await;
+    let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));
+    let mut attributes = Vec::new();
+    Attribute::TooLarge { bytes: 9_437_184, sha256: [0xab; 32] }.write(&mut attributes);
+    ingest.send(source.frame_with(&attributes, &[(TOPIC, "")])).await;
+    ingest.send(source.readings(2)).await;
+    ingest.landed(&source).await;
+    assert_eq!(lakeside.offsets().await, [1, 2]);
+    let dead = &lakeside.rows("dead_letters").await[0];
+    let reason = dead["reason"].as_str();
+    assert_eq!((dead["reason_code"].as_str(), dead["topic"].as_str()), ("too_large", TOPIC));
+    assert!(reason.contains("9437184 bytes") && reason.contains(&"ab".repeat(32)), "{reason}");
 }

@@ -111,6 +111,12 @@ async fn offsets_that_a_source_cannot_deliver_are_recorded_as_gaps() {
     let books = lakeside.lake.books().await.unwrap();
     let books: Vec<_> = books.iter().map(|b| (b.landed, b.dropped, b.appended)).collect();
     assert_eq!(books, [(104, 100, Some(104))]);
+    let key = lakeside.lake.books().await.unwrap()[0].key.clone();
+    for (offset, expected) in [(1, None), (2, Some("dropped")), (101, Some("dropped")), (102, None)]
+    {
+        let found = lakeside.lake.gap_at(&key, offset).await.unwrap();
+        assert_eq!(found.as_deref(), expected, "{offset}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +206,8 @@ async fn inv8_when_memory_is_used_up_frames_are_dropped_the_window_closes_and_no
 async fn inv8_a_frame_beyond_the_memory_is_not_taken_and_its_source_waits_until_there_is_room() {
     let lakeside = Lakeside::new().await;
     let change = |config: &mut ingest::Config| {
-        (config.flush_rows, config.flush_bytes, config.memory_bytes) = (1_000_000, 1 << 30, 8192);
+        (config.flush_rows, config.flush_bytes, config.memory_bytes) =
+            (1_000_000, 1 << 30, 32 << 10);
         config.flush_age_ms = 3_600_000;
     };
     let (mut ingest, mut source) = (lakeside.ingest(change).await, Source::new("gw"));
@@ -213,6 +220,23 @@ async fn inv8_a_frame_beyond_the_memory_is_not_taken_and_its_source_waits_until_
     ingest.receipt_that(|receipt| receipt.landed == next).await;
     ingest.stop().await;
     assert_eq!(lakeside.offsets().await, (0..next).collect::<Vec<_>>(), "and not one message more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv8_a_frame_whose_rows_are_beyond_the_memory_is_taken_a_part_at_a_time() {
+    let lakeside = Lakeside::new().await;
+    let change = |config: &mut ingest::Config| {
+        (config.flush_rows, config.flush_age_ms) = (10_000_000, 3_600_000);
+        config.memory_bytes = 4 << 20;
+    };
+    let (mut ingest, mut source) = (lakeside.ingest(change).await, Source::new("gw"));
+    let values: Vec<String> = (0..10_000).map(|n| format!(r#""m{}":{n}"#, n % 9)).collect();
+    let payload = format!(r#"{{"values":{{{}}}}}"#, values.join(","));
+    let frame = source.frame(&vec![(TOPIC, payload); 12]);
+    let parts = ingest.deliver(&source, &[frame]).await;
+    assert!(parts.len() > 2, "landed to {parts:?}");
+    ingest.stop().await;
+    assert_eq!(lakeside.rows("readings").await.len(), 120_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,9 +13,13 @@ use service_runtime::{Metrics, Stop, Tasks};
 use telemetry_core::frame::{self, Codec, FrameHeader};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::receipt::Receipt;
-use telemetry_core::spool::record::{self, GapReason, Record};
+use telemetry_core::spool::format::{Format, Key};
+use telemetry_core::spool::record::{GapReason, Record};
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::mpsc;
+
+/// How sources write.
+pub(crate) const FORMAT: Format = Format::V2(Key::from_random(1));
 
 /// 2026-08-01T00:00:00Z: when every message was accepted.
 pub(crate) const RECEIVED_US: i64 = 1_785_542_400_000_000;
@@ -31,6 +35,8 @@ pub(crate) struct Source {
     pub(crate) oldest: u64,
     pub(crate) next: u64,
     pub(crate) chain: u64,
+    /// What it says of when it received its messages.
+    pub(crate) received_us: i64,
 }
 
 impl Source {
@@ -41,6 +47,7 @@ impl Source {
             oldest: 0,
             next: 0,
             chain: 0,
+            received_us: RECEIVED_US,
         }
     }
 
@@ -56,6 +63,7 @@ impl Source {
             first_offset,
             count,
             appended: first_offset + count,
+            format: FORMAT,
         };
         Inbound::Frame {
             topic: self.topic(),
@@ -65,18 +73,28 @@ impl Source {
 
     /// The next messages as one frame.
     pub(crate) fn frame<P: AsRef<[u8]>>(&mut self, messages: &[(&str, P)]) -> Inbound {
+        self.frame_with(&[], messages)
+    }
+
+    /// The same, all with these attributes.
+    pub(crate) fn frame_with<P: AsRef<[u8]>>(
+        &mut self,
+        attributes: &[u8],
+        messages: &[(&str, P)],
+    ) -> Inbound {
         let (first, mut records) = (self.next, Vec::new());
         for (topic, payload) in messages {
             let record = Record {
                 offset: self.next,
                 chain: self.chain,
-                received_us: RECEIVED_US,
+                received_us: self.received_us,
                 flags: 0,
                 publisher: "mon-1",
                 topic,
+                attributes,
                 payload: payload.as_ref(),
             };
-            self.chain = record::encode(&record, &mut records);
+            self.chain = FORMAT.encode(&record, &mut records);
             self.next += 1;
         }
         self.wrap(first, self.next - first, &records)
@@ -94,7 +112,7 @@ impl Source {
     pub(crate) fn gap(&mut self, count: u64) -> Inbound {
         let (first, mut records) = (self.next, Vec::new());
         self.chain = self.chain.wrapping_mul(31) + 1;
-        record::encode_gap(first, count, GapReason::Dropped, self.chain, RECEIVED_US, &mut records);
+        FORMAT.encode_gap(first, count, GapReason::Dropped, self.chain, RECEIVED_US, &mut records);
         self.next += count;
         self.wrap(first, count, &records)
     }
@@ -234,6 +252,27 @@ impl Ingest {
     pub(crate) async fn landed(&mut self, source: &Source) -> Receipt {
         let (id, next) = (source.id.clone(), source.next);
         self.receipt_that(|receipt| receipt.source_id == id && receipt.landed == next).await
+    }
+
+    /// Sends the frames again and again, as a source does that is asked for them, until they are landed. Returns where it was told
+    /// to be on the way.
+    pub(crate) async fn deliver(&mut self, source: &Source, frames: &[Inbound]) -> Vec<u64> {
+        let mut landed = vec![0];
+        while landed.last() != Some(&source.next) {
+            for frame in frames {
+                self.send(again(frame)).await;
+            }
+            let last = landed[landed.len() - 1];
+            let further = |receipt: &Receipt| {
+                let news = receipt.landed > last || receipt.resend_from.is_some();
+                receipt.source_id == source.id && news
+            };
+            let receipt = self.receipt_that(further).await;
+            if receipt.landed > last {
+                landed.push(receipt.landed);
+            }
+        }
+        landed
     }
 
     /// Ctrl-C. Returns the receipts that were sent to the end.

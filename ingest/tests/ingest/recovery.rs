@@ -34,10 +34,7 @@ async fn inv5_a_killed_process_loses_nothing_that_is_sent_again() {
         ingest.kill();
     }
     let mut last = lakeside.ingest(|_| {}).await;
-    for frame in &frames {
-        last.send(again(frame)).await;
-    }
-    last.landed(&source).await;
+    last.deliver(&source, &frames).await;
     assert_eq!(lakeside.offsets().await, (0..200).collect::<Vec<_>>());
 }
 
@@ -170,4 +167,52 @@ async fn a_lake_that_fails_is_not_ready_until_it_takes_a_landing_again_and_nothi
     ingest.landed(&source).await;
     assert!(ingest.readiness.is_ready());
     assert_eq!(lakeside.offsets().await, (0..10).collect::<Vec<_>>());
+}
+
+/// What a worker notes of its attempts.
+fn note(lakeside: &Lakeside) -> Option<String> {
+    let path = lakeside.folder.path().join("_tidemark/attempts/ingest-1.json");
+    std::fs::read_to_string(path).ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_notes_that_it_runs_and_takes_the_note_back_when_it_stops() {
+    let lakeside = Lakeside::new().await;
+    for ends in 1..4 {
+        let ingest = lakeside.ingest(|_| {}).await;
+        assert_eq!(note(&lakeside).unwrap(), format!(r#"{{"v":1,"ends":{ends},"trying":null}}"#));
+        ingest.kill();
+    }
+    // Careful by now. What it lands it lands a thousand at a time, and that it is all well again is said after some.
+    let (mut ingest, mut source) = (lakeside.ingest(|_| {}).await, Source::new("gw"));
+    let frame = source.readings(3000);
+    assert_eq!(ingest.deliver(&source, &[frame]).await, [0, 1024, 2048, 3000]);
+    ingest.stop().await;
+    assert_eq!(note(&lakeside).unwrap(), r#"{"v":1,"ends":3,"trying":null}"#, "still careful");
+    assert_eq!(lakeside.offsets().await, (0..3000).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv4_a_message_that_ended_its_worker_twice_alone_is_a_dead_letter_and_the_rest_lands() {
+    let lakeside = Lakeside::new().await;
+    let ended =
+        r#"{"v":1,"ends":6,"trying":{"source_id":"gw","epoch":42,"from":2,"to":3,"times":2}}"#;
+    let folder = lakeside.folder.path().join("_tidemark/attempts");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("ingest-1.json"), ended).unwrap();
+    let mut ingest = lakeside.ingest(|_| {}).await;
+    let (mut source, mut other) = (Source::new("gw"), Source::new("other"));
+    let (frame, others) = (source.readings(6), other.readings(4));
+    ingest.deliver(&source, &[frame]).await;
+    ingest.deliver(&other, &[others]).await;
+    let dead = lakeside.rows("dead_letters").await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (dead[0]["reason_code"].as_str(), dead[0]["source_offset"].as_str()),
+        ("ends_ingest", "2")
+    );
+    assert_eq!(lakeside.rows("readings").await.len(), 9);
+    assert_eq!(note(&lakeside).unwrap(), r#"{"v":1,"ends":1,"trying":null}"#, "all is well again");
+    ingest.stop().await;
+    assert_eq!(note(&lakeside), None);
 }

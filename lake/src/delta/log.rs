@@ -71,7 +71,18 @@ impl TableLog {
             replay.entry(table, &entry_path(next), &entry)?;
             next += 1;
         }
-        let Some(id) = replay.id else { return Ok(None) };
+        let Some(id) = replay.id else {
+            if next == 0 && !listed(&store).await?.is_empty() {
+                let reason =
+                    "its log has no beginning: neither entry 0 nor `_last_checkpoint` is there";
+                return match store.get(&entry_path(0)).await? {
+                    // Made by somebody a moment ago.
+                    Some(_) => Box::pin(Self::load(lake, table)).await,
+                    None => Err(LakeError::not_whole(lake, table.name, reason)),
+                };
+            }
+            return Ok(None);
+        };
         let Replay { lacks, txns, .. } = replay;
         Ok(Some(Self { store, table, id, lacks, version: next - 1, txns }))
     }
@@ -115,6 +126,21 @@ impl TableLog {
             self.inspect(self.version + 1, &entry, None)?;
         }
         Ok(())
+    }
+
+    /// Makes sure that what was replayed is all: no entry is behind one that is missing.
+    ///
+    /// # Errors
+    /// As [`TableLog::refresh`]; [`LakeError::NotWhole`] if there is one.
+    pub(crate) async fn end_is_the_end(&mut self, lake: &Store) -> Result<(), LakeError> {
+        let newest = listed(&self.store).await?.into_iter().max().unwrap_or(0);
+        // Somebody may have committed since it was read.
+        self.refresh().await?;
+        if newest <= self.version {
+            return Ok(());
+        }
+        let reason = format!("entry {} of its log is gone, later ones are there", self.version + 1);
+        Err(LakeError::not_whole(lake, self.table.name, reason))
     }
 
     /// Starts over from the last checkpoint.
@@ -220,6 +246,14 @@ impl TableLog {
         self.version = version;
         Ok(conflict)
     }
+}
+
+/// The versions that have an entry, as far as listing shows them.
+async fn listed(store: &Store) -> Result<Vec<u64>, LakeError> {
+    let objects = store.list("_delta_log").await?;
+    let version =
+        |path: &str| path.strip_prefix("_delta_log/")?.strip_suffix(".json")?.parse().ok();
+    Ok(objects.iter().filter_map(|object| version(&object.path)).collect())
 }
 
 fn entry_path(version: u64) -> String {

@@ -45,7 +45,7 @@ async fn inv4_the_ledger_alone_says_what_is_landed_dropped_and_was_accepted() {
     assert_eq!(reader.books().await.unwrap(), expected);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -57,18 +57,23 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The ledger of a lake that was made without the column `appended`: source `gw` is landed to 10, of which 7 are a gap.
-fn made_before() -> (tempfile::TempDir, String) {
+/// A lake whose ledger was made without the column `appended`: source `gw` is landed to 10, of which 7 are a gap.
+async fn made_before() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().display().to_string();
+    // Its other tables are as they are today.
+    let lake = Lake::open(&url, &[].into(), OpenMode::Create).await.unwrap();
+    let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+    land(&mut lander, &lake, "gw", 0, 3).await;
+    std::fs::remove_dir_all(folder.path().join("landings")).unwrap();
     let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lake-without-appended");
     copy(&old, folder.path());
-    let url = folder.path().display().to_string();
     (folder, url)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lake_that_was_made_before_is_read_as_it_is_and_gets_the_column_from_ingest() {
-    let (folder, url) = made_before();
+    let (folder, url) = made_before().await;
     let env = [].into();
     let before = Lake::open(&url, &env, OpenMode::Read).await.unwrap();
     assert_eq!(before.books().await.unwrap(), [books(key("gw"), 10, 7, None)]);
@@ -92,7 +97,7 @@ async fn a_lake_that_was_made_before_is_read_as_it_is_and_gets_the_column_from_i
 /// An upgrade while workers run: the column is added under one that is about to land.
 #[tokio::test(flavor = "multi_thread")]
 async fn inv5_a_worker_under_which_the_ledger_gets_a_column_reads_it_again_and_goes_on() {
-    let (_folder, url) = made_before();
+    let (_folder, url) = made_before().await;
     let env = [].into();
     let complete = Lake::open(&url, &env, OpenMode::Create).await.unwrap();
     let mut first = Lander::open(&complete, "w1", [LANE], NOW).await.unwrap();
@@ -109,6 +114,6 @@ async fn inv5_a_worker_under_which_the_ledger_gets_a_column_reads_it_again_and_g
     first.recover(NOW).await.unwrap();
     assert_eq!(first.positions()[&key("gw")].landed, 12);
     land(&mut first, &complete, "gw", 12, 14).await;
-    assert_eq!(offsets(&complete, "readings", "gw").await, [10, 11, 12, 13]);
+    assert_eq!(offsets(&complete, "readings", "gw").await, [0, 1, 2, 10, 11, 12, 13]);
     assert_eq!(complete.books().await.unwrap(), [books(key("gw"), 14, 7, Some(19))]);
 }

@@ -100,39 +100,38 @@ impl Link {
 
     /// Waits for more bytes. Cancel safe.
     pub(crate) async fn read(&mut self) -> Result<(), LinkError> {
-        match self.reader.read_buf(&mut self.incoming).await {
-            Ok(0) => Err(LinkError::Closed("end of stream".into())),
-            Ok(_) => Ok(()),
-            Err(error) => Err(LinkError::Broken(error)),
-        }
+        heard(self.reader.read_buf(&mut self.incoming).await).map(drop)
     }
 
     /// Waits for more bytes or writes some of `out`, whichever is possible first; returns true if bytes arrived. Cancel safe.
+    ///
+    /// What the other side said before it cut the connection is heard, also if the cut is noticed by a write.
     pub(crate) async fn turn(&mut self) -> Result<bool, LinkError> {
-        let Self { reader, writer, incoming, out, unflushed, .. } = self;
-        let has_to_write = !out.is_empty() || *unflushed;
-        let write = async {
-            if out.is_empty() {
-                writer.flush().await.map_err(LinkError::Broken)?;
-                *unflushed = false;
-                return Ok(false);
-            }
-            match writer.write_buf(out).await {
-                Ok(0) => Err(LinkError::Closed("no more bytes taken".into())),
-                Ok(_) => {
+        let cut = {
+            let Self { reader, writer, incoming, out, unflushed, .. } = self;
+            let has_to_write = !out.is_empty() || *unflushed;
+            let write = async {
+                if out.is_empty() {
+                    writer.flush().await?;
+                    *unflushed = false;
+                } else if writer.write_buf(out).await? == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                } else {
                     *unflushed = true;
-                    Ok(false)
                 }
-                Err(error) => Err(LinkError::Broken(error)),
+                Ok(())
+            };
+            tokio::select! {
+                read = reader.read_buf(incoming) => return heard(read),
+                written = write, if has_to_write => match written {
+                    Ok(()) => return Ok(false),
+                    Err(error) => error,
+                },
             }
         };
-        tokio::select! {
-            read = reader.read_buf(incoming) => match read {
-                Ok(0) => Err(LinkError::Closed("end of stream".into())),
-                Ok(_) => Ok(true),
-                Err(error) => Err(LinkError::Broken(error)),
-            },
-            written = write, if has_to_write => written,
+        match self.reader.read_buf(&mut self.incoming).await {
+            Ok(read) if read > 0 => Ok(true),
+            _ => Err(LinkError::Broken(cut)),
         }
     }
 
@@ -144,5 +143,14 @@ impl Link {
             written.and(self.writer.shutdown().await)
         };
         drop(tokio::time::timeout(Duration::from_secs(1), goodbye).await);
+    }
+}
+
+/// What reading gave: true, for bytes.
+fn heard(read: io::Result<usize>) -> Result<bool, LinkError> {
+    match read {
+        Ok(0) => Err(LinkError::Closed("end of stream".into())),
+        Ok(_) => Ok(true),
+        Err(error) => Err(LinkError::Broken(error)),
     }
 }

@@ -46,7 +46,7 @@ impl Truth {
         let (mut reader, mut at) = (running.spool.reader(), self.landed);
         while at < end {
             let batch = reader.read(at, end, FRAME_MAX).unwrap();
-            if batch.is_gap {
+            if batch.gap.is_some() {
                 running.spool.announced(at, batch.end);
                 self.announced.extend(at..batch.end);
             }
@@ -167,7 +167,7 @@ fn lag_is_the_age_of_the_oldest_pending_message_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::open(folder.path(), small(WhenFull::Refuse));
     for n in 0..50_u64 {
-        let message = Message { publisher: "p", topic: "t", payload: &payload(n) };
+        let message = Message { publisher: "p", topic: "t", attributes: &[], payload: &payload(n) };
         running.spool.append(1_000_000 * i64::try_from(n).unwrap(), [message]);
     }
     running.sync();

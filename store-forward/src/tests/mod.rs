@@ -1,6 +1,7 @@
 //! The spool against a plain `Vec`, and the uplink against a model of ingest.
 
 mod books;
+mod loss;
 mod model;
 mod power_loss;
 mod recovery;
@@ -11,9 +12,11 @@ use std::path::Path;
 
 use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::id::{Epoch, Offset};
+use telemetry_core::spool::format::{Format, Key, Parsed};
 use telemetry_core::spool::plan::WhenFull;
-use telemetry_core::spool::record::{Item, Parsed, parse};
+use telemetry_core::spool::record::Item;
 
+use crate::Fresh;
 use crate::config::SpoolOptions;
 use crate::metrics::SpoolMetrics;
 use crate::spool::{Appended, Spool, SpoolError};
@@ -23,6 +26,13 @@ use crate::{SpoolConfig, reader::Batch};
 /// A folder in memory where there is one: thousands of spools are opened, each with its syncs.
 fn fast_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+const KEY: Key = Key::from_random(0x5eed);
+const V2: Format = Format::V2(KEY);
+
+fn fresh(epoch: u64) -> Fresh {
+    Fresh { epoch: Epoch::from_random(epoch), key: KEY }
 }
 
 /// A spool with its writer on a thread.
@@ -39,15 +49,18 @@ impl Running {
     fn try_open(folder: &Path, config: SpoolConfig, epoch: u64) -> Result<Self, SpoolError> {
         let config = SpoolConfig { dir: folder.join("spool"), ..config };
         let options = SpoolOptions { source_id: "s".parse().unwrap(), config };
-        let (spool, writer) =
-            Spool::open(&options, Epoch::from_random(epoch), SpoolMetrics::default())?;
+        let (spool, writer) = Spool::open(&options, fresh(epoch), SpoolMetrics::default())?;
         let writer = Some(std::thread::spawn(move || writer.run()));
         Ok(Self { spool, writer })
     }
 
     fn append(&self, payloads: &[Vec<u8>]) -> Appended {
-        let messages =
-            payloads.iter().map(|payload| Message { publisher: "p", topic: "t", payload });
+        let messages = payloads.iter().map(|payload| Message {
+            publisher: "p",
+            topic: "t",
+            attributes: &[],
+            payload,
+        });
         self.spool.append(1, messages)
     }
 
@@ -70,10 +83,10 @@ impl Running {
         let limit = self.spool.progress().borrow().synced;
         let (mut reader, mut at, mut found) = (self.spool.reader(), from, Vec::new());
         while at < limit {
-            let Batch { records, end, .. } = reader.read(at, limit, raw_max).unwrap();
+            let Batch { format, records, end, .. } = reader.read(at, limit, raw_max).unwrap();
             assert!(end > at, "reading makes progress");
             let mut rest = records.as_slice();
-            while let Parsed::Item { item, len, .. } = parse(rest) {
+            while let Parsed::Item { item, len, .. } = format.parse(rest) {
                 match item {
                     Item::Record(record) => found.push(Some(record.payload.to_vec())),
                     Item::Gap { count, .. } => found.extend((0..count).map(|_| None)),

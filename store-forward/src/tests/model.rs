@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 
 use proptest::prelude::*;
-use telemetry_core::spool::recovery::scan;
+use telemetry_core::spool::recovery::{From, scan};
 use telemetry_core::spool::segment::HEADER_LEN;
 
 use super::books::part;
@@ -14,8 +14,10 @@ use crate::disk;
 enum Op {
     Append(u64),
     Sync,
-    /// Everything from this fraction of the unsynced bytes on is gone.
+    /// Everything from this fraction of the unsynced bytes on is gone, and nobody was told that it was there.
     Crash(f64),
+    /// The same of what was told to be there.
+    Lose(f64),
     Reopen,
     Trim(f64),
     /// While nobody looks, a bit flips in the nth segment, this far into its records.
@@ -27,6 +29,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (1u64..40).prop_map(Op::Append),
         3 => Just(Op::Sync),
         1 => (0.0..1.0).prop_map(Op::Crash),
+        1 => (0.0..1.0).prop_map(Op::Lose),
         1 => Just(Op::Reopen),
         1 => (0.0..1.0).prop_map(Op::Trim),
         1 => (0usize..8, 0.0..1.0, 0u8..8).prop_map(|(segment, at, bit)| Op::Rot(segment, at, bit)),
@@ -66,19 +69,27 @@ fn cut(folder: &Path, kept_bytes: u64, fraction: f64) {
     }
 }
 
-fn disk_bytes(folder: &Path) -> u64 {
-    let segments = folder.join("spool").join(Epoch::from_random(7).to_string());
-    disk::list_segments(&segments).unwrap().iter().map(|(_, len)| len).sum()
+/// What is on disk: the bytes of the segments, and the mark.
+struct Seen {
+    bytes: u64,
+    mark: Vec<u8>,
 }
 
-/// Flips a bit of a record; returns the record's offset, and whether it is the spool's last.
-fn rot(folder: &Path, segment: usize, at: f64, bit: u8) -> Option<(Offset, bool)> {
+fn look(folder: &Path) -> Seen {
+    let segments = folder.join("spool").join(Epoch::from_random(7).to_string());
+    let bytes = disk::list_segments(&segments).unwrap().iter().map(|(_, len)| len).sum();
+    Seen { bytes, mark: std::fs::read(folder.join("spool/spool.mark")).unwrap() }
+}
+
+/// Flips a bit of a record; returns the record's offset.
+fn rot(folder: &Path, segment: usize, at: f64, bit: u8) -> Option<Offset> {
     let segments = folder.join("spool").join(Epoch::from_random(7).to_string());
     let files = disk::list_segments(&segments).unwrap();
     let (first, _) = *files.get(segment % files.len().max(1))?;
     let path = disk::segment_path(&segments, first);
     let mut bytes = std::fs::read(&path).unwrap();
-    let whole = scan(&bytes[HEADER_LEN..], first, 0, usize::MAX, Offset::MAX);
+    let from = From { format: V2, offset: first, chain: 0 };
+    let whole = scan(&bytes[HEADER_LEN..], from, usize::MAX, Offset::MAX);
     if whole.len == 0 || whole.len < bytes.len() - HEADER_LEN {
         // Nothing in it, or it has its share already: two flips of one bit would make it whole again.
         return None;
@@ -92,7 +103,7 @@ fn rot(folder: &Path, segment: usize, at: f64, bit: u8) -> Option<(Offset, bool)
     let position = (whole.len as f64 * at) as usize;
     let mut end = 0;
     let mut offset = first;
-    while let Parsed::Item { item, len, .. } = parse(&bytes[HEADER_LEN + end..]) {
+    while let Parsed::Item { item, len, .. } = V2.parse(&bytes[HEADER_LEN + end..]) {
         (offset, end) = (item.first(), end + len);
         if end > position {
             break;
@@ -100,8 +111,7 @@ fn rot(folder: &Path, segment: usize, at: f64, bit: u8) -> Option<(Offset, bool)
     }
     bytes[HEADER_LEN + position] ^= 1 << bit;
     std::fs::write(&path, bytes).unwrap();
-    let last = offset + 1 == whole.next && files.last().map(|(first, _)| *first) == Some(first);
-    Some((offset, last))
+    Some(offset)
 }
 
 proptest! {
@@ -113,7 +123,7 @@ proptest! {
         let mut running = Running::open(folder.path(), config.clone());
         // `None` is what rotted: it becomes a gap, and nothing else may.
         let mut model: Vec<Option<Vec<u8>>> = Vec::new();
-        let (mut synced, mut landed, mut synced_bytes): (u64, u64, u64) = (0, 0, 0);
+        let (mut synced, mut landed, mut seen) = (0, 0, look(folder.path()));
         for op in ops {
             match op {
                 Op::Append(count) => {
@@ -124,37 +134,45 @@ proptest! {
                 }
                 Op::Sync => {
                     synced = running.sync();
-                    synced_bytes = disk_bytes(folder.path());
+                    seen = look(folder.path());
                 }
                 Op::Crash(fraction) => {
                     running.close();
-                    cut(folder.path(), synced_bytes, fraction);
+                    cut(folder.path(), seen.bytes, fraction);
+                    std::fs::write(folder.path().join("spool/spool.mark"), &seen.mark).unwrap();
                     running = Running::open(folder.path(), config.clone());
                     let found = running.spool.status().appended;
                     prop_assert!(found >= synced && found <= model.len() as u64, "{found} of {synced}..{}", model.len());
                     model.truncate(usize::try_from(found).unwrap());
-                    (synced, synced_bytes) = (found, disk_bytes(folder.path()));
+                    (synced, seen) = (found, look(folder.path()));
+                }
+                Op::Lose(fraction) => {
+                    running.close();
+                    cut(folder.path(), seen.bytes, fraction);
+                    running = Running::open(folder.path(), config.clone());
+                    prop_assert_eq!(running.spool.status().appended, model.len() as u64, "no offset is used again");
+                    let found = running.read(landed, FRAME_MAX);
+                    for (offset, found) in (landed..).zip(found).filter(|(_, found)| found.is_none()) {
+                        prop_assert!(offset >= synced || model[usize::try_from(offset).unwrap()].is_none());
+                        model[usize::try_from(offset).unwrap()] = found;
+                    }
+                    (synced, seen) = (model.len() as u64, look(folder.path()));
                 }
                 Op::Reopen => {
                     running.close();
                     running = Running::open(folder.path(), config.clone());
                     synced = model.len() as u64;
-                    synced_bytes = disk_bytes(folder.path());
+                    seen = look(folder.path());
                 }
                 Op::Rot(segment, at, bit) => {
                     running.close();
                     match rot(folder.path(), segment, at, bit) {
-                        // Nothing tells it from a torn tail.
-                        Some((offset, true)) if offset >= landed => {
-                            let rotten = model.iter().rev().skip(1).take_while(|payload| payload.is_none()).count();
-                            model.truncate(usize::try_from(offset).unwrap() - rotten);
-                        }
-                        Some((offset, _)) => model[usize::try_from(offset).unwrap()] = None,
+                        Some(offset) => model[usize::try_from(offset).unwrap()] = None,
                         None => {}
                     }
                     running = Running::open(folder.path(), config.clone());
                     prop_assert_eq!(running.spool.status().appended, model.len() as u64);
-                    (synced, synced_bytes) = (model.len() as u64, disk_bytes(folder.path()));
+                    (synced, seen) = (model.len() as u64, look(folder.path()));
                 }
                 Op::Trim(fraction) => {
                     synced = running.sync();
@@ -165,7 +183,7 @@ proptest! {
                         running.spool.landed(to, chain, "lake");
                         running.close();
                         running = Running::open(folder.path(), config.clone());
-                        synced_bytes = disk_bytes(folder.path());
+                        seen = look(folder.path());
                         prop_assert_eq!(running.spool.resume_from(), (landed, Some("lake".to_owned())));
                     }
                 }

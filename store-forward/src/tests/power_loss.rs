@@ -77,8 +77,7 @@ impl Scripted {
         epoch: u64,
         appended: u64,
     ) -> Self {
-        let (spool, writer) =
-            Spool::open(&options, Epoch::from_random(epoch), SpoolMetrics::default()).unwrap();
+        let (spool, writer) = Spool::open(&options, fresh(epoch), SpoolMetrics::default()).unwrap();
         let held = spool.status();
         let mut shared = recording.borrow_mut();
         shared.base = appended - held.appended;
@@ -91,7 +90,12 @@ impl Scripted {
         for _ in 0..count {
             let appended = self.spool.append(
                 1,
-                [Message { publisher: "p", topic: "t", payload: &payload(self.appended) }],
+                [Message {
+                    publisher: "p",
+                    topic: "t",
+                    attributes: &[],
+                    payload: &payload(self.appended),
+                }],
             );
             assert_eq!(appended.refused, None);
             self.appended += 1;
@@ -123,9 +127,15 @@ impl Scripted {
     fn fork(&mut self, epoch: u64) {
         self.spool.forked();
         self.spool.move_to(Epoch::from_random(epoch)).unwrap();
-        let appended = self
-            .spool
-            .append(1, [Message { publisher: "p", topic: "t", payload: &payload(self.appended) }]);
+        let appended = self.spool.append(
+            1,
+            [Message {
+                publisher: "p",
+                topic: "t",
+                attributes: &[],
+                payload: &payload(self.appended),
+            }],
+        );
         assert_eq!(appended.refused, None);
         self.appended += 1;
         self.write();
@@ -192,7 +202,7 @@ fn script(recording: &Rc<RefCell<Recording>>, options: SpoolOptions) {
 
 /// Opens what is left and checks it against what was promised.
 fn check(root: &Path, promised: Promised, accepted: u64) -> Result<(), String> {
-    let opened = Spool::open(&options(root), Epoch::from_random(99), SpoolMetrics::default());
+    let opened = Spool::open(&options(root), fresh(99), SpoolMetrics::default());
     let (spool, writer) = opened.map_err(|error| format!("does not open: {error}"))?;
     let status = spool.status();
     let running = Running { spool, writer: Some(std::thread::spawn(move || writer.run())) };

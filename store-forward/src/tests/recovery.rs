@@ -72,7 +72,7 @@ fn inv4_what_drop_oldest_drops_is_counted_and_travels_as_a_gap() {
     assert_eq!(running.spool.shared.metrics.dropped.get(), oldest);
     let batch = running.spool.reader().read(0, 1500, FRAME_MAX).unwrap();
     let Parsed::Item { item: Item::Gap { first, count, reason, chain_end }, .. } =
-        parse(&batch.records)
+        batch.format.parse(&batch.records)
     else {
         panic!("a gap comes first")
     };
@@ -128,8 +128,7 @@ fn two_processes_cannot_share_a_spool_and_neither_can_two_sources() {
     running.close();
     let config = SpoolConfig { dir: folder.path().join("spool"), ..small(WhenFull::Refuse) };
     let options = SpoolOptions { source_id: "other".parse().unwrap(), config };
-    let error =
-        Spool::open(&options, Epoch::from_random(8), SpoolMetrics::default()).err().unwrap();
+    let error = Spool::open(&options, fresh(8), SpoolMetrics::default()).err().unwrap();
     assert!(error.to_string().contains("is the spool of s, not of other"), "{error}");
 }
 
@@ -147,7 +146,7 @@ fn a_forked_spool_moves_what_has_not_landed_to_a_new_epoch() {
     let expected: Vec<_> = (60..100).map(|n| Some(payload(n))).collect();
     assert_eq!(read_all(&running, 0), expected);
     let batch = running.spool.reader().read(0, 1, FRAME_MAX).unwrap();
-    let Parsed::Item { item: Item::Record(record), .. } = parse(&batch.records) else {
+    let Parsed::Item { item: Item::Record(record), .. } = batch.format.parse(&batch.records) else {
         panic!("a record")
     };
     assert_eq!(record.flags & MAYBE_REPEAT, MAYBE_REPEAT);
@@ -192,10 +191,10 @@ fn inv8_what_waits_for_the_disk_is_limited() {
     };
     let options = SpoolOptions { source_id: "s".parse().unwrap(), config };
     // Its writer never runs.
-    let (spool, _writer) =
-        Spool::open(&options, Epoch::from_random(7), SpoolMetrics::default()).unwrap();
+    let (spool, _writer) = Spool::open(&options, fresh(7), SpoolMetrics::default()).unwrap();
     let payload = vec![0; 100_000];
-    let messages = (0..50).map(|_| Message { publisher: "p", topic: "t", payload: &payload });
+    let messages =
+        (0..50).map(|_| Message { publisher: "p", topic: "t", attributes: &[], payload: &payload });
     let appended = spool.append(1, messages);
     assert_eq!(appended.refused, Some(AppendError::Busy));
     assert_eq!(appended.offsets, 0..10, "a megabyte");
@@ -206,7 +205,7 @@ fn a_move_that_no_writer_took_does_not_keep_the_folder() {
     let folder = fast_folder();
     let config = SpoolConfig { dir: folder.path().join("spool"), ..small(WhenFull::Refuse) };
     let options = SpoolOptions { source_id: "s".parse().unwrap(), config };
-    let open = || Spool::open(&options, Epoch::from_random(7), SpoolMetrics::default());
+    let open = || Spool::open(&options, fresh(7), SpoolMetrics::default());
     let (spool, writer) = open().unwrap();
     spool.move_to(Epoch::from_random(8)).unwrap();
     drop((spool, writer));
@@ -239,7 +238,7 @@ fn whatever_a_spool_writes_is_its_owners_alone() {
     }
     running.close();
     let files = std::fs::read_dir(folder.path().join("spool")).unwrap().count();
-    assert!(files >= 4, "state, lock, reserve and an epoch: {files}");
+    assert!(files >= 5, "state, mark, lock, reserve and an epoch: {files}");
     assert_eq!(open_to_others(folder.path()), [""; 0]);
 }
 
@@ -248,9 +247,9 @@ fn inv3_the_chain_where_the_disk_ends_is_known_while_more_is_waiting() {
     let folder = fast_folder();
     let config = SpoolConfig { dir: folder.path().join("spool"), ..small(WhenFull::Refuse) };
     let options = SpoolOptions { source_id: "s".parse().unwrap(), config };
-    let opened = Spool::open(&options, Epoch::from_random(7), SpoolMetrics::default());
+    let opened = Spool::open(&options, fresh(7), SpoolMetrics::default());
     let (spool, mut writer) = opened.unwrap();
-    let message = || Message { publisher: "p", topic: "t", payload: b"x" };
+    let message = || Message { publisher: "p", topic: "t", attributes: &[], payload: b"x" };
     spool.append(1, [message(), message()]);
     writer.round().unwrap();
     let chain = spool.reader().chain_at(2).unwrap();

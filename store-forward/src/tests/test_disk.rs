@@ -163,6 +163,7 @@ impl Disk {
                 }
             }
             Change::Rename(from, to) => {
+                assert!(self.since.get(from).is_none_or(Vec::is_empty), "its entries are synced");
                 let entry = self.entries[from];
                 self.enter(EntryChange::Renamed(from.to_owned(), to.to_owned(), entry));
             }
@@ -242,6 +243,13 @@ fn apply_entry(entries: &mut BTreeMap<PathBuf, Entry>, change: &EntryChange) {
         EntryChange::Renamed(from, to, entry) => {
             entries.remove(from);
             entries.insert(to.clone(), *entry);
+            // A folder takes along what is in it.
+            let inside: Vec<_> =
+                entries.keys().filter(|path| path.starts_with(from)).cloned().collect();
+            for path in inside {
+                let entry = entries.remove(&path).unwrap();
+                entries.insert(to.join(path.strip_prefix(from).unwrap()), entry);
+            }
         }
         EntryChange::Deleted(path) => entries.retain(|found, _| !found.starts_with(path)),
     }

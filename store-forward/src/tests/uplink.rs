@@ -178,7 +178,8 @@ async fn inv3_a_forked_spool_moves_on_in_place_while_it_accepts() {
         for n in 500..1500 {
             let place = loop {
                 let payload = payload(n);
-                let message = Message { publisher: "p", topic: "t", payload: &payload };
+                let message =
+                    Message { publisher: "p", topic: "t", attributes: &[], payload: &payload };
                 progress.mark_unchanged();
                 match spool.append(1, [message]).places().next() {
                     Some(place) => break place,

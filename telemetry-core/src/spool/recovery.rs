@@ -1,6 +1,7 @@
 //! Reads runs of records out of a segment's bytes: how far they are intact, where they go on after damage.
 
-use super::record::{FIXED_LEN, Item, MESSAGE_MAX, PREFIX_LEN, Parsed, parse};
+use super::format::{Format, PREFIX_LEN, Parsed};
+use super::record::{Item, MESSAGE_MAX};
 use crate::id::Offset;
 use crate::wire::Fields;
 
@@ -28,16 +29,27 @@ pub struct Run {
     pub stop: Stop,
 }
 
-/// Scans records that follow each other from offset `first` with chain value `chain`, up to `raw_max` bytes or offset
-/// `limit` (exclusive). The first record is taken even when it alone is larger than `raw_max`.
-pub fn scan(bytes: &[u8], first: Offset, chain: u64, raw_max: usize, limit: Offset) -> Run {
-    let mut run = Run { len: 0, next: first, chain, stop: Stop::End };
+/// Where a run of records starts, and how they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct From {
+    /// How the records are written.
+    pub format: Format,
+    /// The offset of the first one.
+    pub offset: Offset,
+    /// Chain value before it.
+    pub chain: u64,
+}
+
+/// Scans records that follow each other, up to `raw_max` bytes or offset `limit` (exclusive). The first record is taken even when it
+/// alone is larger than `raw_max`.
+pub fn scan(bytes: &[u8], from: From, raw_max: usize, limit: Offset) -> Run {
+    let mut run = Run { len: 0, next: from.offset, chain: from.chain, stop: Stop::End };
     loop {
         if run.next >= limit {
             return Run { stop: Stop::Limit, ..run };
         }
         let rest = bytes.get(run.len..).unwrap_or_default();
-        match parse(rest) {
+        match from.format.parse(rest) {
             Parsed::Item { item, len, chain_end } if item.first() == run.next => {
                 if run.len > 0 && run.len + len > raw_max {
                     return Run { stop: Stop::Limit, ..run };
@@ -46,7 +58,9 @@ pub fn scan(bytes: &[u8], first: Offset, chain: u64, raw_max: usize, limit: Offs
                     Run { len: run.len + len, next: item.end(), chain: chain_end, stop: Stop::End };
             }
             Parsed::Torn => return run,
-            Parsed::Item { .. } | Parsed::Corrupt => return Run { stop: Stop::Corrupt, ..run },
+            Parsed::Item { .. } | Parsed::Corrupt { .. } => {
+                return Run { stop: Stop::Corrupt, ..run };
+            }
         }
     }
 }
@@ -66,19 +80,19 @@ pub fn scan_at<E>(
     mut read: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
     at: usize,
     buffer: &mut Vec<u8>,
-    (first, chain): (Offset, u64),
+    from: From,
     raw_max: usize,
     limit: Offset,
 ) -> Result<Run, E> {
     let window = raw_max.clamp(WINDOW / 32, WINDOW);
     read(at, window, buffer)?;
-    let run = scan(buffer, first, chain, raw_max, limit);
+    let run = scan(buffer, from, raw_max, limit);
     let cut_off = run.len == 0 && run.stop == Stop::End && buffer.len() == window;
     if !cut_off {
         return Ok(run);
     }
     read(at, MESSAGE_MAX, buffer)?;
-    Ok(scan(buffer, first, chain, raw_max, limit))
+    Ok(scan(buffer, from, raw_max, limit))
 }
 
 /// The first intact record at or after some damage.
@@ -92,28 +106,59 @@ pub struct Resync {
     pub chain: u64,
 }
 
-/// Looks for the first intact record in `bytes` whose offset is at least `expected` and plausible for its distance, of which
-/// `passed` bytes lie before these.
-pub fn resync(bytes: &[u8], expected: Offset, passed: usize) -> Option<Resync> {
-    let smallest = PREFIX_LEN + FIXED_LEN;
-    let most = expected.saturating_add(((passed + bytes.len()) / smallest) as u64 + 1);
-    for at in 0..bytes.len().saturating_sub(smallest - 1) {
-        let rest = bytes.get(at..)?;
-        // The offset field is checked before the checksum: it rejects nearly every wrong position for free.
-        let mut fields = Fields(rest.get(PREFIX_LEN + 8..)?);
-        if !fields.u64().is_some_and(|offset| (expected..=most).contains(&offset)) {
-            continue;
-        }
-        if let Parsed::Item { item, .. } = parse(rest) {
-            let chain = match item {
-                Item::Gap { chain_end, .. } => chain_end,
-                Item::Record(record) => record.chain,
-                Item::Unparsable { bytes, .. } => Fields(bytes).u64()?,
-            };
-            return Some(Resync { at, offset: item.first(), chain });
-        }
+/// What looking through some bytes gave.
+enum Looked {
+    Found(Resync),
+    /// Nothing begins before this position, which may lie beyond the bytes.
+    Not(usize),
+}
+
+/// Looks for the first intact record in `bytes` that starts below `within`, is not below `expected`, and is plausible for its distance,
+/// of which `passed` bytes lie before these.
+///
+/// What lies within a record is never taken for one: the length of a damaged record is stepped over where it is certain, and one that
+/// is cut off is the end.
+fn look(bytes: &[u8], format: Format, expected: Offset, passed: usize, within: usize) -> Looked {
+    let most = expected.saturating_add(((passed + bytes.len()) / format.smallest()) as u64 + 1);
+    let plausible = |offset: Offset| match format {
+        // Nobody but the spool's owner could write such a record; before it may lie a gap of any length.
+        Format::V2(_) => offset >= expected,
+        Format::V1 => (expected..=most).contains(&offset),
+    };
+    let mut at = if passed == 0 && format == Format::V1 { behind_v1(bytes) } else { 0 };
+    while at < within.min(bytes.len()) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        at += match format.parse(rest) {
+            Parsed::Item { item, .. } if plausible(item.first()) => {
+                let chain = match item {
+                    Item::Gap { chain_end, .. } => Some(chain_end),
+                    Item::Record(record) => Some(record.chain),
+                    Item::Unparsable { bytes, .. } => Fields(bytes).u64(),
+                };
+                let (offset, chain) = (item.first(), chain.unwrap_or_default());
+                return Looked::Found(Resync { at, offset, chain });
+            }
+            Parsed::Item { len, .. } if format != Format::V1 => len,
+            Parsed::Corrupt { len: Some(len) } => len,
+            // It begins here for certain, and reaches beyond the end.
+            Parsed::Torn if format != Format::V1 && rest.len() >= PREFIX_LEN => {
+                return Looked::Not(at);
+            }
+            _ => 1,
+        };
     }
-    None
+    Looked::Not(at)
+}
+
+/// Where to look first behind a damaged record of version 1: after its payload, if what it says of its length fits what follows.
+fn behind_v1(bytes: &[u8]) -> usize {
+    let Some(len) = Format::claimed_len(bytes) else { return 0 };
+    let fits = match bytes.get(len..) {
+        Some([]) => true,
+        Some(rest) => matches!(Format::V1.parse(rest), Parsed::Item { .. }),
+        None => false,
+    };
+    if fits { len } else { 0 }
 }
 
 /// What a crash left of the last segment.
@@ -138,22 +183,24 @@ pub struct Tail {
 /// What `read` says.
 pub fn tail<E>(
     mut read: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
-    first: Offset,
-    chain: u64,
+    from: From,
 ) -> Result<Tail, E> {
-    let mut tail = Tail { keep: 0, next: first, chain, damaged: 0 };
+    let mut tail = Tail { keep: 0, next: from.offset, chain: from.chain, damaged: 0 };
     let (mut at, mut buffer) = (0, Vec::new());
     loop {
-        let from = (tail.next, tail.chain);
+        let from = From { offset: tail.next, chain: tail.chain, ..from };
         let run = scan_at(&mut read, at, &mut buffer, from, usize::MAX, Offset::MAX)?;
         if run.len > 0 {
             at += run.len;
             tail = Tail { keep: at, next: run.next, chain: run.chain, ..tail };
             continue;
         }
-        let Some(found) = resync_from(&mut read, at, &mut buffer, tail.next)? else {
-            return Ok(tail);
+        // A record that is cut off is the last one: what is in it is a payload, whatever it looks like.
+        let found = match run.stop {
+            Stop::End => None,
+            _ => resync_from(&mut read, from.format, at, &mut buffer, tail.next)?,
         };
+        let Some(found) = found else { return Ok(tail) };
         at += found.at;
         tail.damaged += found.offset - tail.next;
         tail.next = found.offset;
@@ -161,12 +208,14 @@ pub fn tail<E>(
     }
 }
 
-/// Looks for the first intact record at or after a position, window by window; [`Resync::at`] counts from that position.
+/// Looks for the first intact record at or after a position where there is none, window by window; [`Resync::at`] counts from that
+/// position.
 ///
 /// # Errors
 /// What `read` says.
 pub fn resync_from<E>(
     mut read: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
+    format: Format,
     at: usize,
     buffer: &mut Vec<u8>,
     expected: Offset,
@@ -174,14 +223,16 @@ pub fn resync_from<E>(
     let mut passed = 0;
     loop {
         read(at + passed, WIDE_WINDOW, buffer)?;
-        if let Some(found) = resync(buffer, expected, passed) {
-            return Ok(Some(Resync { at: passed + found.at, ..found }));
+        let is_last = buffer.len() < WIDE_WINDOW;
+        // A record that starts before the overlap is whole.
+        let within = if is_last { usize::MAX } else { WIDE_WINDOW - MESSAGE_MAX };
+        match look(buffer, format, expected, passed, within) {
+            Looked::Found(found) => {
+                return Ok(Some(Resync { at: passed + found.at, ..found }));
+            }
+            Looked::Not(_) if is_last => return Ok(None),
+            Looked::Not(next) => passed += next.max(1),
         }
-        if buffer.len() < WIDE_WINDOW {
-            return Ok(None);
-        }
-        // A record that starts before the overlap would have been whole.
-        passed += WIDE_WINDOW - MESSAGE_MAX;
     }
 }
 
@@ -189,11 +240,19 @@ pub fn resync_from<E>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::record::{Record, encode};
+    use super::super::format::Key;
+    use super::super::record::Record;
     use super::*;
 
+    const V2: Format = Format::V2(Key::from_random(0x5eed));
+
+    fn record(offset: Offset, chain: u64, payload: &[u8]) -> Record<'_> {
+        let (publisher, topic, attributes) = ("p", "t", &[][..]);
+        Record { offset, chain, received_us: 1, flags: 0, publisher, topic, attributes, payload }
+    }
+
     /// Encodes `count` records from offset 0 and returns their bytes and the position where each one starts.
-    fn records(count: u64) -> (Vec<u8>, Vec<usize>, u64) {
+    fn records(format: Format, count: u64) -> (Vec<u8>, Vec<usize>, u64) {
         let (mut bytes, mut starts, mut chain) = (Vec::new(), Vec::new(), 0);
         for offset in 0..count {
             starts.push(bytes.len());
@@ -201,24 +260,17 @@ mod tests {
                 u8::try_from(offset % 251).unwrap();
                 usize::try_from(offset * 7 % 50).unwrap()
             ];
-            chain = encode(
-                &Record {
-                    offset,
-                    chain,
-                    received_us: 1,
-                    flags: 0,
-                    publisher: "p",
-                    topic: "t",
-                    payload: &payload,
-                },
-                &mut bytes,
-            );
+            chain = format.encode(&record(offset, chain, &payload), &mut bytes);
         }
         (bytes, starts, chain)
     }
 
+    fn start(format: Format) -> From {
+        From { format, offset: 0, chain: 0 }
+    }
+
     /// Reads from memory, as much at once as from a file.
-    fn tail(bytes: &[u8], first: Offset, chain: u64) -> Tail {
+    fn tail(format: Format, bytes: &[u8]) -> Tail {
         let read = |at: usize,
                     count: usize,
                     buffer: &mut Vec<u8>|
@@ -227,69 +279,118 @@ mod tests {
             *buffer = bytes[at.min(end)..end].to_vec();
             Ok(())
         };
-        super::tail(read, first, chain).unwrap()
+        super::tail(read, start(format)).unwrap()
     }
 
     #[test]
     fn damage_that_is_longer_than_a_window_is_passed() {
-        let (mut bytes, starts, _) = records(3);
-        let lost = 40_000;
-        let mut far = Vec::new();
-        let payload = vec![7; MESSAGE_MAX / 2];
-        let record = Record {
-            offset: lost,
-            chain: 5,
-            received_us: 1,
-            flags: 0,
-            publisher: "p",
-            topic: "t",
-            payload: &payload,
-        };
-        let chain = encode(&record, &mut far);
-        bytes.truncate(starts[2]);
-        let damage = WINDOW + MESSAGE_MAX / 2 + 12_345;
-        bytes.resize(bytes.len() + damage, 0x5a);
-        bytes.extend_from_slice(&far);
-        let expected = Tail { keep: bytes.len(), next: lost + 1, chain, damaged: lost - 2 };
-        assert_eq!(tail(&bytes, 0, 0), expected);
+        for format in [Format::V1, V2] {
+            let (mut bytes, starts, _) = records(format, 3);
+            let lost = 40_000;
+            let mut far = Vec::new();
+            let payload = vec![7; MESSAGE_MAX / 2];
+            let chain = format.encode(&record(lost, 5, &payload), &mut far);
+            bytes.truncate(starts[2]);
+            let damage = WINDOW + MESSAGE_MAX / 2 + 12_345;
+            bytes.resize(bytes.len() + damage, 0x5a);
+            bytes.extend_from_slice(&far);
+            let expected = Tail { keep: bytes.len(), next: lost + 1, chain, damaged: lost - 2 };
+            assert_eq!(tail(format, &bytes), expected);
+        }
     }
 
     #[test]
     fn a_run_stops_at_the_byte_limit_but_takes_one_record_at_least() {
-        let (bytes, starts, _) = records(10);
-        let run = scan(&bytes, 0, 0, 1, Offset::MAX);
+        let (bytes, starts, _) = records(V2, 10);
+        let run = scan(&bytes, start(V2), 1, Offset::MAX);
         assert_eq!((run.next, run.len, run.stop), (1, starts[1], Stop::Limit));
-        let run = scan(&bytes, 0, 0, starts[4], Offset::MAX);
+        let run = scan(&bytes, start(V2), starts[4], Offset::MAX);
         assert_eq!((run.next, run.len), (4, starts[4]));
-        assert_eq!(scan(&bytes, 0, 0, usize::MAX, 6).next, 6);
-        assert_eq!(scan(&bytes, 0, 0, usize::MAX, Offset::MAX).stop, Stop::End);
+        assert_eq!(scan(&bytes, start(V2), usize::MAX, 6).next, 6);
+        assert_eq!(scan(&bytes, start(V2), usize::MAX, Offset::MAX).stop, Stop::End);
+    }
+
+    /// A device's payload that is full of records: of version 1, of another spool, and, as a device can never make them, of this one.
+    fn forged(format: Format) -> Vec<u8> {
+        let (mut payload, mut chain) = (Vec::new(), 0);
+        for offset in 1..2000 {
+            chain = format.encode(&record(offset, chain, b"forged"), &mut payload);
+        }
+        payload
+    }
+
+    #[test]
+    fn inv4_no_byte_of_a_payload_is_taken_for_a_record() {
+        let theirs = Format::V2(Key::from_random(1));
+        for (spool, device) in [(V2, Format::V1), (V2, theirs), (V2, V2), (Format::V1, Format::V1)]
+        {
+            let payload = forged(device);
+            let mut bytes = Vec::new();
+            let first = spool.encode(&record(0, 0, b"first"), &mut bytes);
+            let keep = bytes.len();
+            spool.encode(&record(1, first, &payload), &mut bytes);
+            let expected = Tail { keep, next: 1, chain: first, damaged: 0 };
+            for cut in (keep..bytes.len()).step_by(997) {
+                assert_eq!(tail(spool, &bytes[..cut]), expected, "torn at {cut}");
+            }
+            // Pages that never reached the disk are zeros in a file of full length.
+            let mut holed = bytes.clone();
+            holed[keep + 600..keep + 4096].fill(0);
+            assert_eq!(tail(spool, &holed), expected);
+            if device == V2 {
+                // Which no device can do: it does not know the secret.
+                continue;
+            }
+            let mut no_prefix = bytes.clone();
+            no_prefix[keep..keep + 12].fill(0xff);
+            if spool == V2 {
+                assert_eq!(tail(spool, &no_prefix), expected, "not even where no length is known");
+            }
+        }
+    }
+
+    #[test]
+    fn inv4_damage_within_a_record_is_stepped_over_whatever_is_in_it() {
+        for device in [Format::V1, V2] {
+            let payload = forged(device);
+            let mut bytes = Vec::new();
+            let mut chain = V2.encode(&record(0, 0, b"first"), &mut bytes);
+            let at = bytes.len();
+            for (offset, payload) in [(1, &payload[..]), (2, b"next"), (3, b"last")] {
+                chain = V2.encode(&record(offset, chain, payload), &mut bytes);
+            }
+            bytes[at + 30] ^= 1;
+            let expected = Tail { keep: bytes.len(), next: 4, chain, damaged: 1 };
+            assert_eq!(tail(V2, &bytes), expected);
+        }
     }
 
     proptest! {
         #[test]
-        fn a_torn_tail_is_cut_and_no_intact_record_is(count in 1u64..20, cut: prop::sample::Index) {
-            let (bytes, starts, _) = records(count);
+        fn a_torn_tail_is_cut_and_no_intact_record_is(first: bool, count in 1u64..20, cut: prop::sample::Index) {
+            let format = if first { Format::V1 } else { V2 };
+            let (bytes, starts, _) = records(format, count);
             let cut = cut.index(bytes.len() + 1);
             let whole = starts.iter().skip(1).chain([&bytes.len()]).filter(|end| **end <= cut).count();
-            let tail = tail(&bytes[..cut], 0, 0);
+            let tail = tail(format, &bytes[..cut]);
             prop_assert_eq!(tail.next, whole as u64);
             prop_assert_eq!(tail.keep, starts.get(whole).copied().unwrap_or(bytes.len()));
             prop_assert_eq!(tail.damaged, 0);
         }
 
         #[test]
-        fn damage_in_the_middle_costs_only_the_records_it_touches(count in 3u64..20, victim: prop::sample::Index, byte: prop::sample::Index) {
-            let (mut bytes, starts, chain) = records(count);
+        fn inv4_damage_in_the_middle_costs_only_the_records_it_touches(count in 3u64..20, victim: prop::sample::Index, byte: prop::sample::Index, xor in 1u8..) {
+            let (mut bytes, starts, chain) = records(V2, count);
             let victim = victim.index(usize::try_from(count).unwrap() - 1);
             let at = starts[victim] + byte.index(starts[victim + 1] - starts[victim]);
-            bytes[at] ^= 0x5a;
-            let tail = tail(&bytes, 0, 0);
-            prop_assert_eq!(tail, Tail { keep: bytes.len(), next: count, chain, damaged: 1 });
+            bytes[at] ^= xor;
+            prop_assert_eq!(tail(V2, &bytes), Tail { keep: bytes.len(), next: count, chain, damaged: 1 });
         }
 
         #[test]
         fn random_bytes_are_never_data(bytes: Vec<u8>) {
-            prop_assert_eq!(tail(&bytes, 0, 0).keep, 0);
+            prop_assert_eq!(tail(Format::V1, &bytes).keep, 0);
+            prop_assert_eq!(tail(V2, &bytes).keep, 0);
         }
     }
 }

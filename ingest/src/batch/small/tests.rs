@@ -21,7 +21,7 @@ fn rows_are_split_by_date_and_sorted() {
     for us in [DAY_US + 5, 3, DAY_US + 1] {
         table.push(us, &dead_letter(us, Cell::Null, b"p")).unwrap();
     }
-    let files = table.finish().unwrap();
+    let files = table.finish(20_000).unwrap();
     let offsets = |n: usize| {
         files[n]
             .1
@@ -56,7 +56,7 @@ fn a_row_that_does_not_fit_is_refused_by_column_and_its_neighbours_stay() {
     let error = refused(&mut table, &no_payload[1..]);
     assert!(error.contains("12 cells") && error.contains("13 columns"), "{error}");
     table.push(3, &dead_letter(3, Cell::Null, b"p")).unwrap();
-    assert_eq!(table.finish().unwrap()[0].1.num_rows(), 2);
+    assert_eq!(table.finish(20_000).unwrap()[0].1.num_rows(), 2);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn inv8_a_column_takes_no_more_bytes_than_it_can_address() {
     let misfit = table.push(2, &dead_letter(2, Cell::Null, b"12345")).unwrap_err();
     assert_eq!(misfit, Misfit::Full { table: "dead_letters", column: "payload", max: 10 });
     table.push(3, &dead_letter(3, Cell::Null, b"1234")).unwrap();
-    assert_eq!(table.finish().unwrap()[0].1.num_rows(), 2);
+    assert_eq!(table.finish(20_000).unwrap()[0].1.num_rows(), 2);
 }
 
 #[derive(Debug, Clone)]
@@ -134,7 +134,7 @@ proptest! {
         }
         prop_assert_eq!(small.len() as u64, taken);
         let mut written = 0;
-        for (_, batch) in small.finish().unwrap() {
+        for (_, batch) in small.finish(20_000).unwrap() {
             written += lake::parquet::encode(table, [batch]).unwrap().map_or(0, |file| file.rows);
         }
         prop_assert_eq!(written, taken);

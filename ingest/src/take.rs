@@ -1,0 +1,118 @@
+//! Taking what a frame holds into the batch that is filling, as much of it as there is room for.
+
+use telemetry_core::frame::Frame;
+use telemetry_core::spool::record::Item;
+use tracing::warn;
+
+use crate::batch::dates::DATES_FULL;
+use crate::pipeline::Pipeline;
+use crate::sequencer::Key;
+
+/// Bytes of a frame's messages after which it is looked whether there is memory for more.
+const CHECK_BYTES: usize = 64 << 10;
+/// What a record has beside its topic and payload, about.
+const RECORD_OVERHEAD: usize = 64;
+
+impl Pipeline {
+    /// Takes a few messages of the frame that waits for that, as a batch of their own, after it is written down which.
+    pub(crate) async fn take_carefully(&mut self) {
+        let Some((frame, next, chain)) = self.state.careful.take() else { return };
+        let key: Key = (frame.header.source_id.clone(), frame.header.epoch);
+        let until = next.saturating_add(self.attempts.slice(&key).unwrap_or(u64::MAX));
+        self.attempts.tries(&key, next, until.min(frame.header.end())).await;
+        self.take(&frame, next, chain, until);
+        self.state.closed = !self.state.filling.is_empty();
+    }
+
+    /// Takes the items of a frame from `next` on, at most up to `until`. What there is no room for is asked for again after the
+    /// next landing.
+    pub(crate) fn take(&mut self, frame: &Frame, next: u64, expected: Option<u64>, until: u64) {
+        let key: Key = (frame.header.source_id.clone(), frame.header.epoch);
+        let before = self.state.filling.messages();
+        let (mut source, mut stopped) = (None, false);
+        let (mut reached, mut chain) = (next, expected.unwrap_or_default());
+        let (mut bytes, mut checked) = (0, 0);
+        for (item, chain_after) in frame.items() {
+            if item.end() <= next {
+                continue;
+            }
+            if let (None, Item::Record(record), Some(expected)) = (source, item, expected)
+                && record.chain != expected
+            {
+                self.metrics.frame("forked");
+                self.sequencer.forked(&key);
+                return warn!(source = %key.0, epoch = %key.1, offset = next, "dropped a frame that contradicts what is landed: the spool was copied");
+            }
+            let source =
+                *source.get_or_insert_with(|| self.state.filling.source(&key.0, key.1, next));
+            let dates = self.state.filling.dates();
+            self.take_item(&key, source, &item, next);
+            (reached, chain) = (item.end(), chain_after);
+            bytes += item_bytes(&item);
+            let look = bytes - checked >= CHECK_BYTES;
+            checked = if look { bytes } else { checked };
+            // Who brings no further date may go on.
+            let dates = dates..self.state.filling.dates();
+            let dated = !dates.is_empty() && dates.end >= DATES_FULL;
+            let used_up = look && self.budget.is_used_up(&self.state.filling);
+            if reached >= until || dated || used_up {
+                stopped = reached < frame.header.end();
+                break;
+            }
+        }
+        let Some(source) = source else { return };
+        let raw_bytes = (if stopped { bytes } else { frame.records.len() }) as u64;
+        let batch = &mut self.state.filling;
+        batch.advance(source, reached, chain, frame.header.appended);
+        batch.add_raw_bytes(raw_bytes);
+        self.metrics.taken(raw_bytes, batch.messages() - before);
+        self.sequencer.took(&key, reached, chain);
+        if stopped {
+            self.sequencer.stopped(&key);
+            self.state.no_room = true;
+            self.metrics.frame("stopped");
+        }
+        self.state.since.get_or_insert(self.clock.uptime());
+    }
+
+    fn take_item(&mut self, key: &Key, source: u32, item: &Item<'_>, next: u64) {
+        let (now, now_us) = (self.clock.uptime(), self.clock.now_us());
+        let batch = &mut self.state.filling;
+        match *item {
+            Item::Record(record) => {
+                let code = if self.attempts.is_poison(key, record.offset) {
+                    Some(self.decoder.unseen(batch, source, &record, now_us))
+                } else {
+                    self.decoder.record(batch, source, &record, now_us)
+                };
+                if let Some(code) = code {
+                    self.dead_letters.note(now, code, &key.0, record.topic);
+                }
+            }
+            Item::Gap { first, count, reason, .. } => {
+                let missing = count - next.saturating_sub(first).min(count);
+                batch.gap(source, first.max(next), missing, reason.as_str());
+                self.metrics.gap(missing);
+            }
+            Item::Unparsable { first, count, bytes } => {
+                let first_new = first.max(next);
+                let code = self.decoder.unparsable(batch, source, first_new, bytes, now_us);
+                self.dead_letters.note(now, code, &key.0, "");
+                let rest = first + count - first_new - 1;
+                if rest > 0 {
+                    // One dead letter holds the bytes of them all.
+                    batch.gap(source, first_new + 1, rest, "unparsable");
+                }
+            }
+        }
+    }
+}
+
+fn item_bytes(item: &Item<'_>) -> usize {
+    let held = match item {
+        Item::Record(record) => record.topic.len() + record.payload.len(),
+        Item::Gap { .. } => 0,
+        Item::Unparsable { bytes, .. } => bytes.len(),
+    };
+    held + RECORD_OVERHEAD
+}
