@@ -23,6 +23,9 @@ pub enum Denied {
         /// How long it must wait.
         wait: Duration,
     },
+    /// More logins wait than there is room for.
+    #[error("too many logins wait to be heard")]
+    Crowded,
     /// The certificate or token has expired.
     #[error("the proof has expired")]
     Expired,

@@ -11,6 +11,7 @@ use super::certificate::ClientCertificate;
 use super::config::{AccessConfig, AuditConfig};
 use super::identity::{ANONYMOUS, Identity, Proof, check_name};
 use super::jwt::{Claims, TokenError, looks_like_token};
+use super::line::Waiting;
 use super::policy::Names;
 use super::throttle::Who;
 use super::trust::Trust;
@@ -43,6 +44,7 @@ impl Access {
         let (proof, result_name) = match &result {
             Ok(identity) => (identity.kind(), "ok"),
             Err(Denied::Throttled { .. }) => (offer.kind(), "throttled"),
+            Err(Denied::Crowded) => (offer.kind(), "crowded"),
             Err(_) => (offer.kind(), "refused"),
         };
         self.inner.metrics.login(proof, result_name);
@@ -209,8 +211,10 @@ impl Access {
         let Some(username) = username else { return bad("a password without a user name") };
         let entry = tables.identities.get(username);
         let hash = entry.and_then(|entry| entry.password.as_deref());
+        let known = self.throttle().is_known(who, self.inner.clock.uptime());
+        let waiting = Waiting { address: who.address(), known };
         // Asked again when it is its turn: whoever tries many at once is not heard more often.
-        let right = self.inner.passwords.check(hash, password, || self.admit(who)).await?;
+        let right = self.inner.passwords.check(hash, password, waiting, || self.admit(who)).await?;
         if !right {
             return bad("wrong user name or password");
         }

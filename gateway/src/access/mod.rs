@@ -14,6 +14,7 @@ pub(crate) mod grants;
 mod identities;
 pub(crate) mod identity;
 mod jwt;
+mod line;
 pub(crate) mod login;
 pub(crate) mod metrics;
 pub(crate) mod owner;

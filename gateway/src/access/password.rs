@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{self, SystemRandom};
-use tokio::sync::Semaphore;
+
+use super::Denied;
+use super::line::{Turns, Waiting};
 
 /// Longest password that is looked at.
 const PASSWORD_BYTES_MAX: usize = 1024;
@@ -19,6 +22,9 @@ const REMEMBERED_MAX: usize = 20_000;
 /// Costs that a hash in the file may ask for: one login must not take the machine.
 const MEMORY_KIB_MAX: u32 = 256 << 10;
 const PASSES_MAX: u32 = 16;
+/// A check allocates at least so many KiB, of which it touches what it needs: glibc maps what has more than 32 MiB by itself, and
+/// gives it back to the system when it is freed. Of less it keeps one for each thread that ever checked.
+const MAPPED_BLOCKS: usize = 33 << 10;
 
 /// Why a password was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +72,7 @@ fn random<const N: usize>() -> Result<[u8; N], PasswordError> {
 /// Checks that a PHC string is an argon2id hash of bearable cost.
 pub(crate) fn check_hash(hash: &str) -> Result<(), PasswordError> {
     let parsed = PasswordHash::new(hash).map_err(|_| PasswordError::Format)?;
-    let params = argon2::Params::try_from(&parsed).map_err(|_| PasswordError::Format)?;
+    let params = Params::try_from(&parsed).map_err(|_| PasswordError::Format)?;
     let bearable = params.m_cost() <= MEMORY_KIB_MAX && params.t_cost() <= PASSES_MAX;
     match parsed.algorithm.as_str() == "argon2id" && parsed.hash.is_some() && bearable {
         true => Ok(()),
@@ -75,14 +81,23 @@ pub(crate) fn check_hash(hash: &str) -> Result<(), PasswordError> {
 }
 
 fn verify(hash: &str, password: &[u8]) -> bool {
-    PasswordHash::new(hash)
-        .is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    let (Some(salt), Some(right)) = (&hash.salt, &hash.hash) else { return false };
+    let Ok(params) = Params::try_from(&hash) else { return false };
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from);
+    let Ok(version) = version else { return false };
+    let mut memory = Vec::with_capacity(params.block_count().max(MAPPED_BLOCKS));
+    memory.resize(params.block_count(), Block::new());
+    let mut found = vec![0; right.as_bytes().len()];
+    let argon2 = Argon2::new(Algorithm::Argon2id, version, params);
+    let done = argon2.hash_password_into_with_memory(password, salt, &mut found, &mut memory);
+    done.is_ok() && verify_slices_are_equal(&found, right.as_bytes()).is_ok()
 }
 
 /// Checks passwords of clients.
-pub(crate) struct PasswordChecks {
+pub(super) struct PasswordChecks {
     /// Each check takes 19 MiB and a core for a while.
-    permits: Arc<Semaphore>,
+    turns: Turns,
     /// Unknown names are checked against this, so that the time of a refusal does not tell which names exist.
     decoy: String,
     /// Codes of (hash, password) pairs that were right: devices that all reconnect at once are not hashed again. The key
@@ -96,7 +111,7 @@ impl PasswordChecks {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| PasswordError::Hash("no random numbers".into()))?;
         Ok(Self {
-            permits: Arc::new(Semaphore::new(at_once.max(1))),
+            turns: Turns::new(at_once),
             decoy: hash_password(new_password()?.as_bytes())?,
             remembered: Mutex::default(),
             key,
@@ -105,12 +120,16 @@ impl PasswordChecks {
 
     /// Tells whether a password is the one of a hash; without a hash takes as long and says no. `may` is asked when it is this
     /// check's turn.
-    pub(crate) async fn check<E>(
+    ///
+    /// # Errors
+    /// When `may` says so, or too many wait.
+    pub(super) async fn check(
         &self,
         hash: Option<&str>,
         password: &[u8],
-        may: impl FnOnce() -> Result<(), E>,
-    ) -> Result<bool, E> {
+        who: Waiting,
+        may: impl FnOnce() -> Result<(), Denied>,
+    ) -> Result<bool, Denied> {
         if password.len() > PASSWORD_BYTES_MAX {
             return Ok(false);
         }
@@ -118,12 +137,12 @@ impl PasswordChecks {
         if self.remembered.lock().unwrap_or_else(PoisonError::into_inner).contains(&code) {
             return Ok(true);
         }
-        let Ok(permit) = self.permits.clone().acquire_owned().await else { return Ok(false) };
+        let turn = self.turns.take(who).await.map_err(|_| Denied::Crowded)?;
         may()?;
         let (against, password) = (hash.unwrap_or(&self.decoy).to_owned(), password.to_owned());
         let right = tokio::task::spawn_blocking(move || {
             // Held by the work itself: a client that has gone must not make room for another one before its check ends.
-            let _permit = permit;
+            let _turn = turn;
             verify(&against, &password)
         });
         let right = right.await.unwrap_or(false) && hash.is_some();
@@ -156,23 +175,23 @@ impl fmt::Debug for PasswordChecks {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
 
     #[tokio::test]
     async fn a_password_is_right_or_not_and_an_unknown_name_never() {
         let hash = hash_password(b"correct horse").unwrap();
         let checks = PasswordChecks::new(1).unwrap();
+        let who = Waiting { address: 1, known: false };
         let check = async |hash: Option<&str>, password: &[u8]| {
-            checks.check(hash, password, || Ok::<_, Infallible>(())).await.unwrap()
+            checks.check(hash, password, who, || Ok(())).await.unwrap()
         };
         for _ in 0..2 {
             assert!(check(Some(&hash), b"correct horse").await);
             assert!(!check(Some(&hash), b"correct hors").await);
             assert!(!check(None, b"correct horse").await);
         }
-        assert_eq!(checks.check(Some(&hash), b"other horse", || Err("later")).await, Err("later"));
+        let later = checks.check(Some(&hash), b"other horse", who, || Err(Denied::Expired)).await;
+        assert_eq!(later, Err(Denied::Expired));
         assert_eq!(checks.remembered.lock().unwrap().len(), 1, "right ones are remembered");
         let other = hash_password(b"correct horse").unwrap();
         assert_ne!(hash, other, "salted");

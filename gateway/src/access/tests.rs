@@ -63,6 +63,10 @@ fn offer<'a>(username: Option<&'a str>, password: Option<&'a str>) -> Credential
     }
 }
 
+fn offer_from<'a>(last: u8, name: &'a str, password: &'a str) -> Credentials<'a> {
+    Credentials { peer: ([10, 0, 0, last], 1).into(), ..offer(Some(name), Some(password)) }
+}
+
 fn token(identity: &str, seconds: i64, roles: &[&str]) -> String {
     let exp = Clock::default().now_us() / 1_000_000 + seconds;
     let claims = serde_json::json!({"sub": identity, "exp": exp, "roles": roles, "site": "lab"});
@@ -118,6 +122,40 @@ async fn failed_logins_make_the_next_wait_but_not_the_owners_elsewhere() {
     try_from(9, "mon-1", "correct horse").await.unwrap();
     let counted = access.metrics().logins("password", "throttled");
     assert!(counted >= 4, "{counted}");
+}
+
+#[tokio::test]
+async fn wrong_passwords_from_many_sockets_do_not_keep_right_ones_waiting() {
+    let mut setup = Setup::new();
+    setup.config.password_checks_max = 1;
+    let access = setup.open();
+    let mut guesses = tokio::task::JoinSet::new();
+    for n in 0..1200 {
+        let access = access.clone();
+        guesses.spawn(async move {
+            let name = format!("guess-{n}");
+            let from = Credentials {
+                peer: ([10, 0, 0, 7], 1).into(),
+                ..offer(Some(&name), Some("wrong horse"))
+            };
+            access.authenticate(&from).await
+        });
+    }
+    // All of them have said their password before the right one comes.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    access.authenticate(&offer_from(8, "mon-1", "correct horse")).await.unwrap();
+    let mut checked = 0;
+    while let Some(Ok(refused)) = guesses.try_join_next() {
+        checked += u32::from(matches!(refused, Err(Denied::BadLogin(_))));
+    }
+    assert!(checked <= 3, "{checked} wrong ones were checked before it");
+    let mut said = Vec::new();
+    while let Some(Ok(refused)) = guesses.join_next().await {
+        said.push(refused.unwrap_err());
+    }
+    assert!(said.iter().any(|denied| matches!(denied, Denied::BadLogin(_))));
 }
 
 #[tokio::test]

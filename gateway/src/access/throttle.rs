@@ -55,6 +55,13 @@ pub(crate) struct Throttle {
     trusted: Recent<()>,
 }
 
+impl Who {
+    /// Returns the address, as a number.
+    pub(crate) fn address(self) -> u64 {
+        self.address
+    }
+}
+
 impl Default for Throttle {
     fn default() -> Self {
         Self {
@@ -76,6 +83,11 @@ impl Throttle {
             name: hash(&(None, Some(name))),
             pair: hash(&(Some(address), Some(name))),
         }
+    }
+
+    /// Tells whether the name was let in from the address before.
+    pub(crate) fn is_known(&mut self, who: Who, now: Duration) -> bool {
+        self.trusted.get(who.pair, now).is_some()
     }
 
     /// Tells whether a try may be heard now.

@@ -18,7 +18,7 @@ use crate::access::owner::Owner;
 use crate::bridge;
 use crate::limits::Limits;
 use crate::listener::addresses::Place;
-use crate::listener::handshake::{Accepted, Arrived, handshake};
+use crate::listener::handshake::{Accepted, Arrived, CONNECT_BYTES_MAX, handshake};
 use crate::mqtt::{Connect, Connecting, Offer, Reason, Version, Will, read_connect};
 use crate::notices::{Event, Who};
 use crate::session::{Before, Seat, Session};
@@ -31,8 +31,6 @@ use crate::will;
 const LEAVING_TIME: Duration = Duration::from_secs(5);
 /// Longest client id: it stands in every record of the session.
 const CLIENT_ID_BYTES_MAX: usize = 256;
-/// Largest CONNECT: nobody has proved anything yet. A will and a token of 64 KiB each fit.
-const CONNECT_BYTES_MAX: usize = 256 << 10;
 /// The shortest CONNACK of MQTT 5: whoever takes none cannot be answered at all.
 const REFUSAL_BYTES: u32 = 5;
 
@@ -203,6 +201,7 @@ pub(super) async fn arrive(
             return Err(Turned::refused(socket, refusal));
         }
     };
+    socket.trust();
     let client_id: Arc<str> = match connect.client_id.as_str() {
         "" => identity.assigned_client_id(&Uuid::new_v4().simple().to_string()).into(),
         own => own.into(),
@@ -285,6 +284,7 @@ fn reason(denied: &Denied) -> Reason {
         Denied::ClientId => Reason::BadClientId,
         Denied::Revoked => Reason::Revoked,
         Denied::Throttled { .. } => Reason::FailedLogins,
+        Denied::Crowded => Reason::ServerBusy,
         Denied::NotAuthorized(_) | Denied::Expired => Reason::NotAuthorized,
     }
 }

@@ -69,6 +69,11 @@ impl Socket {
         }
     }
 
+    /// Its client has proved who it is: limits for those who have not end.
+    pub(super) fn trust(&mut self) {
+        self.stream.trust();
+    }
+
     /// Returns when the client was last heard of.
     pub(super) fn heard(&self) -> Instant {
         self.heard

@@ -14,6 +14,11 @@ use super::tls::Tls;
 use super::ws;
 use crate::access::certificate::{CertificateError, ClientCertificate};
 
+/// Largest CONNECT: nobody has proved anything yet. A will and a token of 64 KiB each fit.
+pub(crate) const CONNECT_BYTES_MAX: usize = 256 << 10;
+/// Most bytes of a WebSocket until then: a CONNECT with its frames, behind the request.
+const WS_BYTES_MAX: usize = CONNECT_BYTES_MAX + (64 << 10);
+
 /// What connections of one listener have in common.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -72,7 +77,7 @@ impl HandshakeError {
 /// Does the handshakes of the listener. It has no deadline of its own: the caller's is for this and the CONNECT together.
 pub(crate) async fn handshake(accepted: Accepted) -> Result<Arrived, HandshakeError> {
     let Accepted { stream, peer, endpoint, place } = accepted;
-    let frame_bytes_max = endpoint.frame_bytes_max;
+    let bytes_max = (WS_BYTES_MAX, endpoint.frame_bytes_max);
     let (mut certificate, mut from_page) = (None, false);
     let stream = match (&endpoint.tls, endpoint.transport) {
         (Some(tls), transport) => {
@@ -80,7 +85,7 @@ pub(crate) async fn handshake(accepted: Accepted) -> Result<Arrived, HandshakeEr
             certificate = secured.1;
             match transport {
                 Transport::Ws | Transport::Wss => {
-                    let opened = ws::accept(secured.0, frame_bytes_max).await.map_err(ws_error)?;
+                    let opened = ws::accept(secured.0, bytes_max).await.map_err(ws_error)?;
                     from_page = opened.from_page;
                     Stream::Wss(Box::new(opened.stream))
                 }
@@ -88,7 +93,7 @@ pub(crate) async fn handshake(accepted: Accepted) -> Result<Arrived, HandshakeEr
             }
         }
         (None, Transport::Ws | Transport::Wss) => {
-            let opened = ws::accept(stream, frame_bytes_max).await.map_err(ws_error)?;
+            let opened = ws::accept(stream, bytes_max).await.map_err(ws_error)?;
             from_page = opened.from_page;
             Stream::Ws(Box::new(opened.stream))
         }

@@ -19,6 +19,15 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Its client has proved who it is: limits for those who have not end.
+    pub(crate) fn trust(&mut self) {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => {}
+            Self::Ws(framed) => framed.trust(),
+            Self::Wss(framed) => framed.trust(),
+        }
+    }
+
     /// Tells the peer's TCP at once that its bytes have come. A peer that gathers small writes (Nagle's algorithm) waits for that
     /// before it sends the next one, and the kernel would wait 40 ms for an answer to send it along with.
     pub(crate) fn acknowledge_now(&self) {

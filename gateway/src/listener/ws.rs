@@ -23,9 +23,17 @@ const PATHS: [&str; 2] = ["/mqtt", "/"];
 /// The sub-protocol of MQTT; and the name that clients of old give to it.
 const PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
+/// What carries a WebSocket. Until its client is known, so many bytes come through and no more: what a frame announces is gathered
+/// before anything of it can be looked at.
+#[derive(Debug)]
+struct Carrier<S> {
+    stream: S,
+    left: Option<usize>,
+}
+
 /// The stream of bytes within a WebSocket.
 pub(crate) struct WsStream<S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Carrier<S>>,
     /// What is left of a frame that has arrived.
     arrived: Bytes,
 }
@@ -33,7 +41,12 @@ pub(crate) struct WsStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Returns what carries the WebSocket.
     pub(crate) fn socket(&self) -> &S {
-        self.socket.get_ref()
+        &self.socket.get_ref().stream
+    }
+
+    /// Its client has proved who it is: it may send as much as any.
+    pub(crate) fn trust(&mut self) {
+        self.socket.get_mut().left = None;
     }
 }
 
@@ -44,11 +57,13 @@ pub(crate) struct Opened<S> {
     pub(crate) from_page: bool,
 }
 
-/// Answers the client's HTTP request. A frame of the client may have `frame_bytes_max` bytes.
+/// Answers the client's HTTP request. A frame of the client may have `frame_bytes_max` bytes; until [`WsStream::trust`] all that it
+/// sends together `before_bytes_max`.
 pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    frame_bytes_max: usize,
+    (before_bytes_max, frame_bytes_max): (usize, usize),
 ) -> Result<Opened<S>, Error> {
+    let stream = Carrier { stream, left: Some(before_bytes_max) };
     let mut from_page = false;
     #[expect(clippy::result_large_err, reason = "the type is tungstenite's")]
     let answer = |request: &Request, response: Response| {
@@ -87,6 +102,43 @@ fn refusal(status: StatusCode, text: &str) -> ErrorResponse {
     let mut response = http::Response::new(Some(text.to_owned()));
     *response.status_mut() = status;
     response
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Carrier<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if let Some(left) = &mut self.left {
+            let Some(rest) = left.checked_sub(buffer.filled().len() - before) else {
+                let text = "too much for a client that nobody knows yet";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
+            };
+            *left = rest;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Carrier<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WsStream<S> {

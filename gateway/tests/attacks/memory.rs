@@ -2,6 +2,10 @@
 //!
 //! The bounds are for a debug build. Without a limit each attempt would take several times as much.
 
+use futures::future::join_all;
+use gateway::access::{Entry, Identities};
+use rumqttc::v5::{AsyncClient, MqttOptions};
+
 use crate::neighbour::Neighbour;
 use crate::process::Process;
 use crate::wire::build::unsubscribe;
@@ -53,6 +57,32 @@ impl Attack {
 
 fn long_topic(n: u32) -> String {
     format!("cmd/{n:08}/{}", "x".repeat(900))
+}
+
+#[tokio::test]
+async fn the_memory_of_password_checks_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let identities = folder.path().join("identities.toml");
+    let entry = Entry { roles: vec!["device".into()], ..Entry::default() };
+    Identities::add(&identities, "mon-1", entry).unwrap();
+    let access = format!(
+        "[gateway.access]\nidentities_file = {identities:?}\nanonymous_on_loopback = true\npassword_checks_max = 4"
+    );
+    let attack = Attack::on(&access).await;
+    let port = attack.process.address.port();
+    let guess = async |n: u32| {
+        let name = format!("guess-{n}");
+        let mut options = MqttOptions::new(&name, "127.0.0.1", port);
+        options.set_credentials(&name, "wrong horse");
+        let (_client, mut events) = AsyncClient::new(options, 10);
+        assert!(events.poll().await.is_err(), "refused");
+    };
+    // As many as are heard from one address; each takes 19 MiB for a moment.
+    for round in 0..5 {
+        let names = (round * 10)..(round * 10 + 10);
+        join_all(names.map(&guess)).await;
+    }
+    attack.ends_within(16 * MIB).await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ fn request(path: &str, headers: &str) -> String {
 async fn open(request: String) -> (Result<Opened<DuplexStream>, Error>, String, DuplexStream) {
     let (mut client, server) = duplex(1 << 20);
     client.write_all(request.as_bytes()).await.unwrap();
-    let opened = accept(server, FRAME_MAX).await;
+    let opened = accept(server, (FRAME_MAX + 10_000, FRAME_MAX)).await;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(client.read_u8().await.unwrap());
@@ -112,6 +112,26 @@ async fn what_is_not_binary_or_too_long_or_unmasked_ends_the_stream() {
     };
     let (read, ()) = tokio::join!(stream.read_u8(), feed);
     assert!(read.is_err());
+}
+
+#[tokio::test]
+async fn inv8_a_client_that_nobody_knows_makes_no_more_wait_than_its_connect_may_have() {
+    let (mut client, server) = duplex(1 << 20);
+    let open = request("/mqtt", "Sec-WebSocket-Protocol: mqtt\r\n");
+    client.write_all(open.as_bytes()).await.unwrap();
+    let mut stream = accept(server, (20_000, FRAME_MAX)).await.ok().unwrap().stream;
+    client.write_all(&frame(0x82, &[1; 10_000])).await.unwrap();
+    stream.read_exact(&mut [0; 10_000]).await.unwrap();
+    let half = frame(0x82, &[1; 60_000]);
+    client.write_all(&half[..30_000]).await.unwrap();
+    assert!(stream.read_u8().await.is_err(), "before it is complete");
+    // Once it is known, as much as anybody.
+    let (mut stream, mut client) = connected().await;
+    stream.trust();
+    for _ in 0..20 {
+        client.write_all(&frame(0x82, &[1; 60_000])).await.unwrap();
+        stream.read_exact(&mut [0; 60_000]).await.unwrap();
+    }
 }
 
 #[tokio::test]
