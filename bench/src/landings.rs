@@ -89,12 +89,13 @@ pub(crate) async fn run(options: LandingsOptions) -> anyhow::Result<()> {
     let (folder, clock) = (tempfile::tempdir()?, Clock::default());
     let url = folder.path().display().to_string();
     let lake = Lake::open(&url, &[].into(), OpenMode::Create).await?;
-    let config = Config {
+    let mut config = Config {
         flush_rows: options.flush_rows.unwrap_or(1),
         memory_bytes: options.memory_mib << 20,
         flush_bytes: (options.memory_mib << 20) / 3,
         ..Config::default()
     };
+    config.beside_gateway("bench");
     let (inbox, inbound) = mpsc::channel(QUEUE);
     let (outbound, receipts) = mpsc::channel(QUEUE);
     let mut tasks = Tasks::new(Stop::new());

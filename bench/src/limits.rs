@@ -45,7 +45,9 @@ impl Messages {
 
 /// Decodes JSON and encodes Parquet from memory on the calling thread; returns rows per second.
 pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Result<f64> {
-    let decoder = Decoder::new(&ingest::Config::default());
+    let mut config = ingest::Config::default();
+    config.beside_gateway("bench");
+    let decoder = Decoder::new(&config);
     let started = clock.uptime();
     let mut batch = Batch::default();
     let source = batch.source(&"bench".parse()?, Epoch::from_random(1), 0);

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::audit::Audit;
 use crate::certs::Certs;
+use crate::check::Check;
 use crate::demo::Demo;
 use crate::drills::Drill;
 use crate::identity::Identity;
@@ -19,7 +20,7 @@ use crate::wait::Wait;
 
 /// Telemetry from device to data lake, with a receipt.
 ///
-/// Exit codes: 0 yes, 1 no (an audit that failed, a wait that timed out), 2 the command could not do its work.
+/// Exit codes: 0 yes, 1 no (an audit or a check that failed, a wait that timed out), 2 the command could not do its work.
 #[derive(Debug, Parser)]
 #[command(name = "tidemark", version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Files(Files),
     /// Checkpoints the logs of a lake's tables and removes log entries older than 7 days, once; ingest does it by itself.
     Maintain(Maintain),
+    /// Looks whether a lake is one whole: ledger, tables, data files. Exits with 1 if it is not.
+    Check(Check),
     /// Shows how far sources are: appended, synced, sent, landed, lag.
     Status(Status),
     /// Waits until a message is readable in the lake.

@@ -4,6 +4,7 @@ mod args;
 mod audit;
 mod audit_rows;
 mod certs;
+mod check;
 mod config;
 mod demo;
 mod drills;
@@ -62,6 +63,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Agent(options) => services::agent(&options).await?,
         Command::Simulate(options) => return simulate::run(*options).await,
         Command::Audit(options) => return audit::run(&options).await,
+        Command::Check(options) => return check::run(&options).await,
         Command::Drill(options) => return drills::run(&options).await,
         Command::Tables(options) => tables::tables(&options).await?,
         Command::Files(options) => tables::files(&options).await?,

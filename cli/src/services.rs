@@ -51,6 +51,7 @@ pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
     everything.ingest.prefix.clone_from(&everything.gateway.control_prefix);
     let lake = config::open(&everything.lake, OpenMode::Create).await?;
     let metrics = Metrics::default();
+    everything.ingest.beside_gateway(everything.gateway.source_id.as_str());
     let gateway = Gateway::bind(everything.gateway, metrics.clone(), Clock::default()).await?;
     if everything.ingest.tls_ca_file.is_none() {
         everything.ingest.broker = gateway.address()?.to_string();

@@ -31,7 +31,7 @@ macro_rules! drill {
 }
 
 /// All drills, in the order in which `all` plays them.
-pub const DRILLS: [Drill; 26] = [
+pub const DRILLS: [Drill; 27] = [
     drill!("kill-gateway", "kill -9 of the gateway", kills::gateway),
     drill!("kill-ingest", "kill -9 of ingest", kills::ingest),
     drill!("kill-agent", "kill -9 of the agent", kills::agent),
@@ -56,6 +56,7 @@ pub const DRILLS: [Drill; 26] = [
     drill!("clock-jump", "clocks jump by a day, both ways", clock::jump),
     drill!("wrong-lake", "an ingest with another lake answers", lakes::wrong),
     drill!("lake-replaced", "an empty lake in place of the old one", lakes::replaced),
+    drill!("lake-restored", "a lake restored from a backup, first in part", lakes::restored),
     drill!("cloned-spool", "the agent's disk restored from an old copy", lakes::cloned_spool),
     drill!("long-outage", "two million messages behind an outage", outage::long),
 ];

@@ -140,6 +140,9 @@ impl Scene {
             worker = name
             keep_alive_s = 5
             flush_age_ms = 200
+            [ingest.sources]
+            gateway = ["#"]
+            agent-1 = ["#"]
         };
         let mut service = Service::new("ingest", name, &self.program, &self.folder, config, admin);
         service.environment = self.environment.clone();

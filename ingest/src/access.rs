@@ -8,6 +8,9 @@ use telemetry_core::topic::{DeviceTopic, filter_matches};
 use crate::config::{Config, DecoderKind, TopicRule};
 use crate::decode::reject::{Code, Reject};
 
+/// Stands for the id of the source in a filter.
+const SOURCE_ID: &str = "{source_id}";
+
 /// The `[sources]` table and the topic table.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -32,8 +35,11 @@ impl Access {
         topic: &'a str,
     ) -> Result<(DecoderKind, DeviceTopic<'a>), Reject> {
         let named = self.sources.get(source.as_str()).or_else(|| self.sources.get("*"));
-        if !named.is_some_and(|filters| filters.iter().any(|filter| filter_matches(filter, topic)))
-        {
+        let matches = |filter: &String| match filter.contains(SOURCE_ID) {
+            true => filter_matches(&filter.replace(SOURCE_ID, source.as_str()), topic),
+            false => filter_matches(filter, topic),
+        };
+        if !named.is_some_and(|filters| filters.iter().any(matches)) {
             return Err(Reject::new(Code::TopicNotAllowed, "the source may not send this topic"));
         }
         let rule = self.topics.iter().find(|rule| filter_matches(&rule.filter, topic));
@@ -70,6 +76,16 @@ mod tests {
         );
         assert_eq!(code("other", "dt/hall/mon-1/readings"), None);
         assert_eq!(code("other", "dt/icu/mon-1/readings"), Some(Code::TopicNotAllowed));
+    }
+
+    #[test]
+    fn inv9_as_it_comes_an_agent_sends_its_own_site_or_itself_and_the_gateway_everything() {
+        let access = Access::new(&Config::default());
+        let may = |source: &str, topic| access.route(&source.parse().unwrap(), topic).is_ok();
+        assert!(!may("ag1", "dt/icu/mon-1/readings"), "a device that is not its own");
+        assert!(may("ag1", "dt/ag1/mon-1/readings") && may("ag1", "dt/icu/ag1/status"));
+        assert!(!may("ag1", "dt/ag2/mon-1/readings") && !may("ag", "dt/ag1/mon-1/readings"));
+        assert!(may("gateway", "dt/icu/mon-1/readings"));
     }
 
     #[test]

@@ -55,11 +55,12 @@ pub struct Config {
     /// Memory for what is received and not landed, over all sources: rows, names, and the files while they are made. Becomes the
     /// windows in the receipts. At most [`MEMORY_MAX`].
     pub memory_bytes: u64,
-    /// Sources that are served at most; frames of further ones are refused.
+    /// Sources that are served at most, of those that are alive; frames of further ones are refused.
     pub sources_max: usize,
     /// How long a shutdown may take to land what was received, in milliseconds.
     pub shutdown_grace_ms: u64,
-    /// Source id → topic filters that its messages must match; `*` stands for every source that is not named.
+    /// Source id → topic filters that its messages must match; `*` stands for every source that is not named, and `{source_id}` in a
+    /// filter for the id of the source.
     pub sources: BTreeMap<String, Vec<String>>,
     /// Which decoder a topic goes to; the first that matches wins.
     pub topics: Vec<TopicRule>,
@@ -112,7 +113,7 @@ impl Default for Config {
             memory_bytes: 192 << 20,
             sources_max: 10_000,
             shutdown_grace_ms: 30_000,
-            sources: [("*".to_owned(), vec!["#".to_owned()])].into(),
+            sources: default_sources("gateway"),
             topics: vec![
                 rule("readings", DecoderKind::Readings),
                 rule("fhir", DecoderKind::Fhir),
@@ -120,6 +121,13 @@ impl Default for Config {
             ],
         }
     }
+}
+
+/// A gateway answers for whom it lets in, and sends everything. An agent sends its own site, or itself.
+fn default_sources(gateway: &str) -> BTreeMap<String, Vec<String>> {
+    let filters = |filters: &[&str]| filters.iter().map(|filter| (*filter).to_owned()).collect();
+    let agent = filters(&["dt/{source_id}/#", "dt/+/{source_id}/#"]);
+    [(gateway.to_owned(), filters(&["#"])), ("*".to_owned(), agent)].into()
 }
 
 /// A value that is well-formed and makes no sense.
@@ -137,6 +145,13 @@ impl Config {
     #[must_use]
     pub fn own_lanes(&self) -> Vec<u8> {
         if self.lanes.is_empty() { (0..LANES).collect() } else { self.lanes.clone() }
+    }
+
+    /// Says what the gateway beside this ingest is called. Where `sources` says what sources may send, that holds.
+    pub fn beside_gateway(&mut self, source_id: &str) {
+        if self.sources == Self::default().sources {
+            self.sources = default_sources(source_id);
+        }
     }
 
     /// Host and port of the broker.
@@ -236,6 +251,18 @@ mod tests {
     fn the_defaults_make_sense() {
         Config::default().check().unwrap();
         assert_eq!(Config::default().own_lanes().len(), 64);
+    }
+
+    #[test]
+    fn the_gateway_beside_it_sends_everything_unless_sources_says_otherwise() {
+        let mut config = Config::default();
+        config.beside_gateway("icu");
+        assert_eq!(config.sources["icu"], ["#"]);
+        assert!(!config.sources.contains_key("gateway"), "that would be an agent's name here");
+        let said = Config { sources: [("*".into(), vec!["dt/x/#".into()])].into(), ..config };
+        let mut config = said.clone();
+        config.beside_gateway("hall");
+        assert_eq!(config, said);
     }
 
     #[test]

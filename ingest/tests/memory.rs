@@ -50,7 +50,8 @@ async fn flood(topic: &str, payload: impl Fn(u64) -> Vec<u8>, messages: u64) -> 
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().display().to_string();
     let lake = Lake::open(&url, &[].into(), OpenMode::Create).await.unwrap();
-    let config = Config { memory_bytes: MEMORY, flush_bytes: MEMORY / 3, ..Config::default() };
+    let mut config = Config { memory_bytes: MEMORY, flush_bytes: MEMORY / 3, ..Config::default() };
+    config.beside_gateway("gw");
     let ((inbox, inbound), (outbound, mut receipts)) = (mpsc::channel(8), mpsc::channel(64));
     let (mut tasks, metrics) = (Tasks::new(Stop::new()), Metrics::default());
     let ready = Readiness::default();

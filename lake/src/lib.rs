@@ -6,6 +6,7 @@
 
 mod attempts;
 mod books;
+pub mod check;
 mod config;
 mod delta;
 mod error;

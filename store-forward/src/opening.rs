@@ -317,11 +317,11 @@ fn recover_last(
         _ => state.header(first, 0),
     };
     let read = |at: usize, count: usize, buffer: &mut Vec<u8>| {
-        file.read_at((header.len() + at) as u64, count, buffer)
+        file.read_at((header.bytes() + at) as u64, count, buffer)
     };
     let from = From { format: header.format, offset: first, chain: header.chain };
     let tail = recovery::tail(read, from)?;
-    let keep = (header.len() + tail.keep) as u64;
+    let keep = (header.bytes() + tail.keep) as u64;
     if keep < len {
         info!(segment = first, bytes = len - keep, "cut a torn tail");
     }

@@ -216,7 +216,7 @@ impl Reader {
                 None => self.shared.tail().state.header(segment, UNKNOWN),
             };
             let SegmentHeader { format, chain, .. } = header;
-            let (position, next) = (header.len() as u64, segment);
+            let (position, next) = (header.bytes() as u64, segment);
             self.open = Some(Open { file, segment, format, position, next, chain });
         }
         let Some(open) = self.open.as_mut() else { return Ok(false) };

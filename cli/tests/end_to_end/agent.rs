@@ -8,7 +8,7 @@ use crate::harness::{Process, Site, free_port, get, post, wait_for};
 fn inv3_messages_wait_in_the_agent_until_the_gateway_is_back() {
     let (admin, input) = (free_port(), free_port());
     let site = Site::new(&format!(
-        "[agent]\nadmin_listen = \"127.0.0.1:{admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n"
+        "[ingest.sources]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n"
     ));
     // The agent finds the gateway through its configuration; the spool lies beside the others.
     let mut config = std::fs::read_to_string(site.config()).unwrap();
@@ -83,7 +83,7 @@ fn lines_on_standard_input_land_and_the_agent_says_that_it_drained() {
     ));
     let mut config = std::fs::read_to_string(site.config()).unwrap();
     config.push_str(&format!(
-        "[agent.gateway]\nport = {}\n[agent.spool]\ndir = {:?}\n",
+        "[ingest.sources]\nagent = [\"dt/w/#\"]\n[agent.gateway]\nport = {}\n[agent.spool]\ndir = {:?}\n",
         site.mqtt,
         site.folder.path().join("agent-spool")
     ));

@@ -41,7 +41,7 @@ fn agent_and_ingest_work_with_a_broker_that_is_not_ours() {
         "[ingest]\nadmin_listen = \"127.0.0.1:0\"",
         &format!("[ingest]\nadmin_listen = \"127.0.0.1:{ingest_admin}\""),
     ) + &format!(
-        "[agent]\nadmin_listen = \"127.0.0.1:{agent_admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n[agent.gateway]\nport = {}\n[agent.spool]\ndir = {:?}\n",
+        "[ingest.sources]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{agent_admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n[agent.gateway]\nport = {}\n[agent.spool]\ndir = {:?}\n",
         site.mqtt,
         site.folder.path().join("agent-spool")
     );

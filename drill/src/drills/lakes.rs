@@ -1,4 +1,4 @@
-//! The wrong lake, a new lake, and a spool that comes back from an older copy.
+//! The wrong lake, a new lake, a lake that is restored from a backup, and a spool that comes back from an older copy.
 
 use std::path::Path;
 
@@ -62,17 +62,66 @@ pub(crate) async fn replaced(scene: &mut Scene) -> anyhow::Result<()> {
     scene.agent.start().await?;
     scene.quiet().await?;
     scene.recovered().await?;
-    let lake = scene.lake.clone();
-    let books = scene.tidemark(&["status", "--format", "json", "--lake", &lake]).await?;
-    let sources: Vec<serde_json::Value> = serde_json::from_str(&books)?;
-    let gateway = sources.iter().find(|source| source["source_id"] == "gateway");
-    let gap = gateway.and_then(|source| source["dropped"].as_u64()).context("no books")?;
+    let gap = gap_of_gateway(scene).await?;
     // A source that was killed may have forgotten the last receipt: then the newest messages are in both lakes.
     ensure!(
         (1..=landed).contains(&gap),
         "the new ledger misses {gap} messages, the old lake has {landed}"
     );
     scene.note(format!("the new ledger says that {gap} of {landed} landed messages are elsewhere"));
+    Ok(())
+}
+
+/// How many messages of the gateway the ledger says it will never have.
+async fn gap_of_gateway(scene: &Scene) -> anyhow::Result<u64> {
+    let books = scene.tidemark(&["status", "--format", "json", "--lake", &scene.lake]).await?;
+    let sources: Vec<serde_json::Value> = serde_json::from_str(&books)?;
+    let gateway = sources.iter().find(|source| source["source_id"] == "gateway");
+    gateway.and_then(|source| source["dropped"].as_u64()).context("no books")
+}
+
+/// A lake is lost and comes back from its backup: first in part, which nobody may land on, then as a whole. What landed in between
+/// is a gap in the ledger, and everything else is there.
+pub(crate) async fn restored(scene: &mut Scene) -> anyhow::Result<()> {
+    scene.start().await?;
+    let plan = scene.devices("ward", 800.0, 2.0);
+    scene.play(&plan)?;
+    scene.quiet().await?;
+    scene.settled(PATIENCE).await?;
+    let (lake, backup) = (scene.folder.join("lake"), scene.folder.join("backup"));
+    scene.ingest[0].stop().await?;
+    copy(&lake, &backup)?;
+    scene.ingest[0].start().await?;
+    let before = scene.gateway.books().await?.landed;
+    let plan = scene.devices("ward-after-backup", 800.0, 2.0);
+    scene.play(&plan)?;
+    scene.quiet().await?;
+    scene.settled(PATIENCE).await?;
+    let lost = scene.gateway.books().await?.landed - before;
+    scene.ingest[0].stop().await?;
+    let url = scene.lake.clone();
+    scene.tidemark(&["check", "--lake", &url]).await?;
+
+    std::fs::remove_dir_all(lake.join("landings"))?;
+    copy(&backup.join("landings"), &lake.join("landings"))?;
+    ensure!(scene.tidemark(&["check", "--lake", &url]).await.is_err(), "a torn lake is no whole");
+    scene.ingest[0].spawn()?;
+    until("ingest to refuse a torn lake", PATIENCE, async || Ok(!scene.ingest[0].runs())).await?;
+    ensure!(scene.ingest[0].said("not one whole") > 0, "it ended for another reason");
+    scene.ingest[0].kill()?;
+
+    std::fs::remove_dir_all(&lake)?;
+    copy(&backup, &lake)?;
+    scene.ingest[0].start().await?;
+    let plan = scene.devices("ward-restored", 800.0, 2.0);
+    scene.play(&plan)?;
+    scene.quiet().await?;
+    scene.recovered().await?;
+    scene.tidemark(&["check", "--lake", &url]).await?;
+    let gap = gap_of_gateway(scene).await?;
+    ensure!(gap == lost, "the ledger misses {gap} messages, {lost} had landed after the backup");
+    scene.expect_dropped(gap);
+    scene.note(format!("a torn lake was refused; {gap} messages had landed after the backup"));
     Ok(())
 }
 

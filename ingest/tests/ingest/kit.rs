@@ -189,7 +189,8 @@ impl Lakeside {
 
     pub(crate) async fn ingest(&self, change: impl FnOnce(&mut Config)) -> Ingest {
         // One row makes a landing.
-        let mut config = Config { flush_rows: 1, ..Config::default() };
+        let sources = [("*".into(), vec!["#".into()])].into();
+        let mut config = Config { flush_rows: 1, sources, ..Config::default() };
         change(&mut config);
         let (inbox, inbox_receiver) = mpsc::channel(64);
         let (outbox_sender, outbox) = mpsc::channel(64);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lake::check::{self, Checked};
 use lake::{Lake, LakeError, LandOutcome, Lander, OpenMode, SourceKey};
 
 use super::books::copy;
@@ -171,4 +172,63 @@ async fn a_lake_of_a_version_that_did_not_note_its_tables_is_taken_over() {
     assert_eq!(lake.sources().await.unwrap()[&SourceKey { ..key("gw") }].landed, 8);
     std::fs::remove_dir_all(folder.0.path().join("device_status")).unwrap();
     folder.refused("device_status", "it is gone").await;
+}
+
+impl Folder {
+    async fn check(&self) -> Vec<String> {
+        let url = self.0.path().display().to_string();
+        let lake = Lake::open(&url, &[].into(), OpenMode::Read).await.unwrap();
+        let Checked { findings, .. } = check::run(&lake).await.unwrap();
+        findings.into_iter().map(|found| format!("{}: {}", found.table, found.problem)).collect()
+    }
+
+    fn only(&self, folder: &str) -> PathBuf {
+        let found = files(&self.0.path().join(folder));
+        found
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|kind| kind == "parquet"))
+            .unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv12_a_check_says_everything_that_is_wrong_with_a_lake_and_nothing_of_a_whole_one() {
+    let whole = Folder::with_landings().await;
+    assert_eq!(whole.check().await, [""; 0]);
+    let url = whole.0.path().display().to_string();
+    let lake = Lake::open(&url, &[].into(), OpenMode::Read).await.unwrap();
+    let checked = check::run(&lake).await.unwrap();
+    assert_eq!((checked.files, checked.rows), (9, 18), "two tables and the ledger");
+    lake::maintain::run_once(&lake, 1, NOW).await.unwrap();
+    assert_eq!(whole.check().await, [""; 0], "with checkpoints");
+
+    type Harm = fn(&Folder);
+    let harms: [(Harm, &str); 7] = [
+        (
+            |folder| remove(folder.only("readings")),
+            "readings: 1 of 3 data files are not what its log says",
+        ),
+        (|folder| std::fs::write(folder.only("device_status"), "x").unwrap(), "has another size"),
+        (|folder| remove(folder.entry("landings", 3)), "readings: it has landing 3 of lane 7"),
+        (
+            |folder| remove(folder.entry("readings", 3)),
+            "readings: its log has 4 rows, the ledger counts 6",
+        ),
+        (|folder| remove(folder.entry("readings", 2)), "readings: entry 2 of its log is gone"),
+        (
+            |folder| std::fs::remove_dir_all(folder.0.path().join("ehr_events")).unwrap(),
+            "ehr_events: it is not there",
+        ),
+        (
+            |folder| std::fs::remove_dir_all(folder.0.path().join("_tidemark/landings")).unwrap(),
+            "it is gone",
+        ),
+    ];
+    for (harm, expected) in harms {
+        let folder = Folder::with_landings().await;
+        harm(&folder);
+        let findings = folder.check().await;
+        let found = findings.iter().any(|finding| finding.contains(expected));
+        assert!(found, "{expected}: {findings:?}");
+    }
 }

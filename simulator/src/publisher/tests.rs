@@ -129,10 +129,9 @@ async fn serve(
                         Reaction::Accept => server::puback(version, &mut out, pkid, place, false),
                         Reaction::OverQuota => server::puback(version, &mut out, pkid, None, true),
                         Reaction::Ignore => {}
+                        // Nobody hears that this one was accepted; those before it were answered.
                         Reaction::AcceptAndBreak => {
-                            // Nobody hears that this one was accepted; those before it were answered.
-                            drop((stream.write_all_buf(&mut out).await, client_id));
-                            return;
+                            return drop((stream.write_all_buf(&mut out).await, client_id));
                         }
                     }
                 }

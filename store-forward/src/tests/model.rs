@@ -166,9 +166,8 @@ proptest! {
                 }
                 Op::Rot(segment, at, bit) => {
                     running.close();
-                    match rot(folder.path(), segment, at, bit) {
-                        Some(offset) => model[usize::try_from(offset).unwrap()] = None,
-                        None => {}
+                    if let Some(offset) = rot(folder.path(), segment, at, bit) {
+                        model[usize::try_from(offset).unwrap()] = None;
                     }
                     running = Running::open(folder.path(), config.clone());
                     prop_assert_eq!(running.spool.status().appended, model.len() as u64);

@@ -50,7 +50,7 @@ pub enum SegmentError {
 
 impl SegmentHeader {
     /// Returns the bytes that the header takes.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self.format {
             Format::V1 => HEADER_LEN_V1,
             Format::V2(_) => HEADER_LEN,
@@ -147,7 +147,7 @@ mod tests {
             let format = Format::V2(Key::from_random(key));
             let header = SegmentHeader { epoch: Epoch::from_random(epoch), first, chain, format, source };
             let mut bytes = header.encode();
-            prop_assert_eq!(bytes.len(), header.len());
+            prop_assert_eq!(bytes.len(), header.bytes());
             prop_assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
             prop_assert_eq!(SegmentHeader::decode(&bytes[..at]), Err(SegmentError::Torn));
             bytes[at] ^= 1 << bit;

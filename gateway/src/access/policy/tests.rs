@@ -69,6 +69,19 @@ fn a_device_has_its_own_topics_only() {
 }
 
 #[test]
+fn inv9_nobody_publishes_as_the_gateways_own_source() {
+    use Action::Publish;
+    for (name, role) in [("gateway", "agent"), ("anonymous", "anonymous"), ("gateway", "operator")]
+    {
+        let who = identity(name, &[role], None);
+        let own = ["tm/v1/up/3/gateway", "tm/v1/status/gateway"];
+        check(&defaults(), &who, false, Publish, &own);
+    }
+    let agent = identity("gateway-2", &["agent"], None);
+    check(&defaults(), &agent, true, Publish, &["tm/v1/up/3/gateway-2"]);
+}
+
+#[test]
 fn inv9_an_agent_is_bound_to_its_source_and_only_ingest_says_what_landed() {
     let policy = defaults();
     use Action::{Publish, Subscribe};

@@ -1,0 +1,56 @@
+//! `tidemark check`: whether a lake is one whole.
+
+use clap::Args;
+use lake::check::{self, Checked};
+use serde::Serialize;
+
+use crate::options::{Format, LakeOption};
+use crate::{config, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) lake: LakeOption,
+    /// How the findings are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    whole: bool,
+    files: u64,
+    rows: u64,
+    findings: Vec<Problem<'a>>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    table: &'a str,
+    problem: &'a str,
+}
+
+/// True when the lake is one whole.
+pub(crate) async fn run(options: &Check) -> anyhow::Result<bool> {
+    let lake = config::open_lake(&options.lake).await?;
+    let Checked { files, rows, findings } = check::run(&lake).await?;
+    let whole = findings.is_empty();
+    if options.format == Format::Json {
+        let findings = findings.iter();
+        let findings =
+            findings.map(|found| Problem { table: found.table, problem: &found.problem });
+        print::json(&Shown { whole, files, rows, findings: findings.collect() })?;
+        return Ok(whole);
+    }
+    for found in &findings {
+        print::line(&format!("{}: {}", found.table, found.problem))?;
+    }
+    let (files, rows) = (print::grouped(files), print::grouped(rows));
+    print::line(&match whole {
+        true => {
+            format!("the lake is one whole: {rows} rows in {files} files, as the ledger has it")
+        }
+        false => "the lake is NOT one whole: docs/operations.md, Backup and restore".to_owned(),
+    })?;
+    Ok(whole)
+}
