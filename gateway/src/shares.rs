@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// Identities at which those are looked for that have nothing any more.
+const SWEEP_AT: usize = 1024;
+
 /// Something that all identities share: so many bytes, or so many of something. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares {
@@ -69,6 +72,10 @@ impl Shares {
         let mut each = self.each();
         let known = each.get_key_value(identity).map(|(name, taken)| (name.clone(), taken.clone()));
         let (identity, of_identity) = known.unwrap_or_else(|| {
+            // Two that end at the same moment may each leave it to the other to forget their identity.
+            if each.len() >= SWEEP_AT && each.len().is_multiple_of(SWEEP_AT) {
+                each.retain(|_, taken| Arc::strong_count(taken) > 1);
+            }
             let (name, taken): (Arc<str>, _) = (identity.into(), Arc::new(AtomicUsize::new(0)));
             each.insert(name.clone(), taken.clone());
             (name, taken)
@@ -152,6 +159,10 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.remove(self.own);
+        // As long as others have it, nothing is forgotten, and nobody waits for the lock: every delivery ends here.
+        if Arc::strong_count(&self.of_identity) > 2 {
+            return;
+        }
         let mut each = self.shares.each();
         // The map's and this one's: under the lock nobody begins another.
         if Arc::strong_count(&self.of_identity) == 2
