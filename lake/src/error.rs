@@ -1,7 +1,5 @@
 //! What can go wrong in the lake, and what to do about it.
 
-use crate::store::Store;
-
 /// The cause below a [`LakeError`], whatever library it came from.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -159,11 +157,6 @@ pub enum LakeError {
 impl LakeError {
     pub(crate) fn file(action: &'static str, table: &str, source: impl Into<Cause>) -> Self {
         Self::File { action, table: table.to_owned(), source: source.into() }
-    }
-
-    pub(crate) fn not_whole(lake: &Store, table: &str, reason: impl ToString) -> Self {
-        let url = lake.child(table).url().to_string();
-        Self::NotWhole { table: table.to_owned(), url, reason: reason.to_string() }
     }
 
     pub(crate) fn damaged(path: impl ToString, reason: impl ToString) -> Self {

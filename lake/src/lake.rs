@@ -216,7 +216,7 @@ async fn make_complete(store: &Store) -> Result<(), LakeError> {
             _ => None,
         };
         if let Some(reason) = lost {
-            return Err(LakeError::not_whole(store, table.name, reason));
+            return Err(store.not_whole(table.name, reason));
         }
     }
     for (table, log) in logs {

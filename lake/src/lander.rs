@@ -149,13 +149,13 @@ impl Lander {
         let ledger = self.ledger.txns();
         for (name, log) in &mut self.tables {
             if let Some(reason) = whole::ahead(ledger, log.txns()) {
-                return Err(LakeError::not_whole(lake, name, reason));
+                return Err(lake.not_whole(name, reason));
             }
             if whole::behind(name, ledger, log.txns()).is_some() {
                 log.refresh().await?;
             }
             if let Some(reason) = whole::behind(name, ledger, log.txns()) {
-                return Err(LakeError::not_whole(lake, name, reason));
+                return Err(lake.not_whole(name, reason));
             }
         }
         Ok(())

@@ -131,16 +131,17 @@ impl SmallTable {
     }
 
     fn with_limit(table: &'static Table, column_bytes_max: usize) -> Self {
+        // Builders come with room for a thousand rows, in each column of each table of each batch, if they are not asked for none.
         let columns = table.file_columns().map(|column| match column.kind {
-            Kind::Text => Column::Text(StringBuilder::new()),
-            Kind::Double => Column::Double(Float64Builder::new()),
-            Kind::Long => Column::Long(Int64Builder::new()),
-            Kind::Int => Column::Int(Int32Builder::new()),
-            Kind::Date => Column::Date(Date32Builder::new()),
+            Kind::Text => Column::Text(StringBuilder::with_capacity(0, 0)),
+            Kind::Double => Column::Double(Float64Builder::with_capacity(0)),
+            Kind::Long => Column::Long(Int64Builder::with_capacity(0)),
+            Kind::Int => Column::Int(Int32Builder::with_capacity(0)),
+            Kind::Date => Column::Date(Date32Builder::with_capacity(0)),
             Kind::Timestamp => {
-                Column::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
+                Column::Time(TimestampMicrosecondBuilder::with_capacity(0).with_timezone("UTC"))
             }
-            Kind::Binary => Column::Bytes(BinaryBuilder::new()),
+            Kind::Binary => Column::Bytes(BinaryBuilder::with_capacity(0, 0)),
         });
         let columns = columns.collect();
         let (row_dates, dates) = (Vec::new(), Dates::default());

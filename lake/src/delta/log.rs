@@ -78,7 +78,7 @@ impl TableLog {
                 return match store.get(&entry_path(0)).await? {
                     // Made by somebody a moment ago.
                     Some(_) => Box::pin(Self::load(lake, table)).await,
-                    None => Err(LakeError::not_whole(lake, table.name, reason)),
+                    None => Err(lake.not_whole(table.name, reason)),
                 };
             }
             return Ok(None);
@@ -140,7 +140,7 @@ impl TableLog {
             return Ok(());
         }
         let reason = format!("entry {} of its log is gone, later ones are there", self.version + 1);
-        Err(LakeError::not_whole(lake, self.table.name, reason))
+        Err(lake.not_whole(self.table.name, reason))
     }
 
     /// Starts over from the last checkpoint.

@@ -219,6 +219,12 @@ impl Store {
             .map_err(|error| failed("list", &path, error))
     }
 
+    /// The refusal of a lake, below this folder, whose `table` does not belong to the others.
+    pub(crate) fn not_whole(&self, table: &str, reason: impl ToString) -> LakeError {
+        let url = self.child(table).url().to_string();
+        LakeError::NotWhole { table: table.to_owned(), url, reason: reason.to_string() }
+    }
+
     /// Proves that put-if-absent has exactly one winner here.
     ///
     /// # Errors
