@@ -156,7 +156,16 @@ fn filled(decoder: &Decoder, messages: &[(&str, Vec<u8>)]) -> Batch {
     let source = batch.source(&"gw".parse().expect("a name"), Epoch::from_random(1), 0);
     for (offset, (topic, payload)) in (0..).zip(messages) {
         let (received_us, flags, publisher) = (NOW_US, 0, "mon-1");
-        let record = Record { offset, chain: 0, received_us, flags, publisher, topic, payload };
+        let record = Record {
+            offset,
+            chain: 0,
+            received_us,
+            flags,
+            publisher,
+            topic,
+            attributes: &[],
+            payload,
+        };
         decoder.record(&mut batch, source, &record, NOW_US);
         batch.advance(source, offset + 1, 0, offset + 1);
     }
