@@ -26,6 +26,7 @@ pub(crate) const AUDITED: [(&str, &[&str]); 4] = [
             "unit",
             "quality",
             "flags",
+            "extra",
             "patient_id",
             "boot_id",
             "seq",
@@ -66,6 +67,7 @@ pub(crate) const AUDITED: [(&str, &[&str]); 4] = [
             "battery",
             "firmware",
             "flags",
+            "extra",
             "boot_id",
             "seq",
         ],
@@ -174,6 +176,7 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
         (columns.double("value")?, columns.text("value_text")?, columns.text("unit")?);
     let (event, quality, flags) =
         (columns.time("event_ts")?, columns.text("quality")?, columns.text("flags")?);
+    let extra = columns.text("extra")?;
     let (patient, boot, seq) =
         (columns.text("patient_id")?, columns.long("boot_id")?, columns.long("seq")?);
     for row in 0..count {
@@ -188,6 +191,7 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
             patient_id: text(patient, row),
             boot_id: long(boot, row),
             seq: long(seq, row),
+            extra: text(extra, row),
         };
         sink(&LakeRow::reading(at(row), &reading).with_flags(text(flags, row)))?;
     }
@@ -228,6 +232,7 @@ fn device_status(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow:
         (columns.text("site")?, columns.text("device_id")?, columns.text("status")?);
     let (event, flags, battery) =
         (columns.time("event_ts")?, columns.text("flags")?, columns.double("battery")?);
+    let extra = columns.text("extra")?;
     let (firmware, boot, seq) =
         (columns.text("firmware")?, columns.long("boot_id")?, columns.long("seq")?);
     for row in 0..count {
@@ -240,6 +245,7 @@ fn device_status(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow:
             firmware: text(firmware, row),
             boot_id: long(boot, row),
             seq: long(seq, row),
+            extra: text(extra, row),
         };
         sink(&LakeRow::status(at(row), &status).with_flags(text(flags, row)))?;
     }

@@ -70,6 +70,7 @@ impl Plan {
         let disorder = toml::Table::from_iter([
             ("malformed".to_owned(), self.malformed.into()),
             ("duplicates".to_owned(), self.duplicates.into()),
+            ("unknown_members".to_owned(), 0.05.into()),
             ("artefacts".to_owned(), true.into()),
             (
                 "disconnect_every".to_owned(),

@@ -7,6 +7,8 @@ mod bad_input;
 mod broker;
 #[path = "ingest/dates.rs"]
 mod dates;
+#[path = "ingest/extra.rs"]
+mod extra;
 #[path = "ingest/fhir.rs"]
 mod fhir;
 #[path = "ingest/flow.rs"]

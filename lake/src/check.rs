@@ -90,6 +90,7 @@ impl Check<'_> {
                 error @ (LakeError::Damaged { .. }
                 | LakeError::Delta { .. }
                 | LakeError::File { .. }
+                | LakeError::Schema { .. }
                 | LakeError::Unsupported { .. }),
             ) => {
                 self.find(table, error.to_string());
@@ -107,6 +108,7 @@ impl Check<'_> {
             }
             return Ok(None);
         };
+        self.found(table, log.fit().growable(table))?;
         let ends = log.end_is_the_end(self.lake.store()).await;
         Ok(self.found(table, ends)?.map(|()| log))
     }

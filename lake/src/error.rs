@@ -104,6 +104,20 @@ pub enum LakeError {
         /// Protocol versions or features.
         needs: String,
     },
+    /// The table's schema is not one that this version can write to; it was changed by another program, or by hand.
+    #[error(
+        "table `{table}`: {what} is {found}, this version writes {wanted}: undo the change to the table's schema, or begin a new lake at another url"
+    )]
+    Schema {
+        /// Table name.
+        table: String,
+        /// "column `value`", "the list of partition columns".
+        what: String,
+        /// What the table has: a Delta type, or "not there".
+        found: String,
+        /// What this version has.
+        wanted: String,
+    },
     /// Schema or protocol changed while we were writing; a reload makes it clear.
     #[error(
         "schema or protocol of table `{table}` changed at version {version}: reload before writing again"

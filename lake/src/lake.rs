@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use service_runtime::Clock;
 use service_runtime::files::Readers;
 
 use crate::books::{self, SourceBooks};
@@ -44,7 +45,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::Location`], [`LakeError::Unreachable`] when the bucket can't be used, [`LakeError::Missing`] when there is
-    /// nothing to read, [`LakeError::NotWhole`] when a table was lost, [`LakeError::UnsafeStore`] when commits could be lost there, [`LakeError::Store`], [`LakeError::Delta`].
+    /// nothing to read, [`LakeError::NotWhole`] when a table was lost, [`LakeError::Schema`] when a table has another schema, [`LakeError::UnsafeStore`] when commits could be lost there, [`LakeError::Store`], [`LakeError::Delta`].
     pub async fn open(
         url: &str,
         env: &HashMap<String, String>,
@@ -219,11 +220,16 @@ async fn make_complete(store: &Store) -> Result<(), LakeError> {
             return Err(store.not_whole(table.name, reason));
         }
     }
+    // All of them first: of a lake that cannot be written to nothing is changed.
+    for (table, log) in &logs {
+        log.as_ref().map_or(Ok(()), |log| log.fit().growable(table))?;
+    }
     for (table, log) in logs {
         match log {
             None => delta::create(store, table).await?,
-            Some(log) if !log.lacks().is_empty() => delta::widen(store, log).await?,
-            Some(_) => {}
+            Some(log) => {
+                delta::widen(store, log, Clock::default().now_us().div_euclid(1000)).await?
+            }
         }
     }
     Ok(())

@@ -120,7 +120,8 @@ impl Lander {
     /// Forgets what it believes of the lake, reads it again, and applies what was decided on its lanes but not applied.
     ///
     /// # Errors
-    /// [`LakeError::NotWhole`] if ledger and tables contradict each other, [`LakeError::Damaged`] if log or plans can't be understood, [`LakeError::Unsupported`] if a table was upgraded, else as the
+    /// [`LakeError::NotWhole`] if ledger and tables contradict each other, [`LakeError::Schema`] if our rows do not fit a table,
+    /// [`LakeError::Damaged`] if log or plans can't be understood, [`LakeError::Unsupported`] if a table was upgraded, else as the
     /// store fails. Safe to call again.
     pub async fn recover(&mut self, now_us: i64) -> Result<(), LakeError> {
         self.ledger.reload(self.lake.store()).await?;
@@ -145,6 +146,9 @@ impl Lander {
     /// one that it is held against.
     async fn agree(&mut self) -> Result<(), LakeError> {
         let lake = self.lake.store();
+        for log in std::iter::once(&self.ledger).chain(self.tables.values()) {
+            log.fit().writable(log.table())?;
+        }
         self.ledger.refresh().await?;
         let ledger = self.ledger.txns();
         for (name, log) in &mut self.tables {

@@ -40,6 +40,10 @@ pub struct Column {
 pub const NAME_BYTES_MAX: usize = 1024;
 /// Bytes of a text that people write: what FHIR allows in a string.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of `extra`: what one row may carry of members that have no column.
+pub const EXTRA_BYTES_MAX: usize = 64 << 10;
+/// The column of what a device said that has no column of its own: a JSON object with the members as they came.
+const EXTRA: Column = up_to(EXTRA_BYTES_MAX, optional("extra", Kind::Text));
 /// Bounded by the message that it comes with.
 const WHOLE_MESSAGE: usize = usize::MAX;
 
@@ -91,6 +95,7 @@ pub static READINGS: Table = Table {
         optional("unit", Kind::Text),
         required("quality", Kind::Text),
         optional("flags", Kind::Text),
+        EXTRA,
         optional("patient_id", Kind::Text),
         optional("encounter_id", Kind::Text),
         optional("ward", Kind::Text),
@@ -134,6 +139,7 @@ pub static EHR_EVENTS: Table = Table {
         optional("effective_end", Kind::Timestamp),
         up_to(WHOLE_MESSAGE, required("resource", Kind::Text)),
         optional("flags", Kind::Text),
+        EXTRA,
         required("source_id", Kind::Text),
         required("epoch", Kind::Long),
         required("source_offset", Kind::Long),
@@ -160,6 +166,7 @@ pub static DEVICE_STATUS: Table = Table {
         optional("firmware", Kind::Text),
         up_to(TEXT_BYTES_MAX, optional("detail", Kind::Text)),
         optional("flags", Kind::Text),
+        EXTRA,
         optional("boot_id", Kind::Long),
         optional("seq", Kind::Long),
         required("protocol", Kind::Text),
@@ -245,6 +252,20 @@ pub fn table(name: &str) -> Option<&'static Table> {
 }
 
 impl Kind {
+    /// Its name in a Delta schema.
+    #[must_use]
+    pub fn delta(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Double => "double",
+            Self::Long => "long",
+            Self::Int => "integer",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::Binary => "binary",
+        }
+    }
+
     /// The Arrow type that readers see. Writers may also hand in text as a dictionary with 32-bit keys.
     #[must_use]
     pub fn arrow(self) -> DataType {

@@ -139,6 +139,8 @@ pub struct Disorder {
     pub malformed: f64,
     /// A message carries a time that is unparsable or absurd.
     pub bad_time: f64,
+    /// A message has members that no column is for; a device has more of them the longer it runs.
+    pub unknown_members: f64,
     /// A monitor has artefacts: sentinels, probes off, impossible values.
     pub artefacts: bool,
     /// Devices' clocks are wrong.
@@ -205,6 +207,7 @@ impl Default for Disorder {
             reordering: 0.0,
             malformed: 0.0,
             bad_time: 0.0,
+            unknown_members: 0.0,
             artefacts: false,
             clock_offset: false,
             disconnect_every: 0,
@@ -221,6 +224,7 @@ impl Disorder {
             reordering: 0.01,
             malformed: 0.002,
             bad_time: 0.002,
+            unknown_members: 0.05,
             artefacts: true,
             clock_offset: true,
             disconnect_every: 5_000,
@@ -292,12 +296,14 @@ impl Config {
         ControlTopics::new(&self.control_prefix).map_err(ConfigError::Prefix)?;
         self.agent().transpose()?;
         self.check_login()?;
-        let Disorder { duplicates, reordering, malformed, bad_time, .. } = self.disorder;
+        let Disorder { duplicates, reordering, malformed, bad_time, unknown_members, .. } =
+            self.disorder;
         let shares = [
             ("disorder.duplicates", duplicates),
             ("disorder.reordering", reordering),
             ("disorder.malformed", malformed),
             ("disorder.bad_time", bad_time),
+            ("disorder.unknown_members", unknown_members),
             ("ward.deteriorating", self.ward.deteriorating),
         ];
         for (key, value) in shares {

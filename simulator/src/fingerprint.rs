@@ -90,6 +90,8 @@ pub struct ReadingRow<'a> {
     /// Absent in readings that come from FHIR resources.
     pub boot_id: Option<i64>,
     pub seq: Option<i64>,
+    /// As it came, byte by byte.
+    pub extra: Option<&'a str>,
 }
 
 /// A row of the table `ehr_events`. `code`, `value`, `unit` and `effective_us` count for Observations only,
@@ -124,6 +126,8 @@ pub struct StatusRow<'a> {
     pub firmware: Option<&'a str>,
     pub boot_id: Option<i64>,
     pub seq: Option<i64>,
+    /// As it came, byte by byte.
+    pub extra: Option<&'a str>,
 }
 
 /// A row of the table `dead_letters`.
@@ -145,7 +149,7 @@ impl ReadingRow<'_> {
             .text(Some(self.metric))
             .event(self.event);
         bytes.value(self.value).text(self.unit).text(Some(self.quality)).text(self.patient_id);
-        bytes.integer(self.boot_id).integer(self.seq);
+        bytes.integer(self.boot_id).integer(self.seq).extra(self.extra);
         bytes.finish()
     }
 
@@ -163,6 +167,7 @@ impl StatusRow<'_> {
         let mut bytes = Canonical::new(2);
         bytes.text(Some(self.site)).text(Some(self.device_id)).event(self.event).text(self.status);
         bytes.number(self.battery).text(self.firmware).integer(self.boot_id).integer(self.seq);
+        bytes.extra(self.extra);
         bytes.finish()
     }
 
@@ -285,6 +290,11 @@ impl Canonical {
         }
     }
 
+    /// Nothing where there is none: so are the journals of earlier versions.
+    fn extra(&mut self, extra: Option<&str>) -> &mut Self {
+        if extra.is_some() { self.text(extra) } else { self }
+    }
+
     fn absent(&mut self) -> &mut Self {
         self.0.push(0);
         self
@@ -343,6 +353,7 @@ mod tests {
         patient_id: Some("p"),
         boot_id: Some(1),
         seq: Some(2),
+        extra: None,
     };
 
     #[test]
@@ -376,6 +387,7 @@ mod tests {
             ReadingRow { patient_id: None, ..READING },
             ReadingRow { boot_id: None, ..READING },
             ReadingRow { seq: Some(3), ..READING },
+            ReadingRow { extra: Some("{}"), ..READING },
         ];
         let mut seen: Vec<u128> = all.iter().map(|row| row.fingerprint().0).collect();
         seen.sort_unstable();

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
@@ -38,6 +38,7 @@ pub(crate) struct Sealed {
     units: Arc<StringArray>,
     texts: Arc<StringArray>,
     people: Arc<StringArray>,
+    extras: Arc<StringArray>,
     qualities: Arc<StringArray>,
     protocols: Arc<StringArray>,
     flag_keys: BTreeMap<Flags, i32>,
@@ -51,7 +52,7 @@ struct Dictionary {
     keys: Vec<u32>,
 }
 
-const DICTIONARIES: [&str; 13] = [
+const DICTIONARIES: [&str; 14] = [
     "site",
     "device_id",
     "metric",
@@ -59,6 +60,7 @@ const DICTIONARIES: [&str; 13] = [
     "unit",
     "quality",
     "flags",
+    "extra",
     "patient_id",
     "encounter_id",
     "ward",
@@ -90,6 +92,7 @@ impl Sealed {
             units: rows.units.dictionary(),
             texts: rows.texts.dictionary(),
             people: rows.people.dictionary(),
+            extras: rows.extras.dictionary(),
             qualities: Arc::new(StringArray::from(QUALITIES.to_vec())),
             protocols: Arc::new(StringArray::from(PROTOCOLS.to_vec())),
             flag_keys: texts.iter().zip(0..).map(|((flags, _), key)| (*flags, key)).collect(),
@@ -142,6 +145,15 @@ impl Sealed {
         })
     }
 
+    /// Most landings have nothing there, and make nothing of it row by row.
+    fn extras(&self, rows: &[u32]) -> ArrayRef {
+        if self.extras.len() == 0 {
+            let keys = Int32Array::new_null(rows.len());
+            return Arc::new(DictionaryArray::new(keys, self.extras.clone()));
+        }
+        dictionary(rows, |row| self.rows.extra[row], &self.extras)
+    }
+
     fn batch(&self, rows: &[u32]) -> RecordBatch {
         let own = &self.rows;
         let place = |part: usize| {
@@ -168,6 +180,7 @@ impl Sealed {
             dictionary(rows, |row| own.unit[row], &self.units),
             dictionary(rows, |row| own.flags[row].quality().into(), &self.qualities),
             dictionary(rows, flag, &self.flags),
+            self.extras(rows),
             place(0),
             place(1),
             place(2),

@@ -6,11 +6,14 @@ use std::ops::{BitOr, BitOrAssign};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Flags(pub(crate) u16);
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 15] = [
     "absent",
+    "boolean",
     "date_of_landing",
     "date_only",
+    "extra_too_long",
     "maybe_repeat",
+    "not_converted",
     "out_of_range",
     "received_absurd",
     "sentinel",
@@ -18,6 +21,7 @@ const NAMES: [&str; 11] = [
     "time_unparsable",
     "unit_differs",
     "unknown_metric",
+    "value_in_extra",
 ];
 
 /// The values of the column `quality`.
@@ -26,26 +30,34 @@ pub(crate) const QUALITIES: [&str; 3] = ["bad", "good", "suspect"];
 impl Flags {
     /// The device sent null.
     pub(crate) const ABSENT: Self = Self(1);
+    /// The device sent true or false: the value is 1 or 0, and `extra` has it as it came.
+    pub(crate) const BOOLEAN: Self = Self(1 << 1);
     /// Its message has more dates than a landing may touch: `event_date` is that of the landing.
-    pub(crate) const DATE_OF_LANDING: Self = Self(1 << 1);
+    pub(crate) const DATE_OF_LANDING: Self = Self(1 << 2);
     /// Only a date was given, the time is its first moment.
-    pub(crate) const DATE_ONLY: Self = Self(1 << 2);
+    pub(crate) const DATE_ONLY: Self = Self(1 << 3);
+    /// What has no column is too long for `extra`: a dead letter has the whole message.
+    pub(crate) const EXTRA_TOO_LONG: Self = Self(1 << 4);
     /// The message may be in the lake already under another epoch.
-    pub(crate) const MAYBE_REPEAT: Self = Self(1 << 3);
+    pub(crate) const MAYBE_REPEAT: Self = Self(1 << 5);
+    /// A member is not what its column takes: it is in `extra`, as it came.
+    pub(crate) const NOT_CONVERTED: Self = Self(1 << 6);
     /// Outside the metric's plausible range.
-    pub(crate) const OUT_OF_RANGE: Self = Self(1 << 4);
+    pub(crate) const OUT_OF_RANGE: Self = Self(1 << 7);
     /// The time at which the source says that it received the message can't be right; ingest's own stands in.
-    pub(crate) const RECEIVED_ABSURD: Self = Self(1 << 5);
+    pub(crate) const RECEIVED_ABSURD: Self = Self(1 << 8);
     /// A code for "no value".
-    pub(crate) const SENTINEL: Self = Self(1 << 6);
+    pub(crate) const SENTINEL: Self = Self(1 << 9);
     /// The device's time can't be right; the receive time stands in.
-    pub(crate) const TIME_ABSURD: Self = Self(1 << 7);
+    pub(crate) const TIME_ABSURD: Self = Self(1 << 10);
     /// There is no time that can be read; the receive time stands in.
-    pub(crate) const TIME_UNPARSABLE: Self = Self(1 << 8);
+    pub(crate) const TIME_UNPARSABLE: Self = Self(1 << 11);
     /// Not the catalogue's unit, so the range was not checked.
-    pub(crate) const UNIT_DIFFERS: Self = Self(1 << 9);
+    pub(crate) const UNIT_DIFFERS: Self = Self(1 << 12);
     /// Not in the catalogue.
-    pub(crate) const UNKNOWN_METRIC: Self = Self(1 << 10);
+    pub(crate) const UNKNOWN_METRIC: Self = Self(1 << 13);
+    /// The value is an object, an array or beyond a double: it is in `extra`, as it came.
+    pub(crate) const VALUE_IN_EXTRA: Self = Self(1 << 14);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -60,7 +72,7 @@ impl Flags {
 
     /// Number of the quality in [`QUALITIES`].
     pub(crate) fn quality(self) -> u8 {
-        if self.has(Self::ABSENT | Self::SENTINEL) {
+        if self.has(Self::ABSENT | Self::SENTINEL | Self::VALUE_IN_EXTRA) {
             0
         } else if self.has(Self::OUT_OF_RANGE) {
             2
@@ -99,5 +111,6 @@ mod tests {
         assert_eq!(quality(Flags::OUT_OF_RANGE), "suspect");
         assert_eq!(quality(Flags::OUT_OF_RANGE | Flags::ABSENT), "bad");
         assert_eq!(quality(Flags::TIME_ABSURD), "good");
+        assert_eq!(quality(Flags::VALUE_IN_EXTRA), "bad");
     }
 }

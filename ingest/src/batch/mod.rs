@@ -3,7 +3,7 @@
 mod arrays;
 pub(crate) mod dates;
 pub(crate) mod flags;
-mod intern;
+pub(crate) mod intern;
 pub(crate) mod readings;
 pub(crate) mod small;
 

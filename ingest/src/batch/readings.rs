@@ -51,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) flags: Flags,
     /// Number of the protocol, from [`PROTOCOLS`].
     pub(crate) protocol: u8,
+    /// Number of what has no column, from [`Readings::extra`].
+    pub(crate) extra: u32,
 }
 
 /// The values of the column `protocol`.
@@ -64,6 +66,8 @@ pub(crate) enum Measured<'a> {
     Number(f64),
     Text(&'a str),
     Absent,
+    /// It is in `extra`.
+    Elsewhere,
 }
 
 /// A metric as the rows name it.
@@ -85,6 +89,7 @@ pub(crate) struct Readings {
     pub(crate) unit: Vec<u32>,
     pub(crate) text: Vec<u32>,
     pub(crate) place: Vec<u32>,
+    pub(crate) extra: Vec<u32>,
     pub(crate) flags: Vec<Flags>,
     pub(crate) protocol: Vec<u8>,
     pub(crate) event_us: Vec<i64>,
@@ -103,6 +108,7 @@ pub(crate) struct Readings {
     pub(crate) units: Interner,
     pub(crate) texts: Interner,
     pub(crate) people: Interner,
+    pub(crate) extras: Interner,
     places: HashMap<[u32; 4], u32, Seeded>,
     /// Patient, encounter, ward and bed of each place.
     pub(crate) place_list: Vec<[u32; 4]>,
@@ -116,8 +122,15 @@ impl Readings {
 
     /// What they take in memory: the vectors with what they have in reserve, and the texts.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let numbers =
-            [&self.source, &self.device, &self.metric, &self.unit, &self.text, &self.place];
+        let numbers = [
+            &self.source,
+            &self.device,
+            &self.metric,
+            &self.unit,
+            &self.text,
+            &self.place,
+            &self.extra,
+        ];
         let longs = [
             &self.event_us,
             &self.device_us,
@@ -139,7 +152,7 @@ impl Readings {
 
     /// What their texts take of it, each once however many rows have it.
     pub(crate) fn texts_bytes(&self) -> u64 {
-        let texts = [&self.metrics, &self.units, &self.texts, &self.people];
+        let texts = [&self.metrics, &self.units, &self.texts, &self.people, &self.extras];
         texts.iter().map(|texts| texts.memory_bytes()).sum()
     }
 
@@ -160,6 +173,11 @@ impl Readings {
             self.place_list.push(parts);
             next
         }))
+    }
+
+    /// The number of a text for `extra`, [`NONE`] for none. It must not be longer than the column takes.
+    pub(crate) fn extra(&mut self, text: Option<&str>) -> u32 {
+        self.extras.optional(text)
     }
 
     /// Adds a row: judges the value by the catalogue, fills in the unit, and says so in the flags.
@@ -208,6 +226,10 @@ impl Readings {
                 flags |= Flags::ABSENT;
                 (f64::NAN, NONE)
             }
+            Measured::Elsewhere => {
+                flags |= Flags::VALUE_IN_EXTRA;
+                (f64::NAN, NONE)
+            }
         };
         self.source.push(origin.source);
         self.device.push(origin.device);
@@ -215,6 +237,7 @@ impl Readings {
         self.unit.push(unit);
         self.text.push(text);
         self.place.push(context.place);
+        self.extra.push(context.extra);
         self.flags.push(flags);
         self.protocol.push(context.protocol);
         self.event_us.push(context.event_us);
@@ -243,6 +266,7 @@ impl Readings {
             &mut self.unit,
             &mut self.text,
             &mut self.place,
+            &mut self.extra,
         ] {
             column.truncate(rows);
         }

@@ -2,65 +2,58 @@
 //!
 //! Each resource becomes one row of `ehr_events` with its JSON as it came; of an Observation each number, its own and its
 //! components', also becomes a reading. Types that are not known here keep their envelope. A resource of a Bundle that is
-//! no resource leaves its neighbours alone.
+//! no resource leaves its neighbours alone. What entries say beside their resource is in `extra`, what the Bundle says itself in
+//! `extra` of its first row, as `Bundle`.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use lake::schema::EHR_EVENTS;
 use serde_json::{Map, Value};
 use telemetry_core::catalog;
 
+use super::extra::Extra;
 use super::json;
+use super::object::Object;
 use super::reject::{Code, Reject};
 use super::time::{self, DAY_US, Parsed, YEAR_1900_US};
 use crate::batch::flags::Flags;
+use crate::batch::intern::NONE;
 use crate::batch::readings::{ABSENT, Context, FHIR_R4, Measured, Origin};
 use crate::batch::small::Cell;
 use crate::batch::{Batch, Target};
 
 const LOINC: &str = "http://loinc.org";
 
-type Object = Map<String, Value>;
+/// A resource or a part of one, read whole.
+type Tree = Map<String, Value>;
 
 pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
     let root = json::parse_object(text)?;
     let mut rows = Rows { batch, origin, events: 0, readings: 0 };
     if root.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
-        return rows.resource(&root, text.trim());
+        return rows.resource(&root, text.trim(), Extra::default());
     }
+    drop(root);
     // Read once more for the text of each entry, which is kept as it came.
-    let bundle: Bundle<'_> = serde_json::from_str(text)
-        .map_err(|_| shape("`entry` of the Bundle is not a list of objects"))?;
-    let mut first = None;
-    for entry in &bundle.entry {
-        let result = match entry.resource {
-            Some(raw) => json::parse_object(raw.get())
-                .map_err(|_| shape("a `resource` of the Bundle is not an object"))
-                .and_then(|resource| rows.resource(&resource, raw.get())),
-            None => Err(shape("an entry of the Bundle has no `resource`")),
-        };
-        if let Err(reject) = result {
+    let mut bundle = Object::read(text)?;
+    bundle.take("resourceType");
+    let entries = bundle.take("entry").ok_or_else(|| shape("the Bundle has no entry"))?;
+    // What it says about all of them is in its first row.
+    let about = bundle.rest().text(EHR_EVENTS.name, None).map_err(Reject::from);
+    let (mut first, mut any) = (about.as_ref().err().cloned(), false);
+    let about = about.unwrap_or_default();
+    let each = json::each(entries, |entry| {
+        any = true;
+        if let Err(reject) = rows.entry(entry, about.as_deref()) {
             first.get_or_insert(reject);
         }
-    }
+    });
+    each.map_err(|_| shape("`entry` of the Bundle is not a list"))?;
     match first {
         Some(reject) => Err(reject),
-        None if bundle.entry.is_empty() => Err(shape("the Bundle has no entry")),
+        None if !any => Err(shape("the Bundle has no entry")),
         None => Ok(()),
     }
-}
-
-#[derive(Deserialize)]
-struct Bundle<'a> {
-    #[serde(borrow, default)]
-    entry: Vec<Entry<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    resource: Option<&'a RawValue>,
 }
 
 fn shape(reason: &'static str) -> Reject {
@@ -92,7 +85,22 @@ struct Observed<'a> {
 }
 
 impl Rows<'_> {
-    fn resource(&mut self, resource: &Object, text: &str) -> Result<(), Reject> {
+    /// One entry of a Bundle, which says `about` itself.
+    fn entry(&mut self, entry: &str, about: Option<&str>) -> Result<(), Reject> {
+        let mut entry = Object::read(entry).map_err(|_| shape("an entry is not an object"))?;
+        let resource = entry.take("resource").filter(|raw| *raw != "null");
+        let text = resource.ok_or_else(|| shape("an entry of the Bundle has no `resource`"))?;
+        let resource = json::parse_object(text)
+            .map_err(|_| shape("a `resource` of the Bundle is not an object"))?;
+        let mut extra = entry.rest();
+        if let Some(about) = about.filter(|_| self.events == 0) {
+            extra.add("Bundle", about);
+        }
+        self.resource(&resource, text, extra)
+    }
+
+    /// A resource, and what was said beside it.
+    fn resource(&mut self, resource: &Tree, text: &str, extra: Extra<'_>) -> Result<(), Reject> {
         let Some(kind) =
             resource.get("resourceType").and_then(Value::as_str).filter(|kind| !kind.is_empty())
         else {
@@ -110,7 +118,11 @@ impl Rows<'_> {
             .or_else(|| recorded(resource))
             .filter(possible)
             .unwrap_or(received_us);
-        let flags = self.flags(start, recorded(resource), event_us);
+        let extra = extra.text(EHR_EVENTS.name, None);
+        let mut flags = self.flags(start, recorded(resource), event_us);
+        if extra.is_err() {
+            flags |= Flags::EXTRA_TOO_LONG;
+        }
         let flags = flags.text();
         let patient = patient(kind, resource);
         let encounter = encounter(kind, resource);
@@ -138,19 +150,20 @@ impl Rows<'_> {
             Cell::time(end.map(|end| end.us)),
             Cell::Text(text),
             Cell::text(flags.as_deref()),
+            Cell::text(extra.as_ref().ok().and_then(Option::as_deref)),
         ];
         self.batch.push_small(Target::Ehr, self.origin, self.events, event_us, &cells)?;
         self.events += 1;
+        // The row is there; the dead letter has what it could not take.
+        let mut result = extra.map(drop).map_err(Reject::from);
         if kind == "Observation" {
             let context = self.context(start, event_us, [patient, encounter])?;
-            let mut result = Ok(());
             for (code, value) in std::iter::once((resource.get("code"), observed)).chain(components)
             {
                 result = result.and(self.reading(&context, code, &value));
             }
-            return result;
         }
-        Ok(())
+        result
     }
 
     /// What is remarkable about the time of a resource.
@@ -185,7 +198,9 @@ impl Rows<'_> {
         let place = self.batch.readings.place([who[0], who[1], None, None])?;
         let device_us = start.map_or(ABSENT, |start| start.us);
         let (boot, seq, protocol) = (ABSENT, ABSENT, FHIR_R4);
-        Ok(Context { event_us, device_us, boot, seq, place, flags, protocol })
+        // What the resource says beside is in its row of `ehr_events`.
+        let extra = NONE;
+        Ok(Context { event_us, device_us, boot, seq, place, flags, protocol, extra })
     }
 
     /// A number with a code becomes a reading; other values stay in `ehr_events`.
@@ -250,7 +265,7 @@ fn preferred(concept: &Value) -> Coded<'_> {
 }
 
 /// What the resource is about.
-fn coded<'a>(kind: &str, resource: &'a Object) -> Coded<'a> {
+fn coded<'a>(kind: &str, resource: &'a Tree) -> Coded<'a> {
     let concept = match kind {
         "Encounter" => return resource.get("class").map(coding).unwrap_or_default(),
         "MedicationAdministration" | "MedicationRequest" => "medicationCodeableConcept",
@@ -260,7 +275,7 @@ fn coded<'a>(kind: &str, resource: &'a Object) -> Coded<'a> {
 }
 
 /// The value of an Observation or of a component, or the dose of an administration.
-fn observed(element: &Object) -> Result<Observed<'_>, Reject> {
+fn observed(element: &Tree) -> Result<Observed<'_>, Reject> {
     let dosage = element.get("dosage");
     let quantity = element
         .get("valueQuantity")
@@ -296,7 +311,7 @@ fn observed(element: &Object) -> Result<Observed<'_>, Reject> {
 /// A component's code and value.
 type Component<'a> = (Option<&'a Value>, Observed<'a>);
 
-fn components(resource: &Object) -> Result<Vec<Component<'_>>, Reject> {
+fn components(resource: &Tree) -> Result<Vec<Component<'_>>, Reject> {
     let Some(components) = resource.get("component") else { return Ok(Vec::new()) };
     let components = components.as_array().ok_or_else(|| shape("`component` is not a list"))?;
     let each = components.iter().map(|component| {
@@ -308,7 +323,7 @@ fn components(resource: &Object) -> Result<Vec<Component<'_>>, Reject> {
 }
 
 /// When what the resource tells of began and ended.
-fn effective(resource: &Object) -> (Option<Parsed>, Option<Parsed>) {
+fn effective(resource: &Tree) -> (Option<Parsed>, Option<Parsed>) {
     let time = |value: Option<&Value>| time::fhir(text_of(value)?);
     let instant =
         ["effectiveDateTime", "effectiveInstant"].iter().find_map(|name| time(resource.get(*name)));
@@ -321,21 +336,21 @@ fn effective(resource: &Object) -> (Option<Parsed>, Option<Parsed>) {
 }
 
 /// When it was written down, if it does not say when it happened.
-fn recorded(resource: &Object) -> Option<i64> {
+fn recorded(resource: &Tree) -> Option<i64> {
     let names = ["issued", "authoredOn", "recordedDate", "occurrenceDateTime", "date"];
     let own = names.iter().find_map(|name| time::fhir(text_of(resource.get(*name))?));
     let updated = || time::fhir(text_of(resource.get("meta")?.get("lastUpdated"))?);
     own.or_else(updated).map(|time| time.us)
 }
 
-fn patient<'a>(kind: &str, resource: &'a Object) -> Option<&'a str> {
+fn patient<'a>(kind: &str, resource: &'a Tree) -> Option<&'a str> {
     if kind == "Patient" {
         return text_of(resource.get("id"));
     }
     referenced(resource.get("subject").or_else(|| resource.get("patient")), "Patient/")
 }
 
-fn encounter<'a>(kind: &str, resource: &'a Object) -> Option<&'a str> {
+fn encounter<'a>(kind: &str, resource: &'a Tree) -> Option<&'a str> {
     if kind == "Encounter" {
         return text_of(resource.get("id"));
     }

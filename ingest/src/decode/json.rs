@@ -1,8 +1,10 @@
 //! JSON values as the decoders see them, and the careful way to read a payload.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer as _, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -15,32 +17,18 @@ pub(super) enum Given<'a> {
     #[default]
     Absent,
     Null,
-    Bool,
+    Bool(bool),
     /// A number written without fraction and exponent that fits 64 bits.
     Int(i64),
     Float(f64),
     Text(&'a str),
     /// An array or an object.
     Nested,
+    /// A number that a double can't hold, or a text with half of a character.
+    Beyond,
 }
 
 impl<'a> Given<'a> {
-    /// What serde_json read.
-    pub(super) fn of(value: Option<&'a Value>) -> Self {
-        match value {
-            None => Self::Absent,
-            Some(Value::Null) => Self::Null,
-            Some(Value::Bool(_)) => Self::Bool,
-            Some(Value::Number(number)) => match number.as_i64() {
-                Some(int) => Self::Int(int),
-                // A parsed number is finite: `1e999` is an error of the parser.
-                None => Self::Float(number.as_f64().unwrap_or_default()),
-            },
-            Some(Value::String(text)) => Self::Text(text),
-            Some(Value::Array(_) | Value::Object(_)) => Self::Nested,
-        }
-    }
-
     /// The text of an optional member.
     pub(super) fn optional_text(self, name: &'static str) -> Result<Option<&'a str>, Reject> {
         match self {
@@ -60,13 +48,12 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// The number of an optional member.
-    pub(super) fn optional_number(self, name: &'static str) -> Result<Option<f64>, Reject> {
+    /// The number that it is.
+    pub(super) fn number(self) -> Option<f64> {
         match self {
-            Self::Absent | Self::Null => Ok(None),
-            Self::Int(int) => Ok(Some(as_double(int))),
-            Self::Float(number) => Ok(Some(number)),
-            _ => Err(wrong_type(name, "a number")),
+            Self::Int(int) => Some(as_double(int)),
+            Self::Float(number) => Some(number),
+            _ => None,
         }
     }
 }
@@ -93,6 +80,12 @@ const VALUE_BYTES: usize = 64;
 
 /// Reads any JSON up to [`DEPTH_MAX`] levels and [`TREE_BYTES_MAX`].
 pub(super) fn parse(text: &str) -> Result<Value, Reject> {
+    bounded(text)?;
+    serde_json::from_str(text).map_err(|error| Reject::json(text.as_bytes(), &error))
+}
+
+/// Refuses what has more levels than [`DEPTH_MAX`], or would take more than [`TREE_BYTES_MAX`].
+fn bounded(text: &str) -> Result<(), Reject> {
     let (depth, bytes) = extent(text);
     if depth > DEPTH_MAX {
         return Err(Reject::new(Code::NestingTooDeep, format!("more than {DEPTH_MAX} levels")));
@@ -101,20 +94,59 @@ pub(super) fn parse(text: &str) -> Result<Value, Reject> {
         let reason = format!("the values would take more than {} MiB", TREE_BYTES_MAX >> 20);
         return Err(Reject::new(Code::TooManyValues, reason));
     }
-    serde_json::from_str(text).map_err(|error| Reject::json(text.as_bytes(), &error))
+    Ok(())
 }
 
-/// Reads the elements of an array, one at a time: a tree of them all would take a hundred times their bytes.
+/// Hands out the members of an object as they came, in order, of one name also several.
+///
+/// # Errors
+/// What is not sound, too deep or too large, or no object; members before it were handed out.
+pub(super) fn members<'a>(
+    text: &'a str,
+    member: impl FnMut(Cow<'a, str>, &'a str),
+) -> Result<(), Reject> {
+    bounded(text)?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = reader.deserialize_map(Members(member)).and_then(|()| reader.end());
+    read.map_err(|error| Reject::json(text.as_bytes(), &error))
+}
+
+/// A text without its quotes and escapes; `None` if it is none.
+pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str(raw).ok().map(|Text(text)| text)
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Members<F>(F);
+
+impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Members<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        while let Some((Text(name), value)) = members.next_entry::<Text<'de>, &'de RawValue>()? {
+            (self.0)(name, value.get());
+        }
+        Ok(())
+    }
+}
+
+/// Hands out the elements of an array as they came, one at a time.
 ///
 /// # Errors
 /// What is not sound, or too large, in any of them; elements before it were handed out.
-pub(super) fn each(text: &str, mut element: impl FnMut(Value)) -> Result<(), Reject> {
+pub(super) fn each(text: &str, mut element: impl FnMut(&str)) -> Result<(), Reject> {
     let mut refused = None;
     let mut reader = serde_json::Deserializer::from_str(text);
     // Elements are counted from inside their array.
-    let one = |raw: &RawValue| match parse(raw.get()) {
+    let one = |raw: &RawValue| match bounded(raw.get()) {
         _ if refused.is_some() => {}
-        Ok(value) => element(value),
+        Ok(()) => element(raw.get()),
         Err(reject) => refused = Some(reject),
     };
     let read = reader.deserialize_seq(Elements(one)).and_then(|()| reader.end());
@@ -211,7 +243,7 @@ mod tests {
         assert_eq!(code("[1,"), Some(Code::JsonTruncated));
         assert_eq!(code("[1] 2"), Some(Code::JsonSyntax));
         assert_eq!(code("[1 2]"), Some(Code::JsonSyntax));
-        assert_eq!(code("[1, 1e999]"), Some(Code::NotFinite));
+        assert_eq!(code("[1, 1e999]"), None, "its neighbours can be read");
         assert_eq!(code("[NaN]"), Some(Code::NotFinite));
         let deep = format!("[1,{}1{}]", "[".repeat(200), "]".repeat(200));
         assert_eq!(code(&deep), Some(Code::NestingTooDeep));

@@ -3,7 +3,9 @@
 //! A device writes its members in the same order every time, so the scanner looks first for the name that came at this
 //! place in the object before: one comparison instead of finding the end of a text and its meaning.
 
-use super::json::Given;
+use super::extra::Extra;
+use super::json::{Given, wrong_type};
+use super::reject::Reject;
 use super::scan::Scan;
 
 /// The names that mean something.
@@ -20,10 +22,12 @@ pub(super) enum Name {
     Ward,
     Bed,
     Values,
+    Timestamp,
+    Time,
 }
 
 /// How each name begins a member, in the order of [`Name`].
-const BEGINNINGS: [&str; 11] = [
+const BEGINNINGS: [&str; 13] = [
     "\"ts\":",
     "\"metric\":",
     "\"value\":",
@@ -35,6 +39,8 @@ const BEGINNINGS: [&str; 11] = [
     "\"ward\":",
     "\"bed\":",
     "\"values\":",
+    "\"timestamp\":",
+    "\"time\":",
 ];
 
 impl Name {
@@ -52,22 +58,44 @@ impl Name {
             b"ward" => Self::Ward,
             b"bed" => Self::Bed,
             b"values" => Self::Values,
+            b"timestamp" => Self::Timestamp,
+            b"time" => Self::Time,
             _ => return None,
         })
     }
 }
 
 /// The members of one object.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Members<'a>([Given<'a>; BEGINNINGS.len()]);
+#[derive(Debug, Clone, Default)]
+pub(super) struct Members<'a> {
+    given: [Given<'a>; BEGINNINGS.len()],
+    /// Those whose names mean nothing.
+    pub(super) extra: Extra<'a>,
+}
 
 impl<'a> Members<'a> {
     pub(super) fn get(&self, name: Name) -> Given<'a> {
-        self.0[name as usize]
+        self.given[name as usize]
     }
 
     pub(super) fn set(&mut self, name: Name, given: Given<'a>) {
-        self.0[name as usize] = given;
+        self.given[name as usize] = given;
+    }
+}
+
+impl<'a> Members<'a> {
+    /// What says when it happened.
+    ///
+    /// # Errors
+    /// Several do, or one says null, so something has no column.
+    pub(super) fn time(&self) -> Result<Given<'a>, Reject> {
+        if [Name::Timestamp, Name::Time].iter().any(|name| self.get(*name) == Given::Null) {
+            return Err(wrong_type("time", "a time"));
+        }
+        let said = [Name::Ts, Name::Timestamp, Name::Time].map(|name| self.get(name));
+        let mut said = said.into_iter().filter(|given| *given != Given::Absent);
+        let first = said.next().unwrap_or_default();
+        if said.next().is_some() { Err(wrong_type("ts", "alone")) } else { Ok(first) }
     }
 }
 
@@ -92,19 +120,15 @@ pub(super) fn scan_object<'a>(
         return Some(values);
     }
     for place in 0.. {
-        let name = scan_name(scan, shape.0.get_mut(place))?;
-        let given = if name == Some(Name::Values) && scan.peek()? == b'{' {
-            values = Some(scan_values(scan)?);
-            Given::Nested
-        } else {
-            scan.scalar()?
-        };
-        if let Some(name) = name {
+        match scan_name(scan, shape.0.get_mut(place))? {
             // Which of two members of one name counts is for the careful way to say.
-            if !matches!(members.get(name), Given::Absent) {
-                return None;
+            Ok(name) if !matches!(members.get(name), Given::Absent) => return None,
+            Ok(Name::Values) if scan.peek()? == b'{' => {
+                values = Some(scan_values(scan)?);
+                members.set(Name::Values, Given::Nested);
             }
-            members.set(name, given);
+            Ok(name) => members.set(name, scan.scalar()?),
+            Err(unknown) => members.extra.add(unknown, scan.raw_scalar()?.1),
         }
         if !scan.take(b',') {
             break;
@@ -113,16 +137,22 @@ pub(super) fn scan_object<'a>(
     scan.take(b'}').then_some(values)
 }
 
-/// The next member's name; the inner `None` is a name that means nothing.
-fn scan_name(scan: &mut Scan<'_>, guess: Option<&mut Option<Name>>) -> Option<Option<Name>> {
-    let Some(guess) = guess else { return scan.key().map(Name::of) };
-    if let Some(name) = *guess
+/// The next member's name, or its text if it means nothing.
+fn scan_name<'a>(
+    scan: &mut Scan<'a>,
+    guess: Option<&mut Option<Name>>,
+) -> Option<Result<Name, &'a str>> {
+    if let Some(Some(name)) = guess.as_deref().copied()
         && scan.literal(BEGINNINGS[name as usize])
     {
-        return Some(*guess);
+        return Some(Ok(name));
     }
-    *guess = Name::of(scan.key()?);
-    Some(*guess)
+    let key = scan.key()?;
+    let name = Name::of(key);
+    if let Some(guess) = guess {
+        *guess = name;
+    }
+    Some(name.ok_or(key))
 }
 
 /// Goes over the members of `values`; returns where they begin.
@@ -167,6 +197,7 @@ mod tests {
             r#"{"value":2,"ts":1,"metric":"a"}"#,
             r#"{"x":0,"value" : 2,"ts":1,"metric":"a"}"#,
             r#"{"x":0,"value":2,"ts":1,"metric":"a"}"#,
+            r#"{"x":0,"value":2,"time":1,"ts":1,"metric":"a"}"#,
         ] {
             assert_eq!(read(text), expected, "{text}");
         }

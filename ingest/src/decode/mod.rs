@@ -1,9 +1,11 @@
 //! Messages to rows. Every message becomes rows, or one dead letter with its reason and its bytes (INV-4), or both when
 //! only a part of it is bad.
 
+mod extra;
 mod fhir;
 mod json;
 pub(crate) mod members;
+mod object;
 mod readings;
 pub mod reject;
 mod scan;

@@ -7,28 +7,34 @@
 //! {"ts": …, "values": {metric: value, …}, and the other members as above}
 //! ```
 //!
+//! What has no column is kept in `extra`: of an object in its row, beside `values` in each of their rows. `timestamp` or `time` stand
+//! for a `ts` that is not there.
+//!
 //! A payload is read by the fast scanner if it can, else by serde_json; both end in the same rows. One bad reading among
 //! good ones leaves the good ones alone: the message then has rows and a dead letter. JSON that is not sound has no rows.
 
-use serde_json::{Map, Value};
+use lake::schema::READINGS;
 
+use super::extra::Extra;
 use super::json::{self, Given, as_double, wrong_type};
 use super::members::{Members, Name, Shape, scan_member, scan_object};
+use super::object::{Object, Read};
 use super::reject::{Code, Reject};
 use super::scan::Scan;
-use super::time::{self, DAY_US, YEAR_2000_US};
+use super::time;
 use crate::batch::flags::Flags;
+use crate::batch::intern::NONE;
 use crate::batch::readings::{ABSENT, Context, Measured, Origin, READINGS_JSON, Readings};
 use crate::batch::{Batch, Target};
 
 pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
     let start = batch.readings.mark();
-    let mut rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
+    let mut rows = Rows::new(&mut batch.readings, origin, text);
     let read = match rows.fast(text, &mut batch.shape) {
         Some(()) => Ok(()),
         None => {
             rows.readings.truncate(start);
-            rows = Rows { readings: &mut batch.readings, origin, next: 0, reject: None };
+            rows = Rows::new(&mut batch.readings, origin, text);
             rows.careful(text)
         }
     };
@@ -55,6 +61,10 @@ pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(
 /// Readings of one message, at most: a hundred seconds of a waveform at 1 kHz.
 const MESSAGE_ROWS_MAX: i32 = 100_000;
 
+/// Bytes that one message may have in `extra` over all its rows, however short it is: what stands beside `values` is there once for
+/// each value that brings something of its own.
+const EXTRA_MESSAGE_BYTES: usize = 4 << 20;
+
 /// The rows of one message.
 struct Rows<'a> {
     readings: &'a mut Readings,
@@ -62,9 +72,16 @@ struct Rows<'a> {
     next: i32,
     /// What is wrong with the first bad reading.
     reject: Option<Reject>,
+    /// Bytes that may still come into `extra`.
+    extra_left: usize,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    fn new(readings: &'a mut Readings, origin: &'a Origin, text: &str) -> Self {
+        let extra_left = (2 * text.len()).max(EXTRA_MESSAGE_BYTES);
+        Self { readings, origin, next: 0, reject: None, extra_left }
+    }
+
     fn finish(self) -> Result<(), Reject> {
         match self.reject {
             Some(reject) => Err(reject),
@@ -117,63 +134,135 @@ impl Rows<'_> {
     fn fast_emit(&mut self, members: &Members<'_>, values: Option<Scan<'_>>) -> Option<()> {
         let Some(mut values) = values else {
             let result = self.single(members);
-            self.note(result);
-            return Some(());
+            return self.fast_note(result);
         };
-        match self.context(members) {
-            Ok(context) => {
-                // `scan_object` went over these members: they are sound.
-                while let Some((name, value)) = scan_member(&mut values) {
-                    let result = self.one(&context, Given::Text(name), value, None);
-                    self.note(result);
-                    values.take(b',');
-                }
-            }
-            Err(reject) => self.note(Err(reject)),
+        // A unit that many values share is no unit of a row.
+        if !matches!(members.get(Name::Unit), Given::Absent | Given::Null) {
+            return None;
         }
+        let context = match self.context(members) {
+            Ok(context) => context,
+            Err(reject) => return self.fast_note(Err(reject)),
+        };
+        // `scan_object` went over these members: they are sound.
+        while let Some((name, value)) = scan_member(&mut values) {
+            let result = self.one(&context, Given::Text(name), value, None);
+            self.fast_note(result)?;
+            values.take(b',');
+        }
+        Some(())
+    }
+
+    /// What is not as it should be may be converted, or kept in `extra`, the careful way.
+    fn fast_note(&mut self, result: Result<(), Reject>) -> Option<()> {
+        if matches!(&result, Err(reject) if reject.code == Code::WrongType) {
+            return None;
+        }
+        self.note(result);
         Some(())
     }
 
     fn careful(&mut self, text: &str) -> Result<(), Reject> {
         if Scan::new(text).peek() == Some(b'[') {
             return json::each(text, |element| {
-                let result = match element {
-                    Value::Object(object) => self.object(&object),
-                    _ => Err(Reject::new(
-                        Code::WrongType,
-                        "an element of the array is not an object",
-                    )),
-                };
+                let result = object(element, "an element of the array is not an object")
+                    .and_then(|object| self.object(object));
                 self.note(result);
             });
         }
-        let Value::Object(object) = json::parse(text)? else {
-            return Err(Reject::new(
-                Code::WrongType,
-                "the payload is neither an object nor an array",
-            ));
-        };
-        let result = self.object(&object);
+        let object = object(text, "the payload is neither an object nor an array")?;
+        let result = self.object(object);
         self.note(result);
         Ok(())
     }
 
-    fn object(&mut self, object: &Map<String, Value>) -> Result<(), Reject> {
-        let mut members = Members::default();
-        for (name, value) in object {
-            if let Some(name) = Name::of(name) {
-                members.set(name, Given::of(Some(value)));
-            }
-        }
-        let Some(values) = object.get("values").and_then(Value::as_object) else {
-            return self.single(&members);
+    fn object(&mut self, mut object: Object<'_>) -> Result<(), Reject> {
+        let values = object.raw("values").filter(|values| values.starts_with('{'));
+        let place = ["patient_id", "encounter_id", "ward", "bed"].map(|name| object.text(name));
+        let [boot, seq] = ["boot", "seq"].map(|name| object.int(name).unwrap_or(ABSENT));
+        let (event_us, device_us, time) = object.time(self.origin.received_us);
+        // A unit that many values share is no unit of a row.
+        let unit = match values {
+            Some(_) if object.raw("unit") != Some("null") => None,
+            _ => object.text("unit"),
         };
-        let context = self.context(&members)?;
-        for (name, value) in values {
-            let result = self.one(&context, Given::Text(name), Given::of(Some(value)), None);
-            self.note(result);
+        let [metric, value, many] = ["metric", "value", "values"].map(|name| object.take(name));
+        match values {
+            Some(_) if metric.or(value).is_some() => return Err(together()),
+            None if many.is_some() => return Err(wrong_type("values", "an object")),
+            _ => {}
         }
-        Ok(())
+        let place = self.readings.place(place.each_ref().map(Option::as_deref))?;
+        let (flags, extra, protocol) = (time | object.flags, object.rest(), READINGS_JSON);
+        let context =
+            Context { event_us, device_us, boot, seq, place, flags, protocol, extra: NONE };
+        let Some(values) = values else {
+            let metric = metric.map(Read::of);
+            let metric = metric.as_ref().map_or(Given::Absent, Read::given);
+            return self.of_one(
+                context,
+                &extra,
+                metric,
+                value.unwrap_or_default(),
+                unit.as_deref(),
+            );
+        };
+        let mut many = Many {
+            with: self.with_extra(context, &extra, None),
+            context,
+            extra,
+            truths: [None; 2],
+        };
+        json::members(values, |name, raw| {
+            let result = self.of_many(&mut many, &name, raw);
+            self.note(result);
+        })
+    }
+
+    /// The reading of an object with one value, which must be one.
+    fn of_one(
+        &mut self,
+        context: Context,
+        extra: &Extra<'_>,
+        metric: Given<'_>,
+        raw: &str,
+        unit: Option<&str>,
+    ) -> Result<(), Reject> {
+        let value = Read::of(raw);
+        if let Given::Bool(truth) = value.given() {
+            let mut context = self.with_extra(context, extra, Some(raw));
+            context.flags |= Flags::BOOLEAN;
+            return self.one(&context, metric, as_number(truth), unit);
+        }
+        let context = self.with_extra(context, extra, None);
+        self.one(&context, metric, value.given(), unit)
+    }
+
+    /// The reading of a member of `values`: one that is no number keeps its own value beside what they share.
+    fn of_many(&mut self, many: &mut Many<'_>, name: &str, raw: &str) -> Result<(), Reject> {
+        let value = Read::of(raw);
+        let (value, flag) = match value.given() {
+            Given::Bool(truth) => (as_number(truth), Flags::BOOLEAN),
+            Given::Nested | Given::Beyond => (Given::Nested, Flags::VALUE_IN_EXTRA),
+            plain => return self.one(&many.with, Given::Text(name), plain, None),
+        };
+        let same = many.truths.iter().flatten().find(|(truth, _)| *truth == value);
+        let context = match same {
+            Some((_, context)) => *context,
+            None => {
+                let mut context = self.with_extra(many.context, &many.extra, Some(raw));
+                context.flags |= flag;
+                if value != Given::Nested {
+                    let place = usize::from(value == as_number(true));
+                    many.truths[place] = Some((value, context));
+                }
+                context
+            }
+        };
+        if value == Given::Nested {
+            return self.push(&context, Given::Text(name), Measured::Elsewhere, None);
+        }
+        self.one(&context, Given::Text(name), value, None)
     }
 
     /// An object with one metric and one value.
@@ -193,6 +282,34 @@ impl Rows<'_> {
         value: Given<'_>,
         unit: Option<&str>,
     ) -> Result<(), Reject> {
+        let measured = match value {
+            Given::Int(int) => Measured::Number(as_double(int)),
+            Given::Float(number) => Measured::Number(number),
+            Given::Text(text) => Measured::Text(text),
+            Given::Null => Measured::Absent,
+            Given::Absent if metric == Given::Absent => {
+                return Err(Reject::new(Code::MetricMissing, "a reading has no `metric`"));
+            }
+            Given::Absent => {
+                return Err(Reject::new(Code::ValueMissing, "a reading has no `value`"));
+            }
+            Given::Beyond => {
+                return Err(Reject::new(Code::NotFinite, "`value` is more than a double holds"));
+            }
+            Given::Bool(_) | Given::Nested => {
+                return Err(wrong_type("value", "a number, a text, a truth value or null"));
+            }
+        };
+        self.push(context, metric, measured, unit)
+    }
+
+    fn push(
+        &mut self,
+        context: &Context,
+        metric: Given<'_>,
+        measured: Measured<'_>,
+        unit: Option<&str>,
+    ) -> Result<(), Reject> {
         let metric = match metric {
             Given::Text(metric) if !metric.is_empty() => metric,
             Given::Text(_) | Given::Absent | Given::Null => {
@@ -200,29 +317,18 @@ impl Rows<'_> {
             }
             _ => return Err(wrong_type("metric", "a text")),
         };
-        let measured = match value {
-            Given::Int(int) => Measured::Number(as_double(int)),
-            Given::Float(number) => Measured::Number(number),
-            Given::Text(text) => Measured::Text(text),
-            Given::Null => Measured::Absent,
-            Given::Absent => {
-                return Err(Reject::new(Code::ValueMissing, "a reading has no `value`"));
-            }
-            Given::Bool | Given::Nested => {
-                return Err(wrong_type("value", "a number, a text or null"));
-            }
-        };
         self.readings.push(self.origin, context, self.next, metric, unit, measured)?;
         self.next += 1;
         Ok(())
     }
 
+    /// The context of an object that the scanner read: everything is as it should be, or refused as a wrong type.
     fn context(&mut self, members: &Members<'_>) -> Result<Context, Reject> {
         if members.get(Name::Values) == Given::Nested
             && (members.get(Name::Metric), members.get(Name::Value))
                 != (Given::Absent, Given::Absent)
         {
-            return Err(wrong_type("values", "alone: `metric` and `value` are there too"));
+            return Err(together());
         }
         let place = [
             members.get(Name::PatientId).optional_text("patient_id")?,
@@ -232,147 +338,70 @@ impl Rows<'_> {
         ];
         let boot = members.get(Name::Boot).optional_int("boot")?.unwrap_or(ABSENT);
         let seq = members.get(Name::Seq).optional_int("seq")?.unwrap_or(ABSENT);
-        let (event_us, device_us, flags) =
-            event_time(members.get(Name::Ts), self.origin.received_us);
-        let place = self.readings.place(place)?;
-        Ok(Context { event_us, device_us, boot, seq, place, flags, protocol: READINGS_JSON })
+        let ts = members.time()?;
+        let (event_us, device_us, flags) = time::event(ts, self.origin.received_us);
+        if flags.has(Flags::TIME_UNPARSABLE) && !matches!(ts, Given::Absent | Given::Null) {
+            return Err(wrong_type("ts", "a time"));
+        }
+        let (place, protocol) = (self.readings.place(place)?, READINGS_JSON);
+        let context =
+            Context { event_us, device_us, boot, seq, place, flags, protocol, extra: NONE };
+        Ok(self.with_extra(context, &members.extra, None))
+    }
+
+    /// `context` with what has no column. If that is too long, the rows say so and the message becomes a dead letter too.
+    fn with_extra(
+        &mut self,
+        mut context: Context,
+        extra: &Extra<'_>,
+        own: Option<&str>,
+    ) -> Context {
+        if extra.is_empty() && own.is_none() {
+            return context;
+        }
+        let text = extra.text(READINGS.name, own).map_err(Reject::from).and_then(|text| {
+            let left = self.extra_left.checked_sub(text.as_ref().map_or(0, String::len));
+            self.extra_left = left.ok_or_else(|| {
+                Reject::new(Code::TooManyValues, "`extra` of all its readings is too long")
+            })?;
+            Ok(text)
+        });
+        match text {
+            Ok(text) => context.extra = self.readings.extra(text.as_deref()),
+            Err(reject) => {
+                context.flags |= Flags::EXTRA_TOO_LONG;
+                self.note(Err(reject));
+            }
+        }
+        context
     }
 }
 
-/// When it happened: what the device says, unless that can't be.
-pub(super) fn event_time(ts: Given<'_>, received_us: i64) -> (i64, i64, Flags) {
-    let device_us = match ts {
-        Given::Text(text) => time::rfc3339(text),
-        Given::Int(ms) => time::epoch_ms(as_double(ms)),
-        Given::Float(ms) => time::epoch_ms(ms),
-        _ => None,
-    };
-    match device_us {
-        None => (received_us, ABSENT, Flags::TIME_UNPARSABLE),
-        Some(us) if us < YEAR_2000_US || us > received_us.saturating_add(DAY_US) => {
-            (received_us, us, Flags::TIME_ABSURD)
-        }
-        Some(us) => (us, us, Flags::default()),
-    }
+/// What the values of one object share.
+struct Many<'a> {
+    /// Without `extra`.
+    context: Context,
+    /// With it.
+    with: Context,
+    extra: Extra<'a>,
+    /// As `with`, of values that are 0 for false and 1 for true: there may be very many.
+    truths: [Option<(Given<'static>, Context)>; 2],
+}
+
+fn as_number(truth: bool) -> Given<'static> {
+    Given::Int(truth.into())
+}
+
+fn object<'a>(text: &'a str, other: &'static str) -> Result<Object<'a>, Reject> {
+    Object::read(text).map_err(|reject| match reject.code {
+        Code::WrongType => Reject::new(Code::WrongType, other),
+        _ => reject,
+    })
+}
+
+fn together() -> Reject {
+    wrong_type("values", "alone: `metric` and `value` are there too")
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    const ORIGIN: Origin = Origin {
-        source: 0,
-        device: 0,
-        offset: 7,
-        received_us: 1_785_542_400_000_000,
-        maybe_repeat: false,
-        received_absurd: false,
-    };
-
-    /// The rows as texts, so that numbers of interned texts don't matter, and the first reject.
-    fn rows(text: &str, fast: bool) -> Option<(Vec<String>, Option<Code>)> {
-        let mut readings = Readings::default();
-        let mut rows = Rows { readings: &mut readings, origin: &ORIGIN, next: 0, reject: None };
-        if fast {
-            rows.fast(text, &mut Shape::default())?;
-        } else {
-            rows.careful(text).ok()?;
-        }
-        let code = rows.finish().err().map(|reject| reject.code);
-        let shown = (0..readings.len()).map(|row| {
-            let place = readings.place_list.get(readings.place[row] as usize);
-            let place = place.map(|parts| parts.map(|part| readings.people.text(part).to_owned()));
-            let fields = [
-                readings.event_us[row],
-                readings.device_us[row],
-                readings.boot[row],
-                readings.seq[row],
-            ];
-            let texts = [
-                readings.metrics.text(readings.metric[row]),
-                readings.units.text(readings.unit[row]),
-                readings.texts.text(readings.text[row]),
-            ];
-            let value = readings.value[row].to_bits();
-            format!(
-                "{fields:?} {texts:?} {place:?} {value:x} {:?} {}",
-                readings.flags[row], readings.row_no[row]
-            )
-        });
-        Some((shown.collect(), code))
-    }
-
-    fn scalar() -> impl Strategy<Value = Value> {
-        prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            (-2000_i64..2000).prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            (-500.0..500.0_f64).prop_map(|number| json!((number * 100.0).round() / 100.0)),
-            any::<f64>().prop_map(|number| json!(number)),
-            "[a-zé ]{0,8}".prop_map(Value::from),
-            Just(json!("2026-07-31T10:00:00Z")),
-            Just(json!(1_785_538_800_250_i64)),
-        ]
-    }
-
-    fn object() -> impl Strategy<Value = Value> {
-        let names = [
-            "ts",
-            "metric",
-            "value",
-            "unit",
-            "boot",
-            "seq",
-            "patient_id",
-            "encounter_id",
-            "ward",
-            "bed",
-            "other",
-        ];
-        let member = (prop::sample::select(names.to_vec()), scalar());
-        let metric = prop::sample::select(vec!["spo2", "steps", "mood"]);
-        (prop::collection::vec(member, 0..8), metric, scalar()).prop_map(
-            |(members, metric, value)| {
-                let mut object = json!({"metric": metric, "value": value});
-                for (name, value) in members {
-                    object[name] = value;
-                }
-                object
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn the_scanner_and_serde_json_end_in_the_same_rows(objects in prop::collection::vec(object(), 1..4), single: bool) {
-            let text = if single { objects[0].to_string() } else { json!(objects).to_string() };
-            if let Some(fast) = rows(&text, true) {
-                prop_assert_eq!(Some(fast), rows(&text, false), "{}", text);
-            }
-        }
-
-        #[test]
-        fn the_scanner_accepts_nothing_that_is_not_json(object in object(), cut in 0.0..1.0_f64, junk in "[{}\\[\\],:\"a0 ]{0,3}") {
-            let text = object.to_string();
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a short text")]
-            let at = (text.len() as f64 * cut) as usize;
-            let at = (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            let broken = format!("{}{junk}{}", &text[..at], if junk.is_empty() { "" } else { &text[at..] });
-            if rows(&broken, true).is_some() {
-                prop_assert!(serde_json::from_str::<Value>(&broken).is_ok(), "{}", broken);
-            }
-        }
-
-        #[test]
-        fn many_values_under_one_time_end_in_the_same_rows(value in scalar(), other in scalar(), ts in scalar()) {
-            let text = json!({"ts": ts, "values": {"heart_rate": value, "spo2": other}, "seq": 5}).to_string();
-            if let Some(fast) = rows(&text, true) {
-                prop_assert_eq!(Some(fast), rows(&text, false), "{}", text);
-            }
-        }
-    }
-}
+mod tests;

@@ -87,10 +87,18 @@ impl<'a> Scan<'a> {
             b'"' => self.string().map(Given::Text),
             b'-' | b'0'..=b'9' => self.number(),
             b'n' => self.word("null", Given::Null),
-            b't' => self.word("true", Given::Bool),
-            b'f' => self.word("false", Given::Bool),
+            b't' => self.word("true", Given::Bool(true)),
+            b'f' => self.word("false", Given::Bool(false)),
             _ => None,
         }
+    }
+
+    /// The same, with its text.
+    pub(super) fn raw_scalar(&mut self) -> Option<(Given<'a>, &'a str)> {
+        self.peek()?;
+        let start = self.at;
+        let given = self.scalar()?;
+        Some((given, self.text.get(start..self.at)?))
     }
 
     fn word(&mut self, word: &str, given: Given<'a>) -> Option<Given<'a>> {
@@ -170,6 +178,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::decode::object::Read;
 
     fn scalar(text: &str) -> Option<Given<'_>> {
         let mut scan = Scan::new(text);
@@ -183,7 +192,7 @@ mod tests {
         assert_eq!(scalar("-36.6"), Some(Given::Float(-36.6)));
         assert_eq!(scalar("\"é\""), Some(Given::Text("é")));
         assert_eq!(scalar("null"), Some(Given::Null));
-        assert_eq!(scalar("false"), Some(Given::Bool));
+        assert_eq!(scalar("false"), Some(Given::Bool(false)));
     }
 
     #[test]
@@ -216,8 +225,9 @@ mod tests {
         #[test]
         fn what_it_reads_serde_json_reads_alike(text in r#"-?[0-9]{1,19}(\.[0-9]{1,12})?|"[a-z\\"é]{0,6}"|[a-z]{4,5}|-?0(\.0)?"#) {
             if let Some(given) = scalar(&text) {
-                let value: Value = serde_json::from_str(&text).unwrap();
-                let careful = Given::of(Some(&value));
+                prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
+                let careful = Read::of(&text);
+                let careful = careful.given();
                 prop_assert_eq!(given, careful);
                 if let (Given::Float(fast), Given::Float(slow)) = (given, careful) {
                     prop_assert_eq!(fast.to_bits(), slow.to_bits());

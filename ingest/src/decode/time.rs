@@ -1,5 +1,9 @@
 //! Times as devices and EHR systems write them: RFC 3339, its FHIR subset with missing parts, milliseconds since 1970.
 
+use super::json::{Given, as_double};
+use crate::batch::flags::Flags;
+use crate::batch::readings::ABSENT;
+
 /// Microseconds in a day.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
 /// 2000-01-01T00:00:00Z: a device that says it is earlier has lost its clock.
@@ -74,6 +78,23 @@ pub(crate) fn fhir(text: &str) -> Option<Parsed> {
         _ => return Some(Parsed { us: rfc3339(text)?, date_only: false }),
     }
     Some(Parsed { us: date_days(&date)? * DAY_US, date_only: true })
+}
+
+/// When it happened: what the device says, unless that can't be. Returns event time, device time and flags.
+pub(super) fn event(ts: Given<'_>, received_us: i64) -> (i64, i64, Flags) {
+    let device_us = match ts {
+        Given::Text(text) => rfc3339(text),
+        Given::Int(ms) => epoch_ms(as_double(ms)),
+        Given::Float(ms) => epoch_ms(ms),
+        _ => None,
+    };
+    match device_us {
+        None => (received_us, ABSENT, Flags::TIME_UNPARSABLE),
+        Some(us) if us < YEAR_2000_US || us > received_us.saturating_add(DAY_US) => {
+            (received_us, us, Flags::TIME_ABSURD)
+        }
+        Some(us) => (us, us, Flags::default()),
+    }
 }
 
 /// Days since 1970-01-01 of `YYYY-MM-DD` (Howard Hinnant's `days_from_civil`).

@@ -130,6 +130,7 @@ async fn escapes_exponents_and_unknown_members_are_read_the_careful_way_to_the_s
         fields(&rows[1], ["value", "event_ts", "quality"]),
         ["1.2345678901234567e19", "2026-07-31T23:00:00.000500Z", "suspect"]
     );
+    assert_eq!(rows[0]["extra"], r#"{"extra":{"a":[1]}}"#);
     assert_eq!(rows[2]["value"], "2.0", "of two members of one name the last counts");
 }
 

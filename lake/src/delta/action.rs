@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 /// Delta's `add` action: a data file becomes part of the table.
@@ -47,10 +48,10 @@ impl Entry<'_> {
         line(&Line::CommitInfo(CommitInfo {
             timestamp: self.now_ms,
             operation: "WRITE",
-            operation_parameters: [("mode", "Append")].into(),
+            operation_parameters: [("mode", "Append".to_owned())].into(),
             is_blind_append: true,
-            engine_info: concat!("tidemark/", env!("CARGO_PKG_VERSION")),
-            landing: self.landing,
+            engine_info: ENGINE,
+            landing: Some(self.landing),
             txn_id: Uuid::new_v4(),
         }));
         for (app_id, version) in &self.txns {
@@ -67,12 +68,46 @@ impl Entry<'_> {
     }
 }
 
+/// A commit that states the table's metadata anew, with more columns than it had.
+#[derive(Debug)]
+pub(super) struct Widening<'a> {
+    /// The whole `metaData` action's content.
+    pub(super) metadata: &'a Value,
+    /// Names of the new columns.
+    pub(super) columns: Vec<&'static str>,
+    pub(super) now_ms: i64,
+}
+
+impl Widening<'_> {
+    /// The log entry's bytes; as those of [`Entry::encode`], no two are equal.
+    pub(super) fn encode(&self) -> Bytes {
+        let info = CommitInfo {
+            timestamp: self.now_ms,
+            operation: "ADD COLUMNS",
+            operation_parameters: [("columns", self.columns.join(","))].into(),
+            is_blind_append: false,
+            engine_info: ENGINE,
+            landing: None,
+            txn_id: Uuid::new_v4(),
+        };
+        let mut lines = Vec::with_capacity(4096);
+        for line in [Line::CommitInfo(info), Line::MetaData(self.metadata)] {
+            serde_json::to_writer(&mut lines, &line).expect("writing to memory succeeds");
+            lines.push(b'\n');
+        }
+        lines.into()
+    }
+}
+
+const ENGINE: &str = concat!("tidemark/", env!("CARGO_PKG_VERSION"));
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Line<'a> {
     CommitInfo(CommitInfo),
     Txn(Txn<'a>),
     Add(&'a AddFile),
+    MetaData(&'a Value),
 }
 
 #[derive(Serialize)]
@@ -80,11 +115,11 @@ enum Line<'a> {
 struct CommitInfo {
     timestamp: i64,
     operation: &'static str,
-    operation_parameters: BTreeMap<&'static str, &'static str>,
+    operation_parameters: BTreeMap<&'static str, String>,
     is_blind_append: bool,
     engine_info: &'static str,
-    #[serde(rename = "tidemarkLanding")]
-    landing: Uuid,
+    #[serde(rename = "tidemarkLanding", skip_serializing_if = "Option::is_none")]
+    landing: Option<Uuid>,
     txn_id: Uuid,
 }
 
@@ -114,20 +149,8 @@ pub(super) struct MetaData {
     pub(super) id: String,
     /// JSON in a string.
     pub(super) schema_string: String,
-}
-
-/// The names of the columns of a `schemaString`.
-pub(super) fn column_names(schema: &str) -> serde_json::Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Struct {
-        fields: Vec<Named>,
-    }
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-    }
-    let Struct { fields } = serde_json::from_str(schema)?;
-    Ok(fields.into_iter().map(|field| field.name).collect())
+    #[serde(default)]
+    pub(super) partition_columns: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,7 +3,7 @@
 //! Only the `txn`s, the table's id and the version are kept in memory, so a log may be held for ever: unlike a full
 //! snapshot it does not grow with the files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use arrow::array::{Array, AsArray, StructArray};
@@ -11,10 +11,11 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::action::{Entry, column_names, lines};
+use super::action::{Entry, MetaData, Widening, lines};
+use super::fit::Fit;
 use crate::error::LakeError;
 use crate::parquet;
-use crate::schema::{Column, Table};
+use crate::schema::Table;
 use crate::store::{Created, Store};
 
 /// Attempts to learn the outcome of one put before giving up.
@@ -28,7 +29,7 @@ pub(crate) struct TableLog {
     store: Store,
     table: &'static Table,
     id: String,
-    lacks: Vec<&'static Column>,
+    fit: Fit,
     version: u64,
     txns: HashMap<String, i64>,
 }
@@ -83,8 +84,8 @@ impl TableLog {
             }
             return Ok(None);
         };
-        let Replay { lacks, txns, .. } = replay;
-        Ok(Some(Self { store, table, id, lacks, version: next - 1, txns }))
+        let Replay { fit, txns, .. } = replay;
+        Ok(Some(Self { store, table, id, fit, version: next - 1, txns }))
     }
 
     /// The table.
@@ -97,9 +98,14 @@ impl TableLog {
         &self.id
     }
 
-    /// The columns that the table was made without: an earlier version made it.
-    pub(crate) fn lacks(&self) -> &[&'static Column] {
-        &self.lacks
+    /// How the table's schema stands to ours.
+    pub(crate) fn fit(&self) -> &Fit {
+        &self.fit
+    }
+
+    /// The table's folder, for people.
+    pub(crate) fn address(&self) -> String {
+        self.store.url().to_string()
     }
 
     /// The last version replayed.
@@ -123,7 +129,7 @@ impl TableLog {
     /// As [`TableLog::load`]; [`LakeError::Changed`] if schema or protocol were changed.
     pub(crate) async fn refresh(&mut self) -> Result<(), LakeError> {
         while let Some(entry) = self.store.get(&entry_path(self.version + 1)).await? {
-            self.inspect(self.version + 1, &entry, None)?;
+            self.inspect(self.version + 1, &entry, &BTreeMap::new())?;
         }
         Ok(())
     }
@@ -174,10 +180,31 @@ impl TableLog {
         lake: &Store,
         entry: &Entry<'_>,
     ) -> Result<Appended, LakeError> {
-        let body = entry.encode();
+        self.commit(lake, &entry.encode(), &entry.txns).await
+    }
+
+    /// Commits more columns, as [`TableLog::append`] does rows. `metadata` must be what this state, or a later one, has with
+    /// the columns that it lacks.
+    ///
+    /// # Errors
+    /// As [`TableLog::append`]; after [`LakeError::Changed`] somebody else may have added them: reload.
+    pub(super) async fn widen(
+        &mut self,
+        lake: &Store,
+        widening: &Widening<'_>,
+    ) -> Result<Appended, LakeError> {
+        self.commit(lake, &widening.encode(), &BTreeMap::new()).await
+    }
+
+    async fn commit(
+        &mut self,
+        lake: &Store,
+        body: &Bytes,
+        txns: &BTreeMap<String, i64>,
+    ) -> Result<Appended, LakeError> {
         loop {
             let version = self.version + 1;
-            let Some(winner) = self.put(version, &body).await? else {
+            let Some(winner) = self.put(version, body).await? else {
                 // Ours. But did clean-up remove an older entry of that name before us?
                 if last_checkpoint(&self.store)
                     .await?
@@ -187,10 +214,10 @@ impl TableLog {
                     return Ok(Appended::Reloaded);
                 }
                 self.version = version;
-                self.txns.extend(entry.txns.iter().map(|(id, version)| (id.clone(), *version)));
+                self.txns.extend(txns.iter().map(|(id, version)| (id.clone(), *version)));
                 return Ok(Appended::At(version));
             };
-            if self.inspect(version, &winner, Some(entry))? {
+            if self.inspect(version, &winner, txns)? {
                 return Ok(Appended::Conflict);
             }
         }
@@ -228,7 +255,7 @@ impl TableLog {
         &mut self,
         version: u64,
         entry: &[u8],
-        ours: Option<&Entry<'_>>,
+        ours: &BTreeMap<String, i64>,
     ) -> Result<bool, LakeError> {
         let path = entry_path(version);
         let mut conflict = false;
@@ -239,7 +266,7 @@ impl TableLog {
                 return Err(LakeError::Changed { table: self.table.name.to_owned(), version });
             }
             if let Some(txn) = line.txn {
-                conflict |= ours.is_some_and(|ours| ours.txns.contains_key(&*txn.app_id));
+                conflict |= ours.contains_key(&*txn.app_id);
                 self.txns.insert(txn.app_id.into_owned(), txn.version);
             }
         }
@@ -287,7 +314,7 @@ pub(crate) async fn last_checkpoint(store: &Store) -> Result<Option<u64>, LakeEr
 #[derive(Default)]
 struct Replay {
     id: Option<String>,
-    lacks: Vec<&'static Column>,
+    fit: Fit,
     txns: HashMap<String, i64>,
 }
 
@@ -299,7 +326,7 @@ impl Replay {
                 supported(table, protocol.min_reader_version, protocol.min_writer_version)?;
             }
             if let Some(metadata) = line.meta_data {
-                self.metadata(table, path, metadata.id, &metadata.schema_string)?;
+                self.metadata(table, path, metadata)?;
             }
             if let Some(txn) = line.txn {
                 self.txns.insert(txn.app_id.into_owned(), txn.version);
@@ -312,13 +339,11 @@ impl Replay {
         &mut self,
         table: &'static Table,
         path: &str,
-        id: String,
-        schema: &str,
+        metadata: MetaData,
     ) -> Result<(), LakeError> {
-        let names = column_names(schema).map_err(|error| LakeError::damaged(path, error))?;
-        let lacks = |column: &&Column| !names.iter().any(|name| name == column.name);
-        self.lacks = table.columns.iter().filter(lacks).collect();
-        self.id = Some(id);
+        let fit = Fit::of(table, &metadata.schema_string, &metadata.partition_columns);
+        self.fit = fit.map_err(|error| LakeError::damaged(path, error))?;
+        self.id = Some(metadata.id);
         Ok(())
     }
 
@@ -347,9 +372,11 @@ impl Replay {
             let metadata = part("metaData").ok_or_else(|| damaged("metaData"))?;
             for row in (0..batch.num_rows()).filter(|row| metadata.is_valid(*row)) {
                 let schema = text(metadata, "schemaString", row);
-                let known = text(metadata, "id", row).zip(schema);
-                let (id, schema) = known.ok_or_else(|| damaged("metaData.id and schemaString"))?;
-                self.metadata(table, path, id, &schema)?;
+                let known = text(metadata, "id", row).zip(schema).zip(texts(metadata, row));
+                let ((id, schema_string), partition_columns) = known
+                    .ok_or_else(|| damaged("metaData.id, schemaString and partitionColumns"))?;
+                let stated = MetaData { id, schema_string, partition_columns };
+                self.metadata(table, path, stated)?;
             }
             let protocol = part("protocol").ok_or_else(|| damaged("protocol"))?;
             let number = |name, row| {
@@ -364,6 +391,13 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+/// The partition columns of one row of a checkpoint's `metaData`.
+fn texts(metadata: &StructArray, row: usize) -> Option<Vec<String>> {
+    let list = metadata.column_by_name("partitionColumns")?.as_list_opt::<i32>()?.value(row);
+    let texts = list.as_string_opt::<i32>()?;
+    Some(texts.iter().flatten().map(str::to_owned).collect())
 }
 
 /// Appending to a table needs to know all its features; up to writer version 2 there are none that concern an append.

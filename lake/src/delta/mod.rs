@@ -1,6 +1,7 @@
 //! Delta: the log as we read and append to it, and what deltalake does for us (create, list files, checkpoint, clean up).
 
 mod action;
+mod fit;
 mod log;
 mod table;
 

@@ -15,8 +15,11 @@ use deltalake_core::protocol::SaveMode;
 use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::prefix::PrefixStore;
 use serde::Deserialize;
+use tracing::info;
 
-use super::TableLog;
+use super::action::Widening;
+use super::fit::widened;
+use super::{Appended, TableLog};
 use crate::error::LakeError;
 use crate::schema::{Column, Kind, PARTITION, Table, date_parse};
 use crate::store::Store;
@@ -77,26 +80,45 @@ fn plain_commit() -> CommitProperties {
     CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false))
 }
 
-/// Adds the columns that the table of `log` lacks. Its workers read the ledger again when they meet the change.
+/// How often somebody may be first while columns are added: every other start of ingest could be.
+const WIDEN_TRIES: u32 = 8;
+
+/// Adds the columns that the table of `log` lacks, by one commit that counts only if nobody changed the table's metadata since it
+/// was read. Rows may be landed meanwhile: files without a column read NULL there. Workers read the ledger again when they
+/// meet the change. Whoever is killed here leaves the table as it was or as it is to be.
 ///
 /// # Errors
-/// [`LakeError::Delta`].
-pub(crate) async fn widen(lake: &Store, mut log: TableLog) -> Result<(), LakeError> {
+/// [`LakeError::Schema`] if the table differs by more than that, [`LakeError::Delta`] if it can't be read, else as appending.
+pub(crate) async fn widen(lake: &Store, mut log: TableLog, now_ms: i64) -> Result<(), LakeError> {
     let table = log.table();
-    let loaded = load(lake, table).await?;
-    let added = loaded
-        .add_columns()
-        .with_fields(log.lacks().iter().map(|column| field(column)).collect::<Vec<_>>())
-        .with_commit_properties(plain_commit())
-        .await;
-    if let Err(error) = added {
-        // Somebody else may have done it at the same moment.
-        log.reload(lake).await?;
-        if !log.lacks().is_empty() {
-            return Err(failed("add columns to", table)(error));
+    for _ in 0..WIDEN_TRIES {
+        log.fit().growable(table)?;
+        let lacks = log.fit().lacks.clone();
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        // Not older than `log`: what changed in between is met by the commit.
+        let loaded = load(lake, table).await?;
+        let stated = loaded.snapshot().map_err(failed("load", table))?.metadata();
+        let damaged = |error| LakeError::damaged(log.address(), error);
+        let mut metadata = serde_json::to_value(stated).map_err(damaged)?;
+        let schema = metadata.get("schemaString").and_then(serde_json::Value::as_str);
+        let schema = widened(schema.unwrap_or_default(), &lacks).map_err(damaged)?;
+        metadata["schemaString"] = schema.into();
+        let columns = lacks.iter().map(|column| column.name).collect();
+        match log.widen(lake, &Widening { metadata: &metadata, columns, now_ms }).await {
+            Ok(Appended::At(version)) => {
+                let columns: Vec<&str> = lacks.iter().map(|column| column.name).collect();
+                info!(table = table.name, version, ?columns, "added columns");
+                return Ok(());
+            }
+            Ok(Appended::Conflict | Appended::Reloaded) | Err(LakeError::Changed { .. }) => {
+                log.reload(lake).await?;
+            }
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    log.fit().writable(table)
 }
 
 /// Creates the table. One that exists already, perhaps since a moment, is left as it is.

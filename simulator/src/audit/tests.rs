@@ -23,6 +23,7 @@ fn reading(seq: i64, value: f64) -> ReadingRow<'static> {
         patient_id: None,
         boot_id: Some(1),
         seq: Some(seq),
+        extra: None,
     }
 }
 
@@ -103,6 +104,19 @@ fn inv5_everything_once_passes() {
     assert!(report.passed, "{report}");
     assert_eq!((report.messages, report.acknowledged, report.landed), (100, 100, 100));
     assert_eq!((report.rows, report.messages_in_lake, report.devices), (200, 100, 1));
+}
+
+#[test]
+fn inv10_a_member_that_is_neither_in_a_column_nor_in_extra_is_an_alteration() {
+    let said = |extra| ReadingRow { extra, ..reading(1, 1.0) };
+    for (extra, altered) in [(Some(r#"{"x":1.0}"#), 0), (Some(r#"{"x":1}"#), 1), (None, 1)] {
+        let mut expect = Expectation::default();
+        expect.reading(&said(Some(r#"{"x":1.0}"#)));
+        let sent = Intent { expect, ..intent(1) };
+        let case = Case::new(&[Entry::Send(sent), Entry::Acknowledged(key(1))]);
+        let report = case.row(LakeRow::reading(at(0, 0), &said(extra))).report();
+        assert_eq!((report.altered, report.passed), (altered, altered == 0), "{extra:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One sending device: its sequence numbers, its clock, and the two ways to write a message of its own.
 
 mod clock;
+mod more;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::message::{DeviceName, Expectation, Message, Run, StreamKind};
 
 use clock::DeviceClock;
 pub use clock::{Stamp, utc_stamp};
+use more::More;
 
 /// What a device says about a metric, and whether the simulator means it as a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,6 +74,7 @@ pub struct Device {
     readings: Arc<str>,
     status: Arc<str>,
     clock: DeviceClock,
+    more: More,
 }
 
 impl Device {
@@ -79,8 +82,9 @@ impl Device {
     #[must_use]
     pub fn new(number: u32, name: DeviceName, run: Run, seed: u64, disorder: &Disorder) -> Self {
         let clock = DeviceClock::new(seed, &name, disorder);
+        let more = More::new(seed, &name, disorder);
         let (readings, status) = (name.topic("readings"), name.topic("status"));
-        Self { number, name, run, seq: 0, readings, status, clock }
+        Self { number, name, run, seq: 0, readings, status, clock, more }
     }
 
     /// The next sequence number; the first is 1.
@@ -120,15 +124,19 @@ impl Device {
     ) -> Message {
         let samples = if form == Form::Single { &samples[..samples.len().min(1)] } else { samples };
         let seq = self.next_seq();
+        let more = self.more.members();
+        let extra = more.as_ref().map(|members| format!("{{{members}}}"));
         let mut expect = Expectation::default();
         for sample in samples {
-            expect.reading(&self.row(seq, stamp.event, context, sample));
+            let row = self.row(seq, stamp.event, context, sample);
+            expect.reading(&ReadingRow { extra: extra.as_deref(), ..row });
         }
+        let head = self.head(stamp, seq, context, more.as_deref());
         let mut json = Vec::with_capacity(128 + 32 * samples.len());
         match form {
             Form::Single => {
                 for sample in samples {
-                    self.write_single(&mut json, seq, stamp, context, sample);
+                    write_single(&mut json, &head, sample);
                 }
             }
             Form::Array => {
@@ -137,11 +145,11 @@ impl Device {
                     if i > 0 {
                         json.push(b',');
                     }
-                    self.write_single(&mut json, seq, stamp, context, sample);
+                    write_single(&mut json, &head, sample);
                 }
                 json.push(b']');
             }
-            Form::Values => self.write_values(&mut json, seq, stamp, context, samples),
+            Form::Values => write_values(&mut json, &head, samples),
         }
         self.message(StreamKind::Readings, self.readings.clone(), json, seq, expect)
     }
@@ -155,6 +163,8 @@ impl Device {
         firmware: &str,
     ) -> Message {
         let seq = self.next_seq();
+        let more = self.more.members();
+        let extra = more.as_ref().map(|members| format!("{{{members}}}"));
         let mut expect = Expectation::default();
         expect.status(&StatusRow {
             site: &self.name.site,
@@ -165,8 +175,9 @@ impl Device {
             firmware: Some(firmware),
             boot_id: Some(self.run.boot),
             seq: Some(seq),
+            extra: extra.as_deref(),
         });
-        let mut json = self.head(stamp, seq, Context::default());
+        let mut json = self.head(stamp, seq, Context::default(), more.as_deref());
         text_member(&mut json, "status", Some(status));
         if let Some(battery) = battery {
             json.extend_from_slice(format!(",\"battery\":{battery}").as_bytes());
@@ -224,55 +235,46 @@ impl Device {
             patient_id: context.patient_id,
             boot_id: Some(self.run.boot),
             seq: Some(seq),
+            extra: None,
         }
     }
 
-    /// `{"ts":…,"boot":…,"seq":…` and the context; the object stays open.
-    fn head(&self, stamp: &Stamp, seq: i64, context: Context<'_>) -> Vec<u8> {
+    /// `{"ts":…,"boot":…,"seq":…`, the context, and what no column is for; the object stays open.
+    fn head(&self, stamp: &Stamp, seq: i64, context: Context<'_>, more: Option<&str>) -> Vec<u8> {
         let mut json = format!("{{\"ts\":{},\"boot\":{},\"seq\":{seq}", stamp.json, self.run.boot)
             .into_bytes();
         text_member(&mut json, "patient_id", context.patient_id);
         text_member(&mut json, "encounter_id", context.encounter_id);
         text_member(&mut json, "ward", context.ward);
         text_member(&mut json, "bed", context.bed);
+        if let Some(members) = more {
+            json.push(b',');
+            json.extend_from_slice(members.as_bytes());
+        }
         json
     }
+}
 
-    fn write_single(
-        &self,
-        json: &mut Vec<u8>,
-        seq: i64,
-        stamp: &Stamp,
-        context: Context<'_>,
-        sample: &Sample<'_>,
-    ) {
-        json.extend_from_slice(&self.head(stamp, seq, context));
-        text_member(json, "metric", Some(sample.metric));
-        json.extend_from_slice(b",\"value\":");
-        write_given(json, sample.given);
-        json.push(b'}');
-    }
+fn write_single(json: &mut Vec<u8>, head: &[u8], sample: &Sample<'_>) {
+    json.extend_from_slice(head);
+    text_member(json, "metric", Some(sample.metric));
+    json.extend_from_slice(b",\"value\":");
+    write_given(json, sample.given);
+    json.push(b'}');
+}
 
-    fn write_values(
-        &self,
-        json: &mut Vec<u8>,
-        seq: i64,
-        stamp: &Stamp,
-        context: Context<'_>,
-        samples: &[Sample<'_>],
-    ) {
-        json.extend_from_slice(&self.head(stamp, seq, context));
-        json.extend_from_slice(b",\"values\":{");
-        for (i, sample) in samples.iter().enumerate() {
-            if i > 0 {
-                json.push(b',');
-            }
-            write_scalar(sample.metric, json);
-            json.push(b':');
-            write_given(json, sample.given);
+fn write_values(json: &mut Vec<u8>, head: &[u8], samples: &[Sample<'_>]) {
+    json.extend_from_slice(head);
+    json.extend_from_slice(b",\"values\":{");
+    for (i, sample) in samples.iter().enumerate() {
+        if i > 0 {
+            json.push(b',');
         }
-        json.extend_from_slice(b"}}");
+        write_scalar(sample.metric, json);
+        json.push(b':');
+        write_given(json, sample.given);
     }
+    json.extend_from_slice(b"}}");
 }
 
 fn text_member(json: &mut Vec<u8>, name: &str, text: Option<&str>) {

@@ -351,6 +351,7 @@ impl Resource {
             patient_id: Some(&self.patient_id),
             boot_id: None,
             seq: None,
+            extra: None,
         }
     }
 }
