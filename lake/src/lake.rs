@@ -224,12 +224,11 @@ async fn make_complete(store: &Store) -> Result<(), LakeError> {
     for (table, log) in &logs {
         log.as_ref().map_or(Ok(()), |log| log.fit().growable(table))?;
     }
+    let now_ms = Clock::default().now_us().div_euclid(1000);
     for (table, log) in logs {
         match log {
             None => delta::create(store, table).await?,
-            Some(log) => {
-                delta::widen(store, log, Clock::default().now_us().div_euclid(1000)).await?
-            }
+            Some(log) => delta::widen(store, log, now_ms).await?,
         }
     }
     Ok(())

@@ -190,7 +190,7 @@ mod tests {
         let error = refused(|fields| field(fields, "extra")["name"] = "Extra".into());
         assert!(error.contains("column `Extra`"), "{error}");
         let error = refused(|fields| {
-            field(fields, "extra")["type"] = serde_json::json!({"type": "struct", "fields": []})
+            field(fields, "extra")["type"] = serde_json::json!({"type": "struct", "fields": []});
         });
         assert!(error.contains("column `extra`") && error.contains("struct"), "{error}");
         let other = [PARTITION.to_owned(), "site".to_owned()];
