@@ -49,4 +49,6 @@ for name in ("readings", "device_status"):
     bad += not (agree and objects)
     # The demo's devices say more than there are columns for.
     bad += name == "readings" and not seen["duckdb"]
-sys.exit(1 if bad or sentinels else 0)
+# The threads of several engines in one process do not always end well: their end is no check.
+sys.stdout.flush()
+os._exit(1 if bad or sentinels else 0)

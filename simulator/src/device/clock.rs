@@ -14,6 +14,8 @@ pub struct Stamp {
     pub json: String,
     /// The row's event time.
     pub event: EventTime,
+    /// It is a time at all; what is none stays in `extra` as it came.
+    pub readable: bool,
 }
 
 /// How a device writes times.
@@ -58,12 +60,14 @@ impl DeviceClock {
 
     pub(super) fn stamp(&mut self, start_us: i64, due_us: i64) -> Stamp {
         if self.bad_time > 0.0 && self.stream.chance(self.bad_time) {
-            let useless =
-                ["\"2099-12-31T23:59:59Z\"", "\"1970-01-01T00:00:07Z\"", "\"31/12 9h15\"", "\"\""];
-            return Stamp {
-                json: self.stream.pick(&useless).to_owned(),
-                event: EventTime::Received,
-            };
+            let useless = [
+                ("\"2099-12-31T23:59:59Z\"", true),
+                ("\"1970-01-01T00:00:07Z\"", true),
+                ("\"31/12 9h15\"", false),
+                ("\"\"", false),
+            ];
+            let (json, readable) = self.stream.pick(&useless);
+            return Stamp { json: json.to_owned(), event: EventTime::Received, readable };
         }
         #[expect(clippy::cast_precision_loss, reason = "a simulation is shorter than 285 years")]
         let error_us = self.offset_us + due_us as f64 * self.drift_ppm / 1e6;
@@ -91,7 +95,7 @@ fn at(us: i64, style: Style) -> Stamp {
             time.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Millis, true)
         ),
     };
-    Stamp { json, event: EventTime::At(ms * 1000) }
+    Stamp { json, event: EventTime::At(ms * 1000), readable: true }
 }
 
 #[cfg(test)]

@@ -95,8 +95,8 @@ impl Device {
 
     /// The time as this device tells it.
     pub fn stamp(&mut self, start_us: i64, due_us: i64) -> Stamp {
-        let Stamp { json, event } = self.clock.stamp(start_us, due_us);
-        Stamp { json, event: self.believed(event) }
+        let stamp = self.clock.stamp(start_us, due_us);
+        Stamp { event: self.believed(stamp.event), ..stamp }
     }
 
     /// The boot that its messages carry.
@@ -125,7 +125,7 @@ impl Device {
         let samples = if form == Form::Single { &samples[..samples.len().min(1)] } else { samples };
         let seq = self.next_seq();
         let more = self.more.members();
-        let extra = more.as_ref().map(|members| format!("{{{members}}}"));
+        let extra = extra(stamp, more.as_deref());
         let mut expect = Expectation::default();
         for sample in samples {
             let row = self.row(seq, stamp.event, context, sample);
@@ -164,7 +164,7 @@ impl Device {
     ) -> Message {
         let seq = self.next_seq();
         let more = self.more.members();
-        let extra = more.as_ref().map(|members| format!("{{{members}}}"));
+        let extra = extra(stamp, more.as_deref());
         let mut expect = Expectation::default();
         expect.status(&StatusRow {
             site: &self.name.site,
@@ -253,6 +253,13 @@ impl Device {
         }
         json
     }
+}
+
+/// What no column is for, in the order in which it is written.
+fn extra(stamp: &Stamp, more: Option<&str>) -> Option<String> {
+    let time = (!stamp.readable).then(|| format!("\"ts\":{}", stamp.json));
+    let members: Vec<&str> = time.as_deref().into_iter().chain(more).collect();
+    (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
 }
 
 fn write_single(json: &mut Vec<u8>, head: &[u8], sample: &Sample<'_>) {

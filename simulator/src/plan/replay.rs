@@ -129,17 +129,13 @@ impl Replay {
                 };
                 let time = DateTime::from_timestamp_micros(us).unwrap_or_default();
                 write_scalar(&time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true), &mut json);
-                (Stamp { json: String::from_utf8_lossy(&json).into_owned(), event }, Some(us))
+                let json = String::from_utf8_lossy(&json).into_owned();
+                (Stamp { json, event, readable: true }, Some(us))
             }
             None => {
                 write_scalar(cell, &mut json);
-                (
-                    Stamp {
-                        json: String::from_utf8_lossy(&json).into_owned(),
-                        event: EventTime::Received,
-                    },
-                    None,
-                )
+                let json = String::from_utf8_lossy(&json).into_owned();
+                (Stamp { json, event: EventTime::Received, readable: false }, None)
             }
         }
     }
