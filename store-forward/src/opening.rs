@@ -113,6 +113,8 @@ impl Spool {
         let moves = Moves::default();
         let mut writer =
             WriterThread::new(shared.clone(), moves.clone(), found.last, mark, (next, chain));
+        // What was found is on stable storage from here on, whoever had said so before.
+        writer.note_mark()?;
         if forked {
             let mut moving = Move::begin(&shared, fresh.epoch)?;
             moving.catch_up(next)?;

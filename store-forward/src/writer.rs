@@ -137,7 +137,7 @@ impl WriterThread {
     }
 
     /// Notes how far the disk has come. On a full disk the mark may stay behind.
-    fn note_mark(&mut self) -> Result<(), DiskError> {
+    pub(crate) fn note_mark(&mut self) -> Result<(), DiskError> {
         let epoch = self.shared.tail().state.epoch;
         match self.mark.set(Mark { epoch, offset: self.synced, chain: self.chain }) {
             Err(failure) if !failure.is_full() => Err(failure),
