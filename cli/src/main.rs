@@ -1,5 +1,6 @@
 //! `tidemark`: everything of Tidemark in one program.
 
+mod admin;
 mod args;
 mod audit;
 mod audit_rows;

@@ -2,20 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use gateway::admin::{EndSession, SessionList};
-use service_runtime::admin::AdminToken;
-use service_runtime::http::{self, Method, StatusCode};
+use service_runtime::http::{Method, StatusCode};
 
+use crate::admin::{self, Asked};
 use crate::options::{Format, path};
-use crate::{config, print};
-
-/// How long the gateway has to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::print;
 
 #[derive(Debug, Args)]
 pub(crate) struct Session {
@@ -79,17 +75,11 @@ async fn ask(
     path: &str,
     body: Bytes,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
-    let configured = config::load(options.config.as_deref())?.gateway;
-    let admin = options.admin.unwrap_or(configured.admin_listen);
-    // The configured token is that gateway's: another one gets what it is given here.
-    let own = options.admin.is_none().then_some(configured.admin_token_file).flatten();
-    let token = options.admin_token_file.clone().or(own);
-    let token = token.as_deref().map(AdminToken::read).transpose()?;
-    let header = token.map(|token| token.header());
-    let answer = http::call_as(admin, header.as_deref(), method, path, body, PATIENCE).await;
-    answer.with_context(|| {
-        format!("nobody answers at {admin}: is the gateway running? --admin names another address")
-    })
+    let AdminOptions { admin, admin_token_file, config } = options;
+    let (token_file, config) = (admin_token_file.as_deref(), config.as_deref());
+    let asked = Asked { admin: *admin, token_file, config };
+    let (_, status, body) = admin::ask(asked, method, path, body).await?;
+    Ok((status, body))
 }
 
 async fn list(options: &SessionListOptions) -> anyhow::Result<()> {

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -11,12 +10,12 @@ use ingest::status::IngestStatus;
 use lake::{LakeConfig, OpenMode, SourceBooks};
 use serde::{Deserialize, Serialize};
 use service_runtime::Clock;
-use service_runtime::admin::AdminToken;
 use service_runtime::config::expand_home;
 use service_runtime::counts::Groups;
-use service_runtime::http::{self, Method, StatusCode};
+use service_runtime::http::{Method, StatusCode};
 use store_forward::status::SourceStatus;
 
+use crate::admin::{self, Asked};
 use crate::options::{Format, path};
 use crate::{config, print};
 
@@ -90,18 +89,12 @@ pub(crate) async fn run(options: &Status) -> anyhow::Result<()> {
 }
 
 async fn of_service(options: &Status) -> anyhow::Result<()> {
-    let configured = config::load(options.config.as_deref())?.gateway;
-    let admin = options.admin.unwrap_or(configured.admin_listen);
-    // The configured token is the gateway's: another service gets what it is given here.
-    let own = options.admin.is_none().then_some(configured.admin_token_file).flatten();
-    let token = options.admin_token_file.clone().or(own);
-    let token = token.as_deref().map(AdminToken::read).transpose()?;
-    let header = token.map(|token| token.header());
-    let (header, patience) = (header.as_deref(), Duration::from_secs(5));
-    let answer = http::call_as(admin, header, Method::GET, "/status", Bytes::new(), patience).await;
-    let (status, body) = answer.with_context(|| {
-        format!("nobody answers at {admin}: is the gateway running? --admin names another address")
-    })?;
+    let asked = Asked {
+        admin: options.admin,
+        token_file: options.admin_token_file.as_deref(),
+        config: options.config.as_deref(),
+    };
+    let (admin, status, body) = admin::ask(asked, Method::GET, "/status", Bytes::new()).await?;
     ensure!(status == StatusCode::OK, "{admin} answered with {status}");
     let answer: Answer =
         serde_json::from_slice(&body).context("not the answer of a gateway, an agent or ingest")?;

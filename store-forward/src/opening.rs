@@ -74,7 +74,7 @@ impl Spool {
         let mut plan = Plan::new(config.limits(), found.segments);
         // What had landed and was not deleted any more: no receipt may come that says so again.
         let doomed = plan.trim(state.landed);
-        let (next, chain) = (found.next, found.chain);
+        let (epoch, next, chain) = (state.epoch, found.next, found.chain);
         let progress = Progress { appended: next, synced: next, ..Progress::default() };
         let tail = Tail {
             generation: 0,
@@ -114,7 +114,7 @@ impl Spool {
         let mut writer =
             WriterThread::new(shared.clone(), moves.clone(), found.last, mark, (next, chain));
         // What was found is on stable storage from here on, whoever had said so before.
-        writer.note_mark()?;
+        writer.note_mark(epoch)?;
         if forked {
             let mut moving = Move::begin(&shared, fresh.epoch)?;
             moving.catch_up(next)?;

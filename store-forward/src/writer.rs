@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crash_point::Point;
-use telemetry_core::id::Offset;
+use telemetry_core::id::{Epoch, Offset};
 use tracing::{error, info, warn};
 
 use crate::disk::{self, DiskError, SegmentWriter, Segments};
@@ -132,13 +132,13 @@ impl WriterThread {
         retry_when_full(&shared, || moving.save())?;
         moving.rename()?;
         (self.segment, self.synced, self.chain) = moving.install();
-        self.note_mark()?;
+        let epoch = shared.tail().state.epoch;
+        self.note_mark(epoch)?;
         Ok(leave(&shared)?)
     }
 
     /// Notes how far the disk has come. On a full disk the mark may stay behind.
-    pub(crate) fn note_mark(&mut self) -> Result<(), DiskError> {
-        let epoch = self.shared.tail().state.epoch;
+    pub(crate) fn note_mark(&mut self, epoch: Epoch) -> Result<(), DiskError> {
         match self.mark.set(Mark { epoch, offset: self.synced, chain: self.chain }) {
             Err(failure) if !failure.is_full() => Err(failure),
             _ => Ok(()),
@@ -173,14 +173,15 @@ impl WriterThread {
         let segment = self.segment.as_mut().expect("opened above");
         retry_when_full(&self.shared, || segment.append_synced(&round.records))?;
         crash_point::reach(Point::SpoolSynced);
-        {
+        let epoch = {
             let mut tail = self.shared.tail();
             tail.plan.appended(round.end, round.records.len() as u64);
             tail.written = (round.end, round.chain_end);
             tail.writing = 0;
-        }
+            tail.state.epoch
+        };
         (self.synced, self.chain) = (round.end, round.chain_end);
-        self.note_mark()?;
+        self.note_mark(epoch)?;
         self.shared.metrics.syncs.inc();
         report(&self.shared, self.synced, false);
         Ok(())

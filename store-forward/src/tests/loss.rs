@@ -48,6 +48,11 @@ fn check_gap(folder: &Path, count: u64) -> usize {
     found.iter().filter(|found| found.is_none()).count()
 }
 
+fn record(offset: Offset, chain: u64, payload: &[u8]) -> Record<'_> {
+    let (publisher, topic, attributes) = ("p", "t", &[][..]);
+    Record { offset, chain, received_us: 1, flags: 0, publisher, topic, attributes, payload }
+}
+
 type Damage = fn(&Path);
 
 #[test]
@@ -125,17 +130,8 @@ fn inv4_a_device_that_sends_records_adds_none() {
     let mut forged = Vec::new();
     let mut chain = 0;
     for offset in 1..4000 {
-        let (publisher, topic, attributes, payload) = ("p", "t", &[][..], &b"forged"[..]);
-        let record = Record {
-            offset,
-            chain,
-            received_us: 1,
-            flags: 0,
-            publisher,
-            topic,
-            attributes,
-            payload,
-        };
+        let payload = &b"forged"[..];
+        let record = record(offset, chain, payload);
         let format =
             if offset % 2 == 0 { Format::V1 } else { Format::V2(Key::from_random(offset)) };
         chain = format.encode(&record, &mut forged);
@@ -175,17 +171,8 @@ fn a_spool_of_the_first_format_is_read_and_goes_on_in_the_new_one() {
     let mut bytes = SegmentHeader { epoch, first: 0, chain: 0, format, source: 0 }.encode();
     let mut chain = 0;
     for offset in 0..5 {
-        let (publisher, topic, attributes, payload) = ("p", "t", &[][..], &payload(offset));
-        let record = Record {
-            offset,
-            chain,
-            received_us: 1,
-            flags: 0,
-            publisher,
-            topic,
-            attributes,
-            payload,
-        };
+        let payload = &payload(offset);
+        let record = record(offset, chain, payload);
         chain = Format::V1.encode(&record, &mut bytes);
     }
     // And a torn tail.

@@ -86,19 +86,17 @@ impl Scripted {
         Self { recording: recording.clone(), options, spool, writer, appended }
     }
 
+    /// Without the writer.
+    fn append_one(&mut self) {
+        let (attributes, payload) = (&[][..], &payload(self.appended));
+        let message = Message { publisher: "p", topic: "t", attributes, payload };
+        assert_eq!(self.spool.append(1, [message]).refused, None);
+        self.appended += 1;
+    }
+
     fn append(&mut self, count: u64) {
         for _ in 0..count {
-            let appended = self.spool.append(
-                1,
-                [Message {
-                    publisher: "p",
-                    topic: "t",
-                    attributes: &[],
-                    payload: &payload(self.appended),
-                }],
-            );
-            assert_eq!(appended.refused, None);
-            self.appended += 1;
+            self.append_one();
         }
         self.write();
     }
@@ -127,17 +125,7 @@ impl Scripted {
     fn fork(&mut self, epoch: u64) {
         self.spool.forked();
         self.spool.move_to(Epoch::from_random(epoch)).unwrap();
-        let appended = self.spool.append(
-            1,
-            [Message {
-                publisher: "p",
-                topic: "t",
-                attributes: &[],
-                payload: &payload(self.appended),
-            }],
-        );
-        assert_eq!(appended.refused, None);
-        self.appended += 1;
+        self.append_one();
         self.write();
         let mut recording = self.recording.borrow_mut();
         recording.base = self.appended - self.spool.status().appended;
