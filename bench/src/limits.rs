@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context;
+use ingest::Decoding;
 use ingest::batch::Batch;
-use ingest::decode::Decoder;
 use service_runtime::Clock;
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
@@ -47,7 +47,7 @@ impl Messages {
 pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Result<f64> {
     let mut config = ingest::Config::default();
     config.beside_gateway("bench");
-    let decoder = Decoder::new(&config);
+    let decoder = Decoding::new(&config, Default::default())?;
     let started = clock.uptime();
     let mut batch = Batch::default();
     let source = batch.source(&"bench".parse()?, Epoch::from_random(1), 0);
@@ -71,7 +71,7 @@ pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Re
     let (files, _) = batch.into_files(0)?;
     let mut encoded = 0;
     for file in files {
-        encoded += lake::parquet::encode(file.table, file.batches)?.map_or(0, |file| file.rows);
+        encoded += lake::parquet::encode(&file.table, file.batches)?.map_or(0, |file| file.rows);
     }
     anyhow::ensure!(encoded == rows, "every message is a row");
     Ok(rows as f64 / (clock.uptime() - started).as_secs_f64())

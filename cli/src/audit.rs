@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use lake::Lake;
 use simulator::AuditReport;
 
-use crate::audit_rows::{AUDITED, rows};
+use crate::audit_rows::{AUDITED, IDENTITY, others, rows};
 use crate::options::{Format, LakeOption, path};
 use crate::{config, print};
 
@@ -50,6 +50,16 @@ pub(crate) async fn audit(
             // Sorting into partitions writes temporary files: off the threads that serve the network.
             tokio::task::block_in_place(|| {
                 rows(table, &batch, &mut |row| audit.add(row).map_err(Into::into))
+            })?;
+        }
+    }
+    let known = |name: &str| AUDITED.iter().any(|(table, _)| *table == name);
+    let tables = lake.catalog().of_rows().iter().filter(|table| !known(&table.name));
+    for (number, table) in (0..).zip(tables) {
+        let mut batches = lake.scan(&table.name, &IDENTITY).await?;
+        while let Some(batch) = batches.try_next().await? {
+            tokio::task::block_in_place(|| {
+                others(number, &batch, &mut |row| audit.add(row).map_err(Into::into))
             })?;
         }
     }

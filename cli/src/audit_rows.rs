@@ -75,6 +75,9 @@ pub(crate) const AUDITED: [(&str, &[&str]); 4] = [
     ("dead_letters", &["source_id", "epoch", "source_offset", "row_no", "topic", "payload"]),
 ];
 
+/// The columns of any other table: which message each row is from.
+pub(crate) const IDENTITY: [&str; 4] = ["source_id", "epoch", "source_offset", "row_no"];
+
 /// Where a converted row goes.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&LakeRow) -> anyhow::Result<()>;
 
@@ -153,6 +156,12 @@ fn value<'a>(number: &Float64Array, words: &'a StringArray, row: usize) -> Value
         (None, Some(text)) => Value::Text(text),
         (None, None) => Value::Null,
     }
+}
+
+/// Converts a batch of any other table, which has a `number`.
+pub(crate) fn others(number: u8, batch: &RecordBatch, sink: Sink<'_>) -> anyhow::Result<()> {
+    let at = Columns(batch).positions()?;
+    (0..batch.num_rows()).try_for_each(|row| sink(&LakeRow::other(at(row), number)))
 }
 
 /// Converts a batch of an audited table.

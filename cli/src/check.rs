@@ -38,7 +38,7 @@ pub(crate) async fn run(options: &Check) -> anyhow::Result<bool> {
     if options.format == Format::Json {
         let findings = findings.iter();
         let findings =
-            findings.map(|found| Problem { table: found.table, problem: &found.problem });
+            findings.map(|found| Problem { table: &found.table, problem: &found.problem });
         print::json(&Shown { whole, files, rows, findings: findings.collect() })?;
         return Ok(whole);
     }

@@ -22,7 +22,7 @@ pub(crate) struct Maintain {
 
 #[derive(Serialize)]
 struct Shown {
-    table: &'static str,
+    table: String,
     checkpoint: u64,
     removed: usize,
 }
@@ -44,9 +44,7 @@ pub(crate) async fn run(options: &Maintain) -> anyhow::Result<()> {
     }
     let rows: Vec<Vec<String>> = done
         .into_iter()
-        .map(|done| {
-            vec![done.table.to_owned(), print::grouped(done.checkpoint), done.removed.to_string()]
-        })
+        .map(|done| vec![done.table, print::grouped(done.checkpoint), done.removed.to_string()])
         .collect();
     Ok(print::columns(&["table", "checkpoint at version", "log entries removed"], &rows)?)
 }

@@ -39,7 +39,7 @@ fn shown(table: &TableSummary) -> Shown<'_> {
     #[expect(clippy::cast_precision_loss, reason = "an average for people")]
     let bytes_per_row = if table.rows == 0 { 0.0 } else { table.bytes as f64 / table.rows as f64 };
     Shown {
-        table: table.name,
+        table: &table.name,
         rows: table.rows,
         files: table.files,
         bytes: table.bytes,
@@ -55,7 +55,7 @@ pub(crate) fn instant(us: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     format!(
         "{}T{:02}:{:02}:{:02}Z",
-        lake::schema::date_text(date(days)),
+        lake::date::date_text(date(days)),
         second / 3600,
         second / 60 % 60,
         second % 60

@@ -10,6 +10,10 @@ use service_runtime::admin::AdminAccess;
 use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::lane::LANES;
 
+use crate::batch::Layout;
+use crate::decode::{DECODERS, Settings};
+use crate::rules::Rules;
+
 /// Most that `memory_bytes` may be. Arrow addresses the text of a column with 32 bits; the rest is for the last frame, whose
 /// rows may be wider than its bytes.
 pub const MEMORY_MAX: u64 = (2 << 30) - (64 << 20);
@@ -72,26 +76,20 @@ pub struct Config {
 pub struct TopicRule {
     /// Topic filter with MQTT wildcards.
     pub filter: String,
-    /// What the payload is.
-    pub decoder: DecoderKind,
-}
-
-/// The decoders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DecoderKind {
-    /// JSON readings.
-    Readings,
-    /// FHIR R4 JSON.
-    Fhir,
-    /// JSON device status.
-    Status,
+    /// What the payload is: the name of a decoder.
+    pub decoder: String,
+    /// The decoder's settings.
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub settings: Settings,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let rule =
-            |stream: &str, decoder| TopicRule { filter: format!("dt/+/+/{stream}"), decoder };
+        let rule = |name: &str| TopicRule {
+            filter: format!("dt/+/+/{name}"),
+            decoder: name.to_owned(),
+            settings: Settings::new(),
+        };
         Self {
             broker: "127.0.0.1:1883".into(),
             admin_listen: ([127, 0, 0, 1], 8083).into(),
@@ -114,11 +112,7 @@ impl Default for Config {
             sources_max: 10_000,
             shutdown_grace_ms: 30_000,
             sources: default_sources("gateway"),
-            topics: vec![
-                rule("readings", DecoderKind::Readings),
-                rule("fhir", DecoderKind::Fhir),
-                rule("status", DecoderKind::Status),
-            ],
+            topics: ["readings", "fhir", "status"].map(rule).into(),
         }
     }
 }
@@ -238,6 +232,9 @@ impl Config {
                     format!("or topics: `{filter}` is not a topic filter: {error}"),
                 );
             }
+        }
+        if let Err(mistake) = Rules::new(&self.topics, &Layout::default(), DECODERS) {
+            return refuse("topics", mistake.to_string());
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use lake::schema::date_of;
+use lake::date::date_of;
 use lake::{Lake, LakeError, LandOutcome, Lander, SourceAdvance, Staged};
 use service_runtime::Clock;
 use service_runtime::admin::Readiness;

@@ -18,14 +18,18 @@ mod caution;
 pub mod config;
 mod dead_letters;
 pub mod decode;
+mod decoding;
 mod lander;
 mod metrics;
+mod mistake;
 mod mqtt;
 mod pipeline;
+mod rules;
 pub mod sequencer;
 pub mod status;
 mod take;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -40,7 +44,10 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 pub use config::Config;
+use decode::{DECODERS, Spec};
+pub use decoding::Decoding;
 pub use metrics::IngestMetrics;
+pub use mistake::Mistake;
 pub use pipeline::{Inbound, Outbound};
 
 /// Frames that wait for the pipeline; each is at most 2 MiB.
@@ -121,12 +128,31 @@ pub async fn start(
     inbox: mpsc::Receiver<Inbound>,
     outbox: mpsc::Sender<Outbound>,
 ) -> anyhow::Result<()> {
+    let ends = (inbox, outbox);
+    start_with(tasks, config, lake, metrics, readiness, ends, DECODERS).await
+}
+
+/// As [`start`], with other decoders than ours.
+///
+/// # Errors
+/// As [`run`].
+pub async fn start_with(
+    tasks: &mut Tasks,
+    config: Config,
+    lake: &Lake,
+    metrics: &Metrics,
+    readiness: Readiness,
+    (inbox, outbox): (mpsc::Receiver<Inbound>, mpsc::Sender<Outbound>),
+    decoders: &[Spec],
+) -> anyhow::Result<()> {
     let clock = Clock::default();
     let metrics = IngestMetrics::register(metrics);
     let lander =
         lander::take_over(lake, &config, clock).await.context("cannot take over the lanes")?;
     let positions = pipeline::own(&config.own_lanes(), lander::positions(&lander));
     info!(lake = lake.url(), sources = positions.len(), worker = config.worker, "ledger read");
+    let layout = Arc::new(batch::Layout::of(lake.catalog()));
+    let decoding = Decoding::with(&config, layout, decoders).context("[ingest] topics")?;
     let (orders, orders_receiver) = mpsc::channel(1);
     let (reports_sender, reports) = mpsc::channel(1);
     let pipeline = pipeline::Pipeline {
@@ -135,10 +161,10 @@ pub async fn start(
         topics: ControlTopics::new(&config.prefix).context("[ingest] prefix")?,
         clock,
         metrics: metrics.clone(),
-        decoder: decode::Decoder::new(&config),
         sequencer: sequencer::Sequencer::new(config.sources_max, positions),
         ends: pipeline::Ends { inbox, outbox, orders, reports },
-        state: pipeline::State::default(),
+        state: pipeline::State::new(decoding.batch()),
+        decoding,
         dead_letters: dead_letters::DeadLetters::new(metrics.clone()),
         budget: budget::Budget::new(config.memory_bytes),
         attempts: attempts::Attempts::begin(lake, &config.worker).await,

@@ -23,7 +23,7 @@ use crate::batch::dates::DATES_FULL;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
-use crate::decode::Decoder;
+use crate::decoding::Decoding;
 use crate::lander::{Order, Report};
 use crate::metrics::IngestMetrics;
 use crate::sequencer::{Key, Sequencer, Verdict, window};
@@ -70,7 +70,7 @@ pub(crate) struct Pipeline {
     pub(crate) topics: ControlTopics,
     pub(crate) clock: Clock,
     pub(crate) metrics: IngestMetrics,
-    pub(crate) decoder: Decoder,
+    pub(crate) decoding: Decoding,
     pub(crate) sequencer: Sequencer,
     pub(crate) ends: Ends,
     pub(crate) state: State,
@@ -80,7 +80,6 @@ pub(crate) struct Pipeline {
 }
 
 /// The batches.
-#[derive(Default)]
 pub(crate) struct State {
     pub(crate) filling: Batch,
     /// When the first frame of `filling` came.
@@ -95,6 +94,15 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// Messages of the batch that is being landed.
     landing: u64,
+}
+
+impl State {
+    /// Nothing was taken yet.
+    pub(crate) fn new(filling: Batch) -> Self {
+        let (since, no_room, rereading, careful) = (None, false, None, None);
+        let (closed, landing) = (false, 0);
+        Self { filling, since, no_room, rereading, careful, closed, landing }
+    }
 }
 
 impl Pipeline {
@@ -211,7 +219,7 @@ impl Pipeline {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        let batch = std::mem::take(&mut self.state.filling);
+        let batch = std::mem::replace(&mut self.state.filling, self.decoding.batch());
         (self.state.since, self.state.no_room, self.state.closed) = (None, false, false);
         self.state.landing = batch.messages();
         self.budget.learn(&batch);
@@ -232,7 +240,7 @@ impl Pipeline {
             }
             Report::Reset(positions) | Report::Unfit(positions) => {
                 // What was decoded since builds on what was lost.
-                let dropped = std::mem::take(&mut self.state.filling);
+                let dropped = std::mem::replace(&mut self.state.filling, self.decoding.batch());
                 (self.state.since, self.state.closed) = (None, false);
                 debug!(
                     messages = dropped.messages(),

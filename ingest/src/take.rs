@@ -81,9 +81,9 @@ impl Pipeline {
         match *item {
             Item::Record(record) => {
                 let code = if self.attempts.is_poison(key, record.offset) {
-                    Some(self.decoder.unseen(batch, source, &record, now_us))
+                    Some(self.decoding.unseen(batch, source, &record, now_us))
                 } else {
-                    self.decoder.record(batch, source, &record, now_us)
+                    self.decoding.record(batch, source, &record, now_us)
                 };
                 if let Some(code) = code {
                     self.dead_letters.note(now, code, &key.0, record.topic);
@@ -96,7 +96,7 @@ impl Pipeline {
             }
             Item::Unparsable { first, count, bytes } => {
                 let first_new = first.max(next);
-                let code = self.decoder.unparsable(batch, source, first_new, bytes, now_us);
+                let code = self.decoding.unparsable(batch, source, first_new, bytes, now_us);
                 self.dead_letters.note(now, code, &key.0, "");
                 let rest = first + count - first_new - 1;
                 if rest > 0 {

@@ -15,6 +15,8 @@ mod fhir;
 mod flow;
 #[path = "ingest/kit.rs"]
 mod kit;
+#[path = "ingest/open.rs"]
+mod open;
 #[path = "ingest/recovery.rs"]
 mod recovery;
 #[path = "ingest/rows.rs"]

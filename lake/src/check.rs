@@ -4,6 +4,7 @@
 //! look twice.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -15,14 +16,15 @@ use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::landing;
 use crate::ledger;
-use crate::schema::{LANDINGS, TABLES, Table};
+use crate::table::Table;
+use crate::tables::landings;
 use crate::whole;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The table.
-    pub table: &'static str,
+    pub table: String,
     /// What is wrong with it.
     pub problem: String,
 }
@@ -44,21 +46,22 @@ pub struct Checked {
 /// [`LakeError::Store`] and what else keeps it from looking; what it finds is no error.
 pub async fn run(lake: &Lake) -> Result<Checked, LakeError> {
     let mut check = Check { lake, checked: Checked::default() };
+    let catalog = lake.catalog();
     let mut logs = HashMap::new();
-    for table in TABLES {
+    for table in catalog.tables() {
         if let Some(log) = check.log(table).await? {
-            logs.insert(table.name, log);
+            logs.insert(table.name.to_string(), log);
         }
     }
     // With a broken ledger there is nothing to hold the rest against.
-    if let Some(mut ledger) = logs.remove(LANDINGS.name) {
+    if let Some(mut ledger) = logs.remove(landings::NAME) {
         ledger.refresh().await?;
         check.agree(&ledger, &mut logs).await?;
         check.last_plans(&ledger).await?;
         check.sources(&ledger).await?;
     }
     let counted = check.counted().await?;
-    for table in TABLES {
+    for table in catalog.tables() {
         check.files(table, counted.as_ref()).await?;
     }
     Ok(check.checked)
@@ -70,14 +73,16 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn find(&mut self, table: &'static Table, problem: impl Into<String>) {
-        self.checked.findings.push(Finding { table: table.name, problem: problem.into() });
+    fn find(&mut self, table: &Table, problem: impl Into<String>) {
+        self.checked
+            .findings
+            .push(Finding { table: table.name.to_string(), problem: problem.into() });
     }
 
     /// Takes what is wrong with a table for a finding, and what keeps us from looking for an error.
     fn found<T>(
         &mut self,
-        table: &'static Table,
+        table: &Table,
         result: Result<T, LakeError>,
     ) -> Result<Option<T>, LakeError> {
         match result {
@@ -100,7 +105,7 @@ impl Check<'_> {
         }
     }
 
-    async fn log(&mut self, table: &'static Table) -> Result<Option<TableLog>, LakeError> {
+    async fn log(&mut self, table: &Arc<Table>) -> Result<Option<TableLog>, LakeError> {
         let loaded = TableLog::load(self.lake.store(), table).await;
         let Some(mut log) = self.found(table, loaded)?.flatten() else {
             if self.checked.findings.iter().all(|finding| finding.table != table.name) {
@@ -116,15 +121,15 @@ impl Check<'_> {
     async fn agree(
         &mut self,
         ledger: &TableLog,
-        logs: &mut HashMap<&'static str, TableLog>,
+        logs: &mut HashMap<String, TableLog>,
     ) -> Result<(), LakeError> {
-        for table in TABLES {
-            let Some(log) = logs.get_mut(table.name) else { continue };
+        for table in self.lake.catalog().tables() {
+            let Some(log) = logs.get_mut(table.name.as_ref()) else { continue };
             if let Some(reason) = whole::ahead(ledger.txns(), log.txns()) {
                 self.find(table, reason);
             }
             log.refresh().await?;
-            if let Some(reason) = whole::behind(table.name, ledger.txns(), log.txns()) {
+            if let Some(reason) = whole::behind(&table.name, ledger.txns(), log.txns()) {
                 self.find(table, reason);
             }
         }
@@ -133,18 +138,19 @@ impl Check<'_> {
 
     async fn last_plans(&mut self, ledger: &TableLog) -> Result<(), LakeError> {
         let last = landing::lanes(ledger.txns());
-        let plans = ledger::last_plans(self.lake.store(), last).await;
-        self.found(&LANDINGS, plans)?;
+        let plans = ledger::last_plans(self.lake.store(), self.lake.catalog().ledger(), last).await;
+        self.found(self.lake.catalog().ledger(), plans)?;
         Ok(())
     }
 
     /// The ledger's rows must end where its log says that the sources are.
     async fn sources(&mut self, ledger: &TableLog) -> Result<(), LakeError> {
-        let rows = match self.lake.scan(LANDINGS.name, &books::COLUMNS).await {
+        let ledger_table = ledger.table();
+        let rows = match self.lake.scan(landings::NAME, &books::COLUMNS).await {
             Ok(rows) => books::add_up(rows).await,
             Err(error) => Err(error),
         };
-        let Some(books) = self.found(&LANDINGS, rows)? else { return Ok(()) };
+        let Some(books) = self.found(ledger_table, rows)? else { return Ok(()) };
         let mut positions = landing::positions(ledger.txns());
         for book in books {
             let at = positions.remove(&book.key).map_or(0, |position| position.landed);
@@ -153,7 +159,7 @@ impl Check<'_> {
                 let (id, epoch) = (&book.key.source_id, book.key.epoch);
                 let rows = book.landed;
                 self.find(
-                    &LANDINGS,
+                    ledger_table,
                     format!(
                         "source {id}, epoch {epoch:016x}: its log says {at}, its rows end at {rows}"
                     ),
@@ -164,7 +170,7 @@ impl Check<'_> {
             let (id, epoch) = (&key.source_id, key.epoch);
             let at = at.landed;
             self.find(
-                &LANDINGS,
+                ledger_table,
                 format!("source {id}, epoch {epoch:016x}: its log says {at}, there are no rows"),
             );
         }
@@ -174,7 +180,7 @@ impl Check<'_> {
     /// Rows of each table by the ledger.
     async fn counted(&mut self) -> Result<Option<HashMap<String, u64>>, LakeError> {
         let add_up = async {
-            let mut rows = self.lake.scan(LANDINGS.name, &["table_name", "row_count"]).await?;
+            let mut rows = self.lake.scan(landings::NAME, &["table_name", "row_count"]).await?;
             let mut sums: HashMap<String, u64> = HashMap::new();
             while let Some(batch) = rows.try_next().await? {
                 let names = batch.column(0).as_string::<i32>();
@@ -194,12 +200,12 @@ impl Check<'_> {
 
     async fn files(
         &mut self,
-        table: &'static Table,
+        table: &Table,
         counted: Option<&HashMap<String, u64>>,
     ) -> Result<(), LakeError> {
         let files = delta::files(self.lake.store(), table).await;
         let Some((files, _)) = self.found(table, files)? else { return Ok(()) };
-        let stored = self.lake.store().list(table.name).await?;
+        let stored = self.lake.store().list(&table.name).await?;
         let stored: HashMap<String, u64> =
             stored.into_iter().map(|object| (object.path, object.size)).collect();
         let path = |file: &delta::FileInfo| format!("{}/{}", table.name, file.path);
@@ -224,8 +230,9 @@ impl Check<'_> {
             );
         }
         let rows: u64 = files.iter().map(|file| file.rows).sum();
-        let sum = counted.and_then(|counted| counted.get(table.name)).copied().unwrap_or(0);
-        if table.name != LANDINGS.name && counted.is_some() && rows != sum {
+        let sum =
+            counted.and_then(|counted| counted.get(table.name.as_ref())).copied().unwrap_or(0);
+        if table.name != landings::NAME && counted.is_some() && rows != sum {
             self.find(table, format!("its log has {rows} rows, the ledger counts {sum}"));
         }
         Ok(())

@@ -28,7 +28,7 @@ pub enum LakeError {
         /// The lake's URL.
         url: String,
     },
-    /// Only the tables of [`crate::schema::TABLES`] can be read and written.
+    /// Only what the catalog of the lake has can be read and written.
     #[error("`{name}` is not {what} of this lake")]
     Unknown {
         /// "a table", "a column".

@@ -7,16 +7,19 @@ use service_runtime::Clock;
 use service_runtime::files::Readers;
 
 use crate::books::{self, SourceBooks};
+use crate::catalog::Catalog;
 use crate::config::LakeConfig;
+use crate::definitions;
 use crate::delta::{self, FileInfo, TableLog};
 use crate::error::LakeError;
 use crate::landing::{self, SourceKey, SourcePosition};
 use crate::ledger;
 use crate::location::Location;
 use crate::reader::{self, Rows, TableSummary};
-use crate::schema::{self, LANDINGS, TABLES, Table};
 use crate::stage::Staging;
 use crate::store::Store;
+use crate::table::Table;
+use crate::tables::landings;
 use crate::whole;
 
 /// What opening may do.
@@ -38,6 +41,7 @@ pub struct Lake {
 struct Inner {
     store: Store,
     id: String,
+    catalog: Catalog,
 }
 
 impl Lake {
@@ -63,6 +67,19 @@ impl Lake {
         env: &HashMap<String, String>,
         mode: OpenMode,
     ) -> Result<Self, LakeError> {
+        Self::open_with(config, env, mode, &Catalog::builtin()).await
+    }
+
+    /// As [`Lake::open_as`]; the tables are those of `catalog`, and those that others declared for this lake.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub async fn open_with(
+        config: &LakeConfig,
+        env: &HashMap<String, String>,
+        mode: OpenMode,
+        catalog: &Catalog,
+    ) -> Result<Self, LakeError> {
         let LakeConfig { url, group_readable } = config;
         Store::look(url, env).await?;
         let readers = match (group_readable, mode) {
@@ -70,7 +87,7 @@ impl Lake {
             (false, OpenMode::Create) => Some(Readers::Owner),
             (false, OpenMode::Read) => None,
         };
-        let lake = Self::open_on(Store::open_for(url, env, readers)?, mode).await?;
+        let lake = Self::open_on_with(Store::open_for(url, env, readers)?, mode, catalog).await?;
         if let (Some(readers), Ok(Location::Folder(folder))) = (readers, url.parse()) {
             readers.warn_about("lake", &folder);
         }
@@ -82,14 +99,33 @@ impl Lake {
     /// # Errors
     /// As [`Lake::open`].
     pub async fn open_on(store: Store, mode: OpenMode) -> Result<Self, LakeError> {
+        Self::open_on_with(store, mode, &Catalog::builtin()).await
+    }
+
+    /// As [`Lake::open_on`], with the tables of `catalog`.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub async fn open_on_with(
+        store: Store,
+        mode: OpenMode,
+        catalog: &Catalog,
+    ) -> Result<Self, LakeError> {
         if mode == OpenMode::Create {
             store.selftest().await?;
-            make_complete(&store).await?;
         }
-        let missing =
-            || LakeError::Missing { table: LANDINGS.name.to_owned(), url: store.url().to_string() };
-        let id = TableLog::load(&store, &LANDINGS).await?.ok_or_else(missing)?.id().to_owned();
-        Ok(Self { inner: Arc::new(Inner { store, id }) })
+        let catalog = definitions::all(&store, catalog).await?;
+        if mode == OpenMode::Create {
+            make_complete(&store, &catalog).await?;
+            definitions::keep(&store, &catalog).await?;
+        }
+        let missing = || LakeError::Missing {
+            table: landings::NAME.to_owned(),
+            url: store.url().to_string(),
+        };
+        let id =
+            TableLog::load(&store, catalog.ledger()).await?.ok_or_else(missing)?.id().to_owned();
+        Ok(Self { inner: Arc::new(Inner { store, id, catalog }) })
     }
 
     /// What tells this lake from every other: the id of its ledger table.
@@ -110,6 +146,12 @@ impl Lake {
         self.inner.store.address(table)
     }
 
+    /// All its tables.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
     }
@@ -119,8 +161,8 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Delta`].
     pub async fn tables(&self) -> Result<Vec<TableSummary>, LakeError> {
-        let mut summaries = Vec::with_capacity(TABLES.len());
-        for table in TABLES {
+        let mut summaries = Vec::new();
+        for table in self.catalog().tables() {
             summaries.push(reader::summary(self.store(), table).await?);
         }
         Ok(summaries)
@@ -132,7 +174,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Unknown`], [`LakeError::Delta`].
     pub async fn files(&self, table: &str) -> Result<Vec<FileInfo>, LakeError> {
-        Ok(delta::files(self.store(), known(table)?).await?.0)
+        Ok(delta::files(self.store(), self.known(table)?).await?.0)
     }
 
     /// Streams the named columns of a table's current version, file by file, in constant memory.
@@ -155,7 +197,7 @@ impl Lake {
         files: Vec<FileInfo>,
         columns: &[&str],
     ) -> Result<Rows, LakeError> {
-        reader::scan(self.store(), known(table)?, files, columns)
+        reader::scan(self.store(), self.known(table)?, files, columns)
     }
 
     /// How far every source is landed, by the ledger, as of now. Decided landings count here although a table may not show
@@ -165,8 +207,9 @@ impl Lake {
     /// [`LakeError::Store`], [`LakeError::Damaged`], [`LakeError::Missing`].
     pub async fn sources(&self) -> Result<HashMap<SourceKey, SourcePosition>, LakeError> {
         let missing =
-            || LakeError::Missing { table: LANDINGS.name.to_owned(), url: self.url().to_owned() };
-        let ledger = TableLog::load(self.store(), &LANDINGS).await?.ok_or_else(missing)?;
+            || LakeError::Missing { table: landings::NAME.to_owned(), url: self.url().to_owned() };
+        let ledger =
+            TableLog::load(self.store(), self.catalog().ledger()).await?.ok_or_else(missing)?;
         Ok(landing::positions(ledger.txns()))
     }
 
@@ -175,7 +218,7 @@ impl Lake {
     /// # Errors
     /// As [`Lake::scan`].
     pub async fn books(&self) -> Result<Vec<SourceBooks>, LakeError> {
-        books::add_up(self.scan(LANDINGS.name, &books::COLUMNS).await?).await
+        books::add_up(self.scan(landings::NAME, &books::COLUMNS).await?).await
     }
 
     /// Tells why a message of a source can never be read, if it landed as a gap. Reads the whole ledger, as a stream.
@@ -183,7 +226,12 @@ impl Lake {
     /// # Errors
     /// As [`Lake::scan`].
     pub async fn gap_at(&self, key: &SourceKey, offset: u64) -> Result<Option<String>, LakeError> {
-        books::gap_at(self.scan(LANDINGS.name, &books::GAP_COLUMNS).await?, key, offset).await
+        books::gap_at(self.scan(landings::NAME, &books::GAP_COLUMNS).await?, key, offset).await
+    }
+
+    fn known(&self, table: &str) -> Result<&Arc<Table>, LakeError> {
+        let unknown = || LakeError::Unknown { what: "a table", name: table.to_owned() };
+        self.catalog().get(table).ok_or_else(unknown)
     }
 
     /// Begins a landing (see [`crate::Lander::land`]). Files that are written but never landed are orphans.
@@ -195,21 +243,21 @@ impl Lake {
 
 /// Makes the tables that are missing, and the columns that a table was made without. A table that is missing although the lake
 /// has landings in it was lost: an empty one in its place would hide that.
-async fn make_complete(store: &Store) -> Result<(), LakeError> {
-    let mut logs = Vec::with_capacity(TABLES.len());
-    for table in TABLES {
+async fn make_complete(store: &Store, catalog: &Catalog) -> Result<(), LakeError> {
+    let mut logs = Vec::new();
+    for table in catalog.tables() {
         logs.push((table, TableLog::load(store, table).await?));
     }
     // Last in the list, so it was read after the others.
-    let ledger = logs.iter().find(|(table, _)| table.name == LANDINGS.name);
+    let ledger = logs.iter().find(|(table, _)| table.name == landings::NAME);
     let ledger = ledger.and_then(|(_, log)| log.as_ref()).map(|log| log.txns().clone());
     for (table, log) in &logs {
         let lost = match (log, &ledger) {
             (None, Some(ledger)) => {
-                let said = whole::touched(table.name, ledger);
+                let said = whole::touched(&table.name, ledger);
                 let touched = match said {
                     Some(touched) => touched,
-                    None => ledger::names(store, table).await?,
+                    None => ledger::names(store, catalog.ledger(), table).await?,
                 };
                 touched.then(|| "it is gone, and the ledger has landings in it".to_owned())
             }
@@ -217,7 +265,7 @@ async fn make_complete(store: &Store) -> Result<(), LakeError> {
             _ => None,
         };
         if let Some(reason) = lost {
-            return Err(store.not_whole(table.name, reason));
+            return Err(store.not_whole(&table.name, reason));
         }
     }
     // All of them first: of a lake that cannot be written to nothing is changed.
@@ -232,9 +280,4 @@ async fn make_complete(store: &Store) -> Result<(), LakeError> {
         }
     }
     Ok(())
-}
-
-fn known(table: &str) -> Result<&'static Table, LakeError> {
-    schema::table(table)
-        .ok_or_else(|| LakeError::Unknown { what: "a table", name: table.to_owned() })
 }

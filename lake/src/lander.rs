@@ -1,20 +1,23 @@
 //! Decides landings in the ledger and applies them to the tables: the shell around [`crate::landing`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crash_point::Point;
 use futures::future::{try_join, try_join_all};
 use tracing::info;
 
+use crate::date::date_of;
+use crate::definitions;
 use crate::delta::{Appended, Entry, TableLog};
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::landing::{self, AGE_MAX_US, Lost, SourceKey, SourcePosition, Staged};
 use crate::ledger;
 use crate::plan::Plan;
-use crate::schema::{LANDINGS, TABLES, Table, date_of};
 use crate::stage::Staging;
 use crate::store::Store;
+use crate::table::Table;
 use crate::whole;
 
 /// How a landing ended, when the outcome is known.
@@ -39,7 +42,7 @@ pub struct Lander {
     /// Lane → the landing up to which all are applied everywhere, as far as this worker has seen to it.
     applied: BTreeMap<u8, i64>,
     ledger: TableLog,
-    tables: BTreeMap<&'static str, TableLog>,
+    tables: BTreeMap<String, TableLog>,
 }
 
 impl Lander {
@@ -55,10 +58,10 @@ impl Lander {
         lanes: impl IntoIterator<Item = u8>,
         now_us: i64,
     ) -> Result<Self, LakeError> {
-        let ledger = open_log(lake.store(), &LANDINGS).await?;
+        let ledger = open_log(lake.store(), lake.catalog().ledger()).await?;
         let mut tables = BTreeMap::new();
-        for table in TABLES.into_iter().filter(|table| table.name != LANDINGS.name) {
-            tables.insert(table.name, open_log(lake.store(), table).await?);
+        for table in lake.catalog().of_rows() {
+            tables.insert(table.name.to_string(), open_log(lake.store(), table).await?);
         }
         let (worker, lanes) = (worker.to_owned(), lanes.into_iter().collect());
         let applied = BTreeMap::new();
@@ -135,7 +138,8 @@ impl Lander {
         self.agree().await?;
         let mut last = landing::lanes(self.ledger.txns());
         last.retain(|lane, _| self.lanes.contains(lane));
-        for plan in ledger::last_plans(self.lake.store(), last.clone()).await? {
+        for plan in ledger::last_plans(self.lake.store(), self.ledger.table(), last.clone()).await?
+        {
             self.apply(&plan, now_us).await?;
         }
         self.applied = last;
@@ -172,7 +176,7 @@ impl Lander {
         plan: &Plan,
         now_us: i64,
     ) -> Result<Option<u64>, LakeError> {
-        let rows = ledger::rows(staged, plan, now_us)?;
+        let rows = ledger::rows(self.ledger.table(), staged, plan, now_us)?;
         // In the same landing, so that its file shares the landing's name and age.
         let staging = Staging::again(self.lake.store().clone(), staged);
         let path = Plan::path(plan.landing);
@@ -182,7 +186,8 @@ impl Lander {
             Ok(())
         };
         let (file, ()) =
-            try_join(staging.write(&LANDINGS, date_of(now_us), [rows]), stored).await?;
+            try_join(staging.write(self.ledger.table().clone(), date_of(now_us), [rows]), stored)
+                .await?;
         let file = file.expect("a landing has at least one source, so at least one row");
         let entry = Entry {
             adds: std::slice::from_ref(&file.add),
@@ -201,18 +206,22 @@ impl Lander {
     async fn knows(&self, plan: &Plan) -> Result<bool, LakeError> {
         let mut last = landing::lanes(self.ledger.txns());
         last.retain(|lane, _| plan.lanes.contains_key(lane));
-        let plans = ledger::last_plans(self.lake.store(), last).await?;
+        let plans = ledger::last_plans(self.lake.store(), self.ledger.table(), last).await?;
         Ok(plans.iter().any(|known| known.landing == plan.landing))
     }
 
     async fn apply(&mut self, plan: &Plan, now_us: i64) -> Result<(), LakeError> {
-        if let Some(unknown) =
-            plan.tables.keys().find(|name| !self.tables.contains_key(name.as_str()))
-        {
-            return Err(LakeError::Unknown { what: "a table", name: unknown.clone() });
+        let unknown = plan.tables.keys().filter(|name| !self.tables.contains_key(*name));
+        for name in unknown.cloned().collect::<Vec<_>>() {
+            // Declared since this worker started.
+            let declared = definitions::declared(self.lake.store(), &name).await?;
+            let table = declared
+                .ok_or_else(|| LakeError::Unknown { what: "a table", name: name.clone() })?;
+            let log = open_log(self.lake.store(), &Arc::new(table)).await?;
+            self.tables.insert(name, log);
         }
         let lake = self.lake.store();
-        let touched = self.tables.iter_mut().filter(|(name, _)| plan.tables.contains_key(**name));
+        let touched = self.tables.iter_mut().filter(|(name, _)| plan.tables.contains_key(*name));
         let applied =
             try_join_all(touched.map(|(_, log)| apply_to(lake, log, plan, now_us))).await?;
         crash_point::reach(Point::LandingApplied);
@@ -238,7 +247,7 @@ async fn apply_to(
 ) -> Result<bool, LakeError> {
     log.refresh().await?;
     let entry = Entry {
-        adds: plan.tables.get(log.table().name).map_or(&[][..], Vec::as_slice),
+        adds: plan.tables.get(log.table().name.as_ref()).map_or(&[][..], Vec::as_slice),
         txns: landing::applied_txns(plan),
         landing: plan.landing,
         now_ms: now_us.div_euclid(1000),
@@ -252,8 +261,8 @@ async fn apply_to(
     Ok(ours)
 }
 
-async fn open_log(lake: &Store, table: &'static Table) -> Result<TableLog, LakeError> {
+async fn open_log(lake: &Store, table: &Arc<Table>) -> Result<TableLog, LakeError> {
     let missing =
-        || LakeError::Missing { table: table.name.to_owned(), url: lake.url().to_string() };
+        || LakeError::Missing { table: table.name.to_string(), url: lake.url().to_string() };
     TableLog::load(lake, table).await?.ok_or_else(missing)
 }

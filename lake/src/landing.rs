@@ -13,12 +13,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::delta::AddFile;
 use crate::plan::{Plan, PlannedSource};
-use crate::schema::Table;
+use crate::table::{Table, Text};
 
 /// A landing whose files are older than this starts over: orphan clean-up must never meet a file that may still be decided.
 pub const AGE_MAX_US: i64 = 3600 * 1_000_000;
@@ -88,13 +89,13 @@ pub struct SourceAdvance {
     /// Offsets in the range that were not delivered.
     pub gaps: Vec<Gap>,
     /// What each table got.
-    pub tables: BTreeMap<&'static str, TableRows>,
+    pub tables: BTreeMap<Text, TableRows>,
 }
 
 /// A file that is written but not committed.
 #[derive(Clone, Debug)]
 pub struct StagedFile {
-    pub(crate) table: &'static Table,
+    pub(crate) table: Arc<Table>,
     pub(crate) rows: u64,
     pub(crate) add: AddFile,
 }
@@ -179,7 +180,7 @@ impl Staged {
             }
         }
         for file in &self.files {
-            rows.entry(file.table.name).or_default().1 += file.rows;
+            rows.entry(&file.table.name).or_default().1 += file.rows;
         }
         let wrong = rows.iter().find(|(_, (counted, written))| counted != written);
         wrong.map(|(table, (counted, written))| {
@@ -217,7 +218,7 @@ impl Staged {
         });
         let mut tables: BTreeMap<String, Vec<AddFile>> = BTreeMap::new();
         for file in &self.files {
-            tables.entry(file.table.name.to_owned()).or_default().push(file.add.clone());
+            tables.entry(file.table.name.to_string()).or_default().push(file.add.clone());
         }
         Ok(Plan::new(self.landing, worker.to_owned(), lanes, sources.collect(), tables))
     }
@@ -399,7 +400,7 @@ mod tests {
         );
         assert!(staged(vec![advance("a/b", 1, 0, 1)]).flaw().is_some(), "a slash");
         let mut counted = advance("a", 1, 0, 1);
-        counted.tables.insert("readings", TableRows { rows: 1, time: None });
+        counted.tables.insert("readings".into(), TableRows { rows: 1, time: None });
         assert!(staged(vec![counted]).flaw().is_some(), "a row that is in no file");
         assert_eq!(staged(vec![advance("a", 1, 0, 1)]).flaw(), None);
     }

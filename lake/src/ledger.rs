@@ -14,13 +14,14 @@ use crate::error::LakeError;
 use crate::landing::{SourceAdvance, Staged};
 use crate::plan::Plan;
 use crate::reader;
-use crate::schema::{DEAD_LETTERS, LANDINGS, Table};
 use crate::store::Store;
+use crate::table::Table;
+use crate::tables::{dead_letters, landings};
 
 /// One row of the ledger. Counts can be summed: those of a source are in its first row only.
 struct Row<'a> {
     source: &'a SourceAdvance,
-    table: Option<&'static str>,
+    table: Option<&'a str>,
     rows: u64,
     time: Option<(i64, i64)>,
     first: bool,
@@ -31,6 +32,7 @@ struct Row<'a> {
 /// # Errors
 /// [`LakeError::File`] if Arrow refuses them, which would be a defect.
 pub(crate) fn rows(
+    ledger: &Table,
     staged: &Staged,
     plan: &Plan,
     landed_at_us: i64,
@@ -43,7 +45,7 @@ pub(crate) fn rows(
             let first = rows.len() == before;
             rows.push(Row {
                 source,
-                table: Some(*table),
+                table: Some(table),
                 rows: counts.rows,
                 time: counts.time,
                 first,
@@ -88,7 +90,7 @@ pub(crate) fn rows(
         long(&|row| once(row, row.source.to - row.source.from - gaps(row))),
         text(&|row| row.table.map(str::to_owned)),
         long(&|row| row.rows),
-        long(&|row| if row.table == Some(DEAD_LETTERS.name) { row.rows } else { 0 }),
+        long(&|row| if row.table == Some(dead_letters::NAME) { row.rows } else { 0 }),
         long(&|row| once(row, gaps(row))),
         text(&|row| {
             let listed = row.first && !row.source.gaps.is_empty();
@@ -103,17 +105,21 @@ pub(crate) fn rows(
         text(&|_| Some(path.clone())),
         long(&|row| row.source.appended),
     ];
-    RecordBatch::try_new(LANDINGS.file_arrow(), columns)
-        .map_err(|error| LakeError::file("encode", LANDINGS.name, error))
+    RecordBatch::try_new(ledger.file_arrow(), columns)
+        .map_err(|error| LakeError::file("encode", landings::NAME, error))
 }
 
 /// Whether any row of the ledger names `table`. Reads the whole ledger, as a stream, up to there.
 ///
 /// # Errors
 /// As reading does.
-pub(crate) async fn names(lake: &Store, table: &Table) -> Result<bool, LakeError> {
-    let (files, _) = delta::files(lake, &LANDINGS).await?;
-    let mut rows = reader::scan(lake, &LANDINGS, files, &["table_name"])?;
+pub(crate) async fn names(
+    lake: &Store,
+    ledger: &Arc<Table>,
+    table: &Table,
+) -> Result<bool, LakeError> {
+    let (files, _) = delta::files(lake, ledger).await?;
+    let mut rows = reader::scan(lake, ledger, files, &["table_name"])?;
     while let Some(batch) = rows.try_next().await? {
         if batch.column(0).as_string::<i32>().iter().flatten().any(|name| name == table.name) {
             return Ok(true);
@@ -129,13 +135,14 @@ pub(crate) async fn names(lake: &Store, table: &Table) -> Result<bool, LakeError
 /// [`LakeError::Damaged`] if the ledger names a counter that no row or plan backs, else as reading does.
 pub(crate) async fn last_plans(
     lake: &Store,
+    ledger: &Arc<Table>,
     mut wanted: BTreeMap<u8, i64>,
 ) -> Result<Vec<Plan>, LakeError> {
     wanted.retain(|_, counter| *counter > 0);
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let (mut files, _) = delta::files(lake, &LANDINGS).await?;
+    let (mut files, _) = delta::files(lake, ledger).await?;
     files.sort_by_key(|file| std::cmp::Reverse(file.modified_ms));
     let mut paths = BTreeSet::new();
     for file in files {
@@ -148,7 +155,7 @@ pub(crate) async fn last_plans(
             continue;
         }
         let mut rows =
-            reader::scan(lake, &LANDINGS, vec![file], &["lane", "lane_counter", "plan_path"])?;
+            reader::scan(lake, ledger, vec![file], &["lane", "lane_counter", "plan_path"])?;
         while let Some(batch) = rows.try_next().await? {
             let lanes = batch.column(0).as_primitive::<Int32Type>();
             let counters = batch.column(1).as_primitive::<Int64Type>();
@@ -164,7 +171,7 @@ pub(crate) async fn last_plans(
     }
     if let Some((lane, counter)) = wanted.first_key_value() {
         let reason = format!("no row has landing {counter} of lane {lane}, which its log names");
-        return Err(LakeError::damaged(lake.address(LANDINGS.name), reason));
+        return Err(LakeError::damaged(lake.address(landings::NAME), reason));
     }
     let mut plans = Vec::new();
     for path in paths {

@@ -6,8 +6,11 @@
 
 mod attempts;
 mod books;
+pub mod catalog;
 pub mod check;
 mod config;
+pub mod date;
+mod definitions;
 mod delta;
 mod error;
 mod lake;
@@ -19,13 +22,15 @@ pub mod maintain;
 pub mod parquet;
 pub mod plan;
 mod reader;
-pub mod schema;
 pub mod sort;
 mod stage;
 mod store;
+pub mod table;
+pub mod tables;
 mod whole;
 
 pub use books::SourceBooks;
+pub use catalog::{Catalog, CatalogError};
 pub use config::LakeConfig;
 pub use delta::{AddFile, FileInfo};
 pub use error::{Cause, LakeError};
@@ -38,3 +43,4 @@ pub use location::Location;
 pub use reader::{Rows, TableSummary, count};
 pub use stage::Staging;
 pub use store::{Created, Object, Store};
+pub use table::Table;

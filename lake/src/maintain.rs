@@ -3,7 +3,6 @@
 use crate::delta::{self, TableLog, last_checkpoint};
 use crate::error::LakeError;
 use crate::lake::Lake;
-use crate::schema::TABLES;
 
 /// Commits after which a table gets a new checkpoint.
 pub const CHECKPOINT_COMMITS: u64 = 100;
@@ -14,7 +13,7 @@ pub const LOG_RETENTION_US: i64 = 7 * 24 * 3600 * 1_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Maintained {
     /// Table name.
-    pub table: &'static str,
+    pub table: String,
     /// The version of the new checkpoint.
     pub checkpoint: u64,
     /// Old log entries removed.
@@ -32,15 +31,15 @@ pub async fn run_once(
     now_us: i64,
 ) -> Result<Vec<Maintained>, LakeError> {
     let mut done = Vec::new();
-    for table in TABLES {
+    for table in lake.catalog().tables() {
         let Some(log) = TableLog::load(lake.store(), table).await? else { continue };
-        let last = last_checkpoint(&lake.store().child(table.name)).await?;
+        let last = last_checkpoint(&lake.store().child(&table.name)).await?;
         if log.version() < last.unwrap_or(0) + commits {
             continue;
         }
         let keep_after_ms = (now_us - LOG_RETENTION_US).div_euclid(1000);
         let (checkpoint, removed) = delta::checkpoint(lake.store(), table, keep_after_ms).await?;
-        done.push(Maintained { table: table.name, checkpoint, removed });
+        done.push(Maintained { table: table.name.to_string(), checkpoint, removed });
     }
     Ok(done)
 }

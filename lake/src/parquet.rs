@@ -29,8 +29,8 @@ use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 
 use crate::error::LakeError;
-use crate::schema::{Kind, Table};
 use crate::store::Store;
+use crate::table::{Column, Kind, Table, Text};
 
 /// Rows of a row group, at most.
 const ROW_GROUP_ROWS: usize = 1 << 20;
@@ -58,10 +58,10 @@ pub struct Encoded {
 /// # Errors
 /// [`LakeError::File`] if the batches do not fit the table.
 pub fn encode(
-    table: &'static Table,
+    table: &Table,
     batches: impl IntoIterator<Item = RecordBatch>,
 ) -> Result<Option<Encoded>, LakeError> {
-    let failed = |error: ParquetError| LakeError::file("encode", table.name, error);
+    let failed = |error: ParquetError| LakeError::file("encode", &table.name, error);
     let mut writer: Option<ArrowWriter<Vec<u8>>> = None;
     for batch in batches {
         let writer = match &mut writer {
@@ -112,9 +112,9 @@ pub fn column_bytes(file: &Bytes) -> Result<Vec<(String, u64)>, LakeError> {
 }
 
 /// The batches must have the file's columns, in order, in types that the columns accept.
-fn check(table: &'static Table, schema: &SchemaRef) -> Result<(), LakeError> {
-    let fits = |(column, field): (&crate::schema::Column, &Arc<Field>)| {
-        column.name == field.name()
+fn check(table: &Table, schema: &SchemaRef) -> Result<(), LakeError> {
+    let fits = |(column, field): (&Column, &Arc<Field>)| {
+        column.name == *field.name()
             && column.nullable == field.is_nullable()
             && column.kind.accepts(field.data_type())
     };
@@ -124,7 +124,7 @@ fn check(table: &'static Table, schema: &SchemaRef) -> Result<(), LakeError> {
     }
     Err(LakeError::file(
         "encode",
-        table.name,
+        &table.name,
         format!("the rows' columns are not the table's: {schema}"),
     ))
 }
@@ -134,14 +134,14 @@ fn comes_as_dictionary(schema: &SchemaRef, column: &str) -> bool {
     field.is_ok_and(|field| matches!(field.data_type(), DataType::Dictionary(..)))
 }
 
-fn properties(table: &'static Table, schema: &SchemaRef) -> WriterProperties {
+fn properties(table: &Table, schema: &SchemaRef) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("tidemark ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("zstd has a level 1")))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::None);
     for column in table.file_columns() {
-        let path = ColumnPath::from(column.name);
+        let path = ColumnPath::from(column.name.as_ref());
         if table.stats.contains(&column.name) {
             builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
         }
@@ -155,16 +155,16 @@ fn properties(table: &'static Table, schema: &SchemaRef) -> WriterProperties {
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
             Kind::Double => builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
-            Kind::Binary => builder.set_column_dictionary_enabled(path, false),
+            Kind::Binary | Kind::Bool => builder.set_column_dictionary_enabled(path, false),
             // What comes as a dictionary stays one, however large: a dictionary that falls back writes each text again for
             // every row, and 40,000 rows of one message with three long names would be gigabytes.
-            Kind::Text if comes_as_dictionary(schema, column.name) => {
+            Kind::Text if comes_as_dictionary(schema, &column.name) => {
                 builder.set_column_dictionary_page_size_limit(path, DICTIONARY_BYTES_MAX)
             }
             Kind::Text => builder,
         };
     }
-    let position = |name: &&str| table.file_columns().position(|column| column.name == *name);
+    let position = |name: &Text| table.file_columns().position(|column| column.name == *name);
     let sorting = table.sort.iter().filter_map(position).filter_map(|n| i32::try_from(n).ok());
     let sorting: Vec<_> = sorting
         .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true })
@@ -173,7 +173,7 @@ fn properties(table: &'static Table, schema: &SchemaRef) -> WriterProperties {
 }
 
 /// Delta's statistics object (`PROTOCOL.md`, "Per-file Statistics") from the file's footer.
-fn stats(table: &'static Table, metadata: &ParquetMetaData) -> Value {
+fn stats(table: &Table, metadata: &ParquetMetaData) -> Value {
     let (mut lows, mut highs, mut nulls) = (Map::new(), Map::new(), Map::new());
     for (n, column) in
         table.file_columns().enumerate().filter(|(_, column)| table.stats.contains(&column.name))
@@ -200,10 +200,10 @@ fn stats(table: &'static Table, metadata: &ParquetMetaData) -> Value {
             }
         }
         if known {
-            nulls.insert(column.name.to_owned(), json!(null_count));
+            nulls.insert(column.name.to_string(), json!(null_count));
             if let Some((low, high)) = range {
-                lows.insert(column.name.to_owned(), low);
-                highs.insert(column.name.to_owned(), high);
+                lows.insert(column.name.to_string(), low);
+                highs.insert(column.name.to_string(), high);
             }
         }
     }
@@ -284,7 +284,7 @@ pub(crate) fn read(
 /// [`LakeError::File`], here or in the stream.
 pub(crate) async fn stream(
     store: &Store,
-    table: &'static Table,
+    table: &Table,
     path: Path,
     size: u64,
     columns: &[&str],
@@ -292,7 +292,7 @@ pub(crate) async fn stream(
     let reader = Ranges { store: store.root(), path, size };
     let builder = ParquetRecordBatchStreamBuilder::new(reader)
         .await
-        .map_err(|error| LakeError::file("read", table.name, error))?;
+        .map_err(|error| LakeError::file("read", &table.name, error))?;
     let roots = builder.schema().fields().iter().enumerate();
     let roots: Vec<usize> =
         roots.filter(|(_, f)| columns.contains(&f.name().as_str())).map(|(n, _)| n).collect();
@@ -301,8 +301,9 @@ pub(crate) async fn stream(
         .with_projection(mask)
         .with_batch_size(READ_ROWS)
         .build()
-        .map_err(|error| LakeError::file("read", table.name, error))?;
-    Ok(stream.map_err(|error| LakeError::file("read", table.name, error)).boxed())
+        .map_err(|error| LakeError::file("read", &table.name, error))?;
+    let name = table.name.clone();
+    Ok(stream.map_err(move |error| LakeError::file("read", &name, error)).boxed())
 }
 
 /// A stored file, read by byte ranges.
@@ -338,14 +339,14 @@ impl AsyncFileReader for Ranges {
 
 /// The schema that `columns` of `table` have in a file whose text is dictionaries: what fast writers build.
 #[must_use]
-pub fn dictionary_schema(table: &'static Table, dictionaries: &[&str]) -> SchemaRef {
+pub fn dictionary_schema(table: &Table, dictionaries: &[&str]) -> SchemaRef {
     let fields = table.file_columns().map(|column| {
-        let data_type = if dictionaries.contains(&column.name) {
+        let data_type = if dictionaries.contains(&column.name.as_ref()) {
             DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
         } else {
             column.kind.arrow()
         };
-        Field::new(column.name, data_type, column.nullable)
+        Field::new(column.name.as_ref(), data_type, column.nullable)
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -10,14 +10,14 @@ use futures::{StreamExt, TryStreamExt};
 use crate::delta::{self, FileInfo};
 use crate::error::LakeError;
 use crate::parquet;
-use crate::schema::{Column, PARTITION, Table};
 use crate::store::Store;
+use crate::table::{Column, PARTITION, Table};
 
 /// A table in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableSummary {
     /// Table name.
-    pub name: &'static str,
+    pub name: String,
     /// Rows.
     pub rows: u64,
     /// Data files.
@@ -33,13 +33,10 @@ pub struct TableSummary {
 /// Rows, a few thousand at a time.
 pub type Rows = BoxStream<'static, Result<RecordBatch, LakeError>>;
 
-pub(crate) async fn summary(
-    lake: &Store,
-    table: &'static Table,
-) -> Result<TableSummary, LakeError> {
+pub(crate) async fn summary(lake: &Store, table: &Table) -> Result<TableSummary, LakeError> {
     let (files, version) = delta::files(lake, table).await?;
     Ok(TableSummary {
-        name: table.name,
+        name: table.name.to_string(),
         rows: files.iter().map(|file| file.rows).sum(),
         files: files.len() as u64,
         bytes: files.iter().map(|file| file.bytes).sum(),
@@ -51,28 +48,32 @@ pub(crate) async fn summary(
 /// Streams `columns` of `files` of `table`, in the order of both. One file is open at a time.
 pub(crate) fn scan(
     lake: &Store,
-    table: &'static Table,
+    table: &Arc<Table>,
     files: Vec<FileInfo>,
     columns: &[&str],
 ) -> Result<Rows, LakeError> {
     let wanted = columns.iter().map(|name| {
         let unknown =
             || LakeError::Unknown { what: "a column", name: format!("{}.{name}", table.name) };
-        table.column(name).ok_or_else(unknown)
+        table.column(name).cloned().ok_or_else(unknown)
     });
-    let wanted: Vec<&'static Column> = wanted.collect::<Result<_, _>>()?;
-    let fields =
-        wanted.iter().map(|column| Field::new(column.name, column.kind.arrow(), column.nullable));
+    let wanted: Vec<Column> = wanted.collect::<Result<_, _>>()?;
+    let fields = wanted
+        .iter()
+        .map(|column| Field::new(column.name.as_ref(), column.kind.arrow(), column.nullable));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let folder = lake.child(table.name);
+    let (folder, table) = (lake.child(&table.name), table.clone());
+    let wanted = Arc::new(wanted);
     let opened = stream::iter(files).then(move |file| {
         let (folder, schema, wanted) = (folder.clone(), schema.clone(), wanted.clone());
+        let table = table.clone();
         async move {
-            let names: Vec<&str> = wanted.iter().map(|column| column.name).collect();
+            let names: Vec<&str> = wanted.iter().map(|column| column.name.as_ref()).collect();
             let batches =
-                parquet::stream(&folder, table, folder.path(&file.path), file.bytes, &names)
+                parquet::stream(&folder, &table, folder.path(&file.path), file.bytes, &names)
                     .await?;
-            let shape = move |batch: RecordBatch| shape(table, &schema, &wanted, file.date, &batch);
+            let shape =
+                move |batch: RecordBatch| shape(&table, &schema, &wanted, file.date, &batch);
             Ok::<_, LakeError>(batches.and_then(move |batch| futures::future::ready(shape(batch))))
         }
     });
@@ -81,9 +82,9 @@ pub(crate) fn scan(
 
 /// Puts a file's batch into the asked order, with the partition column and with nulls for columns younger than the file.
 fn shape(
-    table: &'static Table,
+    table: &Table,
     schema: &SchemaRef,
-    wanted: &[&'static Column],
+    wanted: &[Column],
     date: Option<i32>,
     batch: &RecordBatch,
 ) -> Result<RecordBatch, LakeError> {
@@ -92,13 +93,13 @@ fn shape(
         if column.name == PARTITION {
             Arc::new(Date32Array::from(vec![date; rows]))
         } else {
-            let found = batch.column_by_name(column.name).cloned();
+            let found = batch.column_by_name(&column.name).cloned();
             found.unwrap_or_else(|| new_null_array(&column.kind.arrow(), rows))
         }
     });
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options)
-        .map_err(|error| LakeError::file("read", table.name, error))
+        .map_err(|error| LakeError::file("read", &table.name, error))
 }
 
 /// Counts rows by reading them, not by trusting statistics.

@@ -4,33 +4,34 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 
 use crate::error::LakeError;
-use crate::schema::Table;
+use crate::table::Table;
 
 /// The order of the rows of `batch` in a file of `table`: indices into the batch.
 ///
 /// # Errors
 /// [`LakeError::File`] if a sort column is missing.
-pub fn order(table: &'static Table, batch: &RecordBatch) -> Result<UInt32Array, LakeError> {
+pub fn order(table: &Table, batch: &RecordBatch) -> Result<UInt32Array, LakeError> {
     if table.sort.is_empty() {
         let rows = u32::try_from(batch.num_rows())
-            .map_err(|error| LakeError::file("encode", table.name, error))?;
+            .map_err(|error| LakeError::file("encode", &table.name, error))?;
         return Ok(UInt32Array::from_iter_values(0..rows));
     }
     let columns = table.sort.iter().map(|name| {
         let values = batch.column_by_name(name).cloned();
         let values = values
-            .ok_or_else(|| LakeError::file("encode", table.name, format!("no column {name}")))?;
+            .ok_or_else(|| LakeError::file("encode", &table.name, format!("no column {name}")))?;
         Ok(SortColumn { values, options: None })
     });
     let columns = columns.collect::<Result<Vec<_>, LakeError>>()?;
-    lexsort_to_indices(&columns, None).map_err(|error| LakeError::file("encode", table.name, error))
+    lexsort_to_indices(&columns, None)
+        .map_err(|error| LakeError::file("encode", &table.name, error))
 }
 
 /// `batch` in the order of `table`.
 ///
 /// # Errors
 /// [`LakeError::File`] if a sort column is missing.
-pub fn sorted(table: &'static Table, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
+pub fn sorted(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
     let order = order(table, batch)?;
-    take_record_batch(batch, &order).map_err(|error| LakeError::file("encode", table.name, error))
+    take_record_batch(batch, &order).map_err(|error| LakeError::file("encode", &table.name, error))
 }

@@ -1,17 +1,19 @@
 //! The first step of a landing: its files, encoded beside the runtime and stored under names of their own.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::RecordBatch;
 use crash_point::Point;
 use uuid::Uuid;
 
+use crate::date::date_text;
 use crate::delta::AddFile;
 use crate::error::LakeError;
 use crate::landing::{SourceAdvance, Staged, StagedFile};
 use crate::parquet::{self, Encoded};
-use crate::schema::{PARTITION, Table, date_text};
 use crate::store::Store;
+use crate::table::{PARTITION, Table};
 
 /// Writes the files of one landing. Nothing that it writes is visible; without [`crate::Lander::land`] they are orphans.
 #[derive(Debug)]
@@ -46,15 +48,16 @@ impl Staging {
     /// [`LakeError::File`] if the rows do not fit the table, [`LakeError::Store`] if they can't be stored.
     pub async fn write<B>(
         &self,
-        table: &'static Table,
+        table: Arc<Table>,
         date: i32,
         batches: B,
     ) -> Result<Option<StagedFile>, LakeError>
     where
         B: IntoIterator<Item = RecordBatch> + Send + 'static,
     {
-        let encoded = tokio::task::spawn_blocking(move || parquet::encode(table, batches)).await;
-        let encoded = encoded.map_err(|error| LakeError::file("encode", table.name, error))??;
+        let own = table.clone();
+        let encoded = tokio::task::spawn_blocking(move || parquet::encode(&own, batches)).await;
+        let encoded = encoded.map_err(|error| LakeError::file("encode", &table.name, error))??;
         let Some(Encoded { bytes, rows, stats }) = encoded else { return Ok(None) };
         let date = date_text(date);
         let number = self.files.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +70,7 @@ impl Staging {
             data_change: true,
             stats: Some(stats),
         };
-        self.lake.child(table.name).put(&add.path, bytes).await?;
+        self.lake.child(&table.name).put(&add.path, bytes).await?;
         crash_point::reach(Point::FileWritten);
         Ok(Some(StagedFile { table, rows, add }))
     }

@@ -13,7 +13,8 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
-use lake::schema::{READINGS, date_of};
+use lake::date::date_of;
+use lake::table::Table;
 
 use super::flags::{Flags, QUALITIES};
 use super::intern::NONE;
@@ -70,14 +71,19 @@ const DICTIONARIES: [&str; 14] = [
 ];
 
 impl Sealed {
-    pub(crate) fn new(rows: Readings, devices: &Devices, sources: &SourceNames) -> Self {
+    pub(crate) fn new(
+        table: &Table,
+        rows: Readings,
+        devices: &Devices,
+        sources: &SourceNames,
+    ) -> Self {
         let mut flags: Vec<Flags> = rows.flags.clone();
         flags.sort_unstable();
         flags.dedup();
         let texts: Vec<(Flags, String)> =
             flags.iter().filter_map(|flags| Some((*flags, flags.text()?))).collect();
         Self {
-            schema: lake::parquet::dictionary_schema(&READINGS, &DICTIONARIES),
+            schema: lake::parquet::dictionary_schema(table, &DICTIONARIES),
             sites: Dictionary { values: devices.sites.dictionary(), keys: devices.site_of.clone() },
             devices: Dictionary {
                 values: devices.names.dictionary(),

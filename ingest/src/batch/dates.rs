@@ -1,6 +1,6 @@
 //! The partition dates of one table in one batch. Each becomes a file, so a batch has few of them.
 
-use lake::schema::date_of;
+use lake::date::date_of;
 
 /// Dates of a table from which a batch is full: what brings yet another one waits for the next landing.
 pub(crate) const DATES_FULL: usize = 64;

@@ -1,112 +1,48 @@
 //! The rows of one landing while they gather: every table, every source's range, and what became of it.
 
 mod arrays;
+mod cells;
 pub(crate) mod dates;
+mod devices;
 pub(crate) mod flags;
 pub(crate) mod intern;
+mod layout;
 pub(crate) mod readings;
-pub(crate) mod small;
+mod rows;
+mod table;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use lake::schema::{DEAD_LETTERS, DEVICE_STATUS, EHR_EVENTS, READINGS, Table};
+use lake::table::{Table, Text as Name};
 use lake::{Gap, LakeError, SourceAdvance, SourceKey, TableRows};
 use telemetry_core::id::{Epoch, SourceId};
 use telemetry_core::lane::lane_of;
 
-use crate::access::Access;
-use crate::config::DecoderKind;
 use crate::decode::members::Shape;
 use crate::decode::reject::Reject;
 use crate::sequencer::Key;
 use arrays::Sealed;
-use intern::{Interner, Seeded};
+pub use cells::{Bool, Bytes, Cell, Column, Date, Double, Int, Long, Misfit, OfKind, Text, Time};
+pub(crate) use devices::{Devices, SourceNames};
+use intern::Seeded;
+pub use layout::{Handle, Layout};
 pub use readings::Origin;
 use readings::Readings;
-use small::{Cell, Misfit, SmallTable};
+pub use rows::{Row, Rows};
+use table::RowTable;
 
 /// Topics of one source that are remembered; those beyond are looked up for every message.
 const ROUTES_MAX: usize = 20_000;
 
-/// The tables that messages become rows of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
-    Readings,
-    Ehr,
-    Status,
-    DeadLetters,
-}
-
-static TARGETS: [&Table; 4] = [&READINGS, &EHR_EVENTS, &DEVICE_STATUS, &DEAD_LETTERS];
-
 /// Where messages of a topic go.
 #[derive(Debug, Clone)]
 pub(crate) enum Route {
-    /// To a decoder, as rows of this device.
-    To { decoder: DecoderKind, device: u32 },
+    /// By this rule, as rows of this device.
+    By { rule: usize, device: u32 },
     /// Nowhere.
     Refused(Reject),
-}
-
-/// The devices of a batch.
-#[derive(Debug, Default)]
-pub(crate) struct Devices {
-    pub(crate) sites: Interner,
-    pub(crate) names: Interner,
-    /// Site and name of each device, by its number.
-    pub(crate) site_of: Vec<u32>,
-    pub(crate) name_of: Vec<u32>,
-    numbers: HashMap<[u32; 2], u32, Seeded>,
-}
-
-impl Devices {
-    fn number(&mut self, site: &str, name: &str) -> u32 {
-        let pair = [self.sites.number(site), self.names.number(name)];
-        let next = u32::try_from(self.site_of.len()).expect("fewer devices than messages");
-        *self.numbers.entry(pair).or_insert_with(|| {
-            self.site_of.push(pair[0]);
-            self.name_of.push(pair[1]);
-            next
-        })
-    }
-
-    /// What they take in memory, about.
-    fn memory_bytes(&self) -> u64 {
-        // A device is in two lists and a map.
-        let devices = self.site_of.len() as u64 * 2 * (8 + 16);
-        self.sites.memory_bytes() + self.names.memory_bytes() + devices
-    }
-
-    /// Site and name of a device.
-    pub(crate) fn names(&self, device: u32) -> (&str, &str) {
-        let device = device as usize;
-        (self.sites.text(self.site_of[device]), self.names.text(self.name_of[device]))
-    }
-
-    /// For each device the place of its name among all names.
-    pub(crate) fn ranks(&self) -> Vec<u32> {
-        // Devices of one name on several sites are told apart by the site, else their rows would not be together.
-        let mut sorted: Vec<u32> = (0..).take(self.name_of.len()).collect();
-        sorted.sort_unstable_by_key(|device| {
-            let (site, name) = self.names(*device);
-            (name, site)
-        });
-        let mut ranks = vec![0; sorted.len()];
-        for (rank, device) in (0..).zip(sorted) {
-            ranks[device as usize] = rank;
-        }
-        ranks
-    }
-}
-
-/// The sources of a batch as the rows name them.
-#[derive(Debug, Default)]
-pub(crate) struct SourceNames {
-    pub(crate) names: Interner,
-    pub(crate) name_of: Vec<u32>,
-    pub(crate) epochs: Vec<i64>,
 }
 
 #[derive(Debug)]
@@ -117,20 +53,21 @@ struct Slot {
     chain: u64,
     appended: u64,
     gaps: Vec<Gap>,
-    counts: [TableRows; 4],
+    /// By the number of the table.
+    counts: Vec<TableRows>,
     routes: HashMap<Box<str>, Route, Seeded>,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct Batch {
+    layout: Arc<Layout>,
     pub(crate) readings: Readings,
     pub(crate) devices: Devices,
     /// How objects of readings look here.
     pub(crate) shape: Shape,
-    ehr: SmallTable,
-    status: SmallTable,
-    dead: SmallTable,
+    /// By the number of the table.
+    tables: Vec<RowTable>,
     slots: Vec<Slot>,
     names: SourceNames,
     numbers: HashMap<Key, u32>,
@@ -142,20 +79,7 @@ pub struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self {
-            readings: Readings::default(),
-            devices: Devices::default(),
-            shape: Shape::default(),
-            ehr: SmallTable::new(&EHR_EVENTS),
-            status: SmallTable::new(&DEVICE_STATUS),
-            dead: SmallTable::new(&DEAD_LETTERS),
-            slots: Vec::new(),
-            names: SourceNames::default(),
-            numbers: HashMap::new(),
-            raw_bytes: 0,
-            names_bytes: 0,
-            messages: 0,
-        }
+        Self::new(Arc::default())
     }
 }
 
@@ -175,7 +99,7 @@ const SOURCE_BYTES: u64 = 1024;
 /// One file to write: rows of one table and date, in order.
 pub struct FileRows {
     /// Which table.
-    pub table: &'static Table,
+    pub table: Arc<Table>,
     /// Partition date, days since 1970-01-01.
     pub date: i32,
     /// The rows.
@@ -183,10 +107,29 @@ pub struct FileRows {
 }
 
 impl Batch {
+    /// An empty batch of the tables of `layout`.
+    #[must_use]
+    pub fn new(layout: Arc<Layout>) -> Self {
+        let tables = layout.tables().iter().map(|handle| RowTable::new(handle.table().clone()));
+        Self {
+            tables: tables.collect(),
+            layout,
+            readings: Readings::default(),
+            devices: Devices::default(),
+            shape: Shape::default(),
+            slots: Vec::new(),
+            names: SourceNames::default(),
+            numbers: HashMap::new(),
+            raw_bytes: 0,
+            names_bytes: 0,
+            messages: 0,
+        }
+    }
+
     /// Rows in all tables.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.readings.len() + self.ehr.len() + self.status.len() + self.dead.len()
+        self.readings.len() + self.tables.iter().map(RowTable::len).sum::<usize>()
     }
 
     /// Raw bytes of the frames that it holds.
@@ -217,7 +160,7 @@ impl Batch {
     }
 
     fn small_bytes(&self) -> u64 {
-        self.ehr.memory_bytes() + self.status.memory_bytes() + self.dead.memory_bytes()
+        self.tables.iter().map(RowTable::memory_bytes).sum()
     }
 
     /// Messages that it holds.
@@ -248,7 +191,8 @@ impl Batch {
         self.names.name_of.push(self.names.names.number(id.as_str()));
         self.names.epochs.push(epoch.get().cast_signed());
         self.numbers.insert(key.clone(), number);
-        let (gaps, counts, routes) = (Vec::new(), Default::default(), HashMap::default());
+        let (gaps, routes) = (Vec::new(), HashMap::default());
+        let counts = vec![TableRows::default(); self.tables.len()];
         let (to, chain, appended) = (from, 0, 0);
         self.slots.push(Slot { key, from, to, chain, appended, gaps, counts, routes });
         number
@@ -275,15 +219,20 @@ impl Batch {
         }
     }
 
-    /// Where messages of `source` on `topic` go.
-    pub(crate) fn route(&mut self, access: &Access, source: u32, topic: &str) -> Route {
+    /// Where messages of `source` on `topic` go; `find` says it for a topic that is new here: a rule, and site and name of the device.
+    pub(crate) fn route<'a>(
+        &mut self,
+        source: u32,
+        topic: &'a str,
+        find: impl FnOnce(&SourceId) -> Result<(usize, &'a str, &'a str), Reject>,
+    ) -> Route {
         let slot = &mut self.slots[source as usize];
         if let Some(route) = slot.routes.get(topic) {
             return route.clone();
         }
-        let route = match access.route(&slot.key.0, topic) {
-            Ok((decoder, device)) => {
-                Route::To { decoder, device: self.devices.number(device.site, device.device_id) }
+        let route = match find(&slot.key.0) {
+            Ok((rule, site, device)) => {
+                Route::By { rule, device: self.devices.number(site, device) }
             }
             Err(reject) => Route::Refused(reject),
         };
@@ -299,59 +248,48 @@ impl Batch {
         self.messages += 1;
     }
 
-    /// Counts rows of `source` in a table at `time_us`.
-    pub(crate) fn count_row(&mut self, source: u32, target: Target, time_us: i64) {
-        self.slots[source as usize].counts[target as usize].add(time_us);
+    /// Counts a row of `source` in the table of that number, at `time_us`.
+    pub(crate) fn count_row(&mut self, source: u32, table: usize, time_us: i64) {
+        self.slots[source as usize].counts[table].add(time_us);
     }
 
-    /// Whether a row of a small table at `time_us` has its own partition date; else it has that of the landing, and a flag.
-    pub(crate) fn admits(&mut self, target: Target, time_us: i64) -> bool {
-        match target {
-            Target::Ehr => self.ehr.admits(time_us),
-            Target::Status => self.status.admits(time_us),
-            Target::DeadLetters => self.dead.admits(time_us),
-            Target::Readings => self.readings.dates.admit(time_us),
-        }
+    /// Whether a row of a table at `time_us` has its own partition date; else it has that of the landing, and a flag.
+    pub(crate) fn admits(&mut self, table: usize, time_us: i64) -> bool {
+        self.tables[table].admits(time_us)
     }
 
-    /// Adds a row of a small table, with the source's identity appended.
+    /// Adds a row of a table, with what every row has: which message it is from, and when that was received.
     ///
     /// # Errors
     /// What does not fit; then nothing was added.
-    pub(crate) fn push_small(
-        &mut self,
-        target: Target,
+    pub(crate) fn push<'a>(
+        &'a mut self,
+        table: usize,
         origin: &Origin,
-        row_no: i32,
         time_us: i64,
-        cells: &[Cell<'_>],
+        mut cells: Vec<Cell<'a>>,
     ) -> Result<(), Misfit> {
-        let number = origin.source as usize;
-        let (source_id, epoch) = (self.slots[number].key.0.clone(), self.names.epochs[number]);
-        let mut row: Vec<Cell<'_>> = Vec::with_capacity(cells.len() + 4);
-        row.extend_from_slice(cells);
-        row.extend([
-            Cell::Text(source_id.as_str()),
-            Cell::Long(epoch),
-            Cell::Long(origin.offset.cast_signed()),
-            Cell::Int(row_no),
-        ]);
-        let table = match target {
-            Target::Ehr => &mut self.ehr,
-            Target::Status => &mut self.status,
-            Target::DeadLetters => &mut self.dead,
-            Target::Readings => return Err(Misfit::Table { table: READINGS.name }),
-        };
-        table.push(time_us, &row)?;
-        self.count_row(origin.source, target, time_us);
+        let Self { layout, tables, slots, names, .. } = self;
+        let (identity, rows) = (layout.tables()[table].identity(), &mut tables[table]);
+        let slot = &mut slots[origin.source as usize];
+        let row_no = rows.next_row_no(origin.source, origin.offset);
+        cells[identity.source_id] = Cell::Text(slot.key.0.as_str());
+        cells[identity.epoch] = Cell::Long(names.epochs[origin.source as usize]);
+        cells[identity.offset] = Cell::Long(origin.offset.cast_signed());
+        cells[identity.row_no] = Cell::Int(row_no);
+        if let Some(received) = identity.received {
+            cells[received] = Cell::Time(origin.received_us);
+        }
+        rows.push(time_us, &cells)?;
+        rows.numbered(origin.source, origin.offset, row_no);
+        slot.counts[table].add(time_us);
         Ok(())
     }
 
     /// Partition dates of the table that has the most.
     #[must_use]
     pub fn dates(&self) -> usize {
-        let small = [&self.ehr, &self.status, &self.dead].map(SmallTable::dates);
-        small.into_iter().fold(self.readings.dates.len(), usize::max)
+        self.tables.iter().map(RowTable::dates).fold(self.readings.dates.len(), usize::max)
     }
 
     /// Seals the batch: the files to write, and what they are. `landing_date` is the partition date of rows whose own there are too
@@ -364,31 +302,31 @@ impl Batch {
         landing_date: i32,
     ) -> Result<(Vec<FileRows>, Vec<SourceAdvance>), LakeError> {
         let mut files = Vec::new();
-        let sealed = Arc::new(Sealed::new(self.readings, &self.devices, &self.names));
+        let table = self.layout.readings().table();
+        let sealed = Arc::new(Sealed::new(table, self.readings, &self.devices, &self.names));
         for (date, order) in sealed.orders(&self.devices, landing_date) {
-            files.push(FileRows {
-                table: &READINGS,
-                date,
-                batches: Box::new(sealed.batches(order)),
-            });
+            let batches = Box::new(sealed.batches(order));
+            files.push(FileRows { table: table.clone(), date, batches });
         }
-        for (table, rows) in
-            [(&EHR_EVENTS, self.ehr), (&DEVICE_STATUS, self.status), (&DEAD_LETTERS, self.dead)]
-        {
+        for (handle, rows) in self.layout.tables().iter().zip(self.tables) {
             for (date, batch) in rows.finish(landing_date)? {
-                files.push(FileRows { table, date, batches: Box::new(std::iter::once(batch)) });
+                let (table, batches) = (handle.table().clone(), Box::new(std::iter::once(batch)));
+                files.push(FileRows { table, date, batches });
             }
         }
-        Ok((files, self.slots.into_iter().map(Slot::into_advance).collect()))
+        let layout = &self.layout;
+        let sources = self.slots.into_iter().map(|slot| slot.into_advance(layout));
+        Ok((files, sources.collect()))
     }
 }
 
 impl Slot {
-    fn into_advance(self) -> SourceAdvance {
+    fn into_advance(self, layout: &Layout) -> SourceAdvance {
         let (source_id, epoch) = self.key;
-        let touched = TARGETS.iter().zip(self.counts).filter(|(_, counts)| counts.rows > 0);
-        let tables: BTreeMap<&'static str, TableRows> =
-            touched.map(|(table, counts)| (table.name, counts)).collect();
+        let counted = layout.tables().iter().zip(self.counts);
+        let touched = counted.filter(|(_, counts)| counts.rows > 0);
+        let tables: BTreeMap<Name, TableRows> =
+            touched.map(|(handle, counts)| (handle.table().name.clone(), counts)).collect();
         SourceAdvance {
             lane: lane_of(&source_id),
             key: SourceKey { source_id: source_id.as_str().to_owned(), epoch: epoch.get() },

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use lake::schema::{NAME_BYTES_MAX, READINGS, TEXT_BYTES_MAX};
+use lake::table::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use lake::tables::readings;
 use telemetry_core::catalog::{self, Metric};
 
+use super::cells::Misfit;
 use super::dates::Dates;
 use super::flags::Flags;
 use super::intern::{Interner, NONE, Seeded};
-use super::small::Misfit;
 
 /// An absent time, boot or sequence number. No device means -2^63.
 pub(crate) const ABSENT: i64 = i64::MIN;
@@ -296,7 +297,8 @@ fn fits(column: &'static str, text: &str, max: usize) -> Result<(), Misfit> {
     if text.len() <= max {
         return Ok(());
     }
-    Err(Misfit::Long { table: READINGS.name, column, max, given: text.len() })
+    let (table, column) = (readings::NAME.into(), column.into());
+    Err(Misfit::Long { table, column, max, given: text.len() })
 }
 
 /// How many rows and dates there were at a moment.
@@ -332,7 +334,8 @@ mod tests {
 
     #[test]
     fn the_limits_are_those_of_the_table() {
-        let max = |name| READINGS.column(name).unwrap().bytes_max;
+        let table = readings::table();
+        let max = |name| table.column(name).unwrap().bytes_max;
         for name in PLACE.into_iter().chain(["metric", "unit"]) {
             assert_eq!(max(name), NAME_BYTES_MAX, "{name}");
         }

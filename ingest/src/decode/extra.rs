@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use lake::schema::EXTRA_BYTES_MAX;
+use lake::table::EXTRA_BYTES_MAX;
 
-use crate::batch::small::Misfit;
+use crate::batch::Misfit;
 
 /// Members without a column, in the order in which they came; of one name also several. Takes no memory when there are none.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -54,7 +54,7 @@ impl<'a> Extra<'a> {
 
 /// The refusal of an `extra` of `given` bytes.
 pub(super) fn too_long(table: &'static str, given: usize) -> Misfit {
-    Misfit::Long { table, column: "extra", max: EXTRA_BYTES_MAX, given }
+    Misfit::Long { table: table.into(), column: "extra".into(), max: EXTRA_BYTES_MAX, given }
 }
 
 fn push_name(text: &mut String, name: &str) {

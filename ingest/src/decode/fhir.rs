@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use lake::schema::EHR_EVENTS;
+use lake::tables::ehr_events;
 use serde_json::{Map, Value};
 use telemetry_core::catalog;
 
@@ -16,20 +16,66 @@ use super::json;
 use super::object::Object;
 use super::reject::{Code, Reject};
 use super::time::{self, DAY_US, Parsed, YEAR_1900_US};
+use super::{Decoder, Message, Spec, no_settings};
 use crate::batch::flags::Flags;
 use crate::batch::intern::NONE;
-use crate::batch::readings::{ABSENT, Context, FHIR_R4, Measured, Origin};
-use crate::batch::small::Cell;
-use crate::batch::{Batch, Target};
+use crate::batch::readings::{ABSENT, Context, FHIR_R4, Measured};
+use crate::batch::{Row, Rows};
+use crate::columns;
 
 const LOINC: &str = "http://loinc.org";
 
 /// A resource or a part of one, read whole.
 type Tree = Map<String, Value>;
 
-pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
+pub(super) const SPEC: Spec = Spec {
+    name: "fhir",
+    about: "one FHIR R4 resource as JSON, or a Bundle of them",
+    build: |settings, layout| {
+        no_settings(settings)?;
+        Ok(Box::new(Fhir { columns: Columns::of(layout)? }))
+    },
+};
+
+columns! {
+    struct Columns of ehr_events::NAME {
+        event_ts: Time,
+        site: Text,
+        system_id: Text,
+        resource_type: Text,
+        resource_id: Text,
+        version_id: Text,
+        patient_id: Text,
+        encounter_id: Text,
+        status: Text,
+        code_system: Text,
+        code: Text,
+        code_display: Text,
+        value: Double,
+        value_text: Text,
+        unit: Text,
+        effective_start: Time,
+        effective_end: Time,
+        resource: Text,
+        flags: Text,
+        extra: Text,
+    }
+}
+
+#[derive(Debug)]
+struct Fhir {
+    columns: Columns,
+}
+
+impl Decoder for Fhir {
+    fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
+        let (columns, text) = (&self.columns, message.text()?);
+        decode(Resources { columns, rows, events: 0, readings: 0 }, text)
+    }
+}
+
+fn decode(mut rows: Resources<'_, '_>, text: &str) -> Result<(), Reject> {
     let root = json::parse_object(text)?;
-    let mut rows = Rows { batch, origin, events: 0, readings: 0 };
     if root.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
         return rows.resource(&root, text.trim(), Extra::default());
     }
@@ -39,7 +85,7 @@ pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(
     bundle.take("resourceType");
     let entries = bundle.take("entry").ok_or_else(|| shape("the Bundle has no entry"))?;
     // What it says about all of them is in its first row.
-    let about = bundle.rest().text(EHR_EVENTS.name, None).map_err(Reject::from);
+    let about = bundle.rest().text(ehr_events::NAME, None).map_err(Reject::from);
     let (mut first, mut any) = (about.as_ref().err().cloned(), false);
     let about = about.unwrap_or_default();
     let each = json::each(entries, |entry| {
@@ -61,9 +107,9 @@ fn shape(reason: &'static str) -> Reject {
 }
 
 /// The rows of one message.
-struct Rows<'a> {
-    batch: &'a mut Batch,
-    origin: &'a Origin,
+struct Resources<'a, 'b> {
+    columns: &'a Columns,
+    rows: &'a mut Rows<'b>,
     events: i32,
     readings: i32,
 }
@@ -84,7 +130,7 @@ struct Observed<'a> {
     unit: Option<&'a str>,
 }
 
-impl Rows<'_> {
+impl Resources<'_, '_> {
     /// One entry of a Bundle, which says `about` itself.
     fn entry(&mut self, entry: &str, about: Option<&str>) -> Result<(), Reject> {
         let mut entry = Object::read(entry).map_err(|_| shape("an entry is not an object"))?;
@@ -111,14 +157,14 @@ impl Rows<'_> {
         let components = components(resource)?;
         let coded = coded(kind, resource);
         let (start, end) = effective(resource);
-        let received_us = self.origin.received_us;
+        let received_us = self.rows.origin().received_us;
         let possible = |us: &i64| *us >= YEAR_1900_US && *us <= received_us.saturating_add(DAY_US);
         let event_us = start
             .map(|start| start.us)
             .or_else(|| recorded(resource))
             .filter(possible)
             .unwrap_or(received_us);
-        let extra = extra.text(EHR_EVENTS.name, None);
+        let extra = extra.text(ehr_events::NAME, None);
         let mut flags = self.flags(start, recorded(resource), event_us);
         if extra.is_err() {
             flags |= Flags::EXTRA_TOO_LONG;
@@ -127,32 +173,31 @@ impl Rows<'_> {
         let patient = patient(kind, resource);
         let encounter = encounter(kind, resource);
         let version = resource.get("meta").and_then(|meta| text_of(meta.get("versionId")));
-        let (site, system) = self.batch.devices.names(self.origin.device);
+        let (site, system) = self.rows.device();
         let (site, system) = (site.to_owned(), system.to_owned());
-        let cells = [
-            Cell::Time(event_us),
-            Cell::Time(received_us),
-            Cell::Text(&site),
-            Cell::Text(&system),
-            Cell::Text(kind),
-            Cell::text(text_of(resource.get("id"))),
-            Cell::text(version),
-            Cell::text(patient),
-            Cell::text(encounter),
-            Cell::text(text_of(resource.get("status"))),
-            Cell::text(coded.system),
-            Cell::text(coded.code),
-            Cell::text(coded.display),
-            Cell::double(observed.number),
-            Cell::text(observed.text.as_deref()),
-            Cell::text(observed.unit),
-            Cell::time(start.map(|start| start.us)),
-            Cell::time(end.map(|end| end.us)),
-            Cell::Text(text),
-            Cell::text(flags.as_deref()),
-            Cell::text(extra.as_ref().ok().and_then(Option::as_deref)),
-        ];
-        self.batch.push_small(Target::Ehr, self.origin, self.events, event_us, &cells)?;
+        let columns = self.columns;
+        let mut row = Row::new(&columns.table, event_us);
+        row.set(columns.event_ts, event_us)
+            .set(columns.site, &*site)
+            .set(columns.system_id, &*system)
+            .set(columns.resource_type, kind)
+            .set(columns.resource_id, text_of(resource.get("id")))
+            .set(columns.version_id, version)
+            .set(columns.patient_id, patient)
+            .set(columns.encounter_id, encounter)
+            .set(columns.status, text_of(resource.get("status")))
+            .set(columns.code_system, coded.system)
+            .set(columns.code, coded.code)
+            .set(columns.code_display, coded.display)
+            .set(columns.value, observed.number)
+            .set(columns.value_text, observed.text.as_deref())
+            .set(columns.unit, observed.unit)
+            .set(columns.effective_start, start.map(|start| start.us))
+            .set(columns.effective_end, end.map(|end| end.us))
+            .set(columns.resource, text)
+            .set(columns.flags, flags.as_deref())
+            .set(columns.extra, extra.as_ref().ok().and_then(Option::as_deref));
+        self.rows.add(row)?;
         self.events += 1;
         // The row is there; the dead letter has what it could not take.
         let mut result = extra.map(drop).map_err(Reject::from);
@@ -168,7 +213,10 @@ impl Rows<'_> {
 
     /// What is remarkable about the time of a resource.
     fn flags(&mut self, start: Option<Parsed>, recorded: Option<i64>, event_us: i64) -> Flags {
-        let mut flags = self.origin.flags()
+        let table = &self.columns.table;
+        let dated = self.rows.dated(table, event_us);
+        self.rows.origin().flags()
+            | dated
             | match (start, recorded) {
                 (None, None) => Flags::TIME_UNPARSABLE,
                 (Some(Parsed { us, .. }), _) | (None, Some(us)) if us != event_us => {
@@ -176,11 +224,7 @@ impl Rows<'_> {
                 }
                 (Some(start), _) if start.date_only => Flags::DATE_ONLY,
                 _ => Flags::default(),
-            };
-        if !self.batch.admits(Target::Ehr, event_us) {
-            flags |= Flags::DATE_OF_LANDING;
-        }
-        flags
+            }
     }
 
     fn context(
@@ -195,7 +239,7 @@ impl Rows<'_> {
             Some(start) if start.date_only => Flags::DATE_ONLY,
             Some(_) => Flags::default(),
         };
-        let place = self.batch.readings.place([who[0], who[1], None, None])?;
+        let place = self.rows.readings().place([who[0], who[1], None, None])?;
         let device_us = start.map_or(ABSENT, |start| start.us);
         let (boot, seq, protocol) = (ABSENT, ABSENT, FHIR_R4);
         // What the resource says beside is in its row of `ehr_events`.
@@ -213,15 +257,7 @@ impl Rows<'_> {
         let (Some(number), Some(concept)) = (value.number, code) else { return Ok(()) };
         let Some(metric) = metric(concept) else { return Ok(()) };
         let measured = Measured::Number(number);
-        self.batch.readings.push(
-            self.origin,
-            context,
-            self.readings,
-            &metric,
-            value.unit,
-            measured,
-        )?;
-        self.batch.count_row(self.origin.source, Target::Readings, context.event_us);
+        self.rows.reading(context, self.readings, &metric, value.unit, measured)?;
         self.readings += 1;
         Ok(())
     }

@@ -13,7 +13,7 @@
 //! A payload is read by the fast scanner if it can, else by serde_json; both end in the same rows. One bad reading among
 //! good ones leaves the good ones alone: the message then has rows and a dead letter. JSON that is not sound has no rows.
 
-use lake::schema::READINGS;
+use lake::tables::readings::NAME;
 
 use super::extra::Extra;
 use super::json::{self, Given, as_double, wrong_type};
@@ -22,23 +22,47 @@ use super::object::{Object, Read};
 use super::reject::{Code, Reject};
 use super::scan::Scan;
 use super::time;
+use super::{Decoder, Message, Spec, no_settings};
+use crate::batch::Rows;
 use crate::batch::flags::Flags;
 use crate::batch::intern::NONE;
 use crate::batch::readings::{ABSENT, Context, Measured, Origin, READINGS_JSON, Readings};
-use crate::batch::{Batch, Target};
 
-pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
-    let start = batch.readings.mark();
-    let mut rows = Rows::new(&mut batch.readings, origin, text);
-    let read = match rows.fast(text, &mut batch.shape) {
+pub(super) const SPEC: Spec = Spec {
+    name: "readings",
+    about: "JSON readings: one object with `metric` and `value`, an array of them, or an object with `values`",
+    build: |settings, _| {
+        no_settings(settings)?;
+        Ok(Box::new(Plain))
+    },
+};
+
+#[derive(Debug)]
+struct Plain;
+
+impl Decoder for Plain {
+    fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
+        let before = rows.readings().len();
+        let result = decode(message.text()?, rows);
+        rows.count_readings(before);
+        result
+    }
+}
+
+fn decode(text: &str, into: &mut Rows<'_>) -> Result<(), Reject> {
+    let origin = *into.origin();
+    let (readings, shape) = into.readings_and_shape();
+    let start = readings.mark();
+    let mut rows = Gathered::new(readings, &origin, text);
+    let read = match rows.fast(text, shape) {
         Some(()) => Ok(()),
         None => {
             rows.readings.truncate(start);
-            rows = Rows::new(&mut batch.readings, origin, text);
+            rows = Gathered::new(rows.readings, &origin, text);
             rows.careful(text)
         }
     };
-    let result = match read {
+    match read {
         Ok(()) if rows.next <= MESSAGE_ROWS_MAX => rows.finish(),
         Ok(()) => {
             rows.readings.truncate(start);
@@ -50,12 +74,7 @@ pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(
             rows.readings.truncate(start);
             Err(reject)
         }
-    };
-    for row in start.rows..batch.readings.len() {
-        let event_us = batch.readings.event_us[row];
-        batch.count_row(origin.source, Target::Readings, event_us);
     }
-    result
 }
 
 /// Readings of one message, at most: a hundred seconds of a waveform at 1 kHz.
@@ -66,7 +85,7 @@ const MESSAGE_ROWS_MAX: i32 = 100_000;
 const EXTRA_MESSAGE_BYTES: usize = 4 << 20;
 
 /// The rows of one message.
-struct Rows<'a> {
+struct Gathered<'a> {
     readings: &'a mut Readings,
     origin: &'a Origin,
     next: i32,
@@ -76,7 +95,7 @@ struct Rows<'a> {
     extra_left: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> Gathered<'a> {
     fn new(readings: &'a mut Readings, origin: &'a Origin, text: &str) -> Self {
         let extra_left = (2 * text.len()).max(EXTRA_MESSAGE_BYTES);
         Self { readings, origin, next: 0, reject: None, extra_left }
@@ -359,7 +378,7 @@ impl<'a> Rows<'a> {
         if extra.is_empty() && own.is_none() {
             return context;
         }
-        let text = extra.text(READINGS.name, own).map_err(Reject::from).and_then(|text| {
+        let text = extra.text(NAME, own).map_err(Reject::from).and_then(|text| {
             let left = self.extra_left.checked_sub(text.as_ref().map_or(0, String::len));
             self.extra_left = left.ok_or_else(|| {
                 Reject::new(Code::TooManyValues, "`extra` of all its readings is too long")

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::batch::small::Misfit;
+use crate::batch::Misfit;
 
 /// Reason codes of dead letters: stable words for queries and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

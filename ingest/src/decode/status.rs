@@ -1,21 +1,60 @@
 //! The stream `status`: `{"ts"?, "status": text, "battery"?, "firmware"?, "boot"?, "seq"?, "detail"?: any JSON, …}`. What has no
 //! column is kept in `extra`.
 
+use lake::tables::device_status;
+use telemetry_core::catalog::{self, Verdict};
+
+use super::json::{self, wrong_type};
 use super::object::Object;
 use super::reject::{Code, Reject};
+use super::{Decoder, Message, Spec, no_settings};
 use crate::batch::flags::Flags;
-use crate::batch::readings::{ABSENT, Origin};
-use crate::batch::small::{Cell, Misfit};
-use crate::batch::{Batch, Target};
-use crate::decode::json;
-use crate::decode::json::wrong_type;
-use lake::schema::DEVICE_STATUS;
-use telemetry_core::catalog::{self, Verdict};
+use crate::batch::readings::ABSENT;
+use crate::batch::{Misfit, Row, Rows};
+use crate::columns;
 
 /// The value of the column `protocol`.
 const PROTOCOL: &str = "status-json";
 
-pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(), Reject> {
+pub(super) const SPEC: Spec = Spec {
+    name: "status",
+    about: "one JSON object with `status`: a birth, a death, a heartbeat, a battery report",
+    build: |settings, layout| {
+        no_settings(settings)?;
+        Ok(Box::new(Status { columns: Columns::of(layout)? }))
+    },
+};
+
+columns! {
+    struct Columns of device_status::NAME {
+        event_ts: Time,
+        device_ts: Time,
+        site: Text,
+        device_id: Text,
+        status: Text,
+        battery: Double,
+        firmware: Text,
+        detail: Text,
+        flags: Text,
+        extra: Text,
+        boot_id: Long,
+        seq: Long,
+        protocol: Text,
+    }
+}
+
+#[derive(Debug)]
+struct Status {
+    columns: Columns,
+}
+
+impl Decoder for Status {
+    fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
+        report(&self.columns, message.text()?, rows)
+    }
+}
+
+fn report(columns: &Columns, text: &str, rows: &mut Rows<'_>) -> Result<(), Reject> {
     let mut report = Object::read(text)?;
     let status = match report.take("status") {
         None | Some("null" | "\"\"") => {
@@ -25,7 +64,7 @@ pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(
     };
     let (boot, seq) = (report.int("boot"), report.int("seq"));
     let firmware = report.text("firmware");
-    let (event_us, device_us, mut flags) = report.time(origin.received_us);
+    let (event_us, device_us, mut flags) = report.time(rows.origin().received_us);
     let mut battery = report.number("battery");
     match battery.map(|level| catalog::judge(catalog::metric("battery"), level)) {
         Some(Verdict::Sentinel) => {
@@ -36,35 +75,30 @@ pub(super) fn decode(batch: &mut Batch, origin: &Origin, text: &str) -> Result<(
         _ => {}
     }
     let detail = report.take("detail").filter(|detail| *detail != "null");
-    flags |= origin.flags() | report.flags;
-    if !batch.admits(Target::Status, event_us) {
-        flags |= Flags::DATE_OF_LANDING;
-    }
-    let extra = report.rest().text(DEVICE_STATUS.name, None);
+    flags |= rows.origin().flags() | report.flags | rows.dated(&columns.table, event_us);
+    let extra = report.rest().text(device_status::NAME, None);
     if extra.is_err() {
         flags |= Flags::EXTRA_TOO_LONG;
     }
     let kept = extra.as_ref().ok().and_then(Option::as_deref);
     let flags = flags.text();
-    let (site, device) = batch.devices.names(origin.device);
+    let (site, device) = rows.device();
     let (site, device) = (site.to_owned(), device.to_owned());
-    let cells = [
-        Cell::Time(event_us),
-        Cell::time((device_us != ABSENT).then_some(device_us)),
-        Cell::Time(origin.received_us),
-        Cell::Text(&site),
-        Cell::Text(&device),
-        Cell::Text(&status),
-        Cell::double(battery),
-        Cell::text(firmware.as_deref()),
-        Cell::text(detail),
-        Cell::text(flags.as_deref()),
-        Cell::text(kept),
-        Cell::long(boot),
-        Cell::long(seq),
-        Cell::Text(PROTOCOL),
-    ];
-    batch.push_small(Target::Status, origin, 0, event_us, &cells)?;
+    let mut row = Row::new(&columns.table, event_us);
+    row.set(columns.event_ts, event_us)
+        .set(columns.device_ts, (device_us != ABSENT).then_some(device_us))
+        .set(columns.site, &*site)
+        .set(columns.device_id, &*device)
+        .set(columns.status, &*status)
+        .set(columns.battery, battery)
+        .set(columns.firmware, firmware.as_deref())
+        .set(columns.detail, detail)
+        .set(columns.flags, flags.as_deref())
+        .set(columns.extra, kept)
+        .set(columns.boot_id, boot)
+        .set(columns.seq, seq)
+        .set(columns.protocol, PROTOCOL);
+    rows.add(row)?;
     // The row is there; the dead letter has what it could not take.
     extra.map(drop).map_err(Misfit::into)
 }

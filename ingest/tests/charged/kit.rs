@@ -1,8 +1,8 @@
 //! Messages of all kinds, as few numbers ask for them, and what a batch of them holds against what it is charged.
 
 use ingest::Config;
+use ingest::Decoding;
 use ingest::batch::Batch;
-use ingest::decode::Decoder;
 use telemetry_core::id::Epoch;
 use telemetry_core::spool::record::Record;
 
@@ -127,7 +127,7 @@ pub(crate) fn check(
 ) {
     let mut config = Config::default();
     config.beside_gateway("gw");
-    let decoder = Decoder::new(&config);
+    let decoder = Decoding::new(&config, Default::default()).unwrap();
     // What the process makes once, such as the index of the catalogue.
     drop(filled(&decoder, &[("dt/icu/mon-1/readings", br#"{"metric":"a","value":1}"#.to_vec())]));
     let before = heap();
@@ -143,7 +143,7 @@ pub(crate) fn check(
     let (files, _) = batch.into_files(20_000).expect("rows that were taken fit their tables");
     let mut written = 0;
     for file in files {
-        let encoded = lake::parquet::encode(file.table, file.batches).expect("and can be encoded");
+        let encoded = lake::parquet::encode(&file.table, file.batches).expect("and can be encoded");
         written += encoded.map_or(0, |encoded| encoded.rows);
     }
     let landed = peak().saturating_sub(before);
@@ -151,7 +151,7 @@ pub(crate) fn check(
     assert_eq!(written, rows);
 }
 
-fn filled(decoder: &Decoder, messages: &[(&str, Vec<u8>)]) -> Batch {
+fn filled(decoder: &Decoding, messages: &[(&str, Vec<u8>)]) -> Batch {
     let mut batch = Batch::default();
     let source = batch.source(&"gw".parse().expect("a name"), Epoch::from_random(1), 0);
     for (offset, (topic, payload)) in (0..).zip(messages) {

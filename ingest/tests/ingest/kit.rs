@@ -6,8 +6,9 @@ use std::time::Duration;
 use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use ingest::decode::{DECODERS, Spec};
 use ingest::{Config, Inbound, Outbound};
-use lake::{Lake, OpenMode};
+use lake::{Catalog, Lake, LakeConfig, OpenMode};
 use service_runtime::admin::Readiness;
 use service_runtime::{Metrics, Stop, Tasks};
 use telemetry_core::frame::{self, Codec, FrameHeader};
@@ -141,13 +142,18 @@ pub(crate) struct Lakeside {
 }
 
 /// A row as texts; what is NULL is not in it.
-pub(crate) type Row = BTreeMap<&'static str, String>;
+pub(crate) type Row = BTreeMap<String, String>;
 
 impl Lakeside {
     pub(crate) async fn new() -> Self {
+        Self::of(&Catalog::builtin()).await
+    }
+
+    /// The same with other tables.
+    pub(crate) async fn of(catalog: &Catalog) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = folder.path().display().to_string();
-        let lake = Lake::open(&url, &[].into(), OpenMode::Create).await.unwrap();
+        let config = LakeConfig::at(&folder.path().display().to_string());
+        let lake = Lake::open_with(&config, &[].into(), OpenMode::Create, catalog).await.unwrap();
         Self { folder, lake }
     }
 
@@ -155,10 +161,10 @@ impl Lakeside {
     pub(crate) async fn rows(&self, table: &str) -> Vec<Row> {
         let url = self.folder.path().display().to_string();
         let lake = Lake::open(&url, &[].into(), OpenMode::Read).await.unwrap();
-        let columns: Vec<&'static str> =
-            lake::schema::table(table).unwrap().columns.iter().map(|c| c.name).collect();
-        let batches: Vec<_> =
-            lake.scan(table, &columns).await.unwrap().try_collect().await.unwrap();
+        let columns: Vec<String> =
+            lake.catalog().get(table).unwrap().columns.iter().map(|c| c.name.to_string()).collect();
+        let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let batches: Vec<_> = lake.scan(table, &names).await.unwrap().try_collect().await.unwrap();
         let mut rows = Vec::new();
         for batch in &batches {
             for row in 0..batch.num_rows() {
@@ -166,7 +172,9 @@ impl Lakeside {
                     columns.iter().zip(batch.columns()).filter(|(_, column)| column.is_valid(row));
                 rows.push(
                     cells
-                        .map(|(name, column)| (*name, array_value_to_string(column, row).unwrap()))
+                        .map(|(name, column)| {
+                            (name.clone(), array_value_to_string(column, row).unwrap())
+                        })
                         .collect(),
                 );
             }
@@ -188,6 +196,15 @@ impl Lakeside {
     }
 
     pub(crate) async fn ingest(&self, change: impl FnOnce(&mut Config)) -> Ingest {
+        self.ingest_with(DECODERS, change).await
+    }
+
+    /// The same, with these decoders.
+    pub(crate) async fn ingest_with(
+        &self,
+        decoders: &[Spec],
+        change: impl FnOnce(&mut Config),
+    ) -> Ingest {
         // One row makes a landing.
         let sources = [("*".into(), vec!["#".into()])].into();
         let mut config = Config { flush_rows: 1, sources, ..Config::default() };
@@ -196,14 +213,14 @@ impl Lakeside {
         let (outbox_sender, outbox) = mpsc::channel(64);
         let (metrics, readiness) = (Metrics::default(), Readiness::default());
         let mut tasks = Tasks::new(Stop::new());
-        ingest::start(
+        ingest::start_with(
             &mut tasks,
             config,
             &self.lake,
             &metrics,
             readiness.clone(),
-            inbox_receiver,
-            outbox_sender,
+            (inbox_receiver, outbox_sender),
+            decoders,
         )
         .await
         .unwrap();

@@ -74,7 +74,7 @@ pub(super) struct Widening<'a> {
     /// The whole `metaData` action's content.
     pub(super) metadata: &'a Value,
     /// Names of the new columns.
-    pub(super) columns: Vec<&'static str>,
+    pub(super) columns: Vec<&'a str>,
     pub(super) now_ms: i64,
 }
 

@@ -4,6 +4,7 @@
 //! snapshot it does not grow with the files.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{Array, AsArray, StructArray};
@@ -15,8 +16,8 @@ use super::action::{Entry, MetaData, Widening, lines};
 use super::fit::Fit;
 use crate::error::LakeError;
 use crate::parquet;
-use crate::schema::Table;
 use crate::store::{Created, Store};
+use crate::table::Table;
 
 /// Attempts to learn the outcome of one put before giving up.
 const ATTEMPTS: u32 = 4;
@@ -27,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct TableLog {
     store: Store,
-    table: &'static Table,
+    table: Arc<Table>,
     id: String,
     fit: Fit,
     version: u64,
@@ -52,11 +53,8 @@ impl TableLog {
     /// # Errors
     /// [`LakeError::Unsupported`] if the table needs Delta features that we don't write; [`LakeError::Damaged`] or
     /// [`LakeError::Store`] if the log can't be read.
-    pub(crate) async fn load(
-        lake: &Store,
-        table: &'static Table,
-    ) -> Result<Option<Self>, LakeError> {
-        let store = lake.child(table.name);
+    pub(crate) async fn load(lake: &Store, table: &Arc<Table>) -> Result<Option<Self>, LakeError> {
+        let store = lake.child(&table.name);
         let mut replay = Replay::default();
         let mut next = 0;
         if let Some(checkpoint) = last_checkpoint(&store).await? {
@@ -79,18 +77,18 @@ impl TableLog {
                 return match store.get(&entry_path(0)).await? {
                     // Made by somebody a moment ago.
                     Some(_) => Box::pin(Self::load(lake, table)).await,
-                    None => Err(lake.not_whole(table.name, reason)),
+                    None => Err(lake.not_whole(&table.name, reason)),
                 };
             }
             return Ok(None);
         };
         let Replay { fit, txns, .. } = replay;
-        Ok(Some(Self { store, table, id, fit, version: next - 1, txns }))
+        Ok(Some(Self { store, table: table.clone(), id, fit, version: next - 1, txns }))
     }
 
     /// The table.
-    pub(crate) fn table(&self) -> &'static Table {
-        self.table
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
     }
 
     /// The table's id, made at its creation.
@@ -146,7 +144,7 @@ impl TableLog {
             return Ok(());
         }
         let reason = format!("entry {} of its log is gone, later ones are there", self.version + 1);
-        Err(lake.not_whole(self.table.name, reason))
+        Err(lake.not_whole(&self.table.name, reason))
     }
 
     /// Starts over from the last checkpoint.
@@ -155,13 +153,13 @@ impl TableLog {
     /// As [`TableLog::load`]; [`LakeError::Missing`] if the table is gone.
     pub(crate) async fn reload(&mut self, lake: &Store) -> Result<(), LakeError> {
         let missing = || LakeError::Missing {
-            table: self.table.name.to_owned(),
+            table: self.table.name.to_string(),
             url: lake.url().to_string(),
         };
-        let fresh = Self::load(lake, self.table).await?.ok_or_else(missing)?;
+        let fresh = Self::load(lake, &self.table).await?.ok_or_else(missing)?;
         if fresh.id != self.id {
             return Err(LakeError::Changed {
-                table: self.table.name.to_owned(),
+                table: self.table.name.to_string(),
                 version: fresh.version,
             });
         }
@@ -247,7 +245,7 @@ impl TableLog {
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        Err(LakeError::Unknowable { table: self.table.name.to_owned(), version })
+        Err(LakeError::Unknowable { table: self.table.name.to_string(), version })
     }
 
     /// Takes over somebody's entry; true if it moves an application id that `ours` moves too.
@@ -263,7 +261,7 @@ impl TableLog {
             let line =
                 line.map_err(|error| LakeError::damaged(self.store.address(&path), error))?;
             if line.meta_data.is_some() || line.protocol.is_some() {
-                return Err(LakeError::Changed { table: self.table.name.to_owned(), version });
+                return Err(LakeError::Changed { table: self.table.name.to_string(), version });
             }
             if let Some(txn) = line.txn {
                 conflict |= ours.contains_key(&*txn.app_id);
@@ -319,7 +317,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn entry(&mut self, table: &'static Table, path: &str, entry: &[u8]) -> Result<(), LakeError> {
+    fn entry(&mut self, table: &Table, path: &str, entry: &[u8]) -> Result<(), LakeError> {
         for line in lines(entry) {
             let line = line.map_err(|error| LakeError::damaged(path, error))?;
             if let Some(protocol) = line.protocol {
@@ -335,24 +333,14 @@ impl Replay {
         Ok(())
     }
 
-    fn metadata(
-        &mut self,
-        table: &'static Table,
-        path: &str,
-        metadata: MetaData,
-    ) -> Result<(), LakeError> {
+    fn metadata(&mut self, table: &Table, path: &str, metadata: MetaData) -> Result<(), LakeError> {
         let fit = Fit::of(table, &metadata.schema_string, &metadata.partition_columns);
         self.fit = fit.map_err(|error| LakeError::damaged(path, error))?;
         self.id = Some(metadata.id);
         Ok(())
     }
 
-    fn checkpoint(
-        &mut self,
-        table: &'static Table,
-        path: &str,
-        bytes: Bytes,
-    ) -> Result<(), LakeError> {
+    fn checkpoint(&mut self, table: &Table, path: &str, bytes: Bytes) -> Result<(), LakeError> {
         for batch in parquet::read(path, bytes, &["txn", "metaData", "protocol"])? {
             let damaged = |what: &str| LakeError::damaged(path, format!("no {what}"));
             let part = |name| batch.column_by_name(name).and_then(|column| column.as_struct_opt());
@@ -401,10 +389,10 @@ fn texts(metadata: &StructArray, row: usize) -> Option<Vec<String>> {
 }
 
 /// Appending to a table needs to know all its features; up to writer version 2 there are none that concern an append.
-fn supported(table: &'static Table, reader: i32, writer: i32) -> Result<(), LakeError> {
+fn supported(table: &Table, reader: i32, writer: i32) -> Result<(), LakeError> {
     if reader <= 1 && writer <= 2 {
         return Ok(());
     }
     let needs = format!("Delta reader version {reader} and writer version {writer}");
-    Err(LakeError::Unsupported { table: table.name.to_owned(), needs })
+    Err(LakeError::Unsupported { table: table.name.to_string(), needs })
 }

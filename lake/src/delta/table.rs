@@ -18,11 +18,12 @@ use serde::Deserialize;
 use tracing::info;
 
 use super::action::Widening;
-use super::fit::widened;
+use super::fit::{metadata, widened};
 use super::{Appended, TableLog};
+use crate::date::date_parse;
 use crate::error::LakeError;
-use crate::schema::{Column, Kind, PARTITION, Table, date_parse};
 use crate::store::Store;
+use crate::table::{Column, Kind, PARTITION, Table};
 
 /// One data file of a table's current version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +47,13 @@ pub struct FileInfo {
 }
 
 fn log_store(lake: &Store, table: &Table) -> LogStoreRef {
-    let folder = lake.child(table.name);
+    let folder = lake.child(&table.name);
     let prefixed = Arc::new(PrefixStore::new(folder.root(), folder.base().clone()));
     default_logstore(prefixed, folder.root(), folder.url(), &StorageConfig::default())
 }
 
 fn failed(action: &'static str, table: &Table) -> impl FnOnce(DeltaTableError) -> LakeError {
-    let table = table.name.to_owned();
+    let table = table.name.to_string();
     move |error| LakeError::Delta { action, table, source: Box::new(error) }
 }
 
@@ -68,11 +69,16 @@ fn field(column: &Column) -> StructField {
         Kind::Double => PrimitiveType::Double,
         Kind::Long => PrimitiveType::Long,
         Kind::Int => PrimitiveType::Integer,
+        Kind::Bool => PrimitiveType::Boolean,
         Kind::Date => PrimitiveType::Date,
         Kind::Timestamp => PrimitiveType::Timestamp,
         Kind::Binary => PrimitiveType::Binary,
     };
-    StructField::new(column.name, DataType::Primitive(primitive), column.nullable)
+    let about = metadata(column);
+    let about = about.as_object().into_iter().flatten();
+    let about = about.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+    let name = column.name.as_ref();
+    StructField::new(name, DataType::Primitive(primitive), column.nullable).with_metadata(about)
 }
 
 /// Without deltalake's own checkpoints and clean-up behind the commit.
@@ -90,26 +96,26 @@ const WIDEN_TRIES: u32 = 8;
 /// # Errors
 /// [`LakeError::Schema`] if the table differs by more than that, [`LakeError::Delta`] if it can't be read, else as appending.
 pub(crate) async fn widen(lake: &Store, mut log: TableLog, now_ms: i64) -> Result<(), LakeError> {
-    let table = log.table();
+    let table = log.table().clone();
     for _ in 0..WIDEN_TRIES {
-        log.fit().growable(table)?;
+        log.fit().growable(&table)?;
         let lacks = log.fit().lacks.clone();
         if lacks.is_empty() {
             return Ok(());
         }
         // Not older than `log`: what changed in between is met by the commit.
-        let loaded = load(lake, table).await?;
-        let stated = loaded.snapshot().map_err(failed("load", table))?.metadata();
+        let loaded = load(lake, &table).await?;
+        let stated = loaded.snapshot().map_err(failed("load", &table))?.metadata();
         let damaged = |error| LakeError::damaged(log.address(), error);
         let mut metadata = serde_json::to_value(stated).map_err(damaged)?;
         let schema = metadata.get("schemaString").and_then(serde_json::Value::as_str);
         let schema = widened(schema.unwrap_or_default(), &lacks).map_err(damaged)?;
         metadata["schemaString"] = schema.into();
-        let columns = lacks.iter().map(|column| column.name).collect();
+        let columns = lacks.iter().map(|column| column.name.as_ref()).collect();
         match log.widen(lake, &Widening { metadata: &metadata, columns, now_ms }).await {
             Ok(Appended::At(version)) => {
-                let columns: Vec<&str> = lacks.iter().map(|column| column.name).collect();
-                info!(table = table.name, version, ?columns, "added columns");
+                let columns: Vec<&str> = lacks.iter().map(|column| column.name.as_ref()).collect();
+                info!(table = %table.name, version, ?columns, "added columns");
                 return Ok(());
             }
             Ok(Appended::Conflict | Appended::Reloaded) | Err(LakeError::Changed { .. }) => {
@@ -118,17 +124,18 @@ pub(crate) async fn widen(lake: &Store, mut log: TableLog, now_ms: i64) -> Resul
             Err(error) => return Err(error),
         }
     }
-    log.fit().writable(table)
+    log.fit().writable(&table)
 }
 
 /// Creates the table. One that exists already, perhaps since a moment, is left as it is.
 ///
 /// # Errors
 /// [`LakeError::Delta`].
-pub(crate) async fn create(lake: &Store, table: &'static Table) -> Result<(), LakeError> {
+pub(crate) async fn create(lake: &Store, table: &Table) -> Result<(), LakeError> {
     let created = CreateBuilder::new()
         .with_log_store(log_store(lake, table))
-        .with_table_name(table.name)
+        .with_table_name(table.name.as_ref())
+        .with_comment(table.about.as_ref())
         .with_columns(table.columns.iter().map(field))
         .with_partition_columns([PARTITION])
         .with_save_mode(SaveMode::Ignore)
@@ -157,13 +164,10 @@ pub(crate) async fn create(lake: &Store, table: &'static Table) -> Result<(), La
 ///
 /// # Errors
 /// [`LakeError::Delta`], also if there is no such table.
-pub(crate) async fn files(
-    lake: &Store,
-    table: &'static Table,
-) -> Result<(Vec<FileInfo>, u64), LakeError> {
+pub(crate) async fn files(lake: &Store, table: &Table) -> Result<(Vec<FileInfo>, u64), LakeError> {
     let loaded = load(lake, table).await?;
     let snapshot = loaded.snapshot().map_err(failed("load", table))?;
-    let folder = lake.child(table.name);
+    let folder = lake.child(&table.name);
     let files = snapshot.log_data().into_iter().map(|file| {
         let stats = file
             .stats()
@@ -182,7 +186,7 @@ pub(crate) async fn files(
             }),
             bytes: u64::try_from(file.size()).unwrap_or(0),
             date: date.as_deref().and_then(date_parse),
-            newest_us: range(table.time).and_then(|(_, newest)| time_us(newest.as_str()?)),
+            newest_us: range(&table.time).and_then(|(_, newest)| time_us(newest.as_str()?)),
             modified_ms: file.modification_time(),
             lanes: range("lane").and_then(|(low, high)| Some(low.as_i64()?..=high.as_i64()?)),
             path,
@@ -211,7 +215,7 @@ fn time_us(text: &str) -> Option<i64> {
 /// [`LakeError::Delta`].
 pub(crate) async fn checkpoint(
     lake: &Store,
-    table: &'static Table,
+    table: &Table,
     keep_after_ms: i64,
 ) -> Result<(u64, usize), LakeError> {
     let loaded = load(lake, table).await?;

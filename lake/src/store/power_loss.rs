@@ -25,10 +25,12 @@ use url::Url;
 use super::Store;
 use super::disk::{Disk, Real};
 use super::local::FsyncLocal;
+use crate::date::date_of;
 use crate::lander::{LandOutcome, Lander};
 use crate::landing::{SourceAdvance, SourceKey, TableRows};
 use crate::maintain::{LOG_RETENTION_US, run_once};
-use crate::schema::{DEVICE_STATUS, Kind, READINGS, Table, date_of};
+use crate::table::{Kind, Table};
+use crate::tables::{device_status, readings};
 use crate::{Lake, OpenMode};
 
 const NOW: i64 = 1_785_542_400_000_000;
@@ -175,7 +177,7 @@ impl Platter {
 }
 
 /// One row per offset, made up as the table's columns want it.
-fn rows(table: &'static Table, [from, to]: [u64; 2]) -> RecordBatch {
+fn rows(table: &Table, [from, to]: [u64; 2]) -> RecordBatch {
     let offsets: Vec<i64> = (from..to).map(u64::cast_signed).collect();
     let columns = table.file_columns().map(|column| -> ArrayRef {
         match column.kind {
@@ -199,9 +201,11 @@ fn key() -> SourceKey {
 async fn land(lake: &Lake, lander: &mut Lander, [from, to]: [u64; 2]) {
     let staging = lake.stage(NOW);
     let (mut files, mut tables) = (Vec::new(), BTreeMap::new());
-    for table in [&READINGS, &DEVICE_STATUS] {
-        files.extend(staging.write(table, date_of(NOW), [rows(table, [from, to])]).await.unwrap());
-        tables.insert(table.name, TableRows { rows: to - from, time: Some((NOW, NOW)) });
+    for table in [readings::table(), device_status::table()].map(Arc::new) {
+        files.extend(
+            staging.write(table.clone(), date_of(NOW), [rows(&table, [from, to])]).await.unwrap(),
+        );
+        tables.insert(table.name.clone(), TableRows { rows: to - from, time: Some((NOW, NOW)) });
     }
     let (chain, appended, gaps) = (to, to, vec![]);
     let advance = SourceAdvance { key: key(), lane: LANE, from, to, chain, appended, gaps, tables };
@@ -235,8 +239,8 @@ async fn recorded(root: &FsPath) -> (Vec<Operation>, Vec<(usize, u64)>) {
     (record, promises)
 }
 
-async fn offsets(lake: &Lake, table: &'static Table) -> Vec<i64> {
-    let rows = lake.scan(table.name, &["source_offset"]).await.unwrap();
+async fn offsets(lake: &Lake, table: &Table) -> Vec<i64> {
+    let rows = lake.scan(&table.name, &["source_offset"]).await.unwrap();
     let batches: Vec<RecordBatch> = rows.try_collect().await.unwrap();
     let values = batches.iter().map(|batch| batch.column(0).as_primitive::<Int64Type>().values());
     let mut offsets: Vec<i64> = values.flat_map(|values| values.to_vec()).collect();
@@ -258,8 +262,8 @@ async fn goes_on(left: &Left, url: &Url, promised: u64) {
     assert!(landed >= promised, "landed to {landed}, {promised} were promised");
     land(&lake, &mut lander, [landed, landed + 1]).await;
     let expected: Vec<i64> = (0..=landed.cast_signed()).collect();
-    for table in [&READINGS, &DEVICE_STATUS] {
-        assert_eq!(offsets(&lake, table).await, expected, "{}", table.name);
+    for table in [readings::table(), device_status::table()].map(Arc::new) {
+        assert_eq!(offsets(&lake, &table).await, expected, "{}", table.name);
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use lake::maintain::{self, LOG_RETENTION_US};
-use lake::schema::{DEVICE_STATUS, READINGS, Table};
+use lake::tables::{device_status, readings};
 use lake::{FileInfo, Lake, LakeError, LandOutcome, Lander, OpenMode, Store};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -51,13 +51,13 @@ struct Case<'a> {
     meanwhile: &'a [usize],
     /// Of actor 1 only the writes are counted.
     writes_only: bool,
-    tables: &'static [&'static Table],
+    tables: &'static [&'static str],
 }
 
 /// In one table, or in two.
 const SMALL: Case<'_> =
-    Case { programs: &[], meanwhile: &[], writes_only: false, tables: &[&READINGS] };
-const WIDE: Case<'_> = Case { tables: &[&READINGS, &DEVICE_STATUS], ..SMALL };
+    Case { programs: &[], meanwhile: &[], writes_only: false, tables: &[readings::NAME] };
+const WIDE: Case<'_> = Case { tables: &[readings::NAME, device_status::NAME], ..SMALL };
 
 /// One turn: actor, operations, and what befalls the next one.
 type Turn = (usize, usize, Fault);
@@ -72,12 +72,12 @@ struct Verdict {
 /// What is wrong, if anything, with what a fresh reader sees of `source` where `landed` was promised.
 async fn wrong(
     root: &Arc<InMemory>,
-    tables: &[&'static Table],
+    tables: &'static [&'static str],
     source: &str,
     landed: u64,
 ) -> Option<String> {
     let lake = open(root.clone()).await;
-    for table in tables.iter().map(|table| table.name) {
+    for table in tables {
         let mut seen = offsets_of(&lake, root, table, source).await;
         seen.sort_unstable();
         let prefix: Vec<i64> = (0..seen.len()).map(|n| i64::try_from(n).unwrap()).collect();
@@ -283,7 +283,7 @@ async fn run(empty: &InMemory, case: Case<'static>, turns: &[Turn]) -> Outcome {
 }
 
 /// A lake in which one source has landed everything, so that a maintainer finds something to do.
-async fn begun(tables: &[&'static Table]) -> Arc<InMemory> {
+async fn begun(tables: &'static [&'static str]) -> Arc<InMemory> {
     let root = Arc::new(InMemory::new());
     let store = Store::on(root.clone(), Url::parse(URL).unwrap()).unwrap();
     let lake = Lake::open_on(store, OpenMode::Create).await.unwrap();

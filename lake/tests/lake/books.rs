@@ -88,7 +88,11 @@ async fn a_lake_that_was_made_before_is_read_as_it_is_and_gets_the_column_from_i
     // Others see a table with one more column, and it is added once.
     let again = Lake::open(&url, &env, OpenMode::Create).await.unwrap();
     let ledger = again.tables().await.unwrap().pop().unwrap();
-    assert_eq!((ledger.name, ledger.version), ("landings", 4), "2 landings, column, landing");
+    assert_eq!(
+        (ledger.name.as_str(), ledger.version),
+        ("landings", 4),
+        "2 landings, column, landing"
+    );
     let url = url::Url::from_directory_path(folder.path().join("landings")).unwrap();
     let table = DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();
     assert!(table.snapshot().unwrap().schema().field("appended").unwrap().is_nullable());

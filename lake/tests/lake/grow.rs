@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
-use lake::schema::{DEVICE_STATUS, EHR_EVENTS, READINGS, Table, date_of};
+use lake::Table;
+use lake::date::date_of;
+use lake::tables::{device_status, ehr_events, readings as readings_table};
 use lake::{Lake, LakeError, LandOutcome, Lander, OpenMode, SourceAdvance, TableRows, check};
 use serde_json::Value;
 
@@ -18,7 +20,7 @@ on_memory_and_s3! {
 }
 
 /// The tables that have `extra`.
-const GROWING: [&Table; 3] = [&READINGS, &EHR_EVENTS, &DEVICE_STATUS];
+const GROWING: [&str; 3] = [readings_table::NAME, ehr_events::NAME, device_status::NAME];
 
 /// Lets `change` alter the metadata with which `table` was made.
 async fn made_with(place: &Place, table: &str, change: impl Fn(&mut Value)) {
@@ -49,23 +51,15 @@ async fn columns_of(place: &Place, table: &str, change: impl Fn(&mut Vec<Value>)
 async fn made_before(place: &Place) -> Lake {
     let lake = place.create().await;
     for table in GROWING {
-        columns_of(place, table.name, |fields| fields.retain(|field| field["name"] != "extra"))
-            .await;
+        columns_of(place, table, |fields| fields.retain(|field| field["name"] != "extra")).await;
     }
     lake
 }
 
 /// The table as an earlier version knows it.
-fn earlier(table: &'static Table) -> &'static Table {
-    let columns = table.columns.iter().filter(|column| column.name != "extra").copied();
-    Box::leak(Box::new(Table {
-        name: table.name,
-        columns: Box::leak(columns.collect::<Vec<_>>().into_boxed_slice()),
-        sort: table.sort,
-        stats: table.stats,
-        time: table.time,
-        bloom: table.bloom,
-    }))
+fn earlier(mut table: Table) -> Table {
+    table.columns.retain(|column| column.name != "extra");
+    table
 }
 
 /// Lands readings of `[from, to)` with an `extra` each, or as an earlier version does.
@@ -81,15 +75,15 @@ async fn land_readings(
         Some(extra) => {
             let mut columns = rows.columns().to_vec();
             columns[place] = Arc::new(StringArray::from(vec![extra; rows.num_rows()]));
-            (&READINGS, RecordBatch::try_new(rows.schema(), columns).unwrap())
+            (readings_table::table(), RecordBatch::try_new(rows.schema(), columns).unwrap())
         }
         None => {
             let kept: Vec<usize> = (0..rows.num_columns()).filter(|n| *n != place).collect();
-            (earlier(&READINGS), rows.project(&kept).unwrap())
+            (earlier(readings_table::table()), rows.project(&kept).unwrap())
         }
     };
     let staging = lake.stage(NOW);
-    let file = staging.write(table, date_of(NOW), [rows]).await?;
+    let file = staging.write(Arc::new(table), date_of(NOW), [rows]).await?;
     let mut counts = TableRows::default();
     (from..to).for_each(|offset| counts.add(NOW + offset.cast_signed() * 1_000_000));
     let advance = SourceAdvance {
@@ -100,7 +94,7 @@ async fn land_readings(
         chain: to * 1000,
         appended: to,
         gaps: vec![],
-        tables: [("readings", counts)].into(),
+        tables: [("readings".into(), counts)].into(),
     };
     lander.land(&staging.finish(file.into_iter().collect(), vec![advance]), NOW).await
 }
@@ -193,8 +187,7 @@ async fn inv10_columns_are_added_once_by_several_workers_while_another_one_lands
     // It knows the tables and has them open before they grow.
     let mut running = Lander::open(&lake, "running", [LANE], NOW).await.unwrap();
     for table in GROWING {
-        columns_of(&place, table.name, |fields| fields.retain(|field| field["name"] != "extra"))
-            .await;
+        columns_of(&place, table, |fields| fields.retain(|field| field["name"] != "extra")).await;
     }
     let landing = async {
         let mut landed = 0;

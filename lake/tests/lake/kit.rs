@@ -16,7 +16,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use lake::Rows;
-use lake::schema::{DEVICE_STATUS, READINGS, Table, date_of};
+use lake::date::date_of;
+use lake::tables::{device_status, readings as readings_table};
 use lake::{Lake, LandOutcome, Lander, SourceAdvance, SourceKey, Staged, TableRows};
 use object_store::path::Path;
 use object_store::{
@@ -180,8 +181,9 @@ pub(crate) fn readings(source: &str, from: u64, to: u64) -> RecordBatch {
         Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))
     };
     let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value; rows])) };
-    let columns = READINGS.file_columns().map(|column| -> ArrayRef {
-        match column.name {
+    let table = readings_table::table();
+    let columns = table.file_columns().map(|column| -> ArrayRef {
+        match column.name.as_ref() {
             "event_ts" | "received_ts" => times(),
             "site" => text("site-1"),
             "device_id" => text("monitor-1"),
@@ -198,20 +200,21 @@ pub(crate) fn readings(source: &str, from: u64, to: u64) -> RecordBatch {
             _ => new_null_array(&column.kind.arrow(), rows),
         }
     });
-    RecordBatch::try_new(READINGS.file_arrow(), columns.collect()).unwrap()
+    RecordBatch::try_new(table.file_arrow(), columns.collect()).unwrap()
 }
 
 /// One status row per offset, so that a landing touches two tables.
 pub(crate) fn statuses(source: &str, from: u64, to: u64) -> RecordBatch {
     let readings = readings(source, from, to);
-    let columns = DEVICE_STATUS.file_columns().map(|column| match column.name {
+    let table = device_status::table();
+    let columns = table.file_columns().map(|column| match column.name.as_ref() {
         "status" => readings.column_by_name("quality").unwrap().clone(),
         "battery" | "firmware" | "detail" => {
             new_null_array(&column.kind.arrow(), readings.num_rows())
         }
         name => readings.column_by_name(name).unwrap().clone(),
     });
-    RecordBatch::try_new(DEVICE_STATUS.file_arrow(), columns.collect()).unwrap()
+    RecordBatch::try_new(table.file_arrow(), columns.collect()).unwrap()
 }
 
 /// Writes the files of a landing of `[from, to)` of one source: a reading and a status row per offset.
@@ -222,7 +225,7 @@ pub(crate) async fn stage(
     from: u64,
     to: u64,
 ) -> std::result::Result<Staged, lake::LakeError> {
-    stage_in(lake, source, lane, [from, to], &[&READINGS, &DEVICE_STATUS]).await
+    stage_in(lake, source, lane, [from, to], &[readings_table::NAME, device_status::NAME]).await
 }
 
 /// As [`stage`], in one or both of the tables.
@@ -231,7 +234,7 @@ pub(crate) async fn stage_in(
     source: &str,
     lane: u8,
     [from, to]: [u64; 2],
-    tables: &[&'static Table],
+    tables: &[&str],
 ) -> std::result::Result<Staged, lake::LakeError> {
     let staging = lake.stage(NOW);
     let mut files = Vec::new();
@@ -241,10 +244,11 @@ pub(crate) async fn stage_in(
     }
     let mut counted = BTreeMap::new();
     for table in tables.iter().copied() {
-        let reading = table.name == READINGS.name;
+        let table = lake.catalog().get(table).unwrap().clone();
+        let (reading, name) = (table.name == readings_table::NAME, table.name.clone());
         let rows = if reading { readings(source, from, to) } else { statuses(source, from, to) };
         files.extend(staging.write(table, date_of(NOW), [rows]).await?);
-        counted.insert(table.name, counts);
+        counted.insert(name, counts);
     }
     let advance = SourceAdvance {
         key: key(source),

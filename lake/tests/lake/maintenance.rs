@@ -24,7 +24,7 @@ async fn every_hundred_commits_a_checkpoint_is_written_and_positions_survive_it(
     land(&mut lander, &lake, "gw", CHECKPOINT_COMMITS - 1, CHECKPOINT_COMMITS).await;
     let done = run_once(&lake, CHECKPOINT_COMMITS, NOW).await.unwrap();
     let tables: Vec<_> =
-        done.iter().map(|done| (done.table, done.checkpoint, done.removed)).collect();
+        done.iter().map(|done| (done.table.as_str(), done.checkpoint, done.removed)).collect();
     assert_eq!(tables, [("readings", 100, 0), ("device_status", 100, 0), ("landings", 100, 0)]);
     assert_eq!(run_once(&lake, CHECKPOINT_COMMITS, NOW).await.unwrap(), [], "and not again");
 
@@ -142,7 +142,7 @@ async fn a_lake_on_disk_is_checkpointed_and_opened_from_the_checkpoint() {
         assert!(matches!(lander.land(&staged, NOW).await.unwrap(), LandOutcome::Landed { .. }));
     }
     let done = run_once(&lake, CHECKPOINT_COMMITS, NOW).await.unwrap();
-    assert_eq!(done.iter().map(|done| done.table).collect::<Vec<_>>(), ["landings"]);
+    assert_eq!(done.iter().map(|done| done.table.as_str()).collect::<Vec<_>>(), ["landings"]);
     assert!(folder.path().join("landings/_delta_log/_last_checkpoint").is_file());
     let again = Lake::open(&url, &[].into(), OpenMode::Read).await.unwrap();
     let at = SourcePosition { landed: 100, chain: 100_000 };

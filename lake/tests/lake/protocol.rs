@@ -217,7 +217,7 @@ async fn inv4_a_landing_that_counts_rows_which_are_in_no_file_is_not_decided() {
         chain: 1000,
         appended: 1,
         gaps: vec![],
-        tables: [("readings", counts)].into(),
+        tables: [("readings".into(), counts)].into(),
     };
     let staged = lake.stage(NOW).finish(vec![], vec![advance]);
     let error = lander.land(&staged, NOW).await.unwrap_err().to_string();
@@ -231,7 +231,7 @@ async fn rows_that_do_not_fit_the_table_are_refused_before_anything_is_decided()
     let lake = place.create().await;
     let error = lake
         .stage(NOW)
-        .write(&lake::schema::DEVICE_STATUS, 0, [readings("gw", 0, 1)])
+        .write(lake::tables::device_status::table().into(), 0, [readings("gw", 0, 1)])
         .await
         .unwrap_err();
     assert!(error.to_string().contains("device_status"), "{error}");

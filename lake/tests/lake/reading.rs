@@ -8,7 +8,9 @@ use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Date32Type, Int64Type};
 use deltalake_core::DeltaTableBuilder;
 use futures::TryStreamExt;
-use lake::schema::{LANDINGS, READINGS, TABLES, date_of};
+use lake::Catalog;
+use lake::date::date_of;
+use lake::tables::{landings, readings as readings_table};
 use lake::{Gap, Lake, Lander, OpenMode, SourceAdvance, TableRows};
 
 use super::kit::{LANE, NOW, key, land, readings};
@@ -18,7 +20,10 @@ use super::place::Place;
 async fn a_fresh_lake_has_every_table_and_no_rows() {
     let lake = Place::memory().create().await;
     let tables = lake.tables().await.unwrap();
-    assert_eq!(tables.iter().map(|t| t.name).collect::<Vec<_>>(), TABLES.map(|t| t.name));
+    assert_eq!(
+        tables.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(),
+        Catalog::builtin().tables().map(|t| t.name.as_ref()).collect::<Vec<_>>()
+    );
     assert!(
         tables.iter().all(|t| t.rows == 0 && t.files == 0 && t.newest.is_none() && t.version == 0)
     );
@@ -118,7 +123,7 @@ async fn deltalake_itself_reads_what_we_wrote() {
     assert_eq!(snapshot.log_data().num_files(), 1);
     let file = snapshot.log_data().iter().next().unwrap();
     assert_eq!(file.num_records(), Some(3));
-    assert_eq!(snapshot.schema().fields().count(), READINGS.columns.len());
+    assert_eq!(snapshot.schema().fields().count(), readings_table::table().columns.len());
     let lane = format!("lane/{LANE}");
     assert_eq!(
         snapshot.transaction_version(table.log_store().as_ref(), &lane).await.unwrap(),
@@ -159,9 +164,12 @@ async fn the_ledgers_counts_can_be_summed_and_gaps_are_recorded() {
     land(&mut lander, &lake, "gw", 0, 3).await;
     // Ten offsets, of which seven were dropped at the source; the other three became rows of one table.
     let staging = lake.stage(NOW);
-    let file = staging.write(&READINGS, date_of(NOW), [readings("gw", 10, 13)]).await.unwrap();
+    let file = staging
+        .write(readings_table::table().into(), date_of(NOW), [readings("gw", 10, 13)])
+        .await
+        .unwrap();
     let gaps = vec![Gap { first: 3, count: 7, reason: "dropped".into() }];
-    let tables = [("readings", TableRows { rows: 3, time: Some((NOW, NOW + 1)) })].into();
+    let tables = [("readings".into(), TableRows { rows: 3, time: Some((NOW, NOW + 1)) })].into();
     let advance = SourceAdvance {
         key: key("gw"),
         lane: LANE,
@@ -189,7 +197,7 @@ async fn the_ledgers_counts_can_be_summed_and_gaps_are_recorded() {
 
     let columns = ["message_count", "gap_count", "row_count", "table_name", "gaps"];
     let batches: Vec<RecordBatch> =
-        lake.scan(LANDINGS.name, &columns).await.unwrap().try_collect().await.unwrap();
+        lake.scan(landings::NAME, &columns).await.unwrap().try_collect().await.unwrap();
     let sum = |n: usize| -> i64 {
         batches
             .iter()

@@ -140,7 +140,8 @@ fn landed(group: &[LakeRow]) -> (Landed, bool) {
         fingerprint: Fingerprint::default(),
         rows: 0,
         device: group.first().map_or(0, |row| row.device),
-        dead: group.iter().all(|row| row.table == Table::DeadLetters),
+        dead: !matches!(group.first(), Some(LakeRow { table: Table::Other(_), .. }))
+            && group.iter().all(|row| matches!(row.table, Table::DeadLetters | Table::Other(_))),
         maybe_repeat: group.iter().any(|row| row.maybe_repeat),
     };
     let (mut own, mut resources, mut dead) = (None, None::<MessageKey>, None);
@@ -151,6 +152,9 @@ fn landed(group: &[LakeRow]) -> (Landed, bool) {
             doubled = true;
             continue;
         }
+        if matches!(row.table, Table::Other(_)) {
+            continue;
+        }
         landed.rows += 1;
         landed.fingerprint = landed.fingerprint.and(row.fingerprint);
         match (row.table, row.key) {
@@ -159,7 +163,7 @@ fn landed(group: &[LakeRow]) -> (Landed, bool) {
                 resources = Some(resources.unwrap_or_default().and(key));
             }
             (Table::DeadLetters, Some(key)) => dead = dead.or(Some(key)),
-            (_, None) => {}
+            (Table::Other(_), Some(_)) | (_, None) => {}
         }
     }
     landed.key = own.or(resources).or(dead).unwrap_or_default();

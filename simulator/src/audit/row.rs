@@ -19,6 +19,8 @@ pub enum Table {
     DeviceStatus,
     /// `dead_letters`
     DeadLetters,
+    /// Another table of the lake, by a number of the caller's: no journal says what is in it, but each row is there once.
+    Other(u8),
 }
 
 /// The identity of a row, from its columns.
@@ -77,6 +79,12 @@ impl LakeRow {
         Self::new(at, Table::DeadLetters, device, Some(row.key()), row.fingerprint())
     }
 
+    /// A row of another table, which has a `number`.
+    #[must_use]
+    pub fn other(at: Position<'_>, number: u8) -> Self {
+        Self::new(at, Table::Other(number), 0, None, Fingerprint::default())
+    }
+
     fn new(
         at: Position<'_>,
         table: Table,
@@ -132,6 +140,7 @@ impl LakeRow {
             Table::EhrEvents => 1,
             Table::DeviceStatus => 2,
             Table::DeadLetters => 3,
+            Table::Other(number) => 4_u8.saturating_add(number),
         };
         Filler::new()
             .put(&self.source.to_le_bytes())
@@ -156,7 +165,8 @@ impl LakeRow {
             [0] => Table::Readings,
             [1] => Table::EhrEvents,
             [2] => Table::DeviceStatus,
-            [_] => Table::DeadLetters,
+            [3] => Table::DeadLetters,
+            [other] => Table::Other(other - 4),
         };
         let row_no = i32::from_le_bytes(fields.take());
         let device = u64::from_le_bytes(fields.take());

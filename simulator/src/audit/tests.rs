@@ -285,3 +285,12 @@ proptest! {
         prop_assert_eq!((report.altered, report.unexplained, report.foreign), (0, 0, 0));
     }
 }
+
+#[test]
+fn inv5_a_row_of_any_table_is_there_once() {
+    let case = || Case::new(&sent_and_acknowledged(1..=1)).land(1);
+    let report = case().row(LakeRow::other(at(0, 0), 0)).row(LakeRow::other(at(0, 0), 1)).report();
+    assert!(report.passed, "{report}");
+    let doubled = case().row(LakeRow::other(at(0, 0), 1)).row(LakeRow::other(at(0, 0), 1)).report();
+    assert_eq!((doubled.doubled, doubled.passed), (1, false), "{doubled}");
+}

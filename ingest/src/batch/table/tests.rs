@@ -1,7 +1,7 @@
 //! Rows that fit their table and rows that do not.
 
 use arrow::array::{Array, AsArray};
-use lake::schema::{DEAD_LETTERS, DEVICE_STATUS, EHR_EVENTS};
+use lake::tables::{dead_letters, device_status, ehr_events};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,7 +17,7 @@ fn dead_letter<'a>(us: i64, site: Cell<'static>, payload: &'a [u8]) -> Vec<Cell<
 
 #[test]
 fn rows_are_split_by_date_and_sorted() {
-    let mut table = SmallTable::new(&DEAD_LETTERS);
+    let mut table = RowTable::new(dead_letters::table().into());
     for us in [DAY_US + 5, 3, DAY_US + 1] {
         table.push(us, &dead_letter(us, Cell::Null, b"p")).unwrap();
     }
@@ -38,9 +38,9 @@ fn rows_are_split_by_date_and_sorted() {
 
 #[test]
 fn a_row_that_does_not_fit_is_refused_by_column_and_its_neighbours_stay() {
-    let mut table = SmallTable::new(&DEAD_LETTERS);
+    let mut table = RowTable::new(dead_letters::table().into());
     table.push(1, &dead_letter(1, Cell::Null, b"p")).unwrap();
-    let refused = |table: &mut SmallTable, cells: &[Cell<'_>]| {
+    let refused = |table: &mut RowTable, cells: &[Cell<'_>]| {
         let misfit = table.push(2, cells).unwrap_err();
         misfit.to_string()
     };
@@ -61,10 +61,13 @@ fn a_row_that_does_not_fit_is_refused_by_column_and_its_neighbours_stay() {
 
 #[test]
 fn inv8_a_column_takes_no_more_bytes_than_it_can_address() {
-    let mut table = SmallTable::with_limit(&DEAD_LETTERS, 10);
+    let mut table = RowTable::with_limit(dead_letters::table().into(), 10);
     table.push(1, &dead_letter(1, Cell::Null, b"123456")).unwrap();
     let misfit = table.push(2, &dead_letter(2, Cell::Null, b"12345")).unwrap_err();
-    assert_eq!(misfit, Misfit::Full { table: "dead_letters", column: "payload", max: 10 });
+    assert_eq!(
+        misfit,
+        Misfit::Full { table: "dead_letters".into(), column: "payload".into(), max: 10 }
+    );
     table.push(3, &dead_letter(3, Cell::Null, b"1234")).unwrap();
     assert_eq!(table.finish(20_000).unwrap()[0].1.num_rows(), 2);
 }
@@ -76,6 +79,8 @@ enum Given {
     Double(f64),
     Long(i64),
     Int(i32),
+    Bool(bool),
+    Date(i32),
     Time(i64),
     Bytes(Vec<u8>),
 }
@@ -88,6 +93,8 @@ impl Given {
             Self::Double(number) => Cell::Double(*number),
             Self::Long(number) => Cell::Long(*number),
             Self::Int(number) => Cell::Int(*number),
+            Self::Bool(truth) => Cell::Bool(*truth),
+            Self::Date(date) => Cell::Date(*date),
             Self::Time(us) => Cell::Time(*us),
             Self::Bytes(bytes) => Cell::Bytes(bytes),
         }
@@ -99,13 +106,15 @@ impl Given {
             Kind::Double => any::<f64>().prop_map(Self::Double).boxed(),
             Kind::Long => any::<i64>().prop_map(Self::Long).boxed(),
             Kind::Int => any::<i32>().prop_map(Self::Int).boxed(),
-            Kind::Date | Kind::Timestamp => any::<i64>().prop_map(Self::Time).boxed(),
+            Kind::Bool => any::<bool>().prop_map(Self::Bool).boxed(),
+            Kind::Date => any::<i32>().prop_map(Self::Date).boxed(),
+            Kind::Timestamp => any::<i64>().prop_map(Self::Time).boxed(),
             Kind::Binary => prop::collection::vec(any::<u8>(), 0..8).prop_map(Self::Bytes).boxed(),
         }
     }
 
     /// Mostly what the column takes, now and then anything.
-    fn for_column(column: &lake::schema::Column) -> BoxedStrategy<Self> {
+    fn for_column(column: &lake::table::Column) -> BoxedStrategy<Self> {
         let kinds =
             [Kind::Text, Kind::Double, Kind::Long, Kind::Int, Kind::Timestamp, Kind::Binary];
         let anything = prop::sample::select(kinds.to_vec()).prop_flat_map(Self::of);
@@ -113,7 +122,7 @@ impl Given {
     }
 }
 
-fn rows_of(table: &'static Table) -> impl Strategy<Value = (&'static Table, Vec<Vec<Given>>)> {
+fn rows_of(table: Arc<Table>) -> impl Strategy<Value = (Arc<Table>, Vec<Vec<Given>>)> {
     let row: Vec<_> = table.file_columns().map(Given::for_column).collect();
     (Just(table), prop::collection::vec(row, 0..12))
 }
@@ -122,11 +131,11 @@ proptest! {
     /// Whatever a decoder hands in, each row is in the file or refused, and the file can be written.
     #[test]
     fn inv4_any_sequence_of_cells_gives_rows_or_refusals_and_never_an_encoding_error(
-        (table, rows) in prop_oneof![rows_of(&EHR_EVENTS), rows_of(&DEVICE_STATUS), rows_of(&DEAD_LETTERS)],
+        (table, rows) in prop_oneof![rows_of(ehr_events::table().into()), rows_of(device_status::table().into()), rows_of(dead_letters::table().into())],
         times in prop::collection::vec(any::<i64>(), 12),
         column_bytes_max in prop_oneof![Just(COLUMN_BYTES_MAX), 0_usize..40],
     ) {
-        let mut small = SmallTable::with_limit(table, column_bytes_max);
+        let mut small = RowTable::with_limit(table.clone(), column_bytes_max);
         let mut taken = 0;
         for (row, time_us) in rows.iter().zip(times) {
             let cells: Vec<Cell<'_>> = row.iter().map(Given::cell).collect();
@@ -135,7 +144,7 @@ proptest! {
         prop_assert_eq!(small.len() as u64, taken);
         let mut written = 0;
         for (_, batch) in small.finish(20_000).unwrap() {
-            written += lake::parquet::encode(table, [batch]).unwrap().map_or(0, |file| file.rows);
+            written += lake::parquet::encode(&table, [batch]).unwrap().map_or(0, |file| file.rows);
         }
         prop_assert_eq!(written, taken);
     }

@@ -1,84 +1,19 @@
-//! Rows of the tables that are not in a hurry: `ehr_events`, `device_status`, `dead_letters`, driven by their schema.
+//! Rows of any table that gather, driven by its schema; only `readings` has vectors of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryBuilder, Date32Builder, Float64Builder, Int32Builder,
-    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder, UInt32Array,
+    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float64Builder,
+    Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    UInt32Array,
 };
 use arrow::compute::take_record_batch;
-use lake::schema::{Kind, Table, date_of};
+use lake::date::date_of;
+use lake::table::{Kind, Table};
 
+use super::cells::{Cell, Misfit};
 use super::dates::Dates;
-
-/// One field of a row.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Cell<'a> {
-    Null,
-    Text(&'a str),
-    Double(f64),
-    Long(i64),
-    Int(i32),
-    Time(i64),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Cell<'a> {
-    pub(crate) fn text(text: Option<&'a str>) -> Self {
-        text.map_or(Self::Null, Self::Text)
-    }
-
-    pub(crate) fn time(us: Option<i64>) -> Self {
-        us.map_or(Self::Null, Self::Time)
-    }
-
-    pub(crate) fn long(number: Option<i64>) -> Self {
-        number.map_or(Self::Null, Self::Long)
-    }
-
-    pub(crate) fn double(number: Option<f64>) -> Self {
-        number.map_or(Self::Null, Self::Double)
-    }
-
-    /// What a column takes it for; `None`: it is null.
-    fn kind(self) -> Option<Kind> {
-        match self {
-            Self::Null => None,
-            Self::Text(_) => Some(Kind::Text),
-            Self::Double(_) => Some(Kind::Double),
-            Self::Long(_) => Some(Kind::Long),
-            Self::Int(_) => Some(Kind::Int),
-            Self::Time(_) => Some(Kind::Timestamp),
-            Self::Bytes(_) => Some(Kind::Binary),
-        }
-    }
-}
-
-/// Why a row does not fit its table. It names table and column, never the value: that may identify a patient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Misfit {
-    /// The table is not filled cell by cell.
-    #[error("table `{table}` does not take rows of this kind")]
-    Table { table: &'static str },
-    /// Too many cells, or too few.
-    #[error("the row has {given} cells where table `{table}` has {columns} columns")]
-    Cells { table: &'static str, columns: usize, given: usize },
-    /// A cell of another kind than its column.
-    #[error("column `{column}` of table `{table}` holds {expected:?}, the row has {given:?}")]
-    Kind { table: &'static str, column: &'static str, expected: Kind, given: Kind },
-    /// Null where every row has a value.
-    #[error("column `{column}` of table `{table}` must have a value, the row has none")]
-    Null { table: &'static str, column: &'static str },
-    /// A text that is longer than its column takes.
-    #[error(
-        "column `{column}` of table `{table}` takes texts of at most {max} bytes, this one has {given}"
-    )]
-    Long { table: &'static str, column: &'static str, max: usize, given: usize },
-    /// The column's text or bytes would not be addressable with 32 bits any more.
-    #[error("column `{column}` of table `{table}` is full: {max} bytes in one landing at most")]
-    Full { table: &'static str, column: &'static str, max: usize },
-}
 
 /// Bytes of text, or of binary values, that one column of a batch can address.
 const COLUMN_BYTES_MAX: usize = i32::MAX as usize;
@@ -90,7 +25,7 @@ enum Column {
     Long(Int64Builder),
     Int(Int32Builder),
     Time(TimestampMicrosecondBuilder),
-    /// No decoder has dates: null at most.
+    Bool(BooleanBuilder),
     Date(Date32Builder),
     Bytes(BinaryBuilder),
 }
@@ -107,6 +42,7 @@ impl Column {
     /// What it takes with so many rows: builders grow by doubling.
     fn memory_bytes(&self, rows: usize) -> usize {
         let width = match self {
+            Self::Bool(_) => 1,
             Self::Text(_) | Self::Int(_) | Self::Date(_) | Self::Bytes(_) => 4,
             Self::Double(_) | Self::Long(_) | Self::Time(_) => 8,
         };
@@ -116,27 +52,30 @@ impl Column {
 
 /// The rows of one table.
 #[derive(Debug)]
-pub(crate) struct SmallTable {
-    table: &'static Table,
+pub(crate) struct RowTable {
+    table: Arc<Table>,
     /// The date of each row; `None`: that of the landing.
     row_dates: Vec<Option<i32>>,
     dates: Dates,
     columns: Vec<Column>,
     column_bytes_max: usize,
+    /// Source and offset of the last row's message, and the number of its next row.
+    last: (u32, u64, i32),
 }
 
-impl SmallTable {
-    pub(crate) fn new(table: &'static Table) -> Self {
+impl RowTable {
+    pub(crate) fn new(table: Arc<Table>) -> Self {
         Self::with_limit(table, COLUMN_BYTES_MAX)
     }
 
-    fn with_limit(table: &'static Table, column_bytes_max: usize) -> Self {
+    fn with_limit(table: Arc<Table>, column_bytes_max: usize) -> Self {
         // Builders come with room for a thousand rows, in each column of each table of each batch, if they are not asked for none.
         let columns = table.file_columns().map(|column| match column.kind {
             Kind::Text => Column::Text(StringBuilder::with_capacity(0, 0)),
             Kind::Double => Column::Double(Float64Builder::with_capacity(0)),
             Kind::Long => Column::Long(Int64Builder::with_capacity(0)),
             Kind::Int => Column::Int(Int32Builder::with_capacity(0)),
+            Kind::Bool => Column::Bool(BooleanBuilder::with_capacity(0)),
             Kind::Date => Column::Date(Date32Builder::with_capacity(0)),
             Kind::Timestamp => {
                 Column::Time(TimestampMicrosecondBuilder::with_capacity(0).with_timezone("UTC"))
@@ -145,7 +84,7 @@ impl SmallTable {
         });
         let columns = columns.collect();
         let (row_dates, dates) = (Vec::new(), Dates::default());
-        Self { table, row_dates, dates, columns, column_bytes_max }
+        Self { table, row_dates, dates, columns, column_bytes_max, last: (u32::MAX, 0, 0) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -160,6 +99,17 @@ impl SmallTable {
     /// Whether a row of `time_us` has its own partition date, for which room is made; else it has that of the landing.
     pub(crate) fn admits(&mut self, time_us: i64) -> bool {
         self.dates.admit(time_us)
+    }
+
+    /// The number that the next row of a message has.
+    pub(crate) fn next_row_no(&self, source: u32, offset: u64) -> i32 {
+        let (last_source, last_offset, next) = self.last;
+        if (last_source, last_offset) == (source, offset) { next } else { 0 }
+    }
+
+    /// Remembers that a message has rows up to `row_no`.
+    pub(crate) fn numbered(&mut self, source: u32, offset: u64, row_no: i32) {
+        self.last = (source, offset, row_no + 1);
     }
 
     /// What the rows take in memory, about.
@@ -192,6 +142,9 @@ impl SmallTable {
                 (Column::Int(builder), _) => builder.append_null(),
                 (Column::Time(builder), Cell::Time(us)) => builder.append_value(us),
                 (Column::Time(builder), _) => builder.append_null(),
+                (Column::Bool(builder), Cell::Bool(truth)) => builder.append_value(truth),
+                (Column::Bool(builder), _) => builder.append_null(),
+                (Column::Date(builder), Cell::Date(date)) => builder.append_value(date),
                 (Column::Date(builder), _) => builder.append_null(),
                 (Column::Bytes(builder), Cell::Bytes(bytes)) => builder.append_value(bytes),
                 (Column::Bytes(builder), _) => builder.append_null(),
@@ -202,19 +155,20 @@ impl SmallTable {
 
     /// Whether the row can be added and the table be encoded afterwards: one row that does not fit would fail them all.
     fn check(&self, cells: &[Cell<'_>]) -> Result<(), Misfit> {
-        let (table, max) = (self.table.name, self.column_bytes_max);
+        let max = self.column_bytes_max;
+        let table = || self.table.name.clone();
         if cells.len() != self.columns.len() {
             let columns = self.columns.len();
-            return Err(Misfit::Cells { table, columns, given: cells.len() });
+            return Err(Misfit::Cells { table: table(), columns, given: cells.len() });
         }
         for ((column, builder), cell) in self.table.file_columns().zip(&self.columns).zip(cells) {
-            let name = column.name;
+            let name = || column.name.clone();
             match cell.kind() {
                 None if column.nullable => {}
-                None => return Err(Misfit::Null { table, column: name }),
+                None => return Err(Misfit::Null { table: table(), column: name() }),
                 Some(given) if given != column.kind => {
                     let expected = column.kind;
-                    return Err(Misfit::Kind { table, column: name, expected, given });
+                    return Err(Misfit::Kind { table: table(), column: name(), expected, given });
                 }
                 Some(_) => {}
             }
@@ -225,10 +179,10 @@ impl SmallTable {
             };
             if added > column.bytes_max {
                 let max = column.bytes_max;
-                return Err(Misfit::Long { table, column: name, max, given: added });
+                return Err(Misfit::Long { table: table(), column: name(), max, given: added });
             }
             if added > max.saturating_sub(builder.value_bytes()) {
-                return Err(Misfit::Full { table, column: name, max });
+                return Err(Misfit::Full { table: table(), column: name(), max });
             }
         }
         Ok(())
@@ -247,7 +201,7 @@ impl SmallTable {
         }
         let failed = |error: arrow::error::ArrowError| lake::LakeError::File {
             action: "encode",
-            table: self.table.name.to_owned(),
+            table: self.table.name.to_string(),
             source: error.into(),
         };
         let columns = self.columns.iter_mut().map(|column| -> ArrayRef {
@@ -257,6 +211,7 @@ impl SmallTable {
                 Column::Long(builder) => Arc::new(builder.finish()),
                 Column::Int(builder) => Arc::new(builder.finish()),
                 Column::Time(builder) => ArrayBuilder::finish(builder),
+                Column::Bool(builder) => Arc::new(builder.finish()),
                 Column::Date(builder) => Arc::new(builder.finish()),
                 Column::Bytes(builder) => Arc::new(builder.finish()),
             }
@@ -275,7 +230,7 @@ impl SmallTable {
             } else {
                 take_record_batch(&batch, &UInt32Array::from(rows)).map_err(failed)?
             };
-            files.push((date, lake::sort::sorted(self.table, &of_date)?));
+            files.push((date, lake::sort::sorted(&self.table, &of_date)?));
         }
         Ok(files)
     }

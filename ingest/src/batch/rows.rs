@@ -1,0 +1,120 @@
+//! What decoders put rows into: one message at a time, any table.
+
+use std::fmt;
+
+use super::Batch;
+use super::cells::{Cell, Column, Misfit, OfKind};
+use super::flags::Flags;
+use super::layout::Handle;
+use super::readings::{Context, Measured, Origin, Readings};
+use crate::decode::members::Shape;
+
+/// A row that is being filled in. What is not set is NULL.
+pub struct Row<'a> {
+    table: usize,
+    time_us: i64,
+    cells: Vec<Cell<'a>>,
+}
+
+impl<'a> Row<'a> {
+    /// An empty row of a table, of the date of `time_us` (microseconds since 1970).
+    #[must_use]
+    pub fn new(table: &Handle, time_us: i64) -> Self {
+        let columns = table.table().columns.len() - 1;
+        Self { table: table.number(), time_us, cells: vec![Cell::Null; columns] }
+    }
+
+    /// Sets a column, or leaves it NULL.
+    pub fn set<K: OfKind>(
+        &mut self,
+        column: Column<K>,
+        value: impl Into<Option<K::Value<'a>>>,
+    ) -> &mut Self {
+        if let (Some(cell), Some(value)) = (self.cells.get_mut(column.at), value.into()) {
+            *cell = K::cell(value);
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not what is in it: that may be about a patient.
+        f.debug_struct("Row").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+/// The rows of one message. Identity, time of receipt and partition are added here, for all tables alike.
+pub struct Rows<'a> {
+    pub(crate) batch: &'a mut Batch,
+    pub(crate) origin: Origin,
+}
+
+impl Rows<'_> {
+    /// Which message they come from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Site and name of the device that the message is from.
+    #[must_use]
+    pub fn device(&self) -> (&str, &str) {
+        self.batch.devices.names(self.origin.device)
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// What does not fit its table; then nothing was added.
+    pub fn add(&mut self, row: Row<'_>) -> Result<(), Misfit> {
+        let Row { table, time_us, cells } = row;
+        self.batch.push(table, &self.origin, time_us, cells)
+    }
+
+    /// Whether a row at `time_us` has its own partition date; else it has that of the landing, and gets a flag.
+    pub(crate) fn dated(&mut self, table: &Handle, time_us: i64) -> Flags {
+        let admitted = self.batch.admits(table.number(), time_us);
+        if admitted { Flags::default() } else { Flags::DATE_OF_LANDING }
+    }
+
+    /// Adds a reading of the fast table.
+    pub(crate) fn reading(
+        &mut self,
+        context: &Context,
+        row_no: i32,
+        metric: &str,
+        unit: Option<&str>,
+        measured: Measured<'_>,
+    ) -> Result<(), Misfit> {
+        let Batch { readings, .. } = &mut *self.batch;
+        readings.push(&self.origin, context, row_no, metric, unit, measured)?;
+        let table = self.batch.layout.readings().number();
+        self.batch.count_row(self.origin.source, table, context.event_us);
+        Ok(())
+    }
+
+    pub(crate) fn readings(&mut self) -> &mut Readings {
+        &mut self.batch.readings
+    }
+
+    /// The readings, and how their objects look here.
+    pub(crate) fn readings_and_shape(&mut self) -> (&mut Readings, &mut Shape) {
+        (&mut self.batch.readings, &mut self.batch.shape)
+    }
+
+    /// Counts the readings that came since there were `before`.
+    pub(crate) fn count_readings(&mut self, before: usize) {
+        let table = self.batch.layout.readings().number();
+        for row in before..self.batch.readings.len() {
+            let event_us = self.batch.readings.event_us[row];
+            self.batch.count_row(self.origin.source, table, event_us);
+        }
+    }
+}
+
+impl fmt::Debug for Rows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}

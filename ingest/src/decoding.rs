@@ -1,0 +1,203 @@
+//! Messages to rows. Every message becomes rows, or one dead letter with its reason and its bytes (INV-4), or both when
+//! only a part of it is bad.
+
+use std::sync::Arc;
+
+use lake::tables::dead_letters;
+use telemetry_core::spool::attributes::{self, Attribute};
+use telemetry_core::spool::record::{MAYBE_REPEAT, Record};
+use telemetry_core::topic::DeviceTopic;
+
+use crate::access::Access;
+use crate::batch::{Batch, Layout, Origin, Route, Row, Rows};
+use crate::columns;
+use crate::config::Config;
+use crate::decode::reject::{Code, Reject};
+use crate::decode::{DECODERS, Message, Spec, time};
+use crate::mistake::Mistake;
+use crate::rules::Rules;
+
+columns! {
+    struct DeadLetter of dead_letters::NAME {
+        site: Text,
+        device_id: Text,
+        topic: Text,
+        publisher: Text,
+        payload: Bytes,
+        reason_code: Text,
+        reason: Text,
+        stage: Text,
+    }
+}
+
+/// Turns messages into rows of a [`Batch`].
+#[derive(Debug)]
+pub struct Decoding {
+    access: Access,
+    rules: Rules,
+    layout: Arc<Layout>,
+    dead: DeadLetter,
+}
+
+impl Decoding {
+    /// By the topic and source tables of a configuration, for the tables of `layout`.
+    ///
+    /// # Errors
+    /// A rule that makes no sense.
+    pub fn new(config: &Config, layout: Arc<Layout>) -> Result<Self, Mistake> {
+        Self::with(config, layout, DECODERS)
+    }
+
+    /// The same with other decoders than ours.
+    ///
+    /// # Errors
+    /// As [`Decoding::new`].
+    pub fn with(config: &Config, layout: Arc<Layout>, decoders: &[Spec]) -> Result<Self, Mistake> {
+        let access = Access::new(&config.sources);
+        let rules = Rules::new(&config.topics, &layout, decoders)?;
+        let dead = DeadLetter::of(&layout)?;
+        Ok(Self { access, rules, layout, dead })
+    }
+
+    /// An empty batch for its rows.
+    #[must_use]
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.layout.clone())
+    }
+
+    /// Decodes one message of the batch's `source`. Returns the code if it became, wholly or partly, a dead letter. `now_us` is
+    /// ingest's clock: when the source says that it received the message is believed only as far as that allows.
+    pub fn record(
+        &self,
+        batch: &mut Batch,
+        source: u32,
+        record: &Record<'_>,
+        now_us: i64,
+    ) -> Option<Code> {
+        batch.count_message();
+        let mut origin = origin(source, record, now_us);
+        let topic = record.topic;
+        let route = batch.route(source, topic, |id| {
+            self.access.check(id, topic)?;
+            self.rules.find(topic)
+        });
+        let result = match route {
+            Route::Refused(reject) => Err(reject),
+            Route::By { rule, device } => {
+                origin.device = device;
+                self.payload(batch, &origin, rule, record)
+            }
+        };
+        let reject = result.err()?;
+        self.dead_letter(batch, &origin, record, &reject);
+        Some(reject.code)
+    }
+
+    fn payload(
+        &self,
+        batch: &mut Batch,
+        origin: &Origin,
+        rule: usize,
+        record: &Record<'_>,
+    ) -> Result<(), Reject> {
+        left_behind(record)?;
+        if record.payload.is_empty() {
+            return Err(Reject::new(Code::EmptyPayload, "the payload has no bytes"));
+        }
+        let message = Message { topic: record.topic, payload: record.payload };
+        self.rules.decoder(rule).decode(&message, &mut Rows { batch, origin: *origin })
+    }
+
+    /// Keeps a message that the worker must not look at.
+    pub(crate) fn unseen(
+        &self,
+        batch: &mut Batch,
+        source: u32,
+        record: &Record<'_>,
+        now_us: i64,
+    ) -> Code {
+        batch.count_message();
+        let origin = origin(source, record, now_us);
+        let reason = "the worker ended twice while it had this message alone, so it is not decoded";
+        let reject = Reject::new(Code::EndsIngest, reason);
+        self.dead_letter(batch, &origin, record, &reject);
+        reject.code
+    }
+
+    /// Keeps whole bytes of a sound frame that are no record.
+    pub fn unparsable(
+        &self,
+        batch: &mut Batch,
+        source: u32,
+        offset: u64,
+        bytes: &[u8],
+        now_us: i64,
+    ) -> Code {
+        batch.count_message();
+        let reject =
+            Reject::new(Code::FrameRecordUnparsable, "the frame is sound, the record in it is not");
+        let record = Record {
+            offset,
+            chain: 0,
+            received_us: now_us,
+            flags: 0,
+            publisher: "",
+            topic: "",
+            attributes: &[],
+            payload: bytes,
+        };
+        let origin = origin(source, &record, now_us);
+        self.dead_letter(batch, &origin, &record, &reject);
+        reject.code
+    }
+
+    fn dead_letter(
+        &self,
+        batch: &mut Batch,
+        origin: &Origin,
+        record: &Record<'_>,
+        reject: &Reject,
+    ) {
+        let device = DeviceTopic::parse(record.topic);
+        let given = |text| (!str::is_empty(text)).then_some(text);
+        let dead = &self.dead;
+        let mut row = Row::new(&dead.table, origin.received_us);
+        row.set(dead.site, device.map(|device| device.site))
+            .set(dead.device_id, device.map(|device| device.device_id))
+            .set(dead.topic, given(record.topic))
+            .set(dead.publisher, given(record.publisher))
+            .set(dead.payload, record.payload)
+            .set(dead.reason_code, reject.code.as_str())
+            .set(dead.reason, reject.reason.as_ref())
+            .set(dead.stage, reject.code.stage());
+        if (Rows { batch, origin: *origin }).add(row).is_err() {
+            // `memory_bytes` is limited so that there is room; if there is none all the same, the books say what is missing.
+            batch.gap(origin.source, record.offset, 1, reject.code.as_str());
+        }
+    }
+}
+
+fn origin(source: u32, record: &Record<'_>, now_us: i64) -> Origin {
+    let received_absurd = time::received_is_absurd(record.received_us, now_us);
+    Origin {
+        source,
+        device: 0,
+        offset: record.offset,
+        received_us: if received_absurd { now_us } else { record.received_us },
+        maybe_repeat: record.flags & MAYBE_REPEAT != 0,
+        received_absurd,
+    }
+}
+
+/// Refuses a record that stands for a message whose payload is not here.
+fn left_behind(record: &Record<'_>) -> Result<(), Reject> {
+    let too_large = attributes::read(record.attributes).find_map(|attribute| match attribute {
+        Attribute::TooLarge { bytes, sha256 } => Some((bytes, sha256)),
+        Attribute::Exchange { .. } => None,
+    });
+    let Some((bytes, sha256)) = too_large else { return Ok(()) };
+    let hash: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let reason =
+        format!("the payload had {bytes} bytes, too many for the spool; its sha256 is {hash}");
+    Err(Reject::new(Code::TooLarge, reason))
+}

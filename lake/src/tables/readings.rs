@@ -1,0 +1,49 @@
+//! The table `readings`: one scalar measurement a row.
+
+use super::{BOOT_ID, DEVICE_ID, DEVICE_TS, EVENT_TS, PROTOCOL, RECEIVED_TS, SEQ, SITE};
+use crate::table::{Column, FLAGS, IDENTITY, Kind, Parts, TEXT_BYTES_MAX, Table, extra};
+
+/// Its name.
+pub const NAME: &str = "readings";
+
+/// The table.
+#[must_use]
+pub fn table() -> Table {
+    let text = |name, about| Column::optional(name, Kind::Text, about);
+    let columns = [
+        EVENT_TS,
+        DEVICE_TS,
+        RECEIVED_TS,
+        SITE,
+        DEVICE_ID,
+        Column::required(
+            "metric",
+            Kind::Text,
+            "What was measured, by the catalogue's name where there is one.",
+        ),
+        Column::optional(
+            "value",
+            Kind::Double,
+            "The number. NULL: text, or no value (`quality` is `bad`).",
+        ),
+        text("value_text", "The text, where the value is one.").up_to(TEXT_BYTES_MAX),
+        text("unit", "Unit of `value`, UCUM where the device or the catalogue says so."),
+        Column::required("quality", Kind::Text, "`good`, `suspect` or `bad` (no usable value)."),
+        FLAGS,
+        extra(),
+        text("patient_id", "Who it was measured on, as the message says."),
+        text("encounter_id", "The stay during which it was measured, as the message says."),
+        text("ward", "As the message says."),
+        text("bed", "As the message says."),
+        BOOT_ID,
+        SEQ,
+        PROTOCOL,
+    ];
+    let parts = Parts {
+        sort: &["device_id", "metric", "event_ts"],
+        stats: &["event_ts", "received_ts", "device_id"],
+        time: "event_ts",
+        bloom: &["patient_id"],
+    };
+    Table::new(NAME, "One scalar measurement a row.", columns.into_iter().chain(IDENTITY), parts)
+}
