@@ -6,10 +6,10 @@ mod fhir;
 mod json;
 pub(crate) mod members;
 #[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
-mod mistake;
+pub(crate) mod mistake;
 mod object;
 #[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
-mod place;
+pub(crate) mod place;
 mod readings;
 pub mod reject;
 mod scan;
@@ -17,6 +17,8 @@ mod scan;
 mod sound;
 mod status;
 mod time;
+#[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
+pub(crate) mod values;
 
 use telemetry_core::spool::attributes::{self, Attribute};
 use telemetry_core::spool::record::{MAYBE_REPEAT, Record};

@@ -5,7 +5,8 @@
 //! {1}, {1}-{2}    levels of the topic, the first is {0}
 //! {rest}          all levels that no other {n} of the template and no literal level of the filter names, joined with `/`
 //! {member}        the name under which the payload has the object, where a rule takes each member for a device
-//! /end/device_id  a JSON pointer
+//! {publisher}     who published it, as the gateway or agent knows it
+//! /end/device_id  a JSON pointer; {/model}-{/id} are several
 //! ```
 //!
 //! What a device calls itself may hold any character; an id may not. So names are escaped such that two names never become
@@ -44,6 +45,21 @@ pub(crate) enum Piece {
     Rest(BTreeSet<usize>),
     /// The name of the object in the payload.
     Member,
+    /// Who published it.
+    Publisher,
+    /// A member of the payload.
+    Pointer(Pointer),
+}
+
+/// What a place is filled from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Whence<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) publisher: &'a str,
+    /// Sound JSON; the first that has a member counts.
+    pub(crate) objects: &'a [&'a str],
+    /// The name of the object in the payload.
+    pub(crate) member: Option<&'a str>,
 }
 
 impl Place {
@@ -107,31 +123,15 @@ impl Place {
         levels.max()
     }
 
-    /// The id, if the message says it. `objects` are sound JSON, the first that has the member counts; `member` is the name of
-    /// the object in the payload.
-    pub(crate) fn fill(
-        &self,
-        topic: &str,
-        objects: &[&str],
-        member: Option<&str>,
-    ) -> Option<Cow<'_, str>> {
+    /// The id, if the message says it.
+    pub(crate) fn fill(&self, whence: &Whence<'_>) -> Option<Cow<'_, str>> {
         match self {
             Self::Constant(name) => Some(Cow::Borrowed(name)),
-            Self::Member(pointer) => {
-                let raw = objects.iter().find_map(|object| pointer.find(object))?;
-                let name = match raw.as_bytes().first()? {
-                    b'"' => json::text(raw)?,
-                    b'-' | b'0'..=b'9' => Cow::Borrowed(raw),
-                    _ => return None,
-                };
-                (!name.is_empty()).then(|| Cow::Owned(id(escape(&name, None))))
-            }
-            Self::Template(pieces) => filled(pieces, topic, member).map(Cow::Owned),
+            Self::Member(pointer) => Some(Cow::Owned(id(escape(&whence.said(pointer)?, None)))),
+            Self::Template(pieces) => filled(pieces, whence).map(Cow::Owned),
         }
     }
-}
 
-impl Place {
     /// What a template says of the topic, as it is there: for names that are no ids.
     pub(super) fn text(&self, topic: &str) -> Option<String> {
         let Self::Template(pieces) = self else { return None };
@@ -140,10 +140,25 @@ impl Place {
             match piece {
                 Piece::Text(plain) => text.push_str(plain),
                 Piece::Level(level) => text.push_str(topic.split('/').nth(*level)?),
-                Piece::Rest(_) | Piece::Member => return None,
+                Piece::Rest(_) | Piece::Member | Piece::Publisher | Piece::Pointer(_) => {
+                    return None;
+                }
             }
         }
         (!text.is_empty()).then_some(text)
+    }
+}
+
+impl<'a> Whence<'a> {
+    /// The text or number of a member.
+    fn said(&self, pointer: &Pointer) -> Option<Cow<'a, str>> {
+        let raw = self.objects.iter().find_map(|object| pointer.find(object))?;
+        let name = match raw.as_bytes().first()? {
+            b'"' => json::text(raw)?,
+            b'-' | b'0'..=b'9' => Cow::Borrowed(raw),
+            _ => return None,
+        };
+        (!name.is_empty()).then_some(name)
     }
 }
 
@@ -168,9 +183,15 @@ fn pieces(text: &str) -> Result<Vec<Piece>, &'static str> {
         pieces.push(match name {
             "rest" => Piece::Rest(BTreeSet::new()),
             "member" => Piece::Member,
+            "publisher" => Piece::Publisher,
+            pointer if pointer.starts_with('/') => {
+                Piece::Pointer(Pointer::parse(pointer).ok_or("has a part that is no JSON pointer")?)
+            }
             _ => {
                 let level = name.parse().ok().filter(|level| *level < 128);
-                let level = level.ok_or("has a part that is no level, {rest} or {member}")?;
+                let level = level.ok_or(
+                    "has a part that is no level, {rest}, {member}, {publisher} or {/pointer}",
+                )?;
                 named.insert(level);
                 Piece::Level(level)
             }
@@ -185,7 +206,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, &'static str> {
     Ok(pieces)
 }
 
-fn filled(pieces: &[Piece], topic: &str, member: Option<&str>) -> Option<String> {
+fn filled(pieces: &[Piece], whence: &Whence<'_>) -> Option<String> {
     let mut name = String::new();
     for (at, piece) in pieces.iter().enumerate() {
         // The part must not look as if it ended earlier.
@@ -193,16 +214,23 @@ fn filled(pieces: &[Piece], topic: &str, member: Option<&str>) -> Option<String>
             Some(Piece::Text(text)) if pieces.len() > at + 2 => text.bytes().next(),
             _ => None,
         };
-        match piece {
-            Piece::Text(text) => name.push_str(text),
-            Piece::Level(level) => name.push_str(&escape(topic.split('/').nth(*level)?, behind)),
-            Piece::Member => name.push_str(&escape(member?, behind)),
-            Piece::Rest(named) => {
-                let levels = topic.split('/').enumerate().filter(|(at, _)| !named.contains(at));
-                let levels: Vec<&str> = levels.map(|(_, level)| level).collect();
-                name.push_str(&escape(&levels.join("/"), behind));
+        let part = match piece {
+            Piece::Text(text) => {
+                name.push_str(text);
+                continue;
             }
-        }
+            Piece::Level(level) => Cow::Borrowed(whence.topic.split('/').nth(*level)?),
+            Piece::Member => Cow::Borrowed(whence.member?),
+            Piece::Publisher => Some(whence.publisher).filter(|who| !who.is_empty())?.into(),
+            Piece::Pointer(pointer) => whence.said(pointer)?,
+            Piece::Rest(named) => {
+                let levels = whence.topic.split('/').enumerate();
+                let levels: Vec<&str> =
+                    levels.filter(|(at, _)| !named.contains(at)).map(|(_, level)| level).collect();
+                levels.join("/").into()
+            }
+        };
+        name.push_str(&escape(&part, behind));
     }
     (!name.is_empty()).then(|| id(name))
 }

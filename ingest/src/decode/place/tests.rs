@@ -6,7 +6,7 @@ use super::*;
 
 fn fill(template: &str, filter: &str, topic: &str) -> Option<String> {
     let place = Place::parse(template).unwrap().for_filter(filter).unwrap();
-    place.fill(topic, &[], None).map(Cow::into_owned)
+    place.fill(&Whence { topic, ..Whence::default() }).map(Cow::into_owned)
 }
 
 #[test]
@@ -32,17 +32,33 @@ fn levels_constants_and_the_rest_are_filled_in() {
 
 #[test]
 fn members_of_the_payload_are_found_in_the_first_object_that_has_them() {
-    let place = Place::parse("/ids/device_id").unwrap();
-    let fill = |objects: &[&str]| place.fill("t", objects, None).map(Cow::into_owned);
+    let fill_as = |template: &str, objects: &[&str]| {
+        let place = Place::parse(template).unwrap();
+        place.fill(&Whence { objects, ..Whence::default() }).map(Cow::into_owned)
+    };
+    let fill = |objects: &[&str]| fill_as("/ids/device_id", objects);
     assert_eq!(fill(&[r#"{"ids":{"device_id":"a\u0020b"}}"#]).as_deref(), Some("a%20b"));
     assert_eq!(fill(&["{}", r#"{"ids":{"device_id":0017}}"#]).as_deref(), Some("0017"));
     for nothing in [r#"{"ids":{"device_id":""}}"#, r#"{"ids":{"device_id":null}}"#, r#"{"ids":1}"#]
     {
         assert_eq!(fill(&[nothing]), None, "{nothing}");
     }
-    let member = Place::parse("{member}").unwrap();
-    assert_eq!(member.fill("t", &[], Some("Device A")).as_deref(), Some("Device%20A"));
-    assert_eq!(member.fill("t", &[], None), None);
+    let both = [r#"{"model":"Acurite-Tower","id":11524}"#];
+    assert_eq!(fill_as("{/model}.{/id}", &both).as_deref(), Some("Acurite-Tower.11524"));
+    assert_eq!(fill_as("{/model}-{/id}", &both).as_deref(), Some("Acurite%2DTower-11524"));
+    assert_eq!(fill_as("{/model}-{/channel}", &both), None);
+}
+
+#[test]
+fn the_name_of_the_object_and_the_publisher_are_filled_in() {
+    let fill = |template: &str, whence: Whence<'_>| {
+        Place::parse(template).unwrap().fill(&whence).map(Cow::into_owned)
+    };
+    let whence = Whence { publisher: "cn=meter 1", member: Some("Device A"), ..Whence::default() };
+    assert_eq!(fill("{member}", whence).as_deref(), Some("Device%20A"));
+    assert_eq!(fill("{publisher}", whence).as_deref(), Some("cn%3Dmeter%201"));
+    assert_eq!(fill("{member}", Whence::default()), None);
+    assert_eq!(fill("{publisher}", Whence::default()), None);
 }
 
 #[test]
@@ -55,6 +71,7 @@ fn what_means_nothing_is_refused() {
         ("{1}/{2}", "no id has"),
         ("}{1}", "no id has"),
         ("/a~5", "pointer"),
+        ("{/a~5}", "pointer"),
         ("{400}", "no level"),
     ] {
         let mistake = Place::parse(text).unwrap_err();
