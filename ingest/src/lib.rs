@@ -22,6 +22,8 @@ mod lander;
 mod metrics;
 mod mqtt;
 mod pipeline;
+#[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
+mod profiles;
 pub mod sequencer;
 pub mod status;
 mod take;
