@@ -18,6 +18,8 @@ mod sound;
 mod status;
 mod time;
 #[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
+mod unpack;
+#[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
 pub(crate) mod values;
 
 use telemetry_core::spool::attributes::{self, Attribute};
