@@ -24,6 +24,7 @@ mod metrics;
 mod mistake;
 mod mqtt;
 mod pipeline;
+mod profiles;
 mod rules;
 pub mod sequencer;
 pub mod status;

@@ -2,16 +2,16 @@
 
 /// What is wrong with a rule, a decoder's settings, or a declared table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}")]
+#[error("`{key}` {problem}")]
 pub struct Mistake {
-    /// Which setting, such as `settings.time.format`.
+    /// The setting, such as `settings.time.zone`, or what stands there.
     pub key: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong with it, and what would be right.
     pub problem: String,
 }
 
 impl Mistake {
-    /// A mistake in the setting `key`.
+    /// A mistake in `key`.
     pub fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { key: key.into(), problem: problem.into() }
     }

@@ -74,10 +74,7 @@ impl Layout {
         found.ok_or_else(|| {
             let names: Vec<&str> =
                 self.tables.iter().map(|handle| handle.table.name.as_ref()).collect();
-            Mistake::new(
-                "table",
-                format!("there is no table `{name}`: there are {}", names.join(", ")),
-            )
+            Mistake::new(name, format!("is no table here: there are {}", names.join(", ")))
         })
     }
 
@@ -117,12 +114,10 @@ impl Handle {
         let table = &self.table.name;
         let wrong = |problem: String| Mistake::new(format!("{table}.{name}"), problem);
         let column = self.table.column(name).filter(|_| name != PARTITION);
-        let column = column.ok_or_else(|| wrong(format!("table `{table}` has no such column")))?;
+        let column = column.ok_or_else(|| wrong("is no column".to_owned()))?;
         if column.kind != K::KIND {
             let (is, wanted) = (column.kind, K::KIND);
-            return Err(wrong(format!(
-                "the column is {is:?}, a decoder wants to write {wanted:?}"
-            )));
+            return Err(wrong(format!("is a column of {is:?}, a decoder writes {wanted:?}")));
         }
         Ok(Column::new(place(&self.table, name).unwrap_or_default()))
     }
@@ -161,7 +156,7 @@ mod tests {
         table.column::<Double>("battery").unwrap();
         let error = table.column::<Long>("battery").unwrap_err().to_string();
         assert!(error.contains("device_status.battery") && error.contains("Double"), "{error}");
-        assert!(table.column::<Text>("nobody").unwrap_err().to_string().contains("no such column"));
+        assert!(table.column::<Text>("nobody").unwrap_err().to_string().contains("is no column"));
         assert!(layout.table("nowhere").unwrap_err().to_string().contains("there are readings"));
     }
 }

@@ -8,14 +8,19 @@ use crate::batch::Misfit;
 
 /// Members without a column, in the order in which they came; of one name also several. Takes no memory when there are none.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Extra<'a>(Vec<(Cow<'a, str>, &'a str)>);
+pub(crate) struct Extra<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Extra<'a> {
-    pub(super) fn add(&mut self, name: impl Into<Cow<'a, str>>, value: &'a str) {
+    pub(crate) fn add(&mut self, name: impl Into<Cow<'a, str>>, value: &'a str) {
         self.0.push((name.into(), value));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Takes what another has.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -24,7 +29,7 @@ impl<'a> Extra<'a> {
     ///
     /// # Errors
     /// It is longer than [`EXTRA_BYTES_MAX`].
-    pub(super) fn text(
+    pub(crate) fn text(
         &self,
         table: &'static str,
         own: Option<&str>,

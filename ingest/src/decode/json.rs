@@ -97,6 +97,13 @@ fn bounded(text: &str) -> Result<(), Reject> {
     Ok(())
 }
 
+/// Refuses what is not sound JSON, too deep or too large. A number may be more than a double holds.
+pub(super) fn sound(text: &str) -> Result<(), Reject> {
+    bounded(text)?;
+    let read = serde_json::from_str::<&RawValue>(text);
+    read.map(drop).map_err(|error| Reject::json(text.as_bytes(), &error))
+}
+
 /// Hands out the members of an object as they came, in order, of one name also several.
 ///
 /// # Errors

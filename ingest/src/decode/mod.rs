@@ -5,11 +5,15 @@ mod fhir;
 mod json;
 pub(crate) mod members;
 mod object;
+pub(crate) mod place;
 mod readings;
 pub mod reject;
 mod scan;
+mod sound;
 mod status;
 pub(crate) mod time;
+mod unpack;
+pub(crate) mod values;
 
 use std::fmt;
 
@@ -61,8 +65,11 @@ pub struct Spec {
     /// What it takes, for people.
     pub about: &'static str,
     /// Makes one by the settings of a rule, for the tables that there are.
-    pub build: fn(&Settings, &Layout) -> Result<Box<dyn Decoder>, Mistake>,
+    pub build: Build,
 }
+
+/// Makes a decoder.
+pub type Build = fn(&Settings, &Layout) -> Result<Box<dyn Decoder>, Mistake>;
 
 /// All decoders. A new one is a file, and a line here.
 pub const DECODERS: &[Spec] = &[readings::SPEC, fhir::SPEC, status::SPEC];

@@ -49,6 +49,11 @@ impl<'a> Read<'a> {
         Self { given, text }
     }
 
+    /// The text that it is.
+    pub(super) fn into_text(self) -> Cow<'a, str> {
+        self.text
+    }
+
     pub(super) fn given(&self) -> Given<'_> {
         match self.given {
             Given::Text(_) => Given::Text(&self.text),

@@ -43,6 +43,14 @@ pub enum Code {
     TooLarge,
     /// A row that its table can't hold.
     DoesNotFit,
+    /// CBOR that is not sound.
+    CborSyntax,
+    /// MessagePack that is not sound.
+    MessagePackSyntax,
+    /// gzip or zstd that is not sound.
+    CompressionCorrupt,
+    /// It unpacks to more than a message may be.
+    UnpackTooLarge,
 }
 
 impl Code {
@@ -68,6 +76,10 @@ impl Code {
             Self::EndsIngest => "ends_ingest",
             Self::TooLarge => "too_large",
             Self::DoesNotFit => "does_not_fit",
+            Self::CborSyntax => "cbor_syntax",
+            Self::MessagePackSyntax => "message_pack_syntax",
+            Self::CompressionCorrupt => "compression_corrupt",
+            Self::UnpackTooLarge => "unpack_too_large",
         }
     }
 
@@ -82,6 +94,7 @@ impl Code {
                 "[ingest.sources] does not let this source send the topic: allow it, or find out who publishes there"
             }
             Self::FrameRecordUnparsable => "is the source of another version, or its disk damaged?",
+            Self::UnpackTooLarge => "let the sender split it: a message unpacks to 16 MiB at most",
             Self::TooManyValues => "let the device send fewer values in a message",
             Self::EndsIngest => "a defect, or too little memory for it: please report it",
             Self::TooLarge => {

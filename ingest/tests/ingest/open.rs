@@ -100,7 +100,7 @@ async fn a_new_table_and_a_new_decoder_go_the_whole_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decoder_for_a_table_that_there_is_not_is_refused_at_start() {
     let mistake = (LINES.build)(&Settings::new(), &Layout::default()).unwrap_err();
-    assert!(mistake.to_string().contains("there is no table `tides`"), "{mistake}");
+    assert!(mistake.to_string().contains("`tides` is no table"), "{mistake}");
     let taken = Catalog::builtin().with(tides()).unwrap().with(tides());
     assert!(matches!(taken, Err(CatalogError::Taken { .. })));
 }
