@@ -56,10 +56,36 @@ pub(crate) enum Piece {
 pub(crate) struct Whence<'a> {
     pub(crate) topic: &'a str,
     pub(crate) publisher: &'a str,
-    /// Sound JSON; the first that has a member counts.
-    pub(crate) objects: &'a [&'a str],
+    /// The object that readings are of, as it came.
+    pub(crate) object: &'a str,
     /// The name of the object in the payload.
     pub(crate) member: Option<&'a str>,
+}
+
+/// The message around the objects that readings are of. What pointers lead to in it is looked up once, however many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Around<'a> {
+    whole: &'a str,
+    found: Vec<(Pointer, Option<&'a str>)>,
+}
+
+impl<'a> Around<'a> {
+    /// From here on this is around the objects.
+    pub(crate) fn turn_to(&mut self, whole: &'a str) {
+        if !std::ptr::eq(self.whole, whole) {
+            self.whole = whole;
+            self.found.clear();
+        }
+    }
+
+    fn find(&mut self, pointer: &Pointer) -> Option<&'a str> {
+        if let Some((_, raw)) = self.found.iter().find(|(known, _)| known == pointer) {
+            return *raw;
+        }
+        let raw = pointer.find(self.whole);
+        self.found.push((pointer.clone(), raw));
+        raw
+    }
 }
 
 impl Place {
@@ -123,12 +149,18 @@ impl Place {
         levels.max()
     }
 
-    /// The id, if the message says it.
-    pub(crate) fn fill(&self, whence: &Whence<'_>) -> Option<Cow<'_, str>> {
+    /// The id, if the message says it. Members of the payload are looked for in the object, then around it.
+    pub(crate) fn fill<'a>(
+        &self,
+        whence: &Whence<'a>,
+        around: &mut Around<'a>,
+    ) -> Option<Cow<'_, str>> {
         match self {
             Self::Constant(name) => Some(Cow::Borrowed(name)),
-            Self::Member(pointer) => Some(Cow::Owned(id(escape(&whence.said(pointer)?, None)))),
-            Self::Template(pieces) => filled(pieces, whence).map(Cow::Owned),
+            Self::Member(pointer) => {
+                Some(Cow::Owned(id(escape(&said(pointer, whence, around)?, None))))
+            }
+            Self::Template(pieces) => filled(pieces, whence, around).map(Cow::Owned),
         }
     }
 
@@ -149,17 +181,19 @@ impl Place {
     }
 }
 
-impl<'a> Whence<'a> {
-    /// The text or number of a member.
-    fn said(&self, pointer: &Pointer) -> Option<Cow<'a, str>> {
-        let raw = self.objects.iter().find_map(|object| pointer.find(object))?;
-        let name = match raw.as_bytes().first()? {
-            b'"' => json::text(raw)?,
-            b'-' | b'0'..=b'9' => Cow::Borrowed(raw),
-            _ => return None,
-        };
-        (!name.is_empty()).then_some(name)
-    }
+/// The text or number of a member.
+fn said<'a>(
+    pointer: &Pointer,
+    whence: &Whence<'a>,
+    around: &mut Around<'a>,
+) -> Option<Cow<'a, str>> {
+    let raw = pointer.find(whence.object).or_else(|| around.find(pointer))?;
+    let name = match raw.as_bytes().first()? {
+        b'"' => json::text(raw)?,
+        b'-' | b'0'..=b'9' => Cow::Borrowed(raw),
+        _ => return None,
+    };
+    (!name.is_empty()).then_some(name)
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, &'static str> {
@@ -206,7 +240,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, &'static str> {
     Ok(pieces)
 }
 
-fn filled(pieces: &[Piece], whence: &Whence<'_>) -> Option<String> {
+fn filled<'a>(pieces: &[Piece], whence: &Whence<'a>, around: &mut Around<'a>) -> Option<String> {
     let mut name = String::new();
     for (at, piece) in pieces.iter().enumerate() {
         // The part must not look as if it ended earlier.
@@ -222,7 +256,7 @@ fn filled(pieces: &[Piece], whence: &Whence<'_>) -> Option<String> {
             Piece::Level(level) => Cow::Borrowed(whence.topic.split('/').nth(*level)?),
             Piece::Member => Cow::Borrowed(whence.member?),
             Piece::Publisher => Some(whence.publisher).filter(|who| !who.is_empty())?.into(),
-            Piece::Pointer(pointer) => whence.said(pointer)?,
+            Piece::Pointer(pointer) => said(pointer, whence, around)?,
             Piece::Rest(named) => {
                 let levels = whence.topic.split('/').enumerate();
                 let levels: Vec<&str> =

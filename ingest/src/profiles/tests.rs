@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use telemetry_core::topic::filter_matches;
 
 use super::*;
-use crate::decode::place::{Place, Whence};
+use crate::decode::place::{Around, Place, Whence};
 use crate::decode::values::{Group, Said, Told, Values};
 
 /// What stands in `profiles/samples/`.
@@ -84,17 +84,24 @@ fn rows(rules: &[Compiled<'_>], sample: &Sample) -> Vec<Row> {
     let rule = rule.unwrap_or_else(|| panic!("no rule is for {}", sample.topic));
     let groups = rule.values.read(&sample.topic, &sample.payload);
     let groups = groups.unwrap_or_else(|reject| panic!("{}: {reject:?}", sample.from));
-    groups.iter().flat_map(|group| rows_of(rule, sample, group)).collect()
+    let mut around = Around::default();
+    groups.iter().flat_map(|group| rows_of(rule, sample, group, &mut around)).collect()
 }
 
-fn rows_of(rule: &Compiled<'_>, sample: &Sample, group: &Group<'_>) -> Vec<Row> {
+fn rows_of<'a>(
+    rule: &Compiled<'_>,
+    sample: &'a Sample,
+    group: &'a Group<'a>,
+    around: &mut Around<'a>,
+) -> Vec<Row> {
     let whence = Whence {
         topic: &sample.topic,
         publisher: &sample.publisher,
-        objects: &[group.raw, group.whole],
+        object: group.raw,
         member: group.member.as_deref(),
     };
-    let filled = |place: &Place| place.fill(&whence).map(std::borrow::Cow::into_owned);
+    around.turn_to(group.whole);
+    let mut filled = |place: &Place| place.fill(&whence, around).map(std::borrow::Cow::into_owned);
     let device_id = filled(&rule.device);
     assert!(device_id.is_some(), "{}: no device in {}", sample.from, sample.topic);
     let event_ts = match group.time {

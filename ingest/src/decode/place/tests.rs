@@ -6,7 +6,8 @@ use super::*;
 
 fn fill(template: &str, filter: &str, topic: &str) -> Option<String> {
     let place = Place::parse(template).unwrap().for_filter(filter).unwrap();
-    place.fill(&Whence { topic, ..Whence::default() }).map(Cow::into_owned)
+    let whence = Whence { topic, ..Whence::default() };
+    place.fill(&whence, &mut Around::default()).map(Cow::into_owned)
 }
 
 #[test]
@@ -34,7 +35,10 @@ fn levels_constants_and_the_rest_are_filled_in() {
 fn members_of_the_payload_are_found_in_the_first_object_that_has_them() {
     let fill_as = |template: &str, objects: &[&str]| {
         let place = Place::parse(template).unwrap();
-        place.fill(&Whence { objects, ..Whence::default() }).map(Cow::into_owned)
+        let mut around = Around::default();
+        around.turn_to(objects.last().unwrap());
+        let whence = Whence { object: objects[0], ..Whence::default() };
+        place.fill(&whence, &mut around).map(Cow::into_owned)
     };
     let fill = |objects: &[&str]| fill_as("/ids/device_id", objects);
     assert_eq!(fill(&[r#"{"ids":{"device_id":"a\u0020b"}}"#]).as_deref(), Some("a%20b"));
@@ -52,7 +56,8 @@ fn members_of_the_payload_are_found_in_the_first_object_that_has_them() {
 #[test]
 fn the_name_of_the_object_and_the_publisher_are_filled_in() {
     let fill = |template: &str, whence: Whence<'_>| {
-        Place::parse(template).unwrap().fill(&whence).map(Cow::into_owned)
+        let place = Place::parse(template).unwrap();
+        place.fill(&whence, &mut Around::default()).map(Cow::into_owned)
     };
     let whence = Whence { publisher: "cn=meter 1", member: Some("Device A"), ..Whence::default() };
     assert_eq!(fill("{member}", whence).as_deref(), Some("Device%20A"));
@@ -134,5 +139,21 @@ proptest! {
                 prop_assert_ne!(one, other, "{}", template);
             }
         }
+    }
+}
+
+#[test]
+fn inv8_the_message_around_many_objects_is_looked_through_once() {
+    let place = Place::parse("/gateway").unwrap();
+    let mut around = Around::default();
+    for (whole, id) in
+        [(r#"{"gateway":"a"}"#, Some("a")), ("{}", None), (r#"{"gateway":1}"#, Some("1"))]
+    {
+        around.turn_to(whole);
+        for _ in 0..3 {
+            let whence = Whence { object: "{}", ..Whence::default() };
+            assert_eq!(place.fill(&whence, &mut around).as_deref(), id);
+        }
+        assert_eq!(around.found.len(), 1);
     }
 }

@@ -279,7 +279,7 @@ impl<'v, 't, 'a> Reader<'v, 't, 'a> {
         let report = self.values.reports.object(self.tree, item);
         if let Some((report, member)) = report {
             self.groups[self.group].report = Some(report);
-            self.taken.push(member);
+            self.taken.extend(member);
         }
         self.value(item, self.values.only.is_empty(), None)
     }

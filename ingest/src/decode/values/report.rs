@@ -29,6 +29,7 @@ pub(super) enum Reports {
         levels: Option<Vec<String>>,
         words: Option<BTreeMap<String, String>>,
         member: Option<Pointer>,
+        says: Option<String>,
     },
 }
 
@@ -40,13 +41,13 @@ impl Reports {
             Some(Status::Any(false)) => return Ok(Self::None),
             Some(Status::Told(told)) => told,
         };
-        let StatusTold { levels, words, member } = told.clone();
+        let StatusTold { levels, words, member, says } = told.clone();
         let pointer = |text: String| {
             Pointer::parse(&text).filter(|pointer| !pointer.names().is_empty()).ok_or_else(|| {
                 Mistake::new("status.member", "is no JSON pointer: it must be as /state")
             })
         };
-        Ok(Self::Told { levels, words, member: member.map(pointer).transpose()? })
+        Ok(Self::Told { levels, words, member: member.map(pointer).transpose()?, says })
     }
 
     /// A bare payload; `level` is the last of the topic.
@@ -74,10 +75,14 @@ impl Reports {
         Some(Report { status: status.into(), detail })
     }
 
-    /// An object, and the member of it that says it.
-    pub(super) fn object<'a>(&self, tree: &Tree<'a>, at: At) -> Option<(Report<'a>, At)> {
+    /// An object, and the member of it that says it, if one does.
+    pub(super) fn object<'a>(&self, tree: &Tree<'a>, at: At) -> Option<(Report<'a>, Option<At>)> {
         let (member, words) = match self {
             Self::None => return None,
+            Self::Told { says: Some(says), .. } => {
+                let status = says.clone().into();
+                return tree.is_object(at).then_some((Report { status, detail: None }, None));
+            }
             Self::Told { words, member: Some(member), .. } => {
                 (tree.find(at, member)?, words.as_ref())
             }
@@ -96,7 +101,7 @@ impl Reports {
         let text = if raw.starts_with('"') { json::text(raw)? } else { raw.into() };
         let status = said(words, &text, false)?;
         let detail = (text != status).then_some(raw);
-        Some((Report { status: status.into(), detail }, member))
+        Some((Report { status: status.into(), detail }, Some(member)))
     }
 }
 
@@ -147,7 +152,7 @@ mod tests {
             })
         };
         let usual = Reports::Usual;
-        assert_eq!(object(r#"{"state":"online"}"#, &usual), Some(("online".into(), None, 1)));
+        assert_eq!(object(r#"{"state":"online"}"#, &usual), Some(("online".into(), None, Some(1))));
         for text in
             [r#"{"state":"ON"}"#, r#"{"state":"online","rssi":-3}"#, r#"{"x":"online"}"#, "{}"]
         {
@@ -155,17 +160,23 @@ mod tests {
         }
         let words = BTreeMap::from([("true".to_owned(), "online".to_owned())]);
         let member = Some("/connected".to_owned());
-        let told = StatusTold { levels: None, words: Some(words), member };
+        let told = StatusTold { words: Some(words), member, ..StatusTold::default() };
         let told = Reports::new(Some(&Status::Told(told))).unwrap();
         let report = object(r#"{"rssi":-3,"connected":true}"#, &told);
-        assert_eq!(report, Some(("online".into(), Some("true".into()), 2)));
+        assert_eq!(report, Some(("online".into(), Some("true".into()), Some(2))));
+        let told = StatusTold { says: Some("offline".into()), ..StatusTold::default() };
+        let told = Reports::new(Some(&Status::Told(told))).unwrap();
+        assert_eq!(object(r#"{"device":"a"}"#, &told), Some(("offline".into(), None, None)));
     }
 
     #[test]
     fn a_rule_may_have_words_and_levels_of_its_own() {
         let words = BTreeMap::from([("up".to_owned(), "online".to_owned())]);
-        let told =
-            StatusTold { levels: Some(vec!["birth".into()]), words: Some(words), member: None };
+        let told = StatusTold {
+            levels: Some(vec!["birth".into()]),
+            words: Some(words),
+            ..StatusTold::default()
+        };
         let told = Reports::new(Some(&Status::Told(told))).unwrap();
         assert_eq!(told.bare("birth", "up").unwrap().status, "online");
         assert!(told.bare("LWT", "up").is_none() && told.bare("birth", "online").is_none());

@@ -154,4 +154,6 @@ pub(crate) struct StatusTold {
     pub(crate) words: Option<BTreeMap<String, String>>,
     /// The member of an object that says it.
     pub(crate) member: Option<String>,
+    /// Every object of these topics says this: the topic means it.
+    pub(crate) says: Option<String>,
 }
