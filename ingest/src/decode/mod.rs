@@ -121,7 +121,11 @@ fn origin(source: u32, record: &Record<'_>, now_us: i64) -> Origin {
 fn left_behind(record: &Record<'_>) -> Result<(), Reject> {
     let too_large = attributes::read(record.attributes).find_map(|attribute| match attribute {
         Attribute::TooLarge { bytes, sha256 } => Some((bytes, sha256)),
-        Attribute::Exchange { .. } => None,
+        Attribute::Exchange { .. }
+        | Attribute::ContentType(_)
+        | Attribute::UserProperty { .. }
+        | Attribute::Delivery { .. }
+        | Attribute::Truncated { .. } => None,
     });
     let Some((bytes, sha256)) = too_large else { return Ok(()) };
     let hash: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
