@@ -15,8 +15,8 @@ use crate::access::config::{AccessConfig, ClientCertificates, TlsConfig};
 use crate::limits::Limits;
 use crate::listener::config::{ListenerConfig, Transport};
 
-/// What a record has beside what stands in the packet: its publisher and its client's id above all.
-const RECORD_OVERHEAD: usize = PREFIX_LEN + FIXED_LEN + 1536;
+/// What a record has beside what stands in the packet: a topic that an alias stands for, its publisher and its client's id above all.
+const RECORD_OVERHEAD: usize = PREFIX_LEN + FIXED_LEN + 2048;
 
 /// The `[gateway]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

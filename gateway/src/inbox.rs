@@ -48,8 +48,10 @@ pub(crate) struct Inbox {
 struct Waiting {
     publish: Publish,
     fate: Fate,
-    /// What its record says of its exchange; empty where none outlives the process.
+    /// What its record says beside topic and payload: mostly nothing.
     attributes: Vec<u8>,
+    /// Its exchange outlives the process, and stands in its record.
+    of_exchange: bool,
 }
 
 /// What is to become of a message.
@@ -159,12 +161,17 @@ impl Inbox {
         }
         self.waiting_owed += usize::from(publish.qos == 1);
         let fate = if again { Fate::Repeat } else { fate };
+        let stored = fate == Fate::Go(Route::Spool);
+        let of_exchange = exactly_once && stored && session.is_durable();
         let mut attributes = Vec::new();
-        if exactly_once && fate == Fate::Go(Route::Spool) && session.is_durable() {
+        if of_exchange {
             let (pkid, client_id) = (publish.pkid, &*self.client_id);
             Attribute::Exchange { pkid, client_id }.write(&mut attributes);
         }
-        self.waiting.push_back(Waiting { publish, fate, attributes });
+        if stored {
+            publish.describe(&mut attributes);
+        }
+        self.waiting.push_back(Waiting { publish, fate, attributes, of_exchange });
         Ok(())
     }
 
@@ -249,7 +256,7 @@ impl Inbox {
         let telemetry =
             self.waiting.iter().take_while(|waiting| waiting.fate == Fate::Go(Route::Spool));
         let telemetry = telemetry.take(BATCH_MAX);
-        let of_exchange = |waiting: &Waiting| !waiting.attributes.is_empty();
+        let of_exchange = |waiting: &Waiting| waiting.of_exchange;
         let exchanges = telemetry.clone().any(of_exchange).then(|| shared.store.exchanges());
         let messages = telemetry.map(|Waiting { publish, attributes, .. }| Stored {
             publisher,

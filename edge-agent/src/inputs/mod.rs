@@ -16,6 +16,24 @@ use tracing::warn;
 pub(crate) struct Taken {
     pub(crate) topic: String,
     pub(crate) payload: Vec<u8>,
+    /// How it came, if that was not with QoS 1 and without the retain flag.
+    pub(crate) delivery: Option<Attribute<'static>>,
+}
+
+impl Taken {
+    /// A message that its sender hands over like one of QoS 1.
+    pub(crate) fn new(topic: String, payload: Vec<u8>) -> Self {
+        Self { topic, payload, delivery: None }
+    }
+
+    /// Returns what its record says beside topic and payload.
+    fn attributes(&self) -> Vec<u8> {
+        let mut attributes = Vec::new();
+        if let Some(delivery) = self.delivery {
+            delivery.write(&mut attributes);
+        }
+        attributes
+    }
 }
 
 /// Why messages were not accepted.
@@ -64,14 +82,16 @@ impl Door {
         {
             return Err(AcceptError::Topic { index, problem });
         }
+        let said: Vec<Vec<u8>> = messages.iter().map(Taken::attributes).collect();
         // What stands for the next message, if that is too large.
         let mut instead: Option<Vec<u8>> = None;
         while places.len() < messages.len() {
             let rest = messages.get(places.len()..).unwrap_or_default();
             let replaced = instead.as_ref().map(|attributes| (attributes.as_slice(), &[][..]));
-            let records = (0..).zip(rest).map(|(at, message)| {
+            let said = said.get(places.len()..).unwrap_or_default();
+            let records = (0..).zip(rest.iter().zip(said)).map(|(at, (message, said))| {
                 let (attributes, payload) =
-                    replaced.filter(|_| at == 0).unwrap_or((&[], &message.payload));
+                    replaced.filter(|_| at == 0).unwrap_or((said, &message.payload));
                 let (publisher, topic) = (self.publisher, message.topic.as_str());
                 Message { publisher, topic, attributes, payload }
             });
@@ -138,7 +158,7 @@ fn too_large(message: &Taken) -> Vec<u8> {
         bytes,
         "message is larger than any spool takes: its size and hash go on in its place, and it becomes a dead letter"
     );
-    let mut attributes = Vec::new();
+    let mut attributes = message.attributes();
     Attribute::TooLarge { bytes, sha256 }.write(&mut attributes);
     attributes
 }
@@ -177,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (door, writer) = door(folder.path());
         let writer = std::thread::spawn(move || writer.run());
-        let good = Taken { topic: "dt/w/a/readings".into(), payload: b"{}".to_vec() };
+        let good = Taken::new("dt/w/a/readings".into(), b"{}".to_vec());
         let large = Taken { payload: vec![b'x'; 9 << 20], ..good.clone() };
         let messages = [large.clone(), good.clone(), large, good.clone()];
         let places = door.accept(&messages, WhenFull::Wait).await.unwrap();
@@ -201,10 +221,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn inv10_how_a_message_was_published_stands_in_its_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let (door, writer) = door(folder.path());
+        let writer = std::thread::spawn(move || writer.run());
+        let usual = Taken::new("dt/w/a/readings".into(), b"{}".to_vec());
+        let said = Attribute::Delivery { qos: 0, retain: true };
+        let retained = Taken { delivery: Some(said), ..usual.clone() };
+        let large = Taken { payload: vec![b'x'; 9 << 20], ..retained.clone() };
+        door.accept(&[usual, retained, large], WhenFull::Wait).await.unwrap();
+        let mut found = Vec::new();
+        let read = |record: &Record<'_>| {
+            let said = attributes::read(record.attributes);
+            found.push(said.map(|it| format!("{it:?}")[..8].to_owned()).collect::<Vec<_>>());
+        };
+        door.spool.records(0, read).unwrap();
+        assert_eq!(found, [&[][..], &["Delivery"], &["Delivery", "TooLarge"]]);
+        door.spool.close();
+        writer.join().unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn inv1_nobody_is_answered_before_the_sync() {
         let folder = tempfile::tempdir().unwrap();
         let (door, writer) = door(folder.path());
-        let good = Taken { topic: "dt/w/a/readings".into(), payload: b"{}".to_vec() };
+        let good = Taken::new("dt/w/a/readings".into(), b"{}".to_vec());
         let large = Taken { payload: vec![0; 8 << 20], ..good.clone() };
         let both = [good.clone(), large];
         let mut context = Context::from_waker(Waker::noop());

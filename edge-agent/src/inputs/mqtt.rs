@@ -6,6 +6,7 @@ use mqtt_link::{Standing, Trouble};
 use rumqttc::{AsyncClient, Event, EventLoop, Packet, Publish, QoS, SubscribeFilter};
 use service_runtime::Stop;
 use telemetry_core::id::SourceId;
+use telemetry_core::spool::attributes::Attribute;
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -145,6 +146,13 @@ impl Input<'_> {
     }
 }
 
+/// MQTT 3.1.1, which is what is spoken here, says no more of a message than this.
+fn taken(publish: &Publish) -> Taken {
+    let Publish { topic, payload, qos, retain, .. } = publish;
+    let delivery = Attribute::unusual(*qos as u8, *retain);
+    Taken { delivery, ..Taken::new(topic.clone(), payload.to_vec()) }
+}
+
 /// Stores what has arrived, all that is there with one sync, then acknowledges it in order.
 async fn store(
     mut receiver: mpsc::Receiver<(u64, Publish)>,
@@ -163,10 +171,7 @@ async fn store(
         if count == 0 {
             return;
         }
-        let messages: Vec<Taken> = arrived
-            .iter()
-            .map(|(_, p)| Taken { topic: p.topic.clone(), payload: p.payload.to_vec() })
-            .collect();
+        let messages: Vec<Taken> = arrived.iter().map(|(_, publish)| taken(publish)).collect();
         let mut rest = messages.as_slice();
         while !rest.is_empty() {
             match door.accept(rest, WhenFull::Wait).await {

@@ -40,7 +40,7 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<Taken, LineError> {
         true => serde_json::from_str::<String>(raw).map_err(|_| LineError)?.into_bytes(),
         false => raw.as_bytes().to_vec(),
     };
-    Ok(Taken { topic: line.topic.into_owned(), payload })
+    Ok(Taken::new(line.topic.into_owned(), payload))
 }
 
 /// Reads until the end of the input or `stop`; waits while the spool is full. The agent goes on when it ends.

@@ -4,6 +4,7 @@ use service_runtime::{Clock, Metrics, Stop};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::{Fresh, Progress, Spool, SpoolConfig, WriterThread};
+use telemetry_core::spool::attributes;
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::watch;
 
@@ -14,7 +15,7 @@ use crate::access::{Access, Names};
 use crate::fanout::{Fanout, MailboxLimits};
 use crate::letter::Options;
 use crate::metrics::GatewayMetrics;
-use crate::mqtt::Will;
+use crate::mqtt::{Properties, Will};
 use crate::rate::Rates;
 use crate::retained::Retained;
 use crate::session::{Registry, SessionLimits};
@@ -179,6 +180,41 @@ async fn a_qos_2_message_that_comes_again_is_stored_once_and_acknowledged_again(
     device.take(&shared, message()).unwrap();
     device.accept(&shared);
     assert_eq!(shared.spool.status().appended, 2, "the packet id is used for a new message");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv10_what_a_publisher_says_of_its_message_stands_in_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, writer) = shared(folder.path());
+    let mut device = Device::new(&shared, Version::V5, 60);
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let user = vec![pair("fw", "2"), pair("fw", "1"), pair("", "")];
+    let content_type = Some("application/cbor".to_owned());
+    let said = Properties { user, content_type, ..Properties::default() };
+    let expires = Properties { expiry_seconds: Some(3), ..Properties::default() };
+    let properties = |own: Properties| Some(Box::new(own));
+    device.take(&shared, Publish { properties: properties(said), ..publish(1) }).unwrap();
+    device.take(&shared, Publish { qos: 2, pkid: 6, retain: true, ..publish(2) }).unwrap();
+    device.take(&shared, Publish { qos: 0, pkid: 0, ..publish(3) }).unwrap();
+    device.take(&shared, Publish { properties: properties(expires), ..publish(4) }).unwrap();
+    device.accept(&shared);
+    shared.spool.close();
+    writer.run().unwrap();
+    let mut found = Vec::new();
+    let read = |record: &telemetry_core::spool::record::Record<'_>| {
+        found.push(record.attributes.to_vec());
+    };
+    shared.spool.records(0, read).unwrap();
+    let read = |bytes| attributes::read(bytes).collect::<Vec<_>>();
+    let pair = |name, value| Attribute::UserProperty { name, value };
+    let told = [pair("fw", "2"), pair("fw", "1"), pair("", "")];
+    let content_type = Attribute::ContentType("application/cbor");
+    let delivery = Attribute::Delivery { qos: 2, retain: true };
+    assert_eq!(read(&found[0]), [&[content_type][..], &told].concat());
+    let exchange = Attribute::Exchange { pkid: 6, client_id: "mon-1" };
+    assert_eq!(read(&found[1]), [exchange, delivery]);
+    assert_eq!(read(&found[2]), [Attribute::Delivery { qos: 0, retain: false }]);
+    assert_eq!(found[3], b"", "the usual message has nothing to say");
 }
 
 #[tokio::test(flavor = "multi_thread")]

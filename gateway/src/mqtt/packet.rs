@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use telemetry_core::spool::attributes::{self, Attribute};
 
 use super::{Reason, Version};
 
@@ -45,6 +46,19 @@ pub(crate) struct Publish {
     pub(crate) pkid: u16,
     /// `None` when there are none, always in 3.1.1.
     pub(crate) properties: Option<Box<Properties>>,
+}
+
+impl Publish {
+    /// Appends what its record says of it beside topic and payload.
+    pub(crate) fn describe(&self, attributes: &mut Vec<u8>) {
+        if let Some(delivery) = Attribute::unusual(self.qos, self.retain) {
+            delivery.write(attributes);
+        }
+        if let Some(properties) = &self.properties {
+            let user = properties.user.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            attributes::write_properties(properties.content_type.as_deref(), user, attributes);
+        }
+    }
 }
 
 /// The message that a client leaves for the case that it vanishes.

@@ -175,6 +175,7 @@ proptest! {
                 }
                 Op::Trim(fraction) => {
                     synced = running.sync();
+                    seen = look(folder.path());
                     let to = part(landed, synced, fraction);
                     let chain = running.spool.reader().chain_at(to).unwrap();
                     if let Some(chain) = chain {
