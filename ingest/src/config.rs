@@ -66,30 +66,54 @@ pub struct Config {
     /// Source id → topic filters that its messages must match; `*` stands for every source that is not named, and `{source_id}` in a
     /// filter for the id of the source.
     pub sources: BTreeMap<String, Vec<String>>,
-    /// Which decoder a topic goes to; the first that matches wins.
+    /// Which decoder a topic goes to, before the built-in rules; the first that matches wins.
     pub topics: Vec<TopicRule>,
 }
 
 /// One line of the topic table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopicRule {
-    /// Topic filter with MQTT wildcards.
-    pub filter: String,
-    /// What the payload is: the name of a decoder.
-    pub decoder: String,
+    /// Topic filter with MQTT wildcards; none: the profile's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Ready-made rules for a family of devices, by name; what is said beside it replaces what they say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// What the payload is: the name of a decoder; none: the profile's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<String>,
+    /// Where the site is: a constant, levels of the topic as `{1}`, or a JSON pointer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Where the device's name is, in the same way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Keep the messages themselves, too, in the table `messages`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raw: bool,
     /// The decoder's settings.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub settings: Settings,
 }
 
+impl TopicRule {
+    /// A rule for the topics of `filter`.
+    #[must_use]
+    pub fn new(filter: &str, decoder: &str) -> Self {
+        let (filter, decoder) = (Some(filter.to_owned()), Some(decoder.to_owned()));
+        Self { filter, decoder, ..Self::default() }
+    }
+
+    /// What it is called in messages: its filter, else its profile.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.filter.clone().or_else(|| self.profile.clone()).unwrap_or_default()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
-        let rule = |name: &str| TopicRule {
-            filter: format!("dt/+/+/{name}"),
-            decoder: name.to_owned(),
-            settings: Settings::new(),
-        };
         Self {
             broker: "127.0.0.1:1883".into(),
             admin_listen: ([127, 0, 0, 1], 8083).into(),
@@ -112,7 +136,7 @@ impl Default for Config {
             sources_max: 10_000,
             shutdown_grace_ms: 30_000,
             sources: default_sources("gateway"),
-            topics: ["readings", "fhir", "status"].map(rule).into(),
+            topics: Vec::new(),
         }
     }
 }
@@ -223,17 +247,12 @@ impl Config {
         if self.worker.is_empty() || self.client_id.is_empty() {
             return refuse("worker", "and client_id must not be empty".into());
         }
-        let filters =
-            self.sources.values().flatten().chain(self.topics.iter().map(|rule| &rule.filter));
-        for filter in filters {
+        for filter in self.sources.values().flatten() {
             if let Err(error) = telemetry_core::topic::validate_filter(filter) {
-                return refuse(
-                    "sources",
-                    format!("or topics: `{filter}` is not a topic filter: {error}"),
-                );
+                return refuse("sources", format!("`{filter}` is not a topic filter: {error}"));
             }
         }
-        if let Err(mistake) = Rules::new(&self.topics, &Layout::default(), DECODERS) {
+        if let Err(mistake) = Rules::new(&self.topics, &self.prefix, &Layout::default(), DECODERS) {
             return refuse("topics", mistake.to_string());
         }
         Ok(())
@@ -279,6 +298,6 @@ mod tests {
         assert!(too_much.contains("memory_bytes") && too_much.contains("1984 MiB"), "{too_much}");
         let too_much = refused(|c| (c.flush_bytes, c.memory_bytes) = (u64::MAX / 2, u64::MAX));
         assert!(too_much.contains("memory_bytes"), "{too_much}");
-        assert!(refused(|c| c.topics[0].filter = "a/#/b".into()).contains("a/#/b"));
+        assert!(refused(|c| c.topics.push(TopicRule::new("a/#/b", "values"))).contains("a/#/b"));
     }
 }

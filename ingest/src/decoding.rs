@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lake::tables::dead_letters;
+use lake::tables::{dead_letters, messages};
 use telemetry_core::spool::attributes::{self, Attribute};
 use telemetry_core::spool::record::{MAYBE_REPEAT, Record};
 use telemetry_core::topic::DeviceTopic;
@@ -12,10 +12,10 @@ use crate::access::Access;
 use crate::batch::{Batch, Layout, Origin, Route, Row, Rows};
 use crate::columns;
 use crate::config::Config;
+use crate::decode::place::{Around, Whence};
 use crate::decode::reject::{Code, Reject};
 use crate::decode::{DECODERS, Message, Spec, time};
-use crate::mistake::Mistake;
-use crate::rules::Rules;
+use crate::rules::{Rule, RuleMistake, Rules};
 
 columns! {
     struct DeadLetter of dead_letters::NAME {
@@ -30,6 +30,20 @@ columns! {
     }
 }
 
+columns! {
+    struct Raw of messages::NAME {
+        site: Text,
+        device_id: Text,
+        topic: Text,
+        publisher: Text,
+        payload: Bytes,
+        qos: Int,
+        retain: Bool,
+        content_type: Text,
+        user_properties: Text,
+    }
+}
+
 /// Turns messages into rows of a [`Batch`].
 #[derive(Debug)]
 pub struct Decoding {
@@ -37,6 +51,7 @@ pub struct Decoding {
     rules: Rules,
     layout: Arc<Layout>,
     dead: DeadLetter,
+    raw: Raw,
 }
 
 impl Decoding {
@@ -44,7 +59,7 @@ impl Decoding {
     ///
     /// # Errors
     /// A rule that makes no sense.
-    pub fn new(config: &Config, layout: Arc<Layout>) -> Result<Self, Mistake> {
+    pub fn new(config: &Config, layout: Arc<Layout>) -> Result<Self, RuleMistake> {
         Self::with(config, layout, DECODERS)
     }
 
@@ -52,11 +67,17 @@ impl Decoding {
     ///
     /// # Errors
     /// As [`Decoding::new`].
-    pub fn with(config: &Config, layout: Arc<Layout>, decoders: &[Spec]) -> Result<Self, Mistake> {
+    pub fn with(
+        config: &Config,
+        layout: Arc<Layout>,
+        decoders: &[Spec],
+    ) -> Result<Self, RuleMistake> {
         let access = Access::new(&config.sources);
-        let rules = Rules::new(&config.topics, &layout, decoders)?;
-        let dead = DeadLetter::of(&layout)?;
-        Ok(Self { access, rules, layout, dead })
+        let rules = Rules::new(&config.topics, &config.prefix, &layout, decoders)?;
+        let own = |mistake| RuleMistake { number: 0, rule: String::new(), mistake };
+        let dead = DeadLetter::of(&layout).map_err(own)?;
+        let raw = Raw::of(&layout).map_err(own)?;
+        Ok(Self { access, rules, layout, dead, raw })
     }
 
     /// An empty batch for its rows.
@@ -84,7 +105,9 @@ impl Decoding {
         let result = match route {
             Route::Refused(reject) => Err(reject),
             Route::By { rule, device } => {
-                origin.device = device;
+                let rule = self.rules.rule(rule);
+                origin.device = device.unwrap_or(u32::MAX);
+                origin.unmapped = rule.unmapped;
                 self.payload(batch, &origin, rule, record)
             }
         };
@@ -97,15 +120,63 @@ impl Decoding {
         &self,
         batch: &mut Batch,
         origin: &Origin,
-        rule: usize,
+        rule: &Rule,
         record: &Record<'_>,
     ) -> Result<(), Reject> {
         left_behind(record)?;
+        if rule.raw {
+            self.message(batch, origin, record)?;
+        }
         if record.payload.is_empty() {
             return Err(Reject::new(Code::EmptyPayload, "the payload has no bytes"));
         }
-        let message = Message { topic: record.topic, payload: record.payload };
-        self.rules.decoder(rule).decode(&message, &mut Rows { batch, origin: *origin })
+        let message = message(record);
+        let mut rows = Rows { batch, origin: *origin, places: &rule.places };
+        if !rule.decoder.locates() {
+            let (topic, publisher) = (message.topic, message.publisher);
+            let object = std::str::from_utf8(message.payload).unwrap_or_default();
+            let whence = Whence { topic, publisher, object, member: None };
+            rows.locate(&whence, &mut Around::default(), false)?;
+        }
+        rule.decoder.decode(&message, &mut rows)
+    }
+
+    /// Keeps a message as it came.
+    fn message(
+        &self,
+        batch: &mut Batch,
+        origin: &Origin,
+        record: &Record<'_>,
+    ) -> Result<(), Reject> {
+        let (mut qos, mut retain, mut content_type) = (1, false, None);
+        let mut properties = Vec::new();
+        for attribute in attributes::read(record.attributes) {
+            match attribute {
+                Attribute::Delivery { qos: own, retain: kept } => {
+                    (qos, retain) = (own.into(), kept)
+                }
+                Attribute::ContentType(text) => content_type = Some(text),
+                Attribute::UserProperty { name, value } => properties.push([name, value]),
+                _ => {}
+            }
+        }
+        let properties = (!properties.is_empty())
+            .then(|| serde_json::to_string(&properties).expect("texts are plain data"));
+        let device = (origin.device != u32::MAX).then(|| batch.devices.names(origin.device));
+        let device = device.map(|(site, name)| (site.to_owned(), name.to_owned()));
+        let (site, name) = device.unzip();
+        let raw = &self.raw;
+        let mut row = Row::new(&raw.table, origin.received_us);
+        row.set(raw.site, site.as_deref())
+            .set(raw.device_id, name.as_deref())
+            .set(raw.topic, record.topic)
+            .set(raw.publisher, (!record.publisher.is_empty()).then_some(record.publisher))
+            .set(raw.payload, record.payload)
+            .set(raw.qos, qos)
+            .set(raw.retain, retain)
+            .set(raw.content_type, content_type)
+            .set(raw.user_properties, properties.as_deref());
+        Ok(batch.add(origin, row)?)
     }
 
     /// Keeps a message that the worker must not look at.
@@ -158,34 +229,44 @@ impl Decoding {
         record: &Record<'_>,
         reject: &Reject,
     ) {
-        let device = DeviceTopic::parse(record.topic);
+        let device = DeviceTopic::parse(record.topic).map(|at| (at.site, at.device_id));
         let given = |text| (!str::is_empty(text)).then_some(text);
         let dead = &self.dead;
         let mut row = Row::new(&dead.table, origin.received_us);
-        row.set(dead.site, device.map(|device| device.site))
-            .set(dead.device_id, device.map(|device| device.device_id))
+        row.set(dead.site, device.map(|(site, _)| site))
+            .set(dead.device_id, device.map(|(_, name)| name))
             .set(dead.topic, given(record.topic))
             .set(dead.publisher, given(record.publisher))
             .set(dead.payload, record.payload)
             .set(dead.reason_code, reject.code.as_str())
             .set(dead.reason, reject.reason.as_ref())
             .set(dead.stage, reject.code.stage());
-        if (Rows { batch, origin: *origin }).add(row).is_err() {
+        if batch.add(origin, row).is_err() {
             // `memory_bytes` is limited so that there is room; if there is none all the same, the books say what is missing.
             batch.gap(origin.source, record.offset, 1, reject.code.as_str());
         }
     }
 }
 
+fn message<'a>(record: &Record<'a>) -> Message<'a> {
+    let content_type = attributes::read(record.attributes).find_map(|attribute| match attribute {
+        Attribute::ContentType(text) => Some(text),
+        _ => None,
+    });
+    let Record { topic, publisher, payload, .. } = *record;
+    Message { topic, publisher, content_type, payload }
+}
+
 fn origin(source: u32, record: &Record<'_>, now_us: i64) -> Origin {
     let received_absurd = time::received_is_absurd(record.received_us, now_us);
     Origin {
         source,
-        device: 0,
+        device: u32::MAX,
         offset: record.offset,
         received_us: if received_absurd { now_us } else { record.received_us },
         maybe_repeat: record.flags & MAYBE_REPEAT != 0,
         received_absurd,
+        unmapped: false,
     }
 }
 
@@ -193,7 +274,7 @@ fn origin(source: u32, record: &Record<'_>, now_us: i64) -> Origin {
 fn left_behind(record: &Record<'_>) -> Result<(), Reject> {
     let too_large = attributes::read(record.attributes).find_map(|attribute| match attribute {
         Attribute::TooLarge { bytes, sha256 } => Some((bytes, sha256)),
-        Attribute::Exchange { .. } => None,
+        _ => None,
     });
     let Some((bytes, sha256)) = too_large else { return Ok(()) };
     let hash: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::decode::values::Settings;
+use crate::decode::Settings;
 
 /// Rules for one family of devices.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -47,6 +47,16 @@ pub(crate) enum ProfileDecoder {
     Values,
     /// Reports on the device in this project's own form.
     Status,
+}
+
+impl ProfileDecoder {
+    /// Its name in rules.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Values => "values",
+            Self::Status => "status",
+        }
+    }
 }
 
 /// A level of the topic and what it begins with.

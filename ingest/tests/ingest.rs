@@ -1,6 +1,8 @@
 //! Ingest from outside, without a broker: frames go in, rows are in the lake, receipts come back.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "ingest/any.rs"]
+mod any;
 #[path = "ingest/bad_input.rs"]
 mod bad_input;
 #[path = "ingest/broker.rs"]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::table::{IDENTITY, Kind, PARTITION, Table};
-use crate::tables::{dead_letters, device_status, ehr_events, landings, readings};
+use crate::tables::{dead_letters, device_status, ehr_events, landings, messages, readings};
 
 /// See the module. Cheap to clone. The ledger is the last table: a lake whose ledger exists is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +104,7 @@ impl Catalog {
             ehr_events::table(),
             device_status::table(),
             dead_letters::table(),
+            messages::table(),
             landings::table(),
         ];
         Self { tables: tables.into_iter().map(Arc::new).collect() }

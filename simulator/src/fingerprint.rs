@@ -71,6 +71,8 @@ pub enum Value<'a> {
     Number(f64),
     /// Column `value_text`.
     Text(&'a str),
+    /// Column `value_text` has a number: a device's way of saying "no value".
+    Written(f64),
     /// Both columns are NULL.
     Null,
 }
@@ -329,6 +331,7 @@ impl Canonical {
         match value {
             Value::Number(number) => self.number(Some(number)),
             Value::Text(text) => self.text(Some(text)),
+            Value::Written(number) => self.text(Some(&number.to_string())),
             Value::Null => self.absent(),
         }
     }

@@ -47,19 +47,11 @@ pub enum Verdict {
 /// only where the metric's range excludes it: -1 cm[H2O] of PEEP and -100 dB[W] are measurements.
 const SENTINELS: [f64; 7] = [-999.0, -99.9, -100.0, -1.0, 8_388_607.0, 32_767.0, -32_768.0];
 
-/// The sentinels that are unmistakable even for a metric nothing is known about.
-const SENTINELS_OF_ANY_METRIC: [f64; 2] = [-999.0, 8_388_607.0];
-
-/// Judges `value` of `metric` (`None`: not in the catalogue), in the metric's canonical unit.
+/// Judges `value` of `metric` (`None`: not in the catalogue), in the metric's canonical unit. What nobody knows has no sentinels: a
+/// counter comes by 8388607, too.
 #[must_use]
 pub fn judge(metric: Option<&Metric>, value: f64) -> Verdict {
-    let Some(metric) = metric else {
-        return if SENTINELS_OF_ANY_METRIC.contains(&value) {
-            Verdict::Sentinel
-        } else {
-            Verdict::Plausible
-        };
-    };
+    let Some(metric) = metric else { return Verdict::Plausible };
     if metric.zero_is_missing && value == 0.0 {
         return Verdict::Sentinel;
     }
@@ -379,10 +371,8 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_metric_has_only_the_unmistakable_sentinels() {
-        assert_eq!(judge(None, -999.0), Verdict::Sentinel);
-        assert_eq!(judge(None, 8_388_607.0), Verdict::Sentinel);
-        for value in [0.0, -1.0, -100.0, 32_767.0] {
+    fn an_unknown_metric_has_no_sentinels() {
+        for value in [0.0, -1.0, -100.0, -999.0, 32_767.0, 8_388_607.0] {
             assert_eq!(judge(None, value), Verdict::Plausible, "{value}");
         }
     }

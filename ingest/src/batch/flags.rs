@@ -6,86 +6,58 @@ use std::ops::{BitOr, BitOrAssign};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Flags(pub(crate) u32);
 
-const NAMES: [&str; 21] = [
-    "absent",
-    "boolean",
-    "date_of_landing",
-    "date_only",
-    "decimal_comma",
-    "extra_too_long",
-    "integer_beyond_double",
-    "local_time",
-    "maybe_repeat",
-    "not_converted",
-    "out_of_range",
-    "received_absurd",
-    "sentinel",
-    "text_number",
-    "time_absurd",
-    "time_unparsable",
-    "unit_differs",
-    "unknown_metric",
-    "unmapped",
-    "value_in_extra",
-    "word",
-];
+macro_rules! flags {
+    ($($flag:ident = $name:literal: $about:literal;)*) => {
+        #[expect(clippy::upper_case_acronyms, non_camel_case_types, reason = "the flags, by place")]
+        #[derive(Clone, Copy)]
+        enum Bit { $($flag,)* }
+
+        impl Flags {
+            $(#[doc = $about] pub(crate) const $flag: Self = Self(1 << Bit::$flag as u32);)*
+        }
+
+        /// Every flag with its meaning, sorted by name.
+        pub const FLAGS: &[(&str, &str)] = &[$(($name, $about),)*];
+    };
+}
+
+flags! {
+    ABSENT = "absent": "The device sent null: there is no value.";
+    BOOLEAN = "boolean": "The device sent true or false: the value is 1 or 0.";
+    DATE_OF_LANDING = "date_of_landing": "Its message has more dates than a landing may touch: `event_date` is that of the landing.";
+    DATE_ONLY = "date_only": "Only a date was given: the time is its first moment, UTC.";
+    DECIMAL_COMMA = "decimal_comma": "The number was written with a comma: `value_text` has it as it came.";
+    EXTRA_TOO_LONG = "extra_too_long": "What has no column is too long for `extra`: a dead letter has the whole message.";
+    INTEGER_BEYOND_DOUBLE = "integer_beyond_double": "A whole number that a double can't hold exactly: it is in `extra`, as it came.";
+    LOCAL_TIME = "local_time": "The time came without a zone and was taken for UTC: say the zone in the topic's rule.";
+    MAYBE_REPEAT = "maybe_repeat": "The message may be in the lake already under another epoch: its source's spool was cloned or restored.";
+    NOT_CONVERTED = "not_converted": "A member is not what its column takes: it is in `extra`, as it came.";
+    OUT_OF_RANGE = "out_of_range": "Outside the metric's plausible range.";
+    RECEIVED_ABSURD = "received_absurd": "The time at which the source says that it received the message can't be right: ingest's own stands in.";
+    SENTINEL = "sentinel": "A code for \"no value\": `value_text` has it as it came.";
+    TEXT_NUMBER = "text_number": "The number came as a text: `value_text` has it as it came.";
+    TIME_ABSURD = "time_absurd": "The device's time can't be right (before 2000, more than a day ahead): `received_ts` stands in, `device_ts` has it.";
+    TIME_MISSING = "time_missing": "The message says no time: `received_ts` stands in.";
+    TIME_UNPARSABLE = "time_unparsable": "The time can't be read: `received_ts` stands in, `extra` has it as it came.";
+    UNIT_DIFFERS = "unit_differs": "Not the catalogue's unit: the range was not checked.";
+    UNKNOWN_METRIC = "unknown_metric": "The metric is not in the catalogue: its range was not checked.";
+    UNMAPPED = "unmapped": "No rule of the configuration is for the topic: a built-in one made the row.";
+    VALUE_IN_EXTRA = "value_in_extra": "The value is an object, an array or beyond a double: it is in `extra`, as it came.";
+    WORD = "word": "The number stands for a word, which is in `value_text`.";
+}
 
 /// The values of the column `quality`.
 pub(crate) const QUALITIES: [&str; 3] = ["bad", "good", "suspect"];
 
 impl Flags {
-    /// The device sent null.
-    pub(crate) const ABSENT: Self = Self(1);
-    /// The device sent true or false: the value is 1 or 0, and `extra` has it as it came.
-    pub(crate) const BOOLEAN: Self = Self(1 << 1);
-    /// Its message has more dates than a landing may touch: `event_date` is that of the landing.
-    pub(crate) const DATE_OF_LANDING: Self = Self(1 << 2);
-    /// Only a date was given, the time is its first moment.
-    pub(crate) const DATE_ONLY: Self = Self(1 << 3);
-    /// The number was written with a comma: `value_text` has it as it came.
-    pub(crate) const DECIMAL_COMMA: Self = Self(1 << 4);
-    /// What has no column is too long for `extra`: a dead letter has the whole message.
-    pub(crate) const EXTRA_TOO_LONG: Self = Self(1 << 5);
-    /// A whole number that a double can't hold exactly: it is in `extra`, as it came.
-    pub(crate) const INTEGER_BEYOND_DOUBLE: Self = Self(1 << 6);
-    /// The time came without a zone and was taken for UTC.
-    pub(crate) const LOCAL_TIME: Self = Self(1 << 7);
-    /// The message may be in the lake already under another epoch.
-    pub(crate) const MAYBE_REPEAT: Self = Self(1 << 8);
-    /// A member is not what its column takes: it is in `extra`, as it came.
-    pub(crate) const NOT_CONVERTED: Self = Self(1 << 9);
-    /// Outside the metric's plausible range.
-    pub(crate) const OUT_OF_RANGE: Self = Self(1 << 10);
-    /// The time at which the source says that it received the message can't be right; ingest's own stands in.
-    pub(crate) const RECEIVED_ABSURD: Self = Self(1 << 11);
-    /// A code for "no value".
-    pub(crate) const SENTINEL: Self = Self(1 << 12);
-    /// The number came as a text: `value_text` has it as it came.
-    pub(crate) const TEXT_NUMBER: Self = Self(1 << 13);
-    /// The device's time can't be right; the receive time stands in.
-    pub(crate) const TIME_ABSURD: Self = Self(1 << 14);
-    /// There is no time that can be read; the receive time stands in.
-    pub(crate) const TIME_UNPARSABLE: Self = Self(1 << 15);
-    /// Not the catalogue's unit, so the range was not checked.
-    pub(crate) const UNIT_DIFFERS: Self = Self(1 << 16);
-    /// Not in the catalogue.
-    pub(crate) const UNKNOWN_METRIC: Self = Self(1 << 17);
-    /// No rule is for the topic: the row was made by the default.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the default rule comes next"))]
-    pub(crate) const UNMAPPED: Self = Self(1 << 18);
-    /// The value is an object, an array or beyond a double: it is in `extra`, as it came.
-    pub(crate) const VALUE_IN_EXTRA: Self = Self(1 << 19);
-    /// The number stands for a word: `value_text` has it.
-    pub(crate) const WORD: Self = Self(1 << 20);
-
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
     /// The names, joined by commas; `None` for the empty set.
     pub(crate) fn text(self) -> Option<String> {
-        let names = NAMES.iter().enumerate().filter(|(bit, _)| self.0 >> bit & 1 == 1);
-        let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+        let set = FLAGS.iter().enumerate().filter(|(bit, _)| self.0 >> bit & 1 == 1);
+        let names: Vec<&str> = set.map(|(_, (name, _))| *name).collect();
         (!names.is_empty()).then(|| names.join(","))
     }
 
@@ -121,7 +93,7 @@ mod tests {
 
     #[test]
     fn names_are_sorted_and_the_worst_flag_makes_the_quality() {
-        assert!(NAMES.is_sorted() && QUALITIES.is_sorted());
+        assert!(FLAGS.is_sorted() && QUALITIES.is_sorted());
         assert_eq!(Flags::default().text(), None);
         assert_eq!((Flags::WORD | Flags::UNMAPPED).text().unwrap(), "unmapped,word");
         let both = Flags::UNKNOWN_METRIC | Flags::SENTINEL;

@@ -130,12 +130,12 @@ macro_rules! columns {
         $(#[$doc])*
         #[derive(Debug)]
         $vis struct $name {
-            table: $crate::batch::Handle,
-            $($column: $crate::batch::Column<$crate::batch::$kind>,)*
+            $vis table: $crate::batch::Handle,
+            $($vis $column: $crate::batch::Column<$crate::batch::$kind>,)*
         }
 
         impl $name {
-            fn of(layout: &$crate::batch::Layout) -> Result<Self, $crate::Mistake> {
+            $vis fn of(layout: &$crate::batch::Layout) -> Result<Self, $crate::Mistake> {
                 let table = layout.table($table)?.clone();
                 Ok(Self { $($column: table.column(stringify!($column))?,)* table })
             }

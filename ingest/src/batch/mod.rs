@@ -22,10 +22,12 @@ use telemetry_core::lane::lane_of;
 
 use crate::decode::members::Shape;
 use crate::decode::reject::Reject;
+use crate::rules::places::Whereabouts;
 use crate::sequencer::Key;
 use arrays::Sealed;
 pub use cells::{Bool, Bytes, Cell, Column, Date, Double, Int, Long, Misfit, OfKind, Text, Time};
 pub(crate) use devices::{Devices, SourceNames};
+pub use flags::FLAGS;
 use intern::Seeded;
 pub use layout::{Handle, Layout};
 pub use readings::Origin;
@@ -39,8 +41,8 @@ const ROUTES_MAX: usize = 20_000;
 /// Where messages of a topic go.
 #[derive(Debug, Clone)]
 pub(crate) enum Route {
-    /// By this rule, as rows of this device.
-    By { rule: usize, device: u32 },
+    /// By this rule, as rows of this device if the topic says which.
+    By { rule: usize, device: Option<u32> },
     /// Nowhere.
     Refused(Reject),
 }
@@ -220,19 +222,20 @@ impl Batch {
     }
 
     /// Where messages of `source` on `topic` go; `find` says it for a topic that is new here: a rule, and site and name of the device.
-    pub(crate) fn route<'a>(
+    pub(crate) fn route(
         &mut self,
         source: u32,
-        topic: &'a str,
-        find: impl FnOnce(&SourceId) -> Result<(usize, &'a str, &'a str), Reject>,
+        topic: &str,
+        find: impl FnOnce(&SourceId) -> Result<(usize, Option<Whereabouts>), Reject>,
     ) -> Route {
         let slot = &mut self.slots[source as usize];
         if let Some(route) = slot.routes.get(topic) {
             return route.clone();
         }
         let route = match find(&slot.key.0) {
-            Ok((rule, site, device)) => {
-                Route::By { rule, device: self.devices.number(site, device) }
+            Ok((rule, device)) => {
+                let device = device.map(|at| self.devices.number(&at.site, &at.device));
+                Route::By { rule, device }
             }
             Err(reject) => Route::Refused(reject),
         };

@@ -19,7 +19,7 @@ pub(crate) const ABSENT: i64 = i64::MIN;
 pub struct Origin {
     /// Number of the source in the batch.
     pub source: u32,
-    /// Number of the device in the batch.
+    /// Number of the device in the batch, `u32::MAX` while it is not known.
     pub device: u32,
     /// Offset in the source.
     pub offset: u64,
@@ -29,6 +29,8 @@ pub struct Origin {
     pub maybe_repeat: bool,
     /// `received_us` is ingest's time: the source's could not be right.
     pub received_absurd: bool,
+    /// No rule of the configuration is for its topic.
+    pub unmapped: bool,
 }
 
 impl Origin {
@@ -37,6 +39,7 @@ impl Origin {
         let when = |said, flag| if said { flag } else { Flags::default() };
         when(self.maybe_repeat, Flags::MAYBE_REPEAT)
             | when(self.received_absurd, Flags::RECEIVED_ABSURD)
+            | when(self.unmapped, Flags::UNMAPPED)
     }
 }
 
@@ -57,14 +60,19 @@ pub(crate) struct Context {
 }
 
 /// The values of the column `protocol`.
-pub(crate) const PROTOCOLS: [&str; 2] = ["readings-json", "fhir-r4"];
+pub(crate) const PROTOCOLS: [&str; 3] = ["readings-json", "fhir-r4", VALUES_NAME];
 pub(crate) const READINGS_JSON: u8 = 0;
 pub(crate) const FHIR_R4: u8 = 1;
+pub(crate) const VALUES: u8 = 2;
+/// The same as `protocol` of rows that are no readings.
+pub(crate) const VALUES_NAME: &str = "values";
 
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Measured<'a> {
     Number(f64),
+    /// A number that came as a text.
+    Word(f64, &'a str),
     Text(&'a str),
     Absent,
     /// It is in `extra`.
@@ -196,7 +204,7 @@ impl Readings {
     ) -> Result<(), Misfit> {
         fits("metric", metric, NAME_BYTES_MAX)?;
         fits("unit", unit.unwrap_or_default(), NAME_BYTES_MAX)?;
-        if let Measured::Text(text) = measured {
+        if let Measured::Text(text) | Measured::Word(_, text) = measured {
             fits("value_text", text, TEXT_BYTES_MAX)?;
         }
         let number = self.metrics.number(metric);
@@ -222,6 +230,9 @@ impl Readings {
         }
         let (value, text) = match measured {
             Measured::Number(value) => (judged(&known, unit, value, &mut flags), NONE),
+            Measured::Word(value, text) => {
+                (judged(&known, unit, value, &mut flags), self.texts.number(text))
+            }
             Measured::Text(text) => (f64::NAN, self.texts.number(text)),
             Measured::Absent => {
                 flags |= Flags::ABSENT;
@@ -231,6 +242,13 @@ impl Readings {
                 flags |= Flags::VALUE_IN_EXTRA;
                 (f64::NAN, NONE)
             }
+        };
+        // What the device said is kept, where nobody takes it for a value.
+        let text = match measured {
+            Measured::Number(number) if flags.has(Flags::SENTINEL) => {
+                self.texts.number(&number.to_string())
+            }
+            _ => text,
         };
         self.source.push(origin.source);
         self.device.push(origin.device);

@@ -8,6 +8,9 @@ use super::flags::Flags;
 use super::layout::Handle;
 use super::readings::{Context, Measured, Origin, Readings};
 use crate::decode::members::Shape;
+use crate::decode::place::{Around, Whence};
+use crate::decode::reject::Reject;
+use crate::rules::places::Places;
 
 /// A row that is being filled in. What is not set is NULL.
 pub struct Row<'a> {
@@ -44,10 +47,22 @@ impl fmt::Debug for Row<'_> {
     }
 }
 
+impl Batch {
+    /// Adds a row of the message that `origin` is.
+    ///
+    /// # Errors
+    /// What does not fit its table; then nothing was added.
+    pub(crate) fn add(&mut self, origin: &Origin, row: Row<'_>) -> Result<(), Misfit> {
+        let Row { table, time_us, cells } = row;
+        self.push(table, origin, time_us, cells)
+    }
+}
+
 /// The rows of one message. Identity, time of receipt and partition are added here, for all tables alike.
 pub struct Rows<'a> {
     pub(crate) batch: &'a mut Batch,
     pub(crate) origin: Origin,
+    pub(crate) places: &'a Places,
 }
 
 impl Rows<'_> {
@@ -63,13 +78,30 @@ impl Rows<'_> {
         self.batch.devices.names(self.origin.device)
     }
 
+    /// Says which device the next rows are of, where the rule takes that from the payload. `scalar`: the payload is nothing but a
+    /// value, so that the last level of its topic is what was measured.
+    ///
+    /// # Errors
+    /// The payload does not say it.
+    pub(crate) fn locate<'b>(
+        &mut self,
+        whence: &Whence<'b>,
+        around: &mut Around<'b>,
+        scalar: bool,
+    ) -> Result<(), Reject> {
+        if !self.places.are_of_topic() {
+            let at = self.places.fill(whence, around, scalar)?;
+            self.origin.device = self.batch.devices.number(&at.site, &at.device);
+        }
+        Ok(())
+    }
+
     /// Adds a row.
     ///
     /// # Errors
     /// What does not fit its table; then nothing was added.
     pub fn add(&mut self, row: Row<'_>) -> Result<(), Misfit> {
-        let Row { table, time_us, cells } = row;
-        self.batch.push(table, &self.origin, time_us, cells)
+        self.batch.add(&self.origin, row)
     }
 
     /// Whether a row at `time_us` has its own partition date; else it has that of the landing, and gets a flag.

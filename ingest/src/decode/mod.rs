@@ -3,6 +3,7 @@
 mod extra;
 mod fhir;
 mod json;
+mod json_rows;
 pub(crate) mod members;
 mod object;
 pub(crate) mod place;
@@ -14,6 +15,7 @@ mod status;
 pub(crate) mod time;
 mod unpack;
 pub(crate) mod values;
+mod values_rows;
 
 use std::fmt;
 
@@ -29,6 +31,10 @@ pub const DEPTH_MAX: usize = 64;
 pub struct Message<'a> {
     /// Its topic.
     pub topic: &'a str,
+    /// Who published it, as gateway or agent know it.
+    pub publisher: &'a str,
+    /// What the publisher says that the payload is (MQTT 5).
+    pub content_type: Option<&'a str>,
     /// Its payload.
     pub payload: &'a [u8],
 }
@@ -52,6 +58,11 @@ pub trait Decoder: fmt::Debug + Send + Sync {
     /// # Errors
     /// What could not become rows: the message becomes a dead letter, beside the rows that it has.
     fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject>;
+
+    /// Whether it says itself which device each row is of, where the rule takes that from the payload.
+    fn locates(&self) -> bool {
+        false
+    }
 }
 
 /// The settings of a decoder in its rule.
@@ -72,7 +83,7 @@ pub struct Spec {
 pub type Build = fn(&Settings, &Layout) -> Result<Box<dyn Decoder>, Mistake>;
 
 /// All decoders. A new one is a file, and a line here.
-pub const DECODERS: &[Spec] = &[readings::SPEC, fhir::SPEC, status::SPEC];
+pub const DECODERS: &[Spec] = &[readings::SPEC, fhir::SPEC, status::SPEC, values_rows::SPEC, json_rows::SPEC];
 
 /// For a decoder without settings.
 pub(crate) fn no_settings(settings: &Settings) -> Result<(), Mistake> {

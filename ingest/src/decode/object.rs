@@ -159,7 +159,7 @@ impl<'a> Object<'a> {
         };
         let read = Read::of(self.raw(name).unwrap_or_default());
         let when = time::event(read.given(), received_us);
-        if !when.2.has(Flags::TIME_UNPARSABLE) {
+        if !when.2.has(Flags::TIME_UNPARSABLE | Flags::TIME_MISSING) {
             self.take(name);
         }
         when
@@ -237,7 +237,8 @@ mod tests {
         ] {
             let mut object = Object::read(text).unwrap();
             let (event_us, device_us, flags) = object.time(RECEIVED_US);
-            assert_eq!(flags.has(Flags::TIME_UNPARSABLE), at.is_none(), "{text}");
+            let none = flags.has(Flags::TIME_UNPARSABLE | Flags::TIME_MISSING);
+            assert_eq!(none, at.is_none(), "{text}");
             assert_eq!((event_us, device_us), (at.unwrap_or(RECEIVED_US), at.unwrap_or(ABSENT)));
             assert_eq!(rest(object), left, "{text}");
         }

@@ -20,8 +20,8 @@ use sha2::{Digest as _, Sha256};
 use telemetry_core::id::NAME_MAX;
 
 use super::json;
-use crate::mistake::Mistake;
 use super::sound::Pointer;
+use crate::mistake::Mistake;
 
 /// A compiled template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Place {
             });
         }
         if !text.contains(['{', '}']) {
-            return Ok(Self::Constant(id(escape(text, None))));
+            return Ok(Self::Constant(named(text)));
         }
         let pieces = pieces(text).map_err(mistake)?;
         for pair in pieces.windows(2) {
@@ -139,6 +139,17 @@ impl Place {
         Ok(self)
     }
 
+    /// Whether topics alone say it.
+    pub(crate) fn is_of_topic(&self) -> bool {
+        let of_topic =
+            |piece: &Piece| matches!(piece, Piece::Text(_) | Piece::Level(_) | Piece::Rest(_));
+        match self {
+            Self::Constant(_) => true,
+            Self::Member(_) => false,
+            Self::Template(pieces) => pieces.iter().all(of_topic),
+        }
+    }
+
     /// The highest level that it names.
     pub(crate) fn levels(&self) -> Option<usize> {
         let Self::Template(pieces) = self else { return None };
@@ -157,9 +168,7 @@ impl Place {
     ) -> Option<Cow<'_, str>> {
         match self {
             Self::Constant(name) => Some(Cow::Borrowed(name)),
-            Self::Member(pointer) => {
-                Some(Cow::Owned(id(escape(&said(pointer, whence, around)?, None))))
-            }
+            Self::Member(pointer) => Some(Cow::Owned(named(&said(pointer, whence, around)?))),
             Self::Template(pieces) => filled(pieces, whence, around).map(Cow::Owned),
         }
     }
@@ -288,6 +297,11 @@ fn escape(name: &str, behind: Option<u8>) -> String {
         }
     }
     escaped
+}
+
+/// The id of any name.
+pub(crate) fn named(name: &str) -> String {
+    id(escape(name, None))
 }
 
 /// The id of an escaped name.

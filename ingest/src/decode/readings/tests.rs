@@ -12,6 +12,7 @@ const ORIGIN: Origin = Origin {
     received_us: 1_785_542_400_000_000,
     maybe_repeat: false,
     received_absurd: false,
+    unmapped: false,
 };
 
 /// The rows as texts, so that numbers of interned texts don't matter, and the first reject.

@@ -8,9 +8,9 @@ use super::report::Reports;
 use super::scalar::Comma;
 use super::settings::{Array, Scale, Settings, Words};
 use super::time::Clock;
-use crate::mistake::Mistake;
 use crate::decode::place::{Piece, Place};
 use crate::decode::sound::Pointer;
+use crate::mistake::Mistake;
 
 /// How the values of a rule's messages become readings.
 #[derive(Debug, Clone)]

@@ -20,6 +20,8 @@ use super::reject::{Code, Reject};
 use crate::batch::flags::Flags;
 pub(crate) use compiled::Values;
 use groups::Reader;
+pub(crate) use settings::Time;
+pub(crate) use time::{Clock, When};
 pub(crate) use settings::Settings;
 use tree::Tree;
 

@@ -6,8 +6,8 @@ use super::Report;
 use super::settings::{Status, StatusTold};
 use super::tree::{At, Tree};
 use crate::decode::json;
-use crate::mistake::Mistake;
 use crate::decode::sound::Pointer;
+use crate::mistake::Mistake;
 
 /// Last levels of topics on which devices say that they are there.
 const LEVELS: [&str; 6] = ["LWT", "availability", "online", "status", "state", "connected"];

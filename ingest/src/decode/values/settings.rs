@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mistake::Mistake;
+
 /// See the module. A path is what stands between the root and a value, joined with `.`; in a pattern `*` stands for the whole or
 /// a part of one name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,31 @@ pub(crate) struct Settings {
 
 // A factor that is no number is refused when settings are compiled.
 impl Eq for Settings {}
+
+impl Settings {
+    /// Takes the settings of a rule.
+    ///
+    /// # Errors
+    /// The first that there is not, or that is of another kind.
+    pub(crate) fn of(given: &crate::decode::Settings) -> Result<Self, Mistake> {
+        // Each alone first: an error of all names none of them.
+        for (key, value) in given {
+            let alone =
+                serde_json::Value::Object([(key.clone(), value.clone())].into_iter().collect());
+            if let Err(error) = serde_json::from_value::<Self>(alone) {
+                let problem = match error.to_string() {
+                    untagged if untagged.contains("untagged") => {
+                        "has a value that means nothing there (docs/mapping.md)".to_owned()
+                    }
+                    error => format!("cannot be meant: {error}"),
+                };
+                return Err(Mistake::new(key, problem));
+            }
+        }
+        let all = serde_json::Value::Object(given.clone());
+        serde_json::from_value(all).map_err(|error| Mistake::new("settings", error.to_string()))
+    }
+}
 
 /// One pointer or several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

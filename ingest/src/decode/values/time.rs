@@ -7,10 +7,10 @@ use jiff::tz::TimeZone;
 
 use super::settings::{Pointers, Time, Written};
 use crate::decode::json::Given;
-use crate::mistake::Mistake;
 use crate::decode::object::Read;
 use crate::decode::sound::Pointer;
 use crate::decode::time::YEAR_2000_US;
+use crate::mistake::Mistake;
 
 /// Members that say when it happened, where no setting says which does.
 pub(super) const USUAL: [&str; 11] = [
