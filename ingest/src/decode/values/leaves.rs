@@ -164,6 +164,7 @@ impl<'a> Reader<'_, '_, 'a> {
         let metric = match values.renamed(&self.path) {
             Some(metric) => {
                 let place = self.groups[self.group].readings.len();
+                self.metrics_bytes += self.path.len();
                 self.renamed.push((self.group, place, self.path.clone()));
                 Cow::Owned(metric)
             }
@@ -171,7 +172,7 @@ impl<'a> Reader<'_, '_, 'a> {
             None => Cow::Owned(self.path.clone()),
         };
         self.leaves += 1;
-        self.metrics_bytes += metric.len() + self.path.len();
+        self.metrics_bytes += metric.len();
         if self.leaves > LEAVES_MAX || self.metrics_bytes > METRICS_BYTES_MAX {
             let reason = format!(
                 "more than {LEAVES_MAX} readings in one message, or longer names than it may have"
