@@ -5,7 +5,6 @@ mod extra;
 mod fhir;
 mod json;
 pub(crate) mod members;
-#[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
 pub(crate) mod mistake;
 mod object;
 #[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
@@ -13,7 +12,6 @@ pub(crate) mod place;
 mod readings;
 pub mod reject;
 mod scan;
-#[cfg_attr(not(test), expect(dead_code, reason = "topic rules come next"))]
 mod sound;
 mod status;
 mod time;

@@ -224,5 +224,5 @@ fn profiles_are_sorted_named_after_their_files_and_no_rule_hides_another() {
             }
         }
     }
-    assert_eq!(super::profile("nonesuch"), None);
+    assert_eq!(profile("nonesuch"), None);
 }
