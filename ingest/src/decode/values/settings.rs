@@ -42,6 +42,39 @@ pub(crate) struct Settings {
 // A factor that is no number is refused when settings are compiled.
 impl Eq for Settings {}
 
+impl Settings {
+    /// These, and where they say nothing, what a profile says: of tables each entry, of everything else the whole.
+    pub(crate) fn over(mut self, profile: &Self) -> Self {
+        fn fill<T: Clone>(own: &mut BTreeMap<String, T>, profile: &BTreeMap<String, T>) {
+            for (key, said) in profile {
+                own.entry(key.clone()).or_insert_with(|| said.clone());
+            }
+        }
+        fn instead<T: Clone>(own: &mut Vec<T>, profile: &[T]) {
+            if own.is_empty() {
+                own.extend_from_slice(profile);
+            }
+        }
+        if self.root.texts().is_empty() {
+            self.root = profile.root.clone();
+        }
+        self.each_member |= profile.each_member;
+        self.metric = self.metric.or_else(|| profile.metric.clone());
+        fill(&mut self.rename, &profile.rename);
+        fill(&mut self.unit, &profile.unit);
+        instead(&mut self.ignore, &profile.ignore);
+        instead(&mut self.only, &profile.only);
+        fill(&mut self.scale, &profile.scale);
+        fill(&mut self.words, &profile.words);
+        self.decimal_comma |= profile.decimal_comma;
+        instead(&mut self.arrays, &profile.arrays);
+        self.time = self.time.or_else(|| profile.time.clone());
+        instead(&mut self.per_row, &profile.per_row);
+        self.status = self.status.or_else(|| profile.status.clone());
+        self
+    }
+}
+
 /// One pointer or several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -156,4 +189,46 @@ pub(crate) struct StatusTold {
     pub(crate) member: Option<String>,
     /// Every object of these topics says this: the topic means it.
     pub(crate) says: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_says_more_than_its_profile_and_the_profile_the_rest() {
+        let read = |text: &str| toml::from_str::<Settings>(text).unwrap();
+        let profile = read(
+            r#"
+            root = "/a"
+            ignore = ["x", "y"]
+            time = "/ts"
+            rename = { a = "one", b = "two" }
+            words = { ON = 1 }
+            per_row = ["/rssi"]
+            "#,
+        );
+        let own = read(
+            r#"
+            ignore = ["z"]
+            time = { member = "/at", zone = "Europe/Berlin" }
+            rename = { b = "second", c = "third" }
+            decimal_comma = true
+            "#,
+        );
+        let both = read(
+            r#"
+            root = "/a"
+            ignore = ["z"]
+            time = { member = "/at", zone = "Europe/Berlin" }
+            rename = { a = "one", b = "second", c = "third" }
+            words = { ON = 1 }
+            decimal_comma = true
+            per_row = ["/rssi"]
+            "#,
+        );
+        assert_eq!(own.over(&profile), both);
+        assert_eq!(Settings::default().over(&profile), profile);
+        assert_eq!(profile.clone().over(&Settings::default()), profile);
+    }
 }
