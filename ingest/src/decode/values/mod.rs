@@ -104,7 +104,8 @@ impl Values {
     /// # Errors
     /// What is not sound, has no value, or too many.
     pub(crate) fn read<'a>(&self, topic: &'a str, text: &'a str) -> Result<Vec<Group<'a>>, Reject> {
-        let payload = text.trim();
+        // Some systems put a mark of the byte order before everything.
+        let payload = text.trim_start_matches('\u{feff}').trim();
         match payload.as_bytes().first() {
             None => Err(Reject::new(Code::EmptyPayload, "the payload is blank")),
             Some(b'{' | b'[') => {
