@@ -103,7 +103,11 @@ impl Values {
     ///
     /// # Errors
     /// What is not sound, has no value, or too many.
-    pub(crate) fn read<'a>(&self, topic: &'a str, text: &'a str) -> Result<Vec<Group<'a>>, Reject> {
+    pub(crate) fn read<'a>(
+        &'a self,
+        topic: &'a str,
+        text: &'a str,
+    ) -> Result<Vec<Group<'a>>, Reject> {
         // Some systems put a mark of the byte order before everything.
         let payload = text.trim_start_matches('\u{feff}').trim();
         match payload.as_bytes().first() {
@@ -117,7 +121,7 @@ impl Values {
     }
 
     /// A message that is nothing but a scalar.
-    fn bare<'a>(&self, topic: &'a str, payload: &'a str) -> Result<Group<'a>, Reject> {
+    fn bare<'a>(&'a self, topic: &'a str, payload: &'a str) -> Result<Group<'a>, Reject> {
         if payload.starts_with('"') {
             super::json::sound(payload)?;
         } else if payload.len() > BARE_BYTES_MAX || payload.contains(char::is_control) {
@@ -144,16 +148,16 @@ impl Values {
         Ok(group)
     }
 
-    fn bare_leaf<'a>(&self, path: Cow<'a, str>, payload: &'a str) -> Result<Leaf<'a>, Reject> {
+    fn bare_leaf<'a>(&'a self, path: Cow<'a, str>, payload: &'a str) -> Result<Leaf<'a>, Reject> {
         if self.ignores(&path) || !(self.only.is_empty() || self.only.get(&path).is_some()) {
             return Err(Reject::new(Code::ValueMissing, "the rule ignores the only value"));
         }
-        let metric = self.renamed(&path).map_or(path.clone(), Cow::Owned);
+        let metric = self.renamed(&path).unwrap_or_else(|| path.clone());
         let words = self.words_of(&path, &metric);
         let (value, flags, unit) = scalar::of_bare(payload, self.comma_bare, words);
         let value = self.scaled(value, &path, &metric);
         let unit = unit.map(|unit| Cow::Borrowed(scalar::ucum(unit)));
-        let unit = unit.or_else(|| self.unit_constant(&path, &metric).map(Cow::Owned));
+        let unit = unit.or_else(|| self.unit_constant(&path, &metric).map(Cow::Borrowed));
         Ok(Leaf { metric, value, unit, raw: payload, flags })
     }
 }
