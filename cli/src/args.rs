@@ -9,6 +9,7 @@ use crate::demo::Demo;
 use crate::drills::Drill;
 use crate::identity::Identity;
 use crate::maintain::Maintain;
+use crate::map::{Map, Profiles};
 use crate::policy::Policy;
 use crate::services::Service;
 use crate::session::Session;
@@ -54,6 +55,10 @@ pub(crate) enum Command {
     Maintain(Maintain),
     /// Looks whether a lake is one whole: ledger, tables, data files. Exits with 1 if it is not.
     Check(Check),
+    /// Shows what a message becomes: for writing topic rules.
+    Map(Map),
+    /// Lists the ready-made rules for well-known families of devices.
+    Profiles(Profiles),
     /// Shows how far sources are: appended, synced, sent, landed, lag.
     Status(Status),
     /// Waits until a message is readable in the lake.

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::Context;
 use edge_agent::AgentConfig;
 use gateway::GatewayConfig;
-use lake::{Lake, LakeConfig, OpenMode};
+use ingest::batch::Layout;
+use lake::{Catalog, DeclaredTables, Lake, LakeConfig, OpenMode};
 use serde::Serialize;
 use service_runtime::config::{ConfigFile, expand_home};
 use service_runtime::logging::{self, LogConfig};
@@ -21,6 +22,14 @@ pub(crate) struct Everything {
     pub(crate) ingest: ingest::Config,
     pub(crate) agent: AgentConfig,
     pub(crate) simulator: simulator::Config,
+    pub(crate) tables: DeclaredTables,
+}
+
+impl Everything {
+    /// The tables that every lake has, and the declared ones.
+    pub(crate) fn catalog(&self) -> anyhow::Result<Catalog> {
+        Catalog::declared(&self.tables).context("[tables]")
+    }
 }
 
 /// Reads every section, so that a mistake in any of them is found whoever reads it.
@@ -36,9 +45,10 @@ fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {
         ingest: file.section("ingest")?,
         agent: file.section("agent")?,
         simulator: file.section("simulator")?,
+        tables: file.section("tables")?,
     };
     everything.gateway.check()?;
-    everything.ingest.check()?;
+    everything.ingest.check_with(&Layout::of(&everything.catalog()?))?;
     everything.agent.check()?;
     Ok(everything)
 }
@@ -56,12 +66,16 @@ pub(crate) async fn open_lake(option: &LakeOption) -> anyhow::Result<Lake> {
         Some(url) => LakeConfig::at(&expand_home(url)),
         None => load(option.config.as_deref())?.lake,
     };
-    open(&lake, OpenMode::Read).await
+    open(&lake, OpenMode::Read, &Catalog::builtin()).await
 }
 
-/// Opens a lake.
-pub(crate) async fn open(lake: &LakeConfig, mode: OpenMode) -> anyhow::Result<Lake> {
-    Lake::open_as(lake, &std::env::vars().collect(), mode)
+/// Opens a lake with these tables, and those that it has itself.
+pub(crate) async fn open(
+    lake: &LakeConfig,
+    mode: OpenMode,
+    catalog: &Catalog,
+) -> anyhow::Result<Lake> {
+    Lake::open_with(lake, &std::env::vars().collect(), mode, catalog)
         .await
         .with_context(|| format!("cannot open the lake {}", lake.url))
 }

@@ -11,6 +11,7 @@ mod demo;
 mod drills;
 mod identity;
 mod maintain;
+mod map;
 mod options;
 mod policy;
 mod print;
@@ -69,6 +70,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Tables(options) => tables::tables(&options).await?,
         Command::Files(options) => tables::files(&options).await?,
         Command::Maintain(options) => maintain::run(&options).await?,
+        Command::Map(options) => return map::run(&options),
+        Command::Profiles(options) => map::list(&options)?,
         Command::Status(options) => status::run(&options).await?,
         Command::Wait(options) => return wait::run(&options).await,
         Command::Identity(options) => return identity::run(&options).await,

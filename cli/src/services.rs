@@ -49,7 +49,7 @@ pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
     check_pair(&config::load(options.config.as_deref())?)?;
     let Some(mut everything) = prepare(options)? else { return Ok(()) };
     everything.ingest.prefix.clone_from(&everything.gateway.control_prefix);
-    let lake = config::open(&everything.lake, OpenMode::Create).await?;
+    let lake = config::open(&everything.lake, OpenMode::Create, &everything.catalog()?).await?;
     let metrics = Metrics::default();
     everything.ingest.beside_gateway(everything.gateway.source_id.as_str());
     let gateway = Gateway::bind(everything.gateway, metrics.clone(), Clock::default()).await?;
@@ -107,7 +107,7 @@ pub(crate) async fn gateway(options: &Service) -> anyhow::Result<()> {
 
 pub(crate) async fn ingest(options: &Service) -> anyhow::Result<()> {
     let Some(everything) = prepare(options)? else { return Ok(()) };
-    let lake = config::open(&everything.lake, OpenMode::Create).await?;
+    let lake = config::open(&everything.lake, OpenMode::Create, &everything.catalog()?).await?;
     let mut tasks = Tasks::new(Stop::new());
     tasks.spawn("ingest", ingest::run_alone(everything.ingest, lake, tasks.stop()));
     until_signal(tasks).await

@@ -204,11 +204,19 @@ impl Config {
         })
     }
 
-    /// Checks what types can't.
+    /// Checks what types can't, for the tables that every lake has.
     ///
     /// # Errors
     /// The first key that makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_with(&Layout::default())
+    }
+
+    /// The same, for these tables.
+    ///
+    /// # Errors
+    /// As [`Config::check`].
+    pub fn check_with(&self, layout: &Layout) -> Result<(), ConfigError> {
         let refuse = |key, problem: String| Err(ConfigError { key, problem });
         let token = self.admin_token_file.as_ref();
         if let Err(problem) = AdminAccess::check(self.admin_listen, token, &self.admin_hosts) {
@@ -252,7 +260,7 @@ impl Config {
                 return refuse("sources", format!("`{filter}` is not a topic filter: {error}"));
             }
         }
-        if let Err(mistake) = Rules::new(&self.topics, &self.prefix, &Layout::default(), DECODERS) {
+        if let Err(mistake) = Rules::new(&self.topics, &self.prefix, layout, DECODERS) {
             return refuse("topics", mistake.to_string());
         }
         Ok(())

@@ -86,6 +86,12 @@ impl Decoding {
         Batch::new(self.layout.clone())
     }
 
+    /// The rule that takes a topic.
+    pub(crate) fn rule_of(&self, topic: &str) -> Option<&str> {
+        let (rule, _) = self.rules.find(topic).ok()?;
+        Some(&self.rules.rule(rule).name)
+    }
+
     /// Decodes one message of the batch's `source`. Returns the code if it became, wholly or partly, a dead letter. `now_us` is
     /// ingest's clock: when the source says that it received the message is believed only as far as that allows.
     pub fn record(

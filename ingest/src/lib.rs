@@ -19,12 +19,13 @@ pub mod config;
 mod dead_letters;
 pub mod decode;
 mod decoding;
+pub mod explain;
 mod lander;
 mod metrics;
 mod mistake;
 mod mqtt;
 mod pipeline;
-mod profiles;
+pub mod profiles;
 mod rules;
 pub mod sequencer;
 pub mod status;
@@ -50,6 +51,7 @@ pub use decoding::Decoding;
 pub use metrics::IngestMetrics;
 pub use mistake::Mistake;
 pub use pipeline::{Inbound, Outbound};
+pub use rules::RuleMistake;
 
 /// Frames that wait for the pipeline; each is at most 2 MiB.
 const INBOX_FRAMES: usize = 8;
@@ -70,7 +72,7 @@ pub async fn run(
     readiness: Readiness,
     stop: Stop,
 ) -> anyhow::Result<()> {
-    config.check()?;
+    config.check_with(&batch::Layout::of(lake.catalog()))?;
     let (inbox_sender, inbox) = mpsc::channel(INBOX_FRAMES);
     let (outbox, outbox_receiver) = mpsc::channel(OUTBOX_RECEIPTS);
     let topics = ControlTopics::new(&config.prefix).context("[ingest] prefix")?;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lake::{Lake, LakeConfig, OpenMode};
+use anyhow::Context as _;
+use lake::{Catalog, DeclaredTables, Lake, LakeConfig, OpenMode};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
 use service_runtime::{Stop, logging, signals};
@@ -18,7 +19,10 @@ async fn run() -> anyhow::Result<()> {
     logging::start(&file.section("log")?)?;
     let lake: LakeConfig = file.section("lake")?;
     let config = file.section("ingest")?;
-    let lake = Lake::open_as(&lake, &std::env::vars().collect(), OpenMode::Create).await?;
+    let catalog =
+        Catalog::declared(&file.section::<DeclaredTables>("tables")?).context("[tables]")?;
+    let environment = std::env::vars().collect();
+    let lake = Lake::open_with(&lake, &environment, OpenMode::Create, &catalog).await?;
     let stop = Stop::new();
     signals::until_signal(stop.clone(), ingest::run_alone(config, lake, stop)).await
 }

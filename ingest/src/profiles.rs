@@ -9,40 +9,40 @@ use crate::decode::Settings;
 /// Rules for one family of devices.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Profile {
+pub struct Profile {
     /// What a rule calls it.
-    pub(crate) name: String,
+    pub name: String,
     /// What it is for, in a sentence.
-    pub(crate) about: String,
+    pub about: String,
     /// Where the vendor says what is published.
-    pub(crate) docs: String,
+    pub docs: String,
     /// The first whose filter matches counts.
-    pub(crate) rules: Vec<ProfileRule>,
+    pub rules: Vec<ProfileRule>,
 }
 
 /// One rule of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ProfileRule {
+pub struct ProfileRule {
     /// Topics that it is for.
-    pub(crate) filter: String,
+    pub filter: String,
     /// Who reads the payload.
-    pub(crate) decoder: ProfileDecoder,
+    pub decoder: ProfileDecoder,
     /// Template of the site; none: that of whoever uses the profile.
-    pub(crate) site: Option<String>,
+    pub site: Option<String>,
     /// Template of the device.
-    pub(crate) device: String,
+    pub device: String,
     /// Settings of the decoder.
     #[serde(default)]
-    pub(crate) values: Settings,
+    pub values: Settings,
     /// How its topics can be told from others that the filter matches, where nobody asked for the profile.
-    pub(crate) guess: Option<Guess>,
+    pub guess: Option<Guess>,
 }
 
 /// Decoders that profiles use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum ProfileDecoder {
+pub enum ProfileDecoder {
     /// See [`crate::decode::values`].
     Values,
     /// Reports on the device in this project's own form.
@@ -51,7 +51,7 @@ pub(crate) enum ProfileDecoder {
 
 impl ProfileDecoder {
     /// Its name in rules.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Values => "values",
             Self::Status => "status",
@@ -62,9 +62,11 @@ impl ProfileDecoder {
 /// A level of the topic and what it begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Guess {
-    pub(crate) level: usize,
-    pub(crate) starts_with: String,
+pub struct Guess {
+    /// From 0.
+    pub level: usize,
+    /// Text.
+    pub starts_with: String,
 }
 
 macro_rules! files {
@@ -93,7 +95,7 @@ files![
 ];
 
 /// All profiles, sorted by name.
-pub(crate) fn profiles() -> &'static [Profile] {
+pub fn profiles() -> &'static [Profile] {
     static PROFILES: OnceLock<Vec<Profile>> = OnceLock::new();
     PROFILES.get_or_init(|| {
         let parse = |(_, text): &(&str, &str)| toml::from_str(text);

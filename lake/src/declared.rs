@@ -106,7 +106,8 @@ impl DeclaredTable {
     pub fn table(&self, name: &str) -> Table {
         let date = "Date of the row's time, UTC: the partition. Say it in WHERE.";
         let site = Column::optional("site", Kind::Text, "Where the message is from, by its rule.");
-        let device = Column::optional("device_id", Kind::Text, "Who the message is from, by its rule.");
+        let device =
+            Column::optional("device_id", Kind::Text, "Who the message is from, by its rule.");
         let own = self.columns.iter().map(|(name, column)| {
             let (r#type, required, about) = column.parts();
             let bytes_max = match r#type {
@@ -122,12 +123,18 @@ impl DeclaredTable {
                 about: about.to_owned().into(),
             }
         });
-        let columns = [Column::required(PARTITION, Kind::Date, date), EVENT_TS, RECEIVED_TS, site, device];
+        let columns =
+            [Column::required(PARTITION, Kind::Date, date), EVENT_TS, RECEIVED_TS, site, device];
         let sort = self.sort.iter().map(|name| name.clone().into());
         Table {
             name: name.to_owned().into(),
             about: self.about.clone().into(),
-            columns: columns.into_iter().chain(own).chain([FLAGS, extra()]).chain(IDENTITY).collect(),
+            columns: columns
+                .into_iter()
+                .chain(own)
+                .chain([FLAGS, extra()])
+                .chain(IDENTITY)
+                .collect(),
             sort: sort.chain(["event_ts".into()]).collect(),
             stats: ["event_ts", "received_ts", "device_id"].map(Into::into).into(),
             time: "event_ts".into(),
@@ -142,7 +149,9 @@ impl Catalog {
     /// # Errors
     /// A table that can't be one, by name.
     pub fn declared(tables: &DeclaredTables) -> Result<Self, CatalogError> {
-        tables.iter().try_fold(Self::builtin(), |catalog, (name, table)| catalog.with(table.table(name)))
+        tables
+            .iter()
+            .try_fold(Self::builtin(), |catalog, (name, table)| catalog.with(table.table(name)))
     }
 }
 
@@ -165,7 +174,9 @@ mod tests {
         assert_eq!(kind("customer"), Some((Kind::Text, false)));
         assert_eq!(kind("due"), Some((Kind::Date, true)));
         assert_eq!(kind("paid"), Some((Kind::Bool, true)));
-        for name in ["event_date", "event_ts", "received_ts", "flags", "extra", "source_id", "row_no"] {
+        for name in
+            ["event_date", "event_ts", "received_ts", "flags", "extra", "source_id", "row_no"]
+        {
             assert!(kind(name).is_some(), "{name}");
         }
         assert_eq!(table.sort, ["customer", "event_ts"]);
@@ -179,7 +190,8 @@ mod tests {
         assert!(refused(r#"{"orders":{"columns":{"group":"int"}}}"#).contains("`group`"));
         assert!(refused(r#"{"orders":{"columns":{"site":"string"}}}"#).contains("`site`"));
         assert!(refused(r#"{"orders":{"columns":{},"sort":["x"]}}"#).contains("`x`"));
-        let unknown = serde_json::from_str::<DeclaredTables>(r#"{"orders":{"columns":{"a":"text"}}}"#);
+        let unknown =
+            serde_json::from_str::<DeclaredTables>(r#"{"orders":{"columns":{"a":"text"}}}"#);
         assert!(unknown.is_err());
     }
 }

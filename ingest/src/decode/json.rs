@@ -147,11 +147,11 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Members<F> {
 ///
 /// # Errors
 /// What is not sound, or too large, in any of them; elements before it were handed out.
-pub(super) fn each(text: &str, mut element: impl FnMut(&str)) -> Result<(), Reject> {
+pub(super) fn each<'a>(text: &'a str, mut element: impl FnMut(&'a str)) -> Result<(), Reject> {
     let mut refused = None;
     let mut reader = serde_json::Deserializer::from_str(text);
     // Elements are counted from inside their array.
-    let one = |raw: &RawValue| match bounded(raw.get()) {
+    let one = |raw: &'a RawValue| match bounded(raw.get()) {
         _ if refused.is_some() => {}
         Ok(()) => element(raw.get()),
         Err(reject) => refused = Some(reject),

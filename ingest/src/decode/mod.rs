@@ -83,7 +83,8 @@ pub struct Spec {
 pub type Build = fn(&Settings, &Layout) -> Result<Box<dyn Decoder>, Mistake>;
 
 /// All decoders. A new one is a file, and a line here.
-pub const DECODERS: &[Spec] = &[readings::SPEC, fhir::SPEC, status::SPEC, values_rows::SPEC, json_rows::SPEC];
+pub const DECODERS: &[Spec] =
+    &[readings::SPEC, fhir::SPEC, status::SPEC, values_rows::SPEC, json_rows::SPEC];
 
 /// For a decoder without settings.
 pub(crate) fn no_settings(settings: &Settings) -> Result<(), Mistake> {

@@ -118,6 +118,11 @@ impl Pointer {
         names.collect::<Option<_>>().map(Self)
     }
 
+    /// The way to a member of the whole.
+    pub(super) fn member(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
     /// Its names, from the outside in.
     pub(super) fn names(&self) -> &[String] {
         &self.0

@@ -1,5 +1,6 @@
 //! Settings that were checked, and what they say about one path.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::Said;
@@ -94,7 +95,7 @@ impl Values {
         self.arrays.get(path)
     }
 
-    pub(super) fn renamed(&self, path: &str) -> Option<String> {
+    pub(super) fn renamed(&self, path: &str) -> Option<Cow<'_, str>> {
         self.rename.captured(path).map(|(renamed, stars)| renamed.fill(&stars))
     }
 
@@ -102,9 +103,9 @@ impl Values {
         self.units.get(path).or_else(|| self.units.get(metric))
     }
 
-    pub(super) fn unit_constant(&self, path: &str, metric: &str) -> Option<String> {
+    pub(super) fn unit_constant(&self, path: &str, metric: &str) -> Option<&str> {
         match self.unit(path, metric)? {
-            Unit::Constant(unit) => Some(unit.clone()),
+            Unit::Constant(unit) => Some(unit),
             Unit::Said(_) => None,
         }
     }

@@ -21,8 +21,8 @@ pub(super) struct Found {
 }
 
 /// See the module.
-pub(super) struct Reader<'v, 't, 'a> {
-    pub(super) values: &'v Values,
+pub(super) struct Reader<'t, 'a> {
+    pub(super) values: &'a Values,
     pub(super) tree: &'t Tree<'a>,
     pub(super) groups: Vec<Group<'a>>,
     /// Readings that have another name than their path: group, place in it, path.
@@ -48,8 +48,8 @@ pub(super) struct Reader<'v, 't, 'a> {
     pub(super) kept_bytes: usize,
 }
 
-impl<'v, 't, 'a> Reader<'v, 't, 'a> {
-    pub(super) fn new(values: &'v Values, tree: &'t Tree<'a>, topic: &str) -> Self {
+impl<'t, 'a> Reader<'t, 'a> {
+    pub(super) fn new(values: &'a Values, tree: &'t Tree<'a>, topic: &str) -> Self {
         let base = values.metric.as_ref().and_then(|metric| metric.text(topic));
         // Values without a name of their own have that of the topic.
         let nameless = !tree.is_object(0) && !tree.children(0).any(|at| tree.is_object(at));

@@ -19,7 +19,7 @@ const LEAVES_MAX: usize = 100_000;
 /// What the metrics of one message may take: a long name above many values is written once for each.
 const METRICS_BYTES_MAX: usize = 16 << 20;
 
-impl<'a> Reader<'_, '_, 'a> {
+impl<'a> Reader<'_, 'a> {
     /// Adds a name to the path; returns where it began.
     pub(super) fn child(&mut self, name: &str) -> usize {
         let place = self.path.len();
@@ -164,14 +164,15 @@ impl<'a> Reader<'_, '_, 'a> {
         let metric = match values.renamed(&self.path) {
             Some(metric) => {
                 let place = self.groups[self.group].readings.len();
+                self.metrics_bytes += self.path.len();
                 self.renamed.push((self.group, place, self.path.clone()));
-                Cow::Owned(metric)
+                metric
             }
             None if tree.name(at) == self.path => tree.node(at).name.clone(),
             None => Cow::Owned(self.path.clone()),
         };
         self.leaves += 1;
-        self.metrics_bytes += metric.len() + self.path.len();
+        self.metrics_bytes += metric.len();
         if self.leaves > LEAVES_MAX || self.metrics_bytes > METRICS_BYTES_MAX {
             let reason = format!(
                 "more than {LEAVES_MAX} readings in one message, or longer names than it may have"
@@ -185,7 +186,7 @@ impl<'a> Reader<'_, '_, 'a> {
         };
         let value = values.scaled(value, &self.path, &metric);
         let said = || match values.unit(&self.path, &metric)? {
-            Unit::Constant(unit) => Some(Cow::Owned(unit.clone())),
+            Unit::Constant(unit) => Some(Cow::Borrowed(unit.as_str())),
             Unit::Said(place) => {
                 let said = name_of(tree.raw((*self.units.get(*place)?)?))?;
                 Some(Cow::Owned(scalar::ucum(&said).to_owned()))

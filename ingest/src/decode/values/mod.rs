@@ -20,9 +20,9 @@ use super::reject::{Code, Reject};
 use crate::batch::flags::Flags;
 pub(crate) use compiled::Values;
 use groups::Reader;
+pub(crate) use settings::Settings;
 pub(crate) use settings::Time;
 pub(crate) use time::{Clock, When};
-pub(crate) use settings::Settings;
 use tree::Tree;
 
 /// One object of the message, or the scalar; in order.
@@ -105,8 +105,13 @@ impl Values {
     ///
     /// # Errors
     /// What is not sound, has no value, or too many.
-    pub(crate) fn read<'a>(&self, topic: &'a str, text: &'a str) -> Result<Vec<Group<'a>>, Reject> {
-        let payload = text.trim();
+    pub(crate) fn read<'a>(
+        &'a self,
+        topic: &'a str,
+        text: &'a str,
+    ) -> Result<Vec<Group<'a>>, Reject> {
+        // Some systems put a mark of the byte order before everything.
+        let payload = text.trim_start_matches('\u{feff}').trim();
         match payload.as_bytes().first() {
             None => Err(Reject::new(Code::EmptyPayload, "the payload is blank")),
             Some(b'{' | b'[') => {
@@ -118,7 +123,7 @@ impl Values {
     }
 
     /// A message that is nothing but a scalar.
-    fn bare<'a>(&self, topic: &'a str, payload: &'a str) -> Result<Group<'a>, Reject> {
+    fn bare<'a>(&'a self, topic: &'a str, payload: &'a str) -> Result<Group<'a>, Reject> {
         if payload.starts_with('"') {
             super::json::sound(payload)?;
         } else if payload.len() > BARE_BYTES_MAX || payload.contains(char::is_control) {
@@ -145,16 +150,16 @@ impl Values {
         Ok(group)
     }
 
-    fn bare_leaf<'a>(&self, path: Cow<'a, str>, payload: &'a str) -> Result<Leaf<'a>, Reject> {
+    fn bare_leaf<'a>(&'a self, path: Cow<'a, str>, payload: &'a str) -> Result<Leaf<'a>, Reject> {
         if self.ignores(&path) || !(self.only.is_empty() || self.only.get(&path).is_some()) {
             return Err(Reject::new(Code::ValueMissing, "the rule ignores the only value"));
         }
-        let metric = self.renamed(&path).map_or(path.clone(), Cow::Owned);
+        let metric = self.renamed(&path).unwrap_or_else(|| path.clone());
         let words = self.words_of(&path, &metric);
         let (value, flags, unit) = scalar::of_bare(payload, self.comma_bare, words);
         let value = self.scaled(value, &path, &metric);
         let unit = unit.map(|unit| Cow::Borrowed(scalar::ucum(unit)));
-        let unit = unit.or_else(|| self.unit_constant(&path, &metric).map(Cow::Owned));
+        let unit = unit.or_else(|| self.unit_constant(&path, &metric).map(Cow::Borrowed));
         Ok(Leaf { metric, value, unit, raw: payload, flags })
     }
 }

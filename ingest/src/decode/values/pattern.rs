@@ -1,5 +1,6 @@
 //! Paths of values, and patterns of them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::mistake::Mistake;
@@ -142,7 +143,10 @@ impl Renamed {
     }
 
     /// The metric, with what the stars stand for.
-    pub(super) fn fill(&self, captured: &[&str]) -> String {
+    pub(super) fn fill(&self, captured: &[&str]) -> Cow<'_, str> {
+        if let [plain] = self.0.as_slice() {
+            return Cow::Borrowed(plain);
+        }
         let mut metric = String::new();
         for (place, text) in self.0.iter().enumerate() {
             if place > 0 {
@@ -150,7 +154,7 @@ impl Renamed {
             }
             metric.push_str(text);
         }
-        metric
+        Cow::Owned(metric)
     }
 }
 
@@ -161,7 +165,7 @@ mod tests {
     fn renamed(rules: &[(&str, &str)], path: &str) -> Option<String> {
         let table = rules.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
         let patterns = Patterns::new("rename", &table, |from, to| Renamed::new(from, to)).unwrap();
-        patterns.captured(path).map(|(to, stars)| to.fill(&stars))
+        patterns.captured(path).map(|(to, stars)| to.fill(&stars).into_owned())
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn each_scalar_is_a_reading_and_its_path_the_metric() {
         ),
         ("21.5", "sensor=21.5"),
         (" ON\n", "sensor=1:ON"),
+        ("\u{feff}{\"a\":1}\r\n", "a=1"),
         ("21.5 °C", "sensor=21.5 Cel"),
         ("[21.5, 22]", "sensor.0=21.5 | sensor.1=22"),
         (r#"{"n":9007199254740993,"d":1e999,"t":"12"}"#, "n=9007199254740993 | d=1e999 | t=12:12"),

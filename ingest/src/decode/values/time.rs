@@ -29,7 +29,7 @@ pub(super) const USUAL: [&str; 11] = [
 
 /// Where the time is and how it is written.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     pub(super) place: Where,
     format: Format,
     /// UTC if nobody says it.
@@ -61,13 +61,18 @@ enum Format {
 
 /// A time that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct When {
-    pub(super) us: i64,
+pub(crate) struct When {
+    pub(crate) us: i64,
     /// Nobody says its zone.
-    pub(super) local: bool,
+    pub(crate) local: bool,
     /// Only a date.
-    pub(super) date_only: bool,
+    pub(crate) date_only: bool,
 }
+
+/// Ways to write a time that are no standard and yet cannot be misread.
+const RELATIVES: [&str; 3] = ["%Y/%m/%d %H:%M:%S%.f", "%Y.%m.%d %H:%M:%S%.f", "%Y%m%d%H%M%S"];
+/// Digits of the last of them: as a count they would be a time of another millennium.
+const COMPACT_LEN: usize = 14;
 
 /// 9999-12-31, as in the table.
 const END_US: f64 = 253_402_300_800_000_000.0;
@@ -80,7 +85,7 @@ impl Default for Clock {
 
 impl Clock {
     /// Compiles the setting `time`.
-    pub(super) fn new(time: Option<&Time>) -> Result<Self, Mistake> {
+    pub(crate) fn new(time: Option<&Time>) -> Result<Self, Mistake> {
         let written = match time {
             None | Some(Time::Any(true)) => return Ok(Self::default()),
             Some(Time::Any(false)) => return Ok(Self { place: Where::None, ..Self::default() }),
@@ -95,8 +100,17 @@ impl Clock {
         Ok(Self { place, format, zone })
     }
 
+    /// Where the time may be, the first that is there counts, and whether these are only names that a time usually has.
+    pub(crate) fn pointers(&self) -> (Vec<Pointer>, bool) {
+        match &self.place {
+            Where::None => (Vec::new(), false),
+            Where::Members(pointers) => (pointers.clone(), false),
+            Where::Usual => (USUAL.iter().map(|name| Pointer::member(name)).collect(), true),
+        }
+    }
+
     /// Reads a scalar, as it came in JSON.
-    pub(super) fn read(&self, raw: &str) -> Option<When> {
+    pub(crate) fn read(&self, raw: &str) -> Option<When> {
         let read = Read::of(raw);
         match read.given() {
             Given::Text(text) => self.text(text.trim()),
@@ -106,7 +120,7 @@ impl Clock {
     }
 
     /// The same for a member that has a usual name, but may mean something else: a count must be from this century.
-    pub(super) fn guess(&self, raw: &str) -> Option<When> {
+    pub(crate) fn guess(&self, raw: &str) -> Option<When> {
         let when = self.read(raw)?;
         (raw.starts_with('"') || when.us >= YEAR_2000_US).then_some(when)
     }
@@ -145,11 +159,14 @@ impl Clock {
             Format::Unix { .. } => self.number(text),
             Format::Rfc3339 => instant(text),
             // Fewer digits are a year, or a time of the day.
+            Format::Auto if text.len() == COMPACT_LEN && text.starts_with("20") => {
+                self.relative(text).or_else(|| self.number(text))
+            }
             Format::Auto if text.len() >= 9 && counts(text) => self.number(text),
-            Format::Auto => instant(text).or_else(|| self.civil(text)).or_else(|| {
-                let told = rfc2822::parse(text).ok()?;
-                Some(when(told.timestamp()))
-            }),
+            Format::Auto => instant(text)
+                .or_else(|| self.civil(text))
+                .or_else(|| rfc2822::parse(text).ok().map(|told| when(told.timestamp())))
+                .or_else(|| self.relative(text)),
         }
     }
 
@@ -165,6 +182,12 @@ impl Clock {
         let local = self.zone.is_none();
         let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
         Some(When { local, ..when(zone.to_timestamp(told).ok()?) })
+    }
+
+    /// A time without a zone that is nearly as the standard wants it.
+    fn relative(&self, text: &str) -> Option<When> {
+        let told = RELATIVES.iter().find_map(|pattern| strtime::parse(pattern, text).ok())?;
+        self.zoned(told.to_datetime().ok()?)
     }
 
     fn strptime(&self, text: &str) -> Option<When> {
@@ -282,12 +305,18 @@ mod tests {
         ] {
             assert_eq!(read(&clock, raw), Some((0, false)), "{raw}");
         }
-        for raw in
-            ["\"2026-11-25T19:01:25\"", "\"2026-11-25 19:01:25\"", "\"2026-11-25 19:01:25.000\""]
-        {
+        for raw in [
+            "\"2026-11-25T19:01:25\"",
+            "\"2026-11-25 19:01:25\"",
+            "\"2026-11-25 19:01:25.000\"",
+            "\"2026/11/25 19:01:25\"",
+            "\"2026.11.25 19:01:25\"",
+            "\"20261125190125\"",
+        ] {
             assert_eq!(read(&clock, raw), Some((0, true)), "{raw}");
         }
         assert_eq!(read(&clock, "1795633285.25"), Some((250_000, false)));
+        assert_eq!(read(&clock, "\"2026/11/25 19:01:25.25\""), Some((250_000, true)));
         let day = clock.read("\"2026-11-25\"").unwrap();
         assert_eq!((day.us % DAY_US, day.local, day.date_only), (0, true, true));
         for raw in [

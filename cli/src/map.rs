@@ -1,0 +1,155 @@
+//! `tidemark map try` and `tidemark profiles`: which rule takes a message, what rows it becomes, and rules to paste.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use ingest::batch::Layout;
+use ingest::explain::{self, Explained, ExplainedRow};
+use ingest::profiles::{Profile, profiles};
+use serde::Serialize;
+use service_runtime::Clock;
+
+use crate::options::{Format, path};
+use crate::{config, print};
+
+#[derive(Debug, Args)]
+pub(crate) struct Map {
+    #[command(subcommand)]
+    pub(crate) command: MapCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MapCommand {
+    /// Shows the rows that a message would become, and the rule that takes it. Exits with 1 if it would be a dead letter.
+    Try(Try),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Try {
+    /// The message's topic.
+    #[arg(long, short)]
+    pub(crate) topic: String,
+    /// Its payload.
+    #[arg(long, short, conflicts_with = "file", required_unless_present = "file")]
+    pub(crate) payload: Option<String>,
+    /// A file with its payload.
+    #[arg(long, value_parser = path)]
+    pub(crate) file: Option<PathBuf>,
+    /// Who publishes it.
+    #[arg(long, default_value = "somebody")]
+    pub(crate) publisher: String,
+    /// TOML file with the rules.
+    #[arg(long, short, value_parser = path)]
+    pub(crate) config: Option<PathBuf>,
+    /// How the rows are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// The table of messages that could not become rows.
+const DEAD: &str = "dead_letters";
+
+/// True when the message becomes rows, and no dead letter.
+pub(crate) fn run(options: &Map) -> anyhow::Result<bool> {
+    let MapCommand::Try(options) = &options.command;
+    let payload = match (&options.payload, &options.file) {
+        (Some(payload), _) => payload.clone().into_bytes(),
+        (None, Some(file)) => {
+            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?
+        }
+        (None, None) => anyhow::bail!("give --payload or --file"),
+    };
+    let everything = config::load(options.config.as_deref())?;
+    let layout = Arc::new(Layout::of(&everything.catalog()?));
+    let (topic, publisher) = (&options.topic, &options.publisher);
+    let now_us = Clock::default().now_us();
+    let explained =
+        explain::explain(&everything.ingest, layout, topic, publisher, &payload, now_us)?;
+    match options.format {
+        Format::Json => print::json(&Shown::of(&explained))?,
+        Format::Text => show(&explained)?,
+    }
+    Ok(explained.rows.iter().all(|row| row.table != DEAD))
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    rule: Option<&'a str>,
+    rows: Vec<ShownRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownRow<'a> {
+    table: &'a str,
+    columns: std::collections::BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(explained: &'a Explained) -> Self {
+        let rows = explained.rows.iter().map(|row| ShownRow {
+            table: &row.table,
+            columns: row.columns.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        });
+        Self { rule: explained.rule.as_deref(), rows: rows.collect() }
+    }
+}
+
+fn show(explained: &Explained) -> anyhow::Result<()> {
+    let rule = explained.rule.as_deref().unwrap_or("no rule takes this topic");
+    print::line(&format!("by {rule}"))?;
+    for ExplainedRow { table, columns } in &explained.rows {
+        print::line("")?;
+        print::line(table)?;
+        let width = columns.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in columns {
+            print::line(&format!("  {name:width$}  {value}"))?;
+        }
+        let flags = columns.iter().find(|(name, _)| name == "flags").map(|(_, flags)| flags);
+        for flag in flags.map(|flags| flags.split(',')).into_iter().flatten() {
+            if let Some((_, about)) = ingest::batch::FLAGS.iter().find(|(name, _)| *name == flag) {
+                print::line(&format!("  {:width$}  {flag}: {about}", ""))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Profiles {
+    /// Shows one of them, with the topics that it is for.
+    pub(crate) name: Option<String>,
+}
+
+/// Lists the profiles, or shows one.
+pub(crate) fn list(options: &Profiles) -> anyhow::Result<()> {
+    let Some(name) = &options.name else {
+        for profile in profiles() {
+            print::line(&format!("{:28}{}", profile.name, profile.about))?;
+        }
+        print::line("")?;
+        print::line(
+            "A rule of the configuration names one; everything of it can be said otherwise:",
+        )?;
+        return Ok(print::line(&pasted("zigbee2mqtt"))?);
+    };
+    let found = profiles().iter().find(|profile| profile.name == *name);
+    let names = || profiles().iter().map(|own| own.name.as_str()).collect::<Vec<_>>().join(", ");
+    let Profile { about, docs, rules, .. } =
+        found.with_context(|| format!("`{name}` is not a profile: there are {}", names()))?;
+    print::line(about)?;
+    print::line(docs)?;
+    print::line("")?;
+    let rows = rules.iter().map(|rule| {
+        let site = rule.site.clone().unwrap_or_else(|| name.clone());
+        vec![rule.filter.clone(), site, rule.device.clone()]
+    });
+    print::columns(&["topics", "site", "device"], &rows.collect::<Vec<_>>())?;
+    print::line("")?;
+    Ok(print::line(&pasted(name))?)
+}
+
+fn pasted(profile: &str) -> String {
+    format!("[[ingest.topics]]\nprofile = \"{profile}\"\nsite = \"home\"")
+}
