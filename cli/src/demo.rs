@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use gateway::{Gateway, GatewayConfig};
-use lake::{Lake, LakeConfig, OpenMode, TableSummary};
+use lake::{Catalog, Lake, LakeConfig, OpenMode, TableSummary};
 use service_runtime::files::Readers;
 use service_runtime::logging::{self, LogConfig};
 use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
@@ -61,7 +61,12 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<bool> {
         options.seconds,
         data.display()
     ))?;
-    let lake = config::open(&LakeConfig::at(path_text(&folders.lake)?), OpenMode::Create).await?;
+    let lake = config::open(
+        &LakeConfig::at(path_text(&folders.lake)?),
+        OpenMode::Create,
+        &Catalog::builtin(),
+    )
+    .await?;
     let rows_before = lake.tables().await?;
     let summary = play(&options, &folders, lake.clone()).await?;
     print::line("auditing: every row of the lake against the simulator's journal")?;

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use bytes::Bytes;
 use clap::Args;
 use ingest::status::IngestStatus;
-use lake::{LakeConfig, OpenMode, SourceBooks};
+use lake::{Catalog, LakeConfig, OpenMode, SourceBooks};
 use serde::{Deserialize, Serialize};
 use service_runtime::Clock;
 use service_runtime::config::expand_home;
@@ -183,7 +183,9 @@ fn waiting(source: &SourceStatus) -> String {
 }
 
 async fn of_lake(url: &str, format: Format) -> anyhow::Result<()> {
-    let lake = config::open(&LakeConfig::at(&expand_home(url)), OpenMode::Read).await?;
+    let lake =
+        config::open(&LakeConfig::at(&expand_home(url)), OpenMode::Read, &Catalog::builtin())
+            .await?;
     let sources: Vec<LakeSource> = lake.books().await?.into_iter().map(Into::into).collect();
     if format == Format::Json {
         return Ok(print::json(&sources)?);

@@ -9,6 +9,8 @@ mod bad_input;
 mod broker;
 #[path = "ingest/dates.rs"]
 mod dates;
+#[path = "ingest/declared.rs"]
+mod declared;
 #[path = "ingest/extra.rs"]
 mod extra;
 #[path = "ingest/fhir.rs"]

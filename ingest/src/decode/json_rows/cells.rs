@@ -202,13 +202,23 @@ impl Field {
                 row.set(*column, &**text);
             }
             (Target::Double(column), Some(Value::Double(number))) => {
-                drop(row.set(*column, *number))
+                row.set(*column, *number);
             }
-            (Target::Long(column), Some(Value::Long(number))) => drop(row.set(*column, *number)),
-            (Target::Int(column), Some(Value::Int(number))) => drop(row.set(*column, *number)),
-            (Target::Bool(column), Some(Value::Bool(truth))) => drop(row.set(*column, *truth)),
-            (Target::Date(column), Some(Value::Date(date))) => drop(row.set(*column, *date)),
-            (Target::Time(column), Some(Value::Time(us))) => drop(row.set(*column, *us)),
+            (Target::Long(column), Some(Value::Long(number))) => {
+                row.set(*column, *number);
+            }
+            (Target::Int(column), Some(Value::Int(number))) => {
+                row.set(*column, *number);
+            }
+            (Target::Bool(column), Some(Value::Bool(truth))) => {
+                row.set(*column, *truth);
+            }
+            (Target::Date(column), Some(Value::Date(date))) => {
+                row.set(*column, *date);
+            }
+            (Target::Time(column), Some(Value::Time(us))) => {
+                row.set(*column, *us);
+            }
             _ => {}
         }
         Ok(())
