@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::audit::Audit;
 use crate::certs::Certs;
 use crate::check::Check;
+use crate::dead_letters::{DeadLetters, Reprocess};
 use crate::demo::Demo;
 use crate::drills::Drill;
 use crate::identity::Identity;
@@ -59,6 +60,10 @@ pub(crate) enum Command {
     Map(Map),
     /// Lists the ready-made rules for well-known families of devices.
     Profiles(Profiles),
+    /// Lists messages that could not become rows, shows one, or tries them again.
+    DeadLetters(DeadLetters),
+    /// Decodes kept messages again by the rules of today; those that have no rows yet are landed, each once.
+    Reprocess(Reprocess),
     /// Shows how far sources are: appended, synced, sent, landed, lag.
     Status(Status),
     /// Waits until a message is readable in the lake.

@@ -34,7 +34,23 @@ impl Everything {
 
 /// Reads every section, so that a mistake in any of them is found whoever reads it.
 pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Everything> {
-    resolve(&ConfigFile::load(path)?)
+    let resolved = resolve(&ConfigFile::load(path)?);
+    match (resolved, path) {
+        (Err(error), Some(path)) => Err(located(error, path)),
+        (resolved, _) => resolved,
+    }
+}
+
+/// The same error with the line of the topic rule that it is in.
+fn located(error: anyhow::Error, path: &Path) -> anyhow::Error {
+    let rule = error.downcast_ref::<ingest::config::ConfigError>().and_then(|error| error.rule);
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let header = |line: &str| line.trim_start().starts_with("[[ingest.topics]]");
+    let mut headers = (1..).zip(text.lines()).filter(|(_, line)| header(line));
+    match rule.and_then(|rule| headers.nth(rule.checked_sub(1)?)) {
+        Some((line, _)) => error.context(format!("{}, line {line}", path.display())),
+        None => error,
+    }
 }
 
 fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {

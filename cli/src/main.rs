@@ -7,6 +7,7 @@ mod audit_rows;
 mod certs;
 mod check;
 mod config;
+mod dead_letters;
 mod demo;
 mod drills;
 mod identity;
@@ -72,6 +73,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Maintain(options) => maintain::run(&options).await?,
         Command::Map(options) => return map::run(&options),
         Command::Profiles(options) => map::list(&options)?,
+        Command::DeadLetters(options) => dead_letters::run(&options).await?,
+        Command::Reprocess(options) => dead_letters::reprocess(&options).await?,
         Command::Status(options) => status::run(&options).await?,
         Command::Wait(options) => return wait::run(&options).await,
         Command::Identity(options) => return identity::run(&options).await,

@@ -11,6 +11,9 @@ use crate::{config, print};
 pub(crate) struct Tables {
     #[command(flatten)]
     pub(crate) lake: LakeOption,
+    /// Prints what each table and column means, in Markdown, instead of numbers.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) describe: bool,
     /// How the list is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -69,6 +72,9 @@ fn date(days: i64) -> i32 {
 /// Lists the tables.
 pub(crate) async fn tables(options: &Tables) -> anyhow::Result<()> {
     let lake = config::open_lake(&options.lake).await?;
+    if options.describe {
+        return Ok(print::line(ingest::describe::describe(lake.catalog()).trim_end())?);
+    }
     let tables = lake.tables().await?;
     let tables: Vec<Shown<'_>> = tables.iter().map(shown).collect();
     if options.format == Format::Json {

@@ -156,6 +156,8 @@ pub struct ConfigError {
     pub key: &'static str,
     /// What is wrong, and what would be right.
     pub problem: String,
+    /// Which of the topic rules it is in, from 1.
+    pub rule: Option<usize>,
 }
 
 impl Config {
@@ -180,6 +182,7 @@ impl Config {
         let problem = || ConfigError {
             key: "broker",
             problem: format!("`{}` is not host:port", self.broker),
+            rule: None,
         };
         let (host, port) = self.broker.rsplit_once(':').ok_or_else(problem)?;
         Ok((host.trim_matches(['[', ']']).to_owned(), port.parse().map_err(|_| problem())?))
@@ -217,7 +220,7 @@ impl Config {
     /// # Errors
     /// As [`Config::check`].
     pub fn check_with(&self, layout: &Layout) -> Result<(), ConfigError> {
-        let refuse = |key, problem: String| Err(ConfigError { key, problem });
+        let refuse = |key, problem: String| Err(ConfigError { key, problem, rule: None });
         let token = self.admin_token_file.as_ref();
         if let Err(problem) = AdminAccess::check(self.admin_listen, token, &self.admin_hosts) {
             return refuse("admin", problem);
@@ -261,7 +264,8 @@ impl Config {
             }
         }
         if let Err(mistake) = Rules::new(&self.topics, &self.prefix, layout, DECODERS) {
-            return refuse("topics", mistake.to_string());
+            let (problem, rule) = (mistake.to_string(), Some(mistake.number));
+            return Err(ConfigError { key: "topics", problem, rule });
         }
         Ok(())
     }

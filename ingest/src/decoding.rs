@@ -102,6 +102,36 @@ impl Decoding {
         now_us: i64,
     ) -> Option<Code> {
         batch.count_message();
+        let (origin, result) = self.rows(batch, source, record, now_us, true);
+        let reject = result.err()?;
+        self.dead_letter(batch, &origin, record, &reject);
+        Some(reject.code)
+    }
+
+    /// Decodes a message once more that was kept: it is not kept again, whatever becomes of it.
+    ///
+    /// # Errors
+    /// It does not wholly become rows.
+    pub(crate) fn again(
+        &self,
+        batch: &mut Batch,
+        source: u32,
+        record: &Record<'_>,
+        now_us: i64,
+    ) -> Result<Origin, Reject> {
+        let (origin, result) = self.rows(batch, source, record, now_us, false);
+        result.map(|()| origin)
+    }
+
+    /// Decodes a message; `keep`: as its rule says.
+    fn rows(
+        &self,
+        batch: &mut Batch,
+        source: u32,
+        record: &Record<'_>,
+        now_us: i64,
+        keep: bool,
+    ) -> (Origin, Result<(), Reject>) {
         let mut origin = origin(source, record, now_us);
         let topic = record.topic;
         let route = batch.route(source, topic, |id| {
@@ -114,12 +144,10 @@ impl Decoding {
                 let rule = self.rules.rule(rule);
                 origin.device = device.unwrap_or(u32::MAX);
                 origin.unmapped = rule.unmapped;
-                self.payload(batch, &origin, rule, record)
+                self.payload(batch, &origin, rule, record, keep && rule.raw)
             }
         };
-        let reject = result.err()?;
-        self.dead_letter(batch, &origin, record, &reject);
-        Some(reject.code)
+        (origin, result)
     }
 
     fn payload(
@@ -128,9 +156,10 @@ impl Decoding {
         origin: &Origin,
         rule: &Rule,
         record: &Record<'_>,
+        keep: bool,
     ) -> Result<(), Reject> {
         left_behind(record)?;
-        if rule.raw {
+        if keep {
             self.message(batch, origin, record)?;
         }
         if record.payload.is_empty() {
@@ -159,7 +188,7 @@ impl Decoding {
         for attribute in attributes::read(record.attributes) {
             match attribute {
                 Attribute::Delivery { qos: own, retain: kept } => {
-                    (qos, retain) = (own.into(), kept)
+                    (qos, retain) = (own.into(), kept);
                 }
                 Attribute::ContentType(text) => content_type = Some(text),
                 Attribute::UserProperty { name, value } => properties.push([name, value]),

@@ -23,5 +23,7 @@ mod kit;
 mod open;
 #[path = "ingest/recovery.rs"]
 mod recovery;
+#[path = "ingest/replay.rs"]
+mod replay;
 #[path = "ingest/rows.rs"]
 mod rows;

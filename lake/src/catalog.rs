@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::table::{IDENTITY, Kind, PARTITION, Table};
-use crate::tables::{dead_letters, device_status, ehr_events, landings, messages, readings};
+use crate::tables::{
+    dead_letters, device_status, ehr_events, landings, messages, readings, replays,
+};
 
 /// See the module. Cheap to clone. The ledger is the last table: a lake whose ledger exists is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +107,7 @@ impl Catalog {
             device_status::table(),
             dead_letters::table(),
             messages::table(),
+            replays::table(),
             landings::table(),
         ];
         Self { tables: tables.into_iter().map(Arc::new).collect() }

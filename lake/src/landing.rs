@@ -63,6 +63,15 @@ pub struct TableRows {
 }
 
 impl TableRows {
+    /// Adds what another source added.
+    pub fn merge(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.time = match (self.time, other.time) {
+            (Some((a, b)), Some((first, last))) => Some((a.min(first), b.max(last))),
+            (own, theirs) => own.or(theirs),
+        };
+    }
+
     /// Counts one more row at `time_us`.
     pub fn add(&mut self, time_us: i64) {
         self.rows += 1;

@@ -7,6 +7,7 @@ mod crash_points;
 mod demo;
 mod harness;
 mod lost;
+mod mapping;
 mod other_broker;
 mod payloads;
 mod refused;

@@ -28,6 +28,7 @@ use arrays::Sealed;
 pub use cells::{Bool, Bytes, Cell, Column, Date, Double, Int, Long, Misfit, OfKind, Text, Time};
 pub(crate) use devices::{Devices, SourceNames};
 pub use flags::FLAGS;
+pub(crate) use flags::QUALITIES;
 use intern::Seeded;
 pub use layout::{Handle, Layout};
 pub use readings::Origin;

@@ -196,6 +196,10 @@ impl JsonRows {
         for name in self.fields.iter().filter_map(|field| field.takes(whole)) {
             object.take(name);
         }
+        let (when, place) = self.when(whole, whole);
+        if let Some([name]) = when.and(place).map(Pointer::names) {
+            object.take(name);
+        }
         object.rest()
     }
 }

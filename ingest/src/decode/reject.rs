@@ -55,6 +55,33 @@ pub enum Code {
     UnpackTooLarge,
 }
 
+/// All codes, as they are declared.
+pub(crate) const CODES: &[Code] = &[
+    Code::JsonTruncated,
+    Code::JsonSyntax,
+    Code::NestingTooDeep,
+    Code::NotUtf8,
+    Code::EmptyPayload,
+    Code::WrongType,
+    Code::NotFinite,
+    Code::MetricMissing,
+    Code::ValueMissing,
+    Code::FhirShapeUnknown,
+    Code::DeviceMissing,
+    Code::TopicUnknown,
+    Code::TopicNotAllowed,
+    Code::FrameRecordUnparsable,
+    Code::TextTooLong,
+    Code::TooManyValues,
+    Code::EndsIngest,
+    Code::TooLarge,
+    Code::DoesNotFit,
+    Code::CborSyntax,
+    Code::MessagePackSyntax,
+    Code::CompressionCorrupt,
+    Code::UnpackTooLarge,
+];
+
 impl Code {
     /// The code as it stands in `dead_letters.reason_code`.
     #[must_use]

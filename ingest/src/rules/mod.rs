@@ -148,7 +148,7 @@ fn merge(settings: &mut Settings, over: &Settings) {
     for (key, value) in over {
         match (settings.get_mut(key), value) {
             (Some(serde_json::Value::Object(own)), serde_json::Value::Object(over)) => {
-                merge(own, over)
+                merge(own, over);
             }
             _ => drop(settings.insert(key.clone(), value.clone())),
         }

@@ -6,6 +6,7 @@ pub mod ehr_events;
 pub mod landings;
 pub mod messages;
 pub mod readings;
+pub mod replays;
 
 use crate::table::{Column, Kind};
 

@@ -1,0 +1,110 @@
+//! What each table, column and flag means, as Markdown: `docs/tables.md`, and `tidemark tables --describe` for a lake's own.
+
+use std::fmt::Write as _;
+
+use lake::Catalog;
+use lake::table::{Kind, Table};
+
+use crate::batch::{FLAGS, QUALITIES};
+use crate::decode::DECODERS;
+use crate::decode::reject::CODES;
+
+/// Describes the tables of a catalog.
+#[must_use]
+pub fn describe(catalog: &Catalog) -> String {
+    let mut text = String::from(
+        "# Tables\n\nMade by `tidemark tables --describe`; a declared table is described there, too. Every table is partitioned by `event_date` (UTC). Rows of all \
+         tables but `landings` are told apart by `source_id`, `epoch`, `source_offset` and `row_no`: no two rows of a table share them. Tables get new columns with new \
+         versions, nullable ones only; rows of older files are NULL there.\n",
+    );
+    for table in catalog.tables() {
+        write(&mut text, table);
+    }
+    text.push_str("\n## Quality\n\n");
+    for (name, about) in QUALITIES_ABOUT {
+        list(&mut text, name, about);
+    }
+    text.push_str(
+        "\n## Flags\n\nThe column `flags` has their names, sorted, joined by commas.\n\n",
+    );
+    for (name, about) in FLAGS {
+        list(&mut text, name, about);
+    }
+    text.push_str("\n## Dead letters\n\nThe column `reason_code` of `dead_letters`, where it was refused, and what to do.\n\n");
+    text.push_str("| code | stage | what to do |\n|---|---|---|\n");
+    for code in CODES {
+        line(&mut text, &format!("| `{}` | {} | {} |", code.as_str(), code.stage(), code.remedy()));
+    }
+    text.push_str("\n## Decoders\n\nWhat a topic rule may name (`tidemark map try` shows what they make of a message).\n\n");
+    for decoder in DECODERS {
+        list(&mut text, decoder.name, decoder.about);
+    }
+    text
+}
+
+const QUALITIES_ABOUT: [(&str, &str); 3] = [
+    (
+        QUALITIES[0],
+        "There is no value that could be used: nothing was sent, or a code for \"no value\", or something that no column takes.",
+    ),
+    (
+        QUALITIES[1],
+        "There is a value, and nothing is known against it. Whether its range was checked say the flags `unknown_metric` and `unit_differs`.",
+    ),
+    (QUALITIES[2], "The value is outside what is plausible for the metric."),
+];
+
+fn write(text: &mut String, table: &Table) {
+    line(text, &format!("\n## {}\n\n{}", table.name, table.about));
+    let sorted = table.sort.join(", ");
+    if !sorted.is_empty() {
+        line(text, &format!("\nSorted by {sorted} within a file."));
+    }
+    text.push_str("\n| column | type | |\n|---|---|---|\n");
+    for column in &table.columns {
+        let null = if column.nullable { "" } else { ", never NULL" };
+        let shown =
+            format!("| `{}` | {}{null} | {} |", column.name, sql(column.kind), column.about);
+        line(text, &shown);
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a text does not fail.
+    let _written = writeln!(text, "{line}");
+}
+
+fn list(text: &mut String, name: &str, about: &str) {
+    line(text, &format!("- `{name}`: {about}"));
+}
+
+/// The name of a type in Spark's and Delta's SQL.
+fn sql(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "string",
+        Kind::Double => "double",
+        Kind::Long => "bigint",
+        Kind::Int => "int",
+        Kind::Bool => "boolean",
+        Kind::Date => "date",
+        Kind::Timestamp => "timestamp",
+        Kind::Binary => "binary",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With `TIDEMARK_WRITE_DOCS` set, it is written anew.
+    #[test]
+    fn docs_tables_md_is_true() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tables.md");
+        let described = describe(&Catalog::builtin());
+        if std::env::var_os("TIDEMARK_WRITE_DOCS").is_some() {
+            std::fs::write(path, &described).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        assert_eq!(written, described, "run this test once with TIDEMARK_WRITE_DOCS=1");
+    }
+}
