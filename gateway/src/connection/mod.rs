@@ -81,25 +81,48 @@ struct Connection {
     _place: Place,
 }
 
+/// A client that is in, and what ends with it.
+struct Entered {
+    connection: Box<Connection>,
+    seat: Seat,
+    will: Option<Testament>,
+}
+
 /// Serves one client until it leaves.
 pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) {
+    // What is boxed is given back when it is done: most connections live long and do little.
+    let entered = Box::pin(enter(&shared, accepted, serial)).await;
+    drop(shared);
+    let Some(Entered { mut connection, seat, will }) = entered else { return };
+    let end = connection.run(&seat).await;
+    connection.told(&end);
+    Box::pin(connection.leave(end, seat, will)).await;
+}
+
+/// Sees a client in, or off.
+async fn enter(shared: &Arc<Shared>, accepted: Accepted, serial: u64) -> Option<Entered> {
     let peer = accepted.peer;
     let place = (peer, accepted.endpoint.name.clone());
     let patience = Duration::from_millis(shared.limits.connect_time_ms);
-    // What is boxed is given back when it is done: most connections live long and do little.
-    let arriving = Box::pin(timeout(patience, connect::arrive(&shared, accepted)));
-    let (socket, arrival) = match arriving.await {
+    let (socket, arrival) = match timeout(patience, connect::arrive(shared, accepted)).await {
         Ok(Ok(arrived)) => arrived,
-        Ok(Err(turned)) => return turned.answer(&shared, place).await,
+        Ok(Err(turned)) => {
+            turned.answer(shared, place).await;
+            return None;
+        }
         Err(_) => {
             shared.metrics.disconnected("connect_timeout");
             let place = Some(place);
-            return shared.metrics.notices.tell(Event::Silent, Who { place, ..Who::default() });
+            shared.metrics.notices.tell(Event::Silent, Who { place, ..Who::default() });
+            return None;
         }
     };
-    let newcomer = match Box::pin(connect::enter(&shared, &arrival, serial)).await {
+    let newcomer = match connect::enter(shared, &arrival, serial).await {
         Ok(newcomer) => newcomer,
-        Err(refusal) => return refusal.answer(&shared, socket, place).await,
+        Err(refusal) => {
+            refusal.answer(shared, socket, place).await;
+            return None;
+        }
     };
     shared.metrics.connects.inc();
     arrival.rights.record(AuditEvent::Connected, None, None);
@@ -108,23 +131,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) 
     let will = arrival.testament(&client_id);
     let Newcomer { seat, session, present } = newcomer;
     if let Some(will) = &will {
-        will::keep(will, None, &shared);
+        will::keep(will, None, shared);
     }
-    let mut connection =
-        Box::pin(Connection::begin(&shared, socket, session, arrival, present)).await;
-    let end = connection.run(&seat).await;
-    if let End::Reason(reason) = end {
-        // Before the client hears of it: who asks then is told.
-        shared.metrics.disconnected(reason.as_str());
-        connection.rights.record(AuditEvent::Disconnected, None, Some(reason.as_str()));
-        if reason != Reason::ShuttingDown {
-            let (topic, size) =
-                connection.too_much.take().map(|it| (it.topic, (it.size, it.limit))).unzip();
-            let who = Who { topic: topic.flatten(), size, ..connection.who() };
-            shared.metrics.notices.tell(Event::Disconnected(reason), who);
-        }
-    }
-    Box::pin(connection.leave(end, seat, will)).await;
+    let connection = Connection::begin(shared, socket, session, arrival, present).await;
+    Some(Entered { connection, seat, will })
 }
 
 impl Connection {
@@ -189,6 +199,19 @@ impl Connection {
         connection
     }
 
+    /// Tells why it ended, before the client hears of it: who asks then is told.
+    fn told(&mut self, end: &End) {
+        let End::Reason(reason) = end else { return };
+        self.shared.metrics.disconnected(reason.as_str());
+        self.rights.record(AuditEvent::Disconnected, None, Some(reason.as_str()));
+        if *reason != Reason::ShuttingDown {
+            let (topic, size) =
+                self.too_much.take().map(|it| (it.topic, (it.size, it.limit))).unzip();
+            let who = Who { topic: topic.flatten(), size, ..self.who() };
+            self.shared.metrics.notices.tell(Event::Disconnected(*reason), who);
+        }
+    }
+
     /// Says whom a notice concerns.
     fn who(&self) -> Who {
         Who {
@@ -251,6 +274,9 @@ impl Connection {
         let keep_alive = self.keep_alive.filter(|_| may_read);
         let deadline = keep_alive.map(|patience| self.socket.heard() + patience);
         let owing = !self.inbox.is_settled();
+        if !owing {
+            self.inbox.rest();
+        }
         let waiting = owing || !self.deliveries.following.is_empty() || !shared.store.has_room();
         tokio::select! {
             biased;
@@ -364,5 +390,22 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn returned<A, B, C, R>(_: impl Fn(A, B, C) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    #[test]
+    fn inv8_a_connection_that_waits_is_small() {
+        // Ten thousand of them wait most of the time.
+        assert!(returned(serve) <= 2048, "the task: {}", returned(serve));
+        let connection = size_of::<Connection>();
+        assert!(connection <= 1536, "the connection: {connection}");
     }
 }
