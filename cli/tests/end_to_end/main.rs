@@ -9,4 +9,5 @@ mod harness;
 mod lost;
 mod other_broker;
 mod payloads;
+mod proofs;
 mod refused;
