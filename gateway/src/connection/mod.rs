@@ -8,6 +8,7 @@ mod rights;
 mod socket;
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -228,15 +229,16 @@ impl Connection {
             return end;
         }
         let shared = self.shared.clone();
+        // One wait each for the whole connection: a wait that begins anew with every packet takes a lock that all connections share.
+        let (over, drained) = (over(seat, &shared), shared.draining.cancelled());
+        tokio::pin!(over, drained);
         loop {
             let more = self.deliver();
             let flushed = tokio::select! {
                 biased;
                 flushed = self.socket.flush() => flushed,
                 // A client that takes nothing keeps neither its successor waiting nor a gateway that stops.
-                () = seat.taken_over.cancelled() => return End::Reason(Reason::TakenOver),
-                () = seat.ended.cancelled() => return End::Reason(Reason::Administrative),
-                () = shared.closing.cancelled() => return End::Reason(Reason::ShuttingDown),
+                reason = over.as_mut() => return End::Reason(reason),
             };
             if let Err(end) = flushed {
                 return end;
@@ -245,24 +247,30 @@ impl Connection {
                 continue;
             }
             let stays = self.takes_frames();
-            let draining = shared.draining.is_cancelled() && !stays;
-            if shared.draining.is_cancelled()
-                && stays
-                && !std::mem::replace(&mut self.staying, true)
-            {
+            let is_draining = shared.draining.is_cancelled();
+            let draining = is_draining && !stays;
+            if is_draining && stays && !std::mem::replace(&mut self.staying, true) {
                 shared.staying.send_modify(|count| *count += 1);
             }
             if draining && self.inbox.is_settled() {
                 return End::Reason(Reason::ShuttingDown);
             }
-            if let Err(end) = self.next(seat, &shared, draining).await {
+            let news = Some(drained.as_mut()).filter(|_| !is_draining);
+            if let Err(end) = self.next(over.as_mut(), news, &shared, draining).await {
                 return end;
             }
         }
     }
 
-    /// Waits for whatever happens next, and does what it asks for.
-    async fn next(&mut self, seat: &Seat, shared: &Shared, draining: bool) -> Result<(), End> {
+    /// Waits for whatever happens next, and does what it asks for. `over`: why the connection ends. `drained`: the gateway begins to drain,
+    /// if it has not.
+    async fn next(
+        &mut self,
+        over: Pin<&mut impl Future<Output = Reason>>,
+        drained: Option<Pin<&mut impl Future<Output = ()>>>,
+        shared: &Shared,
+        draining: bool,
+    ) -> Result<(), End> {
         let paused = self.paused_until.take_if(|until| *until <= Instant::now());
         let paused = if paused.is_some() { None } else { self.paused_until };
         let may_read = !draining
@@ -280,11 +288,9 @@ impl Connection {
         let waiting = owing || !self.deliveries.following.is_empty() || !shared.store.has_room();
         tokio::select! {
             biased;
-            () = seat.taken_over.cancelled() => Err(End::Reason(Reason::TakenOver)),
-            () = seat.ended.cancelled() => Err(End::Reason(Reason::Administrative)),
+            reason = over => Err(End::Reason(reason)),
             () = self.rights.changed() => self.on_rights().await,
-            () = shared.closing.cancelled() => Err(End::Reason(Reason::ShuttingDown)),
-            () = shared.draining.cancelled(), if !shared.draining.is_cancelled() => Ok(()),
+            () = begun(drained) => Ok(()),
             changed = self.progress.changed(), if owing => match changed {
                 Ok(()) => self.on_progress().await,
                 Err(_) => Err(End::Reason(Reason::ShuttingDown)),
@@ -383,6 +389,24 @@ impl Connection {
             left.session.end(&shared.fanout);
         }
         parked::review_one(&shared, &client_id);
+    }
+}
+
+/// Waits until the connection is to end, whatever its client does.
+async fn over(seat: &Seat, shared: &Shared) -> Reason {
+    tokio::select! {
+        biased;
+        () = seat.taken_over.cancelled() => Reason::TakenOver,
+        () = seat.ended.cancelled() => Reason::Administrative,
+        () = shared.closing.cancelled() => Reason::ShuttingDown,
+    }
+}
+
+/// Waits for what may still come; for ever, if nothing may.
+async fn begun(event: Option<impl Future<Output = ()>>) {
+    match event {
+        Some(event) => event.await,
+        None => std::future::pending().await,
     }
 }
 
