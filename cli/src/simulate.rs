@@ -99,7 +99,8 @@ pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
         Format::Json => print::json(&summary)?,
         Format::Text => print_summary(&summary)?,
     }
-    Ok(summary.unacknowledged == 0 && summary.refused == 0)
+    summary.check()?;
+    Ok(summary.is_complete())
 }
 
 fn apply(mut config: simulator::Config, options: Simulate) -> simulator::Config {
@@ -171,6 +172,10 @@ fn print_summary(summary: &Summary) -> std::io::Result<()> {
         summary.refused,
         summary.unacknowledged,
     ))?;
+    if let Some(why) = summary.trouble.as_ref().filter(|_| !summary.is_complete()) {
+        let not_sent = print::grouped(summary.not_sent);
+        print::line(&format!("{not_sent} messages were never sent; last connection: {why}"))?;
+    }
     print::line(&format!(
         "publish to PUBACK: p50 {:.1} ms, p99 {:.1} ms; {} reconnects, {} resent",
         summary.publish_to_puback.p50_ms,

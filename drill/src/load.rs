@@ -106,6 +106,8 @@ pub(crate) struct Verdict {
     pub(crate) messages: u64,
     pub(crate) lost: u64,
     pub(crate) doubled: u64,
+    /// A drill has a lake of its own: no other run explains a copy.
+    pub(crate) other_run: u64,
     pub(crate) altered: u64,
     pub(crate) resent: u64,
     pub(crate) maybe_repeat: u64,
@@ -186,7 +188,8 @@ impl Load {
         let lake = self.lake.as_deref().unwrap_or(lake);
         let output = self.folder.join(format!("{}-audit.json", self.name));
         let mut audit = command(&self.program, ["audit", "--format", "json", "--lake", lake]);
-        audit.arg("--journal").arg(self.journal());
+        // Everything has come to rest: what is missing now is lost.
+        audit.args(["--wait", "0"]).arg("--journal").arg(self.journal());
         audit.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start_into("audit", audit, &output, &self.file("log"))?;
         process.ended(AUDIT_PATIENCE).await?;

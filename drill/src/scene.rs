@@ -367,7 +367,7 @@ impl Scene {
             let found = load.audit(&self.lake, &self.environment).await?;
             sum.messages += found.messages;
             sum.lost += found.lost;
-            sum.doubled += found.doubled;
+            sum.doubled += found.doubled + found.other_run;
             sum.altered += found.altered;
             sum.resent += found.resent;
             sum.maybe_repeat += found.maybe_repeat;

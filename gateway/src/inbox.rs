@@ -103,6 +103,14 @@ impl Inbox {
         self.acks.is_empty() && self.waiting.is_empty()
     }
 
+    /// Gives back the memory of what waited: most clients are silent most of the time.
+    pub(crate) fn rest(&mut self) {
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        self.acks.rest();
+    }
+
     /// Tells whether everything is in the spool or with subscribers.
     pub(crate) fn is_accepted(&self) -> bool {
         self.waiting.is_empty()

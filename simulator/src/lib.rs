@@ -18,9 +18,9 @@ pub mod seeded;
 pub mod simulation;
 pub mod world;
 
-pub use audit::{Audit, AuditReport, LakeRow, Position};
+pub use audit::{Audit, AuditReport, LakeRow, Position, Unproven};
 pub use config::Config;
 pub use progress::SetAside;
-pub use progress::{Progress, Summary};
+pub use progress::{NothingDone, Progress, Summary};
 pub use publisher::{Dial, Socket, Tcp};
 pub use simulation::Simulation;

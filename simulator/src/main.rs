@@ -21,5 +21,6 @@ async fn run() -> anyhow::Result<()> {
     let stop = Stop::new();
     let summary = signals::until_signal(stop.clone(), simulation.run(stop)).await?;
     info!(summary = serde_json::to_string(&summary)?, "simulation ended");
+    summary.check()?;
     Ok(())
 }

@@ -93,8 +93,14 @@ pub struct Progress {
     pub puback: Histogram,
     /// Publish to receipt (only with `receipts`).
     pub landed: Histogram,
+    /// Connections that were made.
+    pub connects: Counter,
+    /// Messages that were to be published and never were: no connection took them.
+    pub not_sent: Counter,
     /// The first that were set aside.
     set_aside: Mutex<Vec<SetAside>>,
+    /// Why the last connection ended or was not made.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Progress {
@@ -119,6 +125,16 @@ impl Progress {
             warn!(name, bytes, limit, reason, "set aside: it can never be taken, the rest goes on");
             list.push(SetAside { name, bytes, limit, reason });
         }
+    }
+
+    /// A connection ended, or was not made; the first time it is told.
+    pub(crate) fn trouble(&self, why: String) {
+        self.reconnects.add(1);
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.is_none() {
+            warn!(why, "no connection: trying again, and saying no more of it until the end");
+        }
+        *trouble = Some(why);
     }
 
     pub(crate) fn landed(&self, latency: std::time::Duration) {
@@ -149,6 +165,8 @@ impl Progress {
             publish_to_puback: self.puback.percentiles(),
             publish_to_receipt: self.landed.percentiles(),
             awaiting_receipt: self.awaiting_receipt.get(),
+            not_sent: self.not_sent.get(),
+            trouble: self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             set_aside: self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -174,7 +192,11 @@ pub struct Summary {
     pub deferred: u64,
     /// Sends that were neither acknowledged nor refused when the simulation ended.
     pub unacknowledged: u64,
+    /// Messages that no connection took before the simulation ended.
+    pub not_sent: u64,
     pub reconnects: u64,
+    /// Why the last connection ended or was not made.
+    pub trouble: Option<String>,
     pub cuts: u64,
     pub acknowledged_per_second: f64,
     pub publish_to_puback: Percentiles,
@@ -182,4 +204,46 @@ pub struct Summary {
     pub awaiting_receipt: u64,
     /// Messages that could never be taken, the first hundred; a part of `refused`.
     pub set_aside: Vec<SetAside>,
+}
+
+/// A simulation that did nothing: whatever is audited after it proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NothingDone {
+    /// The plan had no message, or was stopped before the first.
+    #[error(
+        "nothing was published: there was no message to publish; look at --seconds, --messages and the files"
+    )]
+    NoMessages,
+    /// Nothing was taken.
+    #[error(
+        "nothing was published: {why}; is the gateway running, and is --gateway where it listens?"
+    )]
+    NotTaken {
+        /// What came in between.
+        why: String,
+    },
+}
+
+impl Summary {
+    /// Checks that something was published and acknowledged.
+    ///
+    /// # Errors
+    /// Why nothing was.
+    pub fn check(&self) -> Result<(), NothingDone> {
+        if self.acknowledged > 0 {
+            return Ok(());
+        }
+        if self.published + self.not_sent == 0 && self.trouble.is_none() {
+            return Err(NothingDone::NoMessages);
+        }
+        let why = self.trouble.clone();
+        let why = why.unwrap_or_else(|| "no message was acknowledged".to_owned());
+        Err(NothingDone::NotTaken { why })
+    }
+
+    /// Tells whether everything was published and acknowledged.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unacknowledged == 0 && self.refused == 0 && self.not_sent == 0
+    }
 }

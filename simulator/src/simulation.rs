@@ -26,6 +26,9 @@ const HORIZON_US: i64 = 24 * 3600 * 1_000_000;
 /// Half of it: the simulated clock stops before the pipeline stops believing it.
 const AHEAD_MAX_US: i64 = HORIZON_US / 2;
 
+/// How long a gateway that was never reached is waited for, when there is no more to publish.
+const NEVER_THERE: Duration = Duration::from_secs(3);
+
 /// A simulation that has not been started.
 pub struct Simulation {
     config: Config,
@@ -308,7 +311,9 @@ impl Simulation {
         abort: &Stop,
     ) -> anyhow::Result<()> {
         let deadline = tokio::time::sleep(Duration::from_secs_f64(self.config.drain_s));
-        tokio::pin!(deadline);
+        // A gateway that never was there is not waited for as one that owes answers.
+        let reached = tokio::time::sleep(NEVER_THERE);
+        tokio::pin!(deadline, reached);
         let mut first_error = Ok(());
         loop {
             tokio::select! {
@@ -323,6 +328,11 @@ impl Simulation {
                         }
                     }
                 },
+                () = &mut reached, if !reached.is_elapsed() => {
+                    if self.progress.connects.get() == 0 {
+                        abort.cancel();
+                    }
+                }
                 () = &mut deadline, if !abort.is_cancelled() => {
                     warn!("gave up waiting for acknowledgements");
                     abort.cancel();

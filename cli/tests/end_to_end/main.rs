@@ -10,4 +10,5 @@ mod lost;
 mod mapping;
 mod other_broker;
 mod payloads;
+mod proofs;
 mod refused;

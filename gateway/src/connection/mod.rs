@@ -8,6 +8,7 @@ mod rights;
 mod socket;
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,25 +82,48 @@ struct Connection {
     _place: Place,
 }
 
+/// A client that is in, and what ends with it.
+struct Entered {
+    connection: Box<Connection>,
+    seat: Seat,
+    will: Option<Testament>,
+}
+
 /// Serves one client until it leaves.
 pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) {
+    // What is boxed is given back when it is done: most connections live long and do little.
+    let entered = Box::pin(enter(&shared, accepted, serial)).await;
+    drop(shared);
+    let Some(Entered { mut connection, seat, will }) = entered else { return };
+    let end = connection.run(&seat).await;
+    connection.told(&end);
+    Box::pin(connection.leave(end, seat, will)).await;
+}
+
+/// Sees a client in, or off.
+async fn enter(shared: &Arc<Shared>, accepted: Accepted, serial: u64) -> Option<Entered> {
     let peer = accepted.peer;
     let place = (peer, accepted.endpoint.name.clone());
     let patience = Duration::from_millis(shared.limits.connect_time_ms);
-    // What is boxed is given back when it is done: most connections live long and do little.
-    let arriving = Box::pin(timeout(patience, connect::arrive(&shared, accepted)));
-    let (socket, arrival) = match arriving.await {
+    let (socket, arrival) = match timeout(patience, connect::arrive(shared, accepted)).await {
         Ok(Ok(arrived)) => arrived,
-        Ok(Err(turned)) => return turned.answer(&shared, place).await,
+        Ok(Err(turned)) => {
+            turned.answer(shared, place).await;
+            return None;
+        }
         Err(_) => {
             shared.metrics.disconnected("connect_timeout");
             let place = Some(place);
-            return shared.metrics.notices.tell(Event::Silent, Who { place, ..Who::default() });
+            shared.metrics.notices.tell(Event::Silent, Who { place, ..Who::default() });
+            return None;
         }
     };
-    let newcomer = match Box::pin(connect::enter(&shared, &arrival, serial)).await {
+    let newcomer = match connect::enter(shared, &arrival, serial).await {
         Ok(newcomer) => newcomer,
-        Err(refusal) => return refusal.answer(&shared, socket, place).await,
+        Err(refusal) => {
+            refusal.answer(shared, socket, place).await;
+            return None;
+        }
     };
     shared.metrics.connects.inc();
     arrival.rights.record(AuditEvent::Connected, None, None);
@@ -108,23 +132,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, serial: u64) 
     let will = arrival.testament(&client_id);
     let Newcomer { seat, session, present } = newcomer;
     if let Some(will) = &will {
-        will::keep(will, None, &shared);
+        will::keep(will, None, shared);
     }
-    let mut connection =
-        Box::pin(Connection::begin(&shared, socket, session, arrival, present)).await;
-    let end = connection.run(&seat).await;
-    if let End::Reason(reason) = end {
-        // Before the client hears of it: who asks then is told.
-        shared.metrics.disconnected(reason.as_str());
-        connection.rights.record(AuditEvent::Disconnected, None, Some(reason.as_str()));
-        if reason != Reason::ShuttingDown {
-            let (topic, size) =
-                connection.too_much.take().map(|it| (it.topic, (it.size, it.limit))).unzip();
-            let who = Who { topic: topic.flatten(), size, ..connection.who() };
-            shared.metrics.notices.tell(Event::Disconnected(reason), who);
-        }
-    }
-    Box::pin(connection.leave(end, seat, will)).await;
+    let connection = Connection::begin(shared, socket, session, arrival, present).await;
+    Some(Entered { connection, seat, will })
 }
 
 impl Connection {
@@ -189,6 +200,19 @@ impl Connection {
         connection
     }
 
+    /// Tells why it ended, before the client hears of it: who asks then is told.
+    fn told(&mut self, end: &End) {
+        let End::Reason(reason) = end else { return };
+        self.shared.metrics.disconnected(reason.as_str());
+        self.rights.record(AuditEvent::Disconnected, None, Some(reason.as_str()));
+        if *reason != Reason::ShuttingDown {
+            let (topic, size) =
+                self.too_much.take().map(|it| (it.topic, (it.size, it.limit))).unzip();
+            let who = Who { topic: topic.flatten(), size, ..self.who() };
+            self.shared.metrics.notices.tell(Event::Disconnected(*reason), who);
+        }
+    }
+
     /// Says whom a notice concerns.
     fn who(&self) -> Who {
         Who {
@@ -205,15 +229,16 @@ impl Connection {
             return end;
         }
         let shared = self.shared.clone();
+        // One wait each for the whole connection: a wait that begins anew with every packet takes a lock that all connections share.
+        let (over, drained) = (over(seat, &shared), shared.draining.cancelled());
+        tokio::pin!(over, drained);
         loop {
             let more = self.deliver();
             let flushed = tokio::select! {
                 biased;
                 flushed = self.socket.flush() => flushed,
                 // A client that takes nothing keeps neither its successor waiting nor a gateway that stops.
-                () = seat.taken_over.cancelled() => return End::Reason(Reason::TakenOver),
-                () = seat.ended.cancelled() => return End::Reason(Reason::Administrative),
-                () = shared.closing.cancelled() => return End::Reason(Reason::ShuttingDown),
+                reason = over.as_mut() => return End::Reason(reason),
             };
             if let Err(end) = flushed {
                 return end;
@@ -222,24 +247,30 @@ impl Connection {
                 continue;
             }
             let stays = self.takes_frames();
-            let draining = shared.draining.is_cancelled() && !stays;
-            if shared.draining.is_cancelled()
-                && stays
-                && !std::mem::replace(&mut self.staying, true)
-            {
+            let is_draining = shared.draining.is_cancelled();
+            let draining = is_draining && !stays;
+            if is_draining && stays && !std::mem::replace(&mut self.staying, true) {
                 shared.staying.send_modify(|count| *count += 1);
             }
             if draining && self.inbox.is_settled() {
                 return End::Reason(Reason::ShuttingDown);
             }
-            if let Err(end) = self.next(seat, &shared, draining).await {
+            let news = Some(drained.as_mut()).filter(|_| !is_draining);
+            if let Err(end) = self.next(over.as_mut(), news, &shared, draining).await {
                 return end;
             }
         }
     }
 
-    /// Waits for whatever happens next, and does what it asks for.
-    async fn next(&mut self, seat: &Seat, shared: &Shared, draining: bool) -> Result<(), End> {
+    /// Waits for whatever happens next, and does what it asks for. `over`: why the connection ends. `drained`: the gateway begins to drain,
+    /// if it has not.
+    async fn next(
+        &mut self,
+        over: Pin<&mut impl Future<Output = Reason>>,
+        drained: Option<Pin<&mut impl Future<Output = ()>>>,
+        shared: &Shared,
+        draining: bool,
+    ) -> Result<(), End> {
         let paused = self.paused_until.take_if(|until| *until <= Instant::now());
         let paused = if paused.is_some() { None } else { self.paused_until };
         let may_read = !draining
@@ -251,14 +282,15 @@ impl Connection {
         let keep_alive = self.keep_alive.filter(|_| may_read);
         let deadline = keep_alive.map(|patience| self.socket.heard() + patience);
         let owing = !self.inbox.is_settled();
+        if !owing {
+            self.inbox.rest();
+        }
         let waiting = owing || !self.deliveries.following.is_empty() || !shared.store.has_room();
         tokio::select! {
             biased;
-            () = seat.taken_over.cancelled() => Err(End::Reason(Reason::TakenOver)),
-            () = seat.ended.cancelled() => Err(End::Reason(Reason::Administrative)),
+            reason = over => Err(End::Reason(reason)),
             () = self.rights.changed() => self.on_rights().await,
-            () = shared.closing.cancelled() => Err(End::Reason(Reason::ShuttingDown)),
-            () = shared.draining.cancelled(), if !shared.draining.is_cancelled() => Ok(()),
+            () = begun(drained) => Ok(()),
             changed = self.progress.changed(), if owing => match changed {
                 Ok(()) => self.on_progress().await,
                 Err(_) => Err(End::Reason(Reason::ShuttingDown)),
@@ -360,9 +392,44 @@ impl Connection {
     }
 }
 
+/// Waits until the connection is to end, whatever its client does.
+async fn over(seat: &Seat, shared: &Shared) -> Reason {
+    tokio::select! {
+        biased;
+        () = seat.taken_over.cancelled() => Reason::TakenOver,
+        () = seat.ended.cancelled() => Reason::Administrative,
+        () = shared.closing.cancelled() => Reason::ShuttingDown,
+    }
+}
+
+/// Waits for what may still come; for ever, if nothing may.
+async fn begun(event: Option<impl Future<Output = ()>>) {
+    match event {
+        Some(event) => event.await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn returned<A, B, C, R>(_: impl Fn(A, B, C) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    #[test]
+    fn inv8_a_connection_that_waits_is_small() {
+        // Ten thousand of them wait most of the time.
+        assert!(returned(serve) <= 2048, "the task: {}", returned(serve));
+        let connection = size_of::<Connection>();
+        assert!(connection <= 1536, "the connection: {connection}");
     }
 }

@@ -45,7 +45,8 @@ impl Connection {
                     self.on_pubrel(pkid);
                 }
                 Incoming::Subscribe { pkid, id, subscriptions } => {
-                    self.subscribe(pkid, id, subscriptions).await?;
+                    // Boxed: a connection that lives for a SUBSCRIBE now and then has no room for it all the time.
+                    Box::pin(self.subscribe(pkid, id, subscriptions)).await?;
                 }
                 Incoming::Unsubscribe { pkid, filters } => {
                     self.unsubscribe(pkid, &filters)?;

@@ -1,7 +1,9 @@
 //! The socket of a connection with its buffers.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -85,6 +87,7 @@ impl Socket {
         if !self.receiving.set(large, self.shared.limits.receiving_bytes_max) {
             return Err(End::Reason(Reason::ServerBusy));
         }
+        poll_fn(|cx| self.poll_ready(cx)).await;
         self.input.reserve(self.read_bytes);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) | Err(_) => Err(End::Lost),
@@ -100,6 +103,15 @@ impl Socket {
                 Ok(())
             }
         }
+    }
+
+    /// Waits until there is something to read. Who waits needs no buffers: most clients are silent most of the time.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = self.stream.poll_ready(cx);
+        if ready.is_pending() {
+            self.rest();
+        }
+        ready
     }
 
     /// Ends the peer's wait for what it has sent, when nothing is about to be sent that would.

@@ -28,6 +28,15 @@ impl Stream {
         }
     }
 
+    /// Waits until a read may find something. Only of plain TCP is that known without a read.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            // Of an error the read will tell.
+            Self::Tcp(socket) => socket.poll_read_ready(cx).map(drop),
+            Self::Tls(_) | Self::Ws(_) | Self::Wss(_) => Poll::Ready(()),
+        }
+    }
+
     /// Tells the peer's TCP at once that its bytes have come. A peer that gathers small writes (Nagle's algorithm) waits for that
     /// before it sends the next one, and the kernel would wait 40 ms for an answer to send it along with.
     pub(crate) fn acknowledge_now(&self) {

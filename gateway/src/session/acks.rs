@@ -46,6 +46,13 @@ impl Acks {
         self.pubacks
     }
 
+    /// Gives back the memory of those that have left.
+    pub(crate) fn rest(&mut self) {
+        if self.owed.is_empty() {
+            self.owed = VecDeque::new();
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.owed.len()
     }

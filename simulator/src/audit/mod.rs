@@ -10,6 +10,7 @@
 //! 3. Groups meet sends by their key. With `sends` (refused ones not counted), `acks` and `copies` (groups):
 //!    `copies < acks` is **lost**, `copies > sends` is **doubled**, other copies beyond the first are **resent**; a copy
 //!    whose rows are not the expected ones is **altered**, and so is a group of a journalled device that no send explains.
+//! 4. A journal that is empty, has holes, or is of another run or lake proves nothing, and that is said.
 
 mod grouping;
 mod report;
@@ -27,7 +28,7 @@ use crate::fingerprint::{MessageKey, device_hash};
 use crate::journal::{Entry, Intent, JournalReader, ReadError};
 use crate::message::{DeviceName, Outcome};
 use grouping::Groups;
-pub use report::{AlteredExample, AuditReport, MissingRange};
+pub use report::{AlteredExample, AuditReport, MissingRange, Unproven};
 pub use row::{LakeRow, Position, Table};
 use spill::Spill;
 use verdict::{Sent, judge_partition};
@@ -185,6 +186,7 @@ impl Sends {
             }
         }
         report.torn_journals = reader.torn();
+        report.unproven.extend(reader.holes().iter().cloned().map(Unproven::Hole));
         self.intents
             .close()
             .and_then(|()| self.events.close())

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::journal::Hole;
 use crate::message::DeviceName;
 
 /// Lost messages that are told apart; more are only counted.
@@ -44,11 +45,51 @@ pub struct AlteredExample {
     pub reason: &'static str,
 }
 
+/// Messages from which on the share of those that are doubled says something.
+const ANOTHER_RUN_MIN: u64 = 20;
+
+/// Why an audit proves nothing, whatever it counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum Unproven {
+    /// Nothing was sent.
+    #[error("the journal has no message: nothing was published, so nothing is proven")]
+    Empty,
+    /// Nothing was promised.
+    #[error(
+        "no message of the journal was acknowledged: nothing was promised, so nothing is proven"
+    )]
+    NothingAcknowledged,
+    /// The journal is not whole.
+    #[error("{0}")]
+    Hole(Hole),
+    /// None of the messages is there.
+    #[error(
+        "not one of {acknowledged} acknowledged messages is in this lake: is it the lake of this journal?"
+    )]
+    AnotherLake {
+        /// Messages acknowledged at least once.
+        acknowledged: u64,
+    },
+    /// Nearly all messages are there more often than the journal says.
+    #[error(
+        "{messages} of {landed} messages are there more often than this journal explains: another run with the same seed and boot went into this lake. Keep one journal folder for all runs into a lake, or give each its own --seed"
+    )]
+    AnotherRun {
+        /// Messages with copies that no send explains.
+        messages: u64,
+        /// Messages that are in the lake.
+        landed: u64,
+    },
+}
+
 /// Counts of messages, unless they say otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AuditReport {
-    /// Nothing lost, doubled, altered or unexplained.
+    /// Nothing lost, pending, doubled, altered or unexplained, and nothing that leaves it unproven.
     pub passed: bool,
+    /// Why the counts prove nothing.
+    pub unproven: Vec<Unproven>,
     /// Different messages in the journal.
     pub messages: u64,
     /// Times they were sent.
@@ -61,6 +102,13 @@ pub struct AuditReport {
     pub landed: u64,
     /// Acknowledgements without a copy in the lake.
     pub lost: u64,
+    /// Acknowledgements without a copy in the lake that are too young to be called lost.
+    pub pending: u64,
+    /// Copies that another run with the same messages explains; they are not counted as doubled.
+    pub other_run: u64,
+    /// Messages with copies beyond what was sent.
+    #[serde(skip)]
+    pub(super) messages_doubled: u64,
     /// Copies beyond what was sent, and accepted messages with a row that is there twice.
     pub doubled: u64,
     /// Copies beyond what was sent whose rows carry the flag `maybe_repeat`: their spool was cloned or restored.
@@ -126,8 +174,37 @@ impl AuditReport {
         self.altered_examples.sort_unstable_by(|a, b| {
             (&a.device_id, a.boot, a.seq).cmp(&(&b.device_id, b.boot, b.seq))
         });
-        self.passed =
-            self.lost == 0 && self.doubled == 0 && self.altered == 0 && self.unexplained == 0;
+        self.prove();
+        self.judge();
+    }
+
+    /// Notes what makes the counts worth nothing.
+    fn prove(&mut self) {
+        let Self { messages, acknowledged, landed, messages_doubled, .. } = *self;
+        if messages == 0 {
+            self.unproven.push(Unproven::Empty);
+        } else if acknowledged == 0 {
+            self.unproven.push(Unproven::NothingAcknowledged);
+        } else if landed == 0 {
+            self.unproven.push(Unproven::AnotherLake { acknowledged });
+        }
+        // Ingest that doubles does not do it to all of them.
+        if landed >= ANOTHER_RUN_MIN && messages_doubled * 10 >= landed * 9 {
+            self.unproven.push(Unproven::AnotherRun { messages: messages_doubled, landed });
+            self.other_run = std::mem::take(&mut self.doubled);
+        }
+    }
+
+    fn judge(&mut self) {
+        let wrong = [self.lost, self.pending, self.doubled, self.altered, self.unexplained];
+        self.passed = wrong == [0; 5] && self.unproven.is_empty();
+    }
+
+    /// What is missing may still come: it was acknowledged a moment ago.
+    pub fn not_yet_lost(&mut self) {
+        self.pending += std::mem::take(&mut self.lost);
+        self.unproven.retain(|reason| !matches!(reason, Unproven::AnotherLake { .. }));
+        self.judge();
     }
 }
 
@@ -137,6 +214,7 @@ impl fmt::Display for AuditReport {
             ("acknowledged", self.acknowledged, "messages that the gateway promised to keep"),
             ("landed", self.landed, "messages that are in the lake"),
             ("lost", self.lost, "acknowledged, but not there"),
+            ("pending", self.pending, "acknowledged a moment ago, and not there yet"),
             ("doubled", self.doubled, "there more often than sent, or with a row twice"),
             ("altered", self.altered, "there, but not as sent"),
             ("unexplained", self.unexplained, "there, but never sent"),
@@ -151,6 +229,9 @@ impl fmt::Display for AuditReport {
         ];
         for (name, n, what) in lines {
             writeln!(f, "  {name:<15}{n:>12}  {what}")?;
+        }
+        for reason in &self.unproven {
+            writeln!(f, "  unproven: {reason}")?;
         }
         for range in &self.missing {
             let MissingRange { site, device_id, boot, first_seq, last_seq } = range;

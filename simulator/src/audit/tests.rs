@@ -1,12 +1,13 @@
 //! The audit on small lakes made by hand: each kind of damage is found, and named for what it is.
 
+use std::io::Write;
 use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::fingerprint::{DeadLetterRow, EventTime, Fingerprint, ReadingRow, Value};
-use crate::journal::Journal;
+use crate::journal::{Hole, Journal};
 use crate::message::{Expectation, StreamKind};
 
 const TOPIC: &str = "dt/s/d/readings";
@@ -120,6 +121,69 @@ fn inv10_a_member_that_is_neither_in_a_column_nor_in_extra_is_an_alteration() {
 }
 
 #[test]
+fn inv12_a_journal_without_messages_or_promises_proves_nothing() {
+    let report = Case::new(&[]).report();
+    assert_eq!((report.unproven, report.passed), (vec![Unproven::Empty], false));
+    let unheard: Vec<_> = (0..3).map(|seq| Entry::Send(intent(seq))).collect();
+    let report = Case::new(&unheard).report();
+    assert_eq!((report.unproven, report.passed), (vec![Unproven::NothingAcknowledged], false));
+}
+
+#[test]
+fn inv12_a_journal_with_holes_proves_nothing_and_one_that_a_kill_cut_off_does() {
+    let torn = |journal: &Path, more: &[u8]| {
+        let mut file = std::fs::OpenOptions::new().append(true).open(journal.join(RUN)).unwrap();
+        file.write_all(more).unwrap();
+    };
+    const RUN: &str = "run-000001-000000.journal";
+    for (bytes, damaged) in [(&[17, 0, 1][..], false), (&[2, 0, 9, 9, 9, 9, 4, 4, 0], true)] {
+        let case = Case::new(&sent_and_acknowledged([0])).land(0);
+        torn(case.journal.path(), bytes);
+        let report = case.report();
+        let damage = Unproven::Hole(Hole::Damaged { file: RUN.into() });
+        assert_eq!(report.unproven, if damaged { vec![damage] } else { Vec::new() });
+        assert_eq!((report.torn_journals, report.passed), (1, !damaged));
+    }
+    let case = Case::new(&sent_and_acknowledged([0])).land(0);
+    let (first, third) = (case.journal.path().join(RUN), "run-000001-000002.journal");
+    std::fs::copy(first, case.journal.path().join(third)).unwrap();
+    let missing = Unproven::Hole(Hole::Missing { file: "run-000001-000001.journal".into() });
+    assert_eq!(case.report().unproven, [missing]);
+}
+
+#[test]
+fn inv12_a_journal_of_another_lake_or_another_run_is_named() {
+    let report = Case::new(&sent_and_acknowledged(0..30)).report();
+    let elsewhere = Unproven::AnotherLake { acknowledged: 30 };
+    assert_eq!((report.unproven, report.lost), (vec![elsewhere], 30));
+    let mut case = Case::new(&sent_and_acknowledged(0..30));
+    for seq in (0..30).chain(0..30) {
+        case = case.land(seq);
+    }
+    let report = case.report();
+    let twice = Unproven::AnotherRun { messages: 30, landed: 30 };
+    assert_eq!((report.unproven, report.passed), (vec![twice], false));
+    assert_eq!((report.doubled, report.other_run), (0, 30));
+    let mut case = Case::new(&sent_and_acknowledged(0..30));
+    for seq in (0..30).chain(0..20) {
+        case = case.land(seq);
+    }
+    let report = case.report();
+    assert_eq!((report.doubled, report.other_run), (20, 0), "some of them are doubled indeed");
+}
+
+#[test]
+fn what_was_acknowledged_a_moment_ago_is_pending_and_no_pass() {
+    let mut report = Case::new(&sent_and_acknowledged(0..3)).land(0).report();
+    assert_eq!((report.lost, report.pending), (2, 0));
+    report.not_yet_lost();
+    assert_eq!((report.lost, report.pending, report.passed), (0, 2, false));
+    let mut report = Case::new(&sent_and_acknowledged(0..3)).report();
+    report.not_yet_lost();
+    assert_eq!((report.unproven, report.pending), (Vec::new(), 3));
+}
+
+#[test]
 fn inv4_a_lost_message_is_named_by_device_and_range() {
     let case = [1, 2, 6, 9].into_iter().fold(Case::new(&sent_and_acknowledged(1..=9)), Case::land);
     let report = case.report();
@@ -179,24 +243,26 @@ fn two_acknowledgements_need_two_copies() {
 
 #[test]
 fn what_was_not_acknowledged_may_land_as_often_as_it_was_sent() {
-    let entries = [
+    let mut entries = sent_and_acknowledged([9]);
+    entries.extend([
         Entry::Send(intent(1)),
         Entry::Send(intent(2)),
         Entry::SendAgain(key(2)),
         Entry::Send(intent(3)),
-    ];
-    let report = Case::new(&entries).land(2).land(2).land(3).report();
+    ]);
+    let report = Case::new(&entries).land(9).land(2).land(2).land(3).report();
     assert!(report.passed, "{report}");
     assert_eq!((report.unacknowledged, report.unacknowledged_landed), (1, 2));
-    let report = Case::new(&entries).land(3).land(3).report();
+    let report = Case::new(&entries).land(9).land(3).land(3).report();
     assert_eq!((report.doubled, report.passed), (1, false));
 }
 
 #[test]
 fn a_refused_send_explains_no_copy() {
-    let entries = [Entry::Send(intent(1)), Entry::Refused(key(1), 0x97)];
-    assert!(Case::new(&entries).report().passed);
-    let report = Case::new(&entries).land(1).report();
+    let mut entries = sent_and_acknowledged([9]);
+    entries.extend([Entry::Send(intent(1)), Entry::Refused(key(1), 0x97)]);
+    assert!(Case::new(&entries).land(9).report().passed);
+    let report = Case::new(&entries).land(9).land(1).report();
     assert_eq!((report.refused, report.doubled), (1, 1));
 }
 

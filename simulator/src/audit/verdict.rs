@@ -181,6 +181,7 @@ impl Account {
         let excess = self.copies.saturating_sub(explained);
         report.maybe_repeat += excess.min(self.flagged);
         report.doubled += excess.saturating_sub(self.flagged);
+        report.messages_doubled += u64::from(excess > self.flagged);
         report.resent += self.copies.min(explained).saturating_sub(1);
         let missing = self.acks.saturating_sub(self.copies);
         report.lost += missing;

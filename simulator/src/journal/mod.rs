@@ -19,12 +19,13 @@
 //! Little endian. Records 2 and 3 are written before the first byte of the message leaves, 4 and 5 after the answer came,
 //! so at any instant the journal knows at least as many sends and at most as many acknowledgements as there were. Records are
 //! handed to the operating system at once but not synced: they survive the death of the process, not of the machine.
-//! A torn record ends a file; what is before it counts.
+//! A torn record ends a file; what is before it counts. A process that is killed tears the last record of its run; one that is torn
+//! elsewhere, or a part that is missing, makes a journal that proves nothing.
 
 mod format;
 mod reader;
 mod writer;
 
 pub use format::{Entry, FORMAT_VERSION, Intent};
-pub use reader::{JournalReader, Read, ReadError};
+pub use reader::{Hole, JournalReader, Read, ReadError};
 pub use writer::{Journal, JournalError};

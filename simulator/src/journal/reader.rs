@@ -1,13 +1,16 @@
 //! The reading side of the journal: all files of a folder, one record after the other, in constant memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::format::{BODY_MAX, Body, Entry, HEAD, MAGIC, read_body};
-use super::writer::run_of;
+use super::writer::{file_name, place_of};
 use crate::message::DeviceName;
+
+/// Missing files that are named.
+const HOLES_MAX: usize = 100;
 
 /// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,24 @@ pub struct Read {
     pub device: Option<DeviceName>,
 }
 
+/// What makes a journal less than the whole of its runs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Hole {
+    /// A file of a run is not there, and later ones are.
+    #[error("{file} is missing from the journal: audit the folder as the simulator left it")]
+    Missing {
+        /// Its name.
+        file: String,
+    },
+    /// A record cannot be read, and others come after it.
+    #[error("{file} is damaged before its end, and what comes after the damage is not judged")]
+    Damaged {
+        /// Its name.
+        file: String,
+    },
+}
+
 /// Reads a folder of journals, oldest run first.
 #[derive(Debug)]
 pub struct JournalReader {
@@ -50,6 +71,7 @@ pub struct JournalReader {
     paths: Vec<PathBuf>,
     open: Option<Source>,
     torn: u64,
+    holes: Vec<Hole>,
 }
 
 #[derive(Debug)]
@@ -69,7 +91,7 @@ impl JournalReader {
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(io)? {
             let entry = entry.map_err(io)?;
-            if entry.file_name().to_str().and_then(run_of).is_some() {
+            if entry.file_name().to_str().and_then(place_of).is_some() {
                 paths.push(entry.path());
             }
         }
@@ -77,7 +99,25 @@ impl JournalReader {
             return Err(ReadError::Empty { path: folder.to_owned() });
         }
         paths.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(Self { paths, open: None, torn: 0 })
+        let holes = missing(&paths);
+        Ok(Self { paths, open: None, torn: 0, holes })
+    }
+
+    /// Returns what is known to be missing, as far as was read.
+    #[must_use]
+    pub fn holes(&self) -> &[Hole] {
+        &self.holes
+    }
+
+    /// The file that was read cannot be read on. A process that was killed tears the end of the last file of its run.
+    fn tear(&mut self, more_follows: bool) {
+        self.torn += 1;
+        let Some(path) = self.open.take().map(|source| source.path) else { return };
+        let next = self.paths.last().and_then(|next| part_of(next));
+        let same_run = part_of(&path).zip(next).is_some_and(|(this, next)| this.0 == next.0);
+        if more_follows || same_run {
+            self.holes.push(Hole::Damaged { file: name(&path) });
+        }
     }
 
     /// Files that ended in a torn record so far: one for each process that was killed.
@@ -119,10 +159,7 @@ impl Iterator for JournalReader {
                 Ok(Record::Entry(read)) => return Some(Ok(read)),
                 Ok(Record::Device) => {}
                 Ok(Record::End) => self.open = None,
-                Ok(Record::Torn) => {
-                    self.torn += 1;
-                    self.open = None;
-                }
+                Ok(Record::Torn { more_follows }) => self.tear(more_follows),
                 Err(error) => {
                     self.open = None;
                     return Some(Err(error));
@@ -136,7 +173,24 @@ enum Record {
     Entry(Read),
     Device,
     End,
-    Torn,
+    Torn { more_follows: bool },
+}
+
+/// Names the parts that runs lack before their last one.
+fn missing(paths: &[PathBuf]) -> Vec<Hole> {
+    let there: BTreeSet<(u64, u64)> = paths.iter().filter_map(|path| part_of(path)).collect();
+    let lasts: BTreeMap<u64, u64> = there.iter().copied().collect();
+    let all = lasts.into_iter().flat_map(|(run, last)| (0..last).map(move |part| (run, part)));
+    let lacking = all.filter(|place| !there.contains(place)).take(HOLES_MAX);
+    lacking.map(|(run, part)| Hole::Missing { file: file_name(run, part) }).collect()
+}
+
+fn part_of(path: &Path) -> Option<(u64, u64)> {
+    path.file_name()?.to_str().and_then(place_of)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl Source {
@@ -146,12 +200,14 @@ impl Source {
         match read_whole(&mut self.file, &mut head).map_err(io)? {
             Whole::Yes => {}
             Whole::End => return Ok(Record::End),
-            Whole::Torn => return Ok(Record::Torn),
+            Whole::Torn => return Ok(Record::Torn { more_follows: false }),
         }
         let [l0, l1, crc @ ..] = head;
         let len = usize::from(u16::from_le_bytes([l0, l1]));
         let mut body = [0; BODY_MAX];
-        let Some(body) = body.get_mut(..len) else { return Ok(Record::Torn) };
+        let Some(body) = body.get_mut(..len) else {
+            return Ok(Record::Torn { more_follows: true });
+        };
         let whole = read_whole(&mut self.file, body).map_err(io)?;
         let sound = matches!(whole, Whole::Yes) && crc32c::crc32c(body) == u32::from_le_bytes(crc);
         Ok(match sound.then(|| read_body(body)).flatten() {
@@ -166,7 +222,10 @@ impl Source {
                 };
                 Record::Entry(Read { entry, device })
             }
-            None => Record::Torn,
+            None => {
+                let rest = read_whole(&mut self.file, &mut [0]).map_err(io)?;
+                Record::Torn { more_follows: matches!(rest, Whole::Yes) }
+            }
         })
     }
 }

@@ -71,11 +71,29 @@ impl Journal {
         let mut last = 0;
         for entry in entries {
             let entry = entry.map_err(JournalError::io("list", folder))?;
-            if let Some(run) = entry.file_name().to_str().and_then(run_of) {
+            if let Some((run, _)) = entry.file_name().to_str().and_then(place_of) {
                 last = last.max(run);
             }
         }
         Ok(last + 1)
+    }
+
+    /// Tells when the newest file of `folder` was last written.
+    ///
+    /// # Errors
+    /// When the folder or a file in it cannot be looked at.
+    pub fn last_written(folder: &Path) -> Result<Option<std::time::SystemTime>, JournalError> {
+        let look = || {
+            let mut last = None;
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_name().to_str().and_then(place_of).is_some() {
+                    last = last.max(Some(entry.metadata()?.modified()?));
+                }
+            }
+            Ok(last)
+        };
+        look().map_err(JournalError::io("look at", folder))
     }
 
     /// Opens the journal of a new run. `devices` are those that intents name by their index.
@@ -118,7 +136,7 @@ impl Journal {
 
 impl Open {
     fn create(folder: &Path, run: u64, part: u64) -> Result<Self, JournalError> {
-        let path = folder.join(format!("run-{run:06}-{part:06}.journal"));
+        let path = folder.join(file_name(run, part));
         let mut file = READERS
             .options()
             .append(true)
@@ -147,9 +165,12 @@ impl Open {
     }
 }
 
-/// The run number in a file's name, if it is a journal.
-pub(super) fn run_of(name: &str) -> Option<u64> {
+/// The run and the part in a file's name, if it is a journal.
+pub(super) fn place_of(name: &str) -> Option<(u64, u64)> {
     let (run, part) = name.strip_prefix("run-")?.strip_suffix(".journal")?.split_once('-')?;
-    part.parse::<u64>().ok()?;
-    run.parse().ok()
+    Some((run.parse().ok()?, part.parse().ok()?))
+}
+
+pub(super) fn file_name(run: u64, part: u64) -> String {
+    format!("run-{run:06}-{part:06}.journal")
 }

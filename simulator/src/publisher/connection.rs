@@ -89,6 +89,7 @@ impl Connection {
             ended = self.connect_and_serve() => ended,
             () = abort.cancelled() => Ok(()),
         };
+        self.shared.progress.not_sent.add(self.queue.len() as u64);
         let left = self.session.len();
         if left > 0 {
             info!(
@@ -117,6 +118,7 @@ impl Connection {
                     if self.poison == Poison::default() {
                         backoff.reset();
                     }
+                    progress.connects.add(1);
                     progress.connected.up();
                     let served = self.serve(&mut link).await;
                     self.shared.progress.connected.down();
@@ -136,7 +138,7 @@ impl Connection {
                     if connected && error.is_from_outside() {
                         self.on_cut()?;
                     }
-                    self.shared.progress.reconnects.add(1);
+                    self.shared.progress.trouble(in_full(&error));
                     let delay = backoff.delay(self.random.bits());
                     debug!(client = self.client_id, error = %error, ?delay, "connecting again");
                     tokio::time::sleep(delay).await;
@@ -362,4 +364,10 @@ impl Connection {
         self.entries.clear();
         Ok(())
     }
+}
+
+/// An error with what caused it.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }

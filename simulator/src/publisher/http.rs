@@ -63,7 +63,10 @@ impl HttpConnection {
         let abort = self.shared.abort.clone();
         tokio::select! {
             ended = self.serve() => ended,
-            () = abort.cancelled() => Ok(()),
+            () = abort.cancelled() => {
+                self.shared.progress.not_sent.add(self.queue.len() as u64);
+                Ok(())
+            }
         }
     }
 
@@ -90,7 +93,10 @@ impl HttpConnection {
             let answer =
                 http::call(self.agent, Method::POST, "/v1/messages", body.clone(), PATIENCE).await;
             match answer {
-                Ok((StatusCode::OK, _)) => return self.acknowledged(&sendable, since),
+                Ok((StatusCode::OK, _)) => {
+                    self.shared.progress.connects.add(1);
+                    return self.acknowledged(&sendable, since);
+                }
                 Ok((StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND, text)) => {
                     let text = String::from_utf8_lossy(&text);
                     anyhow::bail!("the agent at {} refuses messages: {}", self.agent, text.trim())
@@ -104,7 +110,7 @@ impl HttpConnection {
                 }
                 Err(error) => {
                     debug!(error = format!("{error:#}"), "no answer from the agent");
-                    self.shared.progress.reconnects.add(1);
+                    self.shared.progress.trouble(format!("{error:#}"));
                 }
             }
             tokio::time::sleep(backoff.delay(self.random.bits())).await;

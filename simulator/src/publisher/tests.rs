@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::mqtt::Place;
 use super::mqtt::server::{self, FromClient};
-use crate::audit::{Audit, AuditReport, LakeRow};
+use crate::audit::{Audit, AuditReport, LakeRow, Unproven};
 use crate::config::{Config, Disorder as DisorderConfig, MqttVersion, Pace};
 use crate::disorder::Disorder;
 use crate::journal::{Entry, JournalReader};
@@ -407,7 +407,27 @@ async fn a_silent_gateway_is_given_up_after_the_drain_time() {
     };
     let summary = run(config.clone()).await;
     assert_eq!((summary.acknowledged, summary.unacknowledged), (0, summary.published));
-    assert!(audit(&gateway, &config, |_| true).passed);
+    assert!(summary.check().is_err());
+    let report = audit(&gateway, &config, |_| true);
+    let (lost, unproven) = (report.lost, report.unproven);
+    assert_eq!((lost, unproven, report.passed), (0, vec![Unproven::NothingAcknowledged], false));
+}
+
+#[tokio::test]
+async fn inv12_a_gateway_that_is_not_there_is_named_within_seconds() {
+    // Port 1 is nobody's.
+    let config = Config {
+        gateway: "127.0.0.1:1".into(),
+        seconds: Some(0.05),
+        drain_s: 3600.0,
+        ..Config::default()
+    };
+    let running = Simulation::new(config).unwrap().run(Stop::new());
+    let summary = tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap();
+    assert_eq!((summary.published, summary.acknowledged), (0, 0));
+    assert!(summary.not_sent > 0 && !summary.is_complete());
+    let why = summary.check().unwrap_err().to_string();
+    assert!(why.contains("cannot reach the gateway: Connection refused"), "{why}");
 }
 
 #[tokio::test]
