@@ -167,7 +167,7 @@ mod tests {
     fn a_declared_table_has_its_columns_and_those_of_every_table() {
         let orders = r#"{"orders":{"about":"Orders.","sort":["customer"],"columns":{
             "customer":{"type":"string","required":true,"about":"Who."},"total":"double","paid":"boolean",
-            "due":"date","lines":"json","pieces":"int","number":"bigint","sent":"timestamp"}}}"#;
+            "due":"date","lines":"json","pieces":"int","invoice":"bigint","sent":"timestamp"}}}"#;
         let catalog = declared(orders).unwrap();
         let table = catalog.get("orders").unwrap();
         let kind = |name: &str| table.column(name).map(|column| (column.kind, column.nullable));

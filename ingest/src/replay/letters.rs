@@ -137,7 +137,10 @@ fn read(batch: &RecordBatch, wanted: &Wanted) -> Vec<Letter> {
 /// As [`Lake::scan`].
 pub async fn replayed(lake: &Lake) -> Result<HashSet<Place>, LakeError> {
     let mut all = HashSet::new();
-    places(lake, replays::NAME, |place| drop(all.insert(place))).await?;
+    places(lake, replays::NAME, |place| {
+        all.insert(place);
+    })
+    .await?;
     Ok(all)
 }
 

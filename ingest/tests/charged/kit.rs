@@ -127,7 +127,7 @@ pub(crate) fn check(
 ) {
     let mut config = Config::default();
     config.beside_gateway("gw");
-    let decoder = Decoding::new(&config, Default::default()).unwrap();
+    let decoder = Decoding::new(&config, Default::default()).expect("the default rules make sense");
     // What the process makes once, such as the index of the catalogue.
     drop(filled(&decoder, &[("dt/icu/mon-1/readings", br#"{"metric":"a","value":1}"#.to_vec())]));
     let before = heap();
