@@ -11,12 +11,12 @@ mod dead_letters;
 mod demo;
 mod drills;
 mod identity;
+mod listen_mqtt;
 mod maintain;
 mod map;
 mod options;
 mod policy;
 mod print;
-mod receipts_mqtt;
 mod services;
 mod session;
 mod simulate;
@@ -71,7 +71,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Tables(options) => tables::tables(&options).await?,
         Command::Files(options) => tables::files(&options).await?,
         Command::Maintain(options) => maintain::run(&options).await?,
-        Command::Map(options) => return map::run(&options),
+        Command::Map(options) => return map::run(&options).await,
         Command::Profiles(options) => map::list(&options)?,
         Command::DeadLetters(options) => dead_letters::run(&options).await?,
         Command::Reprocess(options) => dead_letters::reprocess(&options).await?,

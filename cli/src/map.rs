@@ -1,17 +1,24 @@
-//! `tidemark map try` and `tidemark profiles`: which rule takes a message, what rows it becomes, and rules to paste.
+//! `tidemark map` and `tidemark profiles`: which rule takes a message, what rows it becomes, and rules to paste.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use futures::TryStreamExt;
 use ingest::batch::Layout;
 use ingest::explain::{self, Explained, ExplainedRow};
 use ingest::profiles::{Profile, profiles};
+use ingest::replay::{self, Kept, Wanted};
+use ingest::suggest::{self, SAMPLES_MAX, Sample};
 use serde::Serialize;
 use service_runtime::Clock;
+use telemetry_core::topic::validate_filter;
+use tokio::time::Instant;
 
-use crate::options::{Format, path};
+use crate::listen_mqtt::{Heard, Listener};
+use crate::options::{BrokerLogin, Format, LakeOption, path};
 use crate::{config, print};
 
 #[derive(Debug, Args)]
@@ -24,6 +31,8 @@ pub(crate) struct Map {
 pub(crate) enum MapCommand {
     /// Shows the rows that a message would become, and the rule that takes it. Exits with 1 if it would be a dead letter.
     Try(Try),
+    /// Looks at dead letters, kept messages or a broker's live ones, and prints rules for a person to approve.
+    Suggest(Suggest),
 }
 
 #[derive(Debug, Args)]
@@ -48,12 +57,79 @@ pub(crate) struct Try {
     pub(crate) format: Format,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Suggest {
+    /// The lake whose dead letters and kept messages are looked at: a folder, file:///… or s3://bucket/prefix.
+    #[arg(long)]
+    pub(crate) lake: Option<String>,
+    /// The broker whose messages are looked at, host:port.
+    #[arg(long, required_unless_present = "lake")]
+    pub(crate) broker: Option<String>,
+    #[command(flatten)]
+    pub(crate) login: BrokerLogin,
+    /// Only topics that this filter matches.
+    #[arg(long, default_value = "#")]
+    pub(crate) topic: String,
+    /// How long the broker is listened to.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seconds: u64,
+}
+
 /// The table of messages that could not become rows.
 const DEAD: &str = "dead_letters";
 
+/// True when the answer is a good one.
+pub(crate) async fn run(options: &Map) -> anyhow::Result<bool> {
+    match &options.command {
+        MapCommand::Try(options) => tried(options),
+        MapCommand::Suggest(options) => suggested(options).await,
+    }
+}
+
+/// True when there is something to suggest.
+async fn suggested(options: &Suggest) -> anyhow::Result<bool> {
+    validate_filter(&options.topic)
+        .with_context(|| format!("--topic {} is not a topic filter", options.topic))?;
+    let mut samples = Vec::new();
+    if let Some(url) = &options.lake {
+        let lake = config::open_lake(&LakeOption { lake: Some(url.clone()), config: None }).await?;
+        for kept in [Kept::DeadLetters, Kept::Messages] {
+            let wanted = Wanted { topic: Some(options.topic.clone()), ..Wanted::default() };
+            let mut letters = replay::letters(&lake, kept, wanted).await?;
+            while let Some(letters) = letters.try_next().await?
+                && samples.len() < SAMPLES_MAX
+            {
+                let own = letters.into_iter().filter(|letter| !letter.topic.is_empty());
+                samples.extend(own.map(|own| Sample { topic: own.topic, payload: own.payload }));
+            }
+        }
+    }
+    if let Some(broker) = &options.broker {
+        print::line(&format!("# listening to {broker} for {} s", options.seconds))?;
+        let mut listener = Listener::new(broker, &options.login, options.topic.clone())?;
+        let until = Instant::now() + Duration::from_secs(options.seconds);
+        while samples.len() < SAMPLES_MAX {
+            match tokio::time::timeout_at(until, listener.next()).await {
+                Ok(heard) => {
+                    let Heard { topic, payload } = heard?;
+                    samples.push(Sample { topic, payload });
+                }
+                Err(_) => break,
+            }
+        }
+    }
+    let suggestions = suggest::suggest(&samples);
+    for suggestion in &suggestions {
+        print::line(&suggestion.toml)?;
+    }
+    if suggestions.is_empty() {
+        print::line("# no messages: nothing to suggest")?;
+    }
+    Ok(!suggestions.is_empty())
+}
+
 /// True when the message becomes rows, and no dead letter.
-pub(crate) fn run(options: &Map) -> anyhow::Result<bool> {
-    let MapCommand::Try(options) = &options.command;
+fn tried(options: &Try) -> anyhow::Result<bool> {
     let payload = match (&options.payload, &options.file) {
         (Some(payload), _) => payload.clone().into_bytes(),
         (None, Some(file)) => {

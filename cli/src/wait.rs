@@ -11,8 +11,8 @@ use telemetry_core::id::{Epoch, Offset, SourceId};
 use telemetry_core::receipt::Receipt;
 use telemetry_core::topic::ControlTopics;
 
+use crate::listen_mqtt::Listener;
 use crate::options::{BrokerLogin, LakeOption, path};
-use crate::receipts_mqtt::Receipts;
 use crate::{config, print};
 
 #[derive(Debug, Args)]
@@ -71,10 +71,10 @@ pub(crate) async fn run(options: &Wait) -> anyhow::Result<bool> {
     let prefix = options.control_prefix.as_ref().unwrap_or(&configured.control_prefix);
     let topics = ControlTopics::new(prefix).context("--control-prefix")?;
     let Position { source, epoch, offset } = &options.position;
-    let mut receipts = Receipts::new(&gateway, &options.login, topics.receipt(source, *epoch))?;
+    let mut receipts = Listener::new(&gateway, &options.login, topics.receipt(source, *epoch))?;
     let landed = async {
         loop {
-            let receipt = receipts.next().await?;
+            let receipt = Receipt::from_json(&receipts.next().await?.payload)?;
             if receipt.landed > *offset {
                 return anyhow::Ok(receipt);
             }

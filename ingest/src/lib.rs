@@ -31,6 +31,7 @@ pub mod replay;
 mod rules;
 pub mod sequencer;
 pub mod status;
+pub mod suggest;
 mod take;
 
 use std::sync::Arc;

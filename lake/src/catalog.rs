@@ -173,6 +173,16 @@ const KEYWORDS: &str = "all analyse analyze and any array as asc asymmetric at a
     start string symmetric system table tables tablesample then time timestamp to trailing trigger true truncate \
     union unique unknown unnest update usage use user using values variadic view when where window with year";
 
+/// Whether a column of a declared table may have this name.
+#[must_use]
+pub fn is_free(name: &str) -> bool {
+    const OWN: [&str; 7] =
+        [PARTITION, "event_ts", "received_ts", "site", "device_id", "flags", "extra"];
+    let keyword = KEYWORDS.split_whitespace().any(|word| word == name);
+    let taken = OWN.contains(&name) || IDENTITY.iter().any(|own| own.name == name);
+    well_formed(name) && !keyword && !taken
+}
+
 fn well_formed(name: &str) -> bool {
     let head = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     let tail = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));

@@ -144,7 +144,8 @@ fn malformed(good: &Message, n: u64, stream: &mut Stream) -> Message {
                 format!(r#"{head},"metric":"heart_rate","value":{open}{close}}}"#).into_bytes(),
             )
         }
-        _ => ("unheard-of", format!(r#"{head},"metric":"heart_rate","value":72}}"#).into_bytes()),
+        // Of a stream that has no form of its own: whole it would be rows.
+        _ => ("unheard-of", head.into_bytes()),
     };
     let device = good.topic.rsplit_once('/').map_or("dt", |(device, _)| device);
     let topic: Arc<str> = format!("{device}/{last_level}").into();

@@ -115,6 +115,10 @@ fn inv5_a_replay_that_is_killed_at_any_step_lands_each_message_once() {
     let done = replay(None);
     assert!(done.status.success(), "{}", text(&done));
     assert_eq!((site.rows("readings"), site.rows("replays"), site.rows("dead_letters")), (3, 3, 3));
+    let suggested = tidemark().args(["map", "suggest", "--lake", &lake]).output().unwrap();
+    let shown = text(&suggested);
+    assert!(shown.contains("filter = \"dt/ward/dev/readings\""), "{shown}");
+    assert!(shown.contains("settings.unit = { \"temp\" = \"Cel\" }"), "{shown}");
     let listed = tidemark().args(["dead-letters", "list", "--lake", &lake]).output().unwrap();
     let shown = text(&listed);
     assert!(shown.contains("metric_missing") && shown.contains("dt/ward/dev/readings"), "{shown}");

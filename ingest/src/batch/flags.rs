@@ -28,7 +28,7 @@ flags! {
     DATE_ONLY = "date_only": "Only a date was given: the time is its first moment, UTC.";
     DECIMAL_COMMA = "decimal_comma": "The number was written with a comma: `value_text` has it as it came.";
     EXTRA_TOO_LONG = "extra_too_long": "What has no column is too long for `extra`: a dead letter has the whole message.";
-    INTEGER_BEYOND_DOUBLE = "integer_beyond_double": "A whole number that a double can't hold exactly: it is in `extra`, as it came.";
+    INTEGER_BEYOND_DOUBLE = "integer_beyond_double": "A whole number that a double can't hold exactly: `value` is the nearest, `value_text` has its digits.";
     LOCAL_TIME = "local_time": "The time came without a zone and was taken for UTC: say the zone in the topic's rule.";
     MAYBE_REPEAT = "maybe_repeat": "The message may be in the lake already under another epoch: its source's spool was cloned or restored.";
     NOT_CONVERTED = "not_converted": "A member is not what its column takes: it is in `extra`, as it came.";

@@ -70,7 +70,7 @@ struct Fhir {
 impl Decoder for Fhir {
     fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
         let (columns, text) = (&self.columns, message.text()?);
-        decode(Resources { columns, rows, events: 0, readings: 0 }, text)
+        decode(Resources { columns, rows, events: 0, readings: 0 }, &text)
     }
 }
 

@@ -17,11 +17,12 @@ mod unpack;
 pub(crate) mod values;
 mod values_rows;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::batch::{Layout, Rows};
 use crate::mistake::Mistake;
-use reject::{Code, Reject};
+use reject::Reject;
 
 /// Levels of JSON that a payload may have. FHIR needs about ten.
 pub const DEPTH_MAX: usize = 64;
@@ -40,14 +41,12 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The payload as text.
+    /// The payload as text: what is compressed is unpacked, CBOR and MessagePack become JSON.
     ///
     /// # Errors
-    /// It is none.
-    pub fn text(&self) -> Result<&'a str, Reject> {
-        std::str::from_utf8(self.payload).map_err(|error| {
-            Reject::new(Code::NotUtf8, format!("not UTF-8 after byte {}", error.valid_up_to()))
-        })
+    /// It is none, or would be too large.
+    pub fn text(&self) -> Result<Cow<'a, str>, Reject> {
+        unpack::unpack(self.payload, self.content_type, unpack::Encoding::Auto)
     }
 }
 

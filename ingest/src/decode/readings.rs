@@ -43,7 +43,7 @@ struct Plain;
 impl Decoder for Plain {
     fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
         let before = rows.readings().len();
-        let result = decode(message.text()?, rows);
+        let result = decode(&message.text()?, rows);
         rows.count_readings(before);
         result
     }
@@ -83,6 +83,9 @@ const MESSAGE_ROWS_MAX: i32 = 100_000;
 /// Bytes that one message may have in `extra` over all its rows, however short it is: what stands beside `values` is there once for
 /// each value that brings something of its own.
 const EXTRA_MESSAGE_BYTES: usize = 4 << 20;
+
+/// Whole numbers up to here are exact in a double.
+const EXACT_MAX: u64 = 1 << 53;
 
 /// The rows of one message.
 struct Gathered<'a> {
@@ -254,7 +257,7 @@ impl<'a> Gathered<'a> {
             return self.one(&context, metric, as_number(truth), unit);
         }
         let context = self.with_extra(context, extra, None);
-        self.one(&context, metric, value.given(), unit)
+        self.as_it_came(&context, metric, (value.given(), raw), unit)
     }
 
     /// The reading of a member of `values`: one that is no number keeps its own value beside what they share.
@@ -263,7 +266,9 @@ impl<'a> Gathered<'a> {
         let (value, flag) = match value.given() {
             Given::Bool(truth) => (as_number(truth), Flags::BOOLEAN),
             Given::Nested | Given::Beyond => (Given::Nested, Flags::VALUE_IN_EXTRA),
-            plain => return self.one(&many.with, Given::Text(name), plain, None),
+            plain => {
+                return self.as_it_came(&many.with, Given::Text(name), (plain, raw), None);
+            }
         };
         let same = many.truths.iter().flatten().find(|(truth, _)| *truth == value);
         let context = match same {
@@ -301,7 +306,15 @@ impl<'a> Gathered<'a> {
         value: Given<'_>,
         unit: Option<&str>,
     ) -> Result<(), Reject> {
+        let exact;
+        let mut context = *context;
         let measured = match value {
+            // The column can't hold it: the number is the nearest, its text is exact.
+            Given::Int(int) if int.unsigned_abs() > EXACT_MAX => {
+                context.flags |= Flags::INTEGER_BEYOND_DOUBLE;
+                exact = int.to_string();
+                Measured::Word(as_double(int), &exact)
+            }
             Given::Int(int) => Measured::Number(as_double(int)),
             Given::Float(number) => Measured::Number(number),
             Given::Text(text) => Measured::Text(text),
@@ -319,7 +332,25 @@ impl<'a> Gathered<'a> {
                 return Err(wrong_type("value", "a number, a text, a truth value or null"));
             }
         };
-        self.push(context, metric, measured, unit)
+        self.push(&context, metric, measured, unit)
+    }
+
+    /// A value as it came in JSON.
+    fn as_it_came(
+        &mut self,
+        context: &Context,
+        metric: Given<'_>,
+        (value, raw): (Given<'_>, &str),
+        unit: Option<&str>,
+    ) -> Result<(), Reject> {
+        match value {
+            Given::Float(number) if !raw.contains(['.', 'e', 'E']) && raw != "-0" => {
+                let mut context = *context;
+                context.flags |= Flags::INTEGER_BEYOND_DOUBLE;
+                self.push(&context, metric, Measured::Word(number, raw), unit)
+            }
+            _ => self.one(context, metric, value, unit),
+        }
     }
 
     fn push(

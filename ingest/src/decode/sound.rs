@@ -124,7 +124,7 @@ impl Pointer {
     }
 
     /// Its names, from the outside in.
-    pub(super) fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[String] {
         &self.0
     }
 

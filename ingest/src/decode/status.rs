@@ -50,7 +50,7 @@ struct Status {
 
 impl Decoder for Status {
     fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
-        report(&self.columns, message.text()?, rows)
+        report(&self.columns, &message.text()?, rows)
     }
 }
 

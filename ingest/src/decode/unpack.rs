@@ -47,6 +47,9 @@ pub(crate) fn unpack<'a>(
         // Not copied again.
         Encoding::Auto | Encoding::Json => match String::from_utf8(inflated) {
             Ok(text) => Ok(Cow::Owned(text)),
+            Err(error) if encoding == Encoding::Auto => looked_at(error.as_bytes())
+                .map(Cow::Owned)
+                .ok_or_else(|| not_utf8(error.utf8_error())),
             Err(error) => Err(not_utf8(error.utf8_error())),
         },
         _ => decoded(&inflated, encoding).map(|text| Cow::Owned(text.into_owned())),
@@ -55,11 +58,24 @@ pub(crate) fn unpack<'a>(
 
 fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Cow<'_, str>, Reject> {
     match encoding {
-        Encoding::Auto | Encoding::Json => {
-            std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(not_utf8)
-        }
+        Encoding::Auto => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Cow::Borrowed(text)),
+            Err(error) => looked_at(bytes).map(Cow::Owned).ok_or_else(|| not_utf8(error)),
+        },
+        Encoding::Json => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(not_utf8),
         Encoding::Cbor => cbor::to_json(bytes).map(Cow::Owned),
         Encoding::MessagePack => message_pack::to_json(bytes).map(Cow::Owned),
+    }
+}
+
+/// What begins as no text does, and is one whole map of CBOR or MessagePack to its last byte.
+fn looked_at(bytes: &[u8]) -> Option<String> {
+    match bytes.first()? {
+        // RFC 8949, major type 5.
+        0xa1..=0xbf => cbor::to_json(bytes).ok(),
+        // fixmap, map 16, map 32
+        0x81..=0x8f | 0xde | 0xdf => message_pack::to_json(bytes).ok(),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ingest::config::TopicRule;
 
-use super::kit::{Lakeside, Source, fields, land};
+use super::kit::{Lakeside, Source, TOPIC, fields, land};
 
 const NAMES: [&str; 7] = ["site", "device_id", "metric", "value", "value_text", "unit", "event_ts"];
 const RECEIVED: &str = "2026-08-01T00:00:00Z";
@@ -141,6 +141,9 @@ async fn inv10_a_number_that_means_no_value_is_kept_and_what_nobody_knows_has_no
         ("dt/a/b/readings", r#"{"metric":"counter_total","value":8388607}"#),
         ("dt/a/b/readings", r#"{"metric":"heart_rate","value":-999}"#),
         ("dt/a/b/status", r#"{"status":"ok","battery":-999.0}"#),
+        ("dt/a/b/readings", r#"{"metric":"ticks","value":9007199254740993}"#),
+        ("dt/a/b/readings", r#"{"values":{"ticks":18446744073709551615}}"#),
+        ("home/a/ticks", "9007199254740993"),
     ])
     .await;
     let rows = lakeside.rows("readings").await;
@@ -149,6 +152,39 @@ async fn inv10_a_number_that_means_no_value_is_kept_and_what_nobody_knows_has_no
     assert_eq!(fields(&rows[0], names), counter);
     let rate = ["heart_rate", "-", "-999", "bad", "sentinel,time_missing"];
     assert_eq!(fields(&rows[1], names), rate);
+    for (row, digits) in
+        rows[2..].iter().zip(["9007199254740993", "18446744073709551615", "9007199254740993"])
+    {
+        assert_eq!(row["value_text"], digits, "exact");
+        assert!(
+            row["flags"].contains("integer_beyond_double") && row["value"].contains('.'),
+            "{row:?}"
+        );
+    }
     let status = lakeside.rows("device_status").await;
     assert_eq!(fields(&status[0], ["battery", "extra"]), ["-", r#"{"battery":-999.0}"#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv10_the_same_objects_as_cbor_message_pack_or_gzip_are_the_same_rows() {
+    use std::io::Write as _;
+    // {"metric":"t","value":1}
+    let cbor = b"\xa2\x66metric\x61t\x65value\x01".to_vec();
+    let packed = b"\x82\xa6metric\xa1t\xa5value\x01".to_vec();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(br#"{"metric":"t","value":1}"#).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let mut messages = Vec::new();
+    for topic in [TOPIC, "home/a"] {
+        messages.extend([&cbor, &packed, &gzip].map(|payload| (topic, payload.clone())));
+    }
+    messages.push((TOPIC, b"\xa2\x66metric".to_vec()));
+    let lakeside = land(&messages).await;
+    let rows = lakeside.rows("readings").await;
+    let own: Vec<_> =
+        rows.iter().map(|row| fields(row, ["metric", "value", "value_text"])).collect();
+    let (ours, any) = (["t", "1.0", "-"], [["metric", "-", "t"], ["value", "1.0", "-"]]);
+    assert_eq!(own, [ours, ours, ours, any[0], any[1], any[0], any[1], any[0], any[1]]);
+    let dead = lakeside.rows("dead_letters").await;
+    assert_eq!(fields(&dead[0], ["reason_code"]), ["not_utf8"]);
 }

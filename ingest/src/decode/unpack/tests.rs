@@ -42,8 +42,15 @@ fn each_encoding_is_read_as_the_rule_or_the_content_type_says() {
 }
 
 #[test]
-fn nothing_is_guessed_to_be_binary() {
-    for bytes in [CBOR, MESSAGE_PACK, &gzip(&gzip(b"{}")), &[0xff]] {
+fn only_a_whole_map_is_guessed_to_be_binary() {
+    for bytes in [CBOR, MESSAGE_PACK, &gzip(CBOR), &zstd(MESSAGE_PACK)] {
+        assert_eq!(unpack(bytes, None, Encoding::Auto).unwrap(), JSON);
+        let cut = &bytes[..bytes.len() - 1];
+        assert!(unpack(cut, None, Encoding::Auto).is_err());
+        assert!(unpack(bytes, None, Encoding::Json).is_err(), "the rule says what it is");
+    }
+    let more = [CBOR, b"\x00"].concat();
+    for bytes in [&more, &gzip(&gzip(b"{}")), &vec![0xff], &b"\x81".to_vec(), &b"\xbf".to_vec()] {
         assert_eq!(unpack(bytes, None, Encoding::Auto).unwrap_err().code, Code::NotUtf8);
     }
     assert_eq!(unpack(JSON.as_bytes(), None, Encoding::Cbor).unwrap_err().code, Code::CborSyntax);

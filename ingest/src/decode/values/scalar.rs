@@ -33,18 +33,24 @@ pub(super) fn of_json<'a>(
     match read.given() {
         Given::Null | Given::Absent => (Said::Null, Flags::default()),
         Given::Bool(truth) => (Said::Bool(truth), Flags::BOOLEAN),
-        Given::Int(int) if int.unsigned_abs() > EXACT_MAX => beyond_double(),
+        Given::Int(int) if int.unsigned_abs() > EXACT_MAX => beyond_double(raw),
         Given::Int(int) => (Said::Number(crate::decode::json::as_double(int)), Flags::default()),
         // Without a fraction it is a whole number of more than 64 bits.
-        Given::Float(_) if !raw.contains(['.', 'e', 'E']) && raw != "-0" => beyond_double(),
+        Given::Float(_) if !raw.contains(['.', 'e', 'E']) && raw != "-0" => beyond_double(raw),
         Given::Float(number) => (Said::Number(number), Flags::default()),
         Given::Nested | Given::Beyond => (Said::Nested, Flags::VALUE_IN_EXTRA),
         Given::Text(_) => of_text(read.into_text(), comma, word),
     }
 }
 
-fn beyond_double() -> (Said<'static>, Flags) {
-    (Said::Nested, Flags::VALUE_IN_EXTRA | Flags::INTEGER_BEYOND_DOUBLE)
+/// The number is the nearest, its text is exact.
+fn beyond_double(raw: &str) -> (Said<'_>, Flags) {
+    match raw.parse::<f64>() {
+        Ok(number) if number.is_finite() => {
+            (Said::Word { number, text: Cow::Borrowed(raw) }, Flags::INTEGER_BEYOND_DOUBLE)
+        }
+        _ => (Said::Nested, Flags::VALUE_IN_EXTRA),
+    }
 }
 
 /// A text, without quotes.
@@ -230,11 +236,16 @@ mod tests {
             ("inf", Said::Text("inf".into()), None, None),
             ("1e999", Said::Nested, flag("value_in_extra"), None),
             ("9007199254740992", Said::Number(9_007_199_254_740_992.0), None, None),
-            ("9007199254740993", Said::Nested, flag("integer_beyond_double,value_in_extra"), None),
+            (
+                "9007199254740993",
+                word(9_007_199_254_740_992.0, "9007199254740993"),
+                flag("integer_beyond_double"),
+                None,
+            ),
             (
                 "18446744073709551616",
-                Said::Nested,
-                flag("integer_beyond_double,value_in_extra"),
+                word(18_446_744_073_709_551_616.0, "18446744073709551616"),
+                flag("integer_beyond_double"),
                 None,
             ),
         ] {

@@ -1,32 +1,37 @@
-//! Listens to a source's receipts on the broker.
+//! Listens to topics of a broker.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS, TlsConfiguration, Transport,
+    AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, TlsConfiguration, Transport,
 };
-use telemetry_core::receipt::Receipt;
 use uuid::Uuid;
 
 use crate::options::BrokerLogin;
 
-/// A subscription to receipts; the retained one comes first.
-pub(crate) struct Receipts {
+/// A subscription; what is retained comes first.
+pub(crate) struct Listener {
     client: AsyncClient,
     events: EventLoop,
-    topic: String,
+    filter: String,
 }
 
-impl Receipts {
+/// A message that came.
+pub(crate) struct Heard {
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Listener {
     /// Prepares a subscription at a broker, `host:port`.
-    pub(crate) fn new(broker: &str, login: &BrokerLogin, topic: String) -> anyhow::Result<Self> {
+    pub(crate) fn new(broker: &str, login: &BrokerLogin, filter: String) -> anyhow::Result<Self> {
         let (host, port) =
             broker.rsplit_once(':').with_context(|| format!("{broker} is not host:port"))?;
         let port = port.parse().with_context(|| format!("{broker} is not host:port"))?;
         let name = login.username.as_deref().map(|name| format!("{name}@")).unwrap_or_default();
-        let client_id = format!("{name}tidemark-wait-{}", Uuid::new_v4().simple());
+        let client_id = format!("{name}tidemark-cli-{}", Uuid::new_v4().simple());
         let mut options = MqttOptions::new(client_id, host, port);
         if let Some(username) = &login.username {
             let password =
@@ -43,20 +48,21 @@ impl Receipts {
         }
         options.set_keep_alive(Duration::from_secs(15));
         let (client, events) = AsyncClient::new(options, 4);
-        Ok(Self { client, events, topic })
+        Ok(Self { client, events, filter })
     }
 
-    /// Waits for the next receipt.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<Receipt> {
+    /// Waits for the next message.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Heard> {
         loop {
             match self.events.poll().await.context("the broker is not reachable")? {
                 Event::Incoming(Packet::ConnAck(_)) => {
                     self.client
-                        .try_subscribe(&self.topic, QoS::AtLeastOnce)
+                        .try_subscribe(&self.filter, QoS::AtLeastOnce)
                         .context("cannot subscribe")?;
                 }
                 Event::Incoming(Packet::Publish(publish)) => {
-                    return Ok(Receipt::from_json(&publish.payload)?);
+                    let Publish { topic, payload, .. } = publish;
+                    return Ok(Heard { topic, payload: payload.into() });
                 }
                 _ => {}
             }
