@@ -11,8 +11,9 @@ use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::lane::LANES;
 
 use crate::batch::Layout;
-use crate::decode::{DECODERS, Settings};
+use crate::decode::DECODERS;
 use crate::rules::Rules;
+pub use crate::topic_rule::TopicRule;
 
 /// Most that `memory_bytes` may be. Arrow addresses the text of a column with 32 bits; the rest is for the last frame, whose
 /// rows may be wider than its bytes.
@@ -68,48 +69,6 @@ pub struct Config {
     pub sources: BTreeMap<String, Vec<String>>,
     /// Which decoder a topic goes to, before the built-in rules; the first that matches wins.
     pub topics: Vec<TopicRule>,
-}
-
-/// One line of the topic table.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TopicRule {
-    /// Topic filter with MQTT wildcards; none: the profile's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filter: Option<String>,
-    /// Ready-made rules for a family of devices, by name; what is said beside it replaces what they say.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    /// What the payload is: the name of a decoder; none: the profile's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decoder: Option<String>,
-    /// Where the site is: a constant, levels of the topic as `{1}`, or a JSON pointer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub site: Option<String>,
-    /// Where the device's name is, in the same way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
-    /// Keep the messages themselves, too, in the table `messages`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub raw: bool,
-    /// The decoder's settings.
-    #[serde(default, skip_serializing_if = "Settings::is_empty")]
-    pub settings: Settings,
-}
-
-impl TopicRule {
-    /// A rule for the topics of `filter`.
-    #[must_use]
-    pub fn new(filter: &str, decoder: &str) -> Self {
-        let (filter, decoder) = (Some(filter.to_owned()), Some(decoder.to_owned()));
-        Self { filter, decoder, ..Self::default() }
-    }
-
-    /// What it is called in messages: its filter, else its profile.
-    #[must_use]
-    pub fn title(&self) -> String {
-        self.filter.clone().or_else(|| self.profile.clone()).unwrap_or_default()
-    }
 }
 
 impl Default for Config {

@@ -33,6 +33,7 @@ pub mod sequencer;
 pub mod status;
 pub mod suggest;
 mod take;
+mod topic_rule;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The rules behind those of the configuration: for our own topics, for well-known families of devices, and for everything else.
 
-use crate::config::TopicRule;
 use crate::profiles::{self, Profile, ProfileRule};
+use crate::topic_rule::TopicRule;
 
 /// A rule and what is known of it beside its settings.
 #[derive(Debug, Clone)]

@@ -8,11 +8,11 @@ use std::fmt;
 use telemetry_core::topic::{filter_matches, validate_filter};
 
 use crate::batch::Layout;
-use crate::config::TopicRule;
 use crate::decode::reject::{Code, Reject};
 use crate::decode::{Decoder, Settings, Spec};
 use crate::mistake::Mistake;
 use crate::profiles::{self, Profile};
+use crate::topic_rule::TopicRule;
 use builtin::{Builtin, builtin, of_profile};
 use places::{Places, Whereabouts};
 
