@@ -167,7 +167,7 @@ impl Decoding {
         }
         let message = message(record);
         let mut rows = Rows { batch, origin: *origin, places: &rule.places };
-        if !rule.decoder.locates() {
+        if !rule.decoder.locates() && !rule.places.are_of_topic() {
             let (topic, publisher) = (message.topic, message.publisher);
             let object = std::str::from_utf8(message.payload).unwrap_or_default();
             let whence = Whence { topic, publisher, object, member: None };

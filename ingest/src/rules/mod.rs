@@ -67,13 +67,22 @@ impl Rules {
         let mut all: Vec<Rule> = Vec::new();
         for (number, rule) in (1..).zip(rules) {
             let of = |mistake| RuleMistake { number, rule: rule.title(), mistake };
+            let mut refused = None;
+            let before = all.len();
             for own in expanded(rule).map_err(of)? {
                 let missing = || Mistake::new("filter", "is missing, and no `profile` says it");
                 let filter = own.filter.as_deref().ok_or_else(missing).map_err(of)?;
-                reachable(filter, prefix, &all).map_err(of)?;
+                // Of a profile some topics may have a rule of their own before it.
+                if let Err(mistake) = reachable(filter, prefix, &all) {
+                    refused.get_or_insert(mistake);
+                    continue;
+                }
                 let builtin = Builtin { rule: own, begins: None, unmapped: false };
                 let name = format!("rule {number} of [[ingest.topics]]");
                 all.push(compiled(builtin, name, layout, decoders).map_err(of)?);
+            }
+            if let Some(mistake) = refused.filter(|_| all.len() == before) {
+                return Err(of(mistake));
             }
         }
         for own in builtin() {

@@ -57,6 +57,16 @@ fn a_profile_is_one_line_and_everything_of_it_can_be_said_otherwise() {
 }
 
 #[test]
+fn a_topic_of_a_family_may_have_a_rule_of_its_own_before_the_profile() {
+    let own = TopicRule::new("tele/+/SENSOR", "values");
+    let both = rules(&[own, profile("tasmota")]).unwrap();
+    assert_eq!(found(&both, "tele/a/SENSOR").0, "tele/+/SENSOR");
+    assert_eq!(found(&both, "tele/a/STATE").2, "tasmota/a");
+    let twice = rules(&[profile("tasmota"), profile("tasmota")]).unwrap_err();
+    assert!(twice.contains("rule 2") && twice.contains("is never reached"), "{twice}");
+}
+
+#[test]
 fn settings_are_merged_table_by_table() {
     let mut own = serde_json::json!({"a": {"b": 1, "c": 2}, "d": [1]});
     let over = serde_json::json!({"a": {"c": 3}, "d": [2], "e": true});
