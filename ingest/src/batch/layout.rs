@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lake::Catalog;
-use lake::table::{Kind, PARTITION, Table};
+use lake::table::{Kind, Table};
 use lake::tables::readings;
 
 use super::cells::{Column, OfKind};
@@ -113,13 +113,14 @@ impl Handle {
     pub fn column<K: OfKind>(&self, name: &str) -> Result<Column<K>, Mistake> {
         let table = &self.table.name;
         let wrong = |problem: String| Mistake::new(format!("{table}.{name}"), problem);
-        let column = self.table.column(name).filter(|_| name != PARTITION);
-        let column = column.ok_or_else(|| wrong("is no column".to_owned()))?;
+        let mut columns = self.table.file_columns().enumerate();
+        let column = columns.find(|(_, column)| column.name == name);
+        let (at, column) = column.ok_or_else(|| wrong("is no column".to_owned()))?;
         if column.kind != K::KIND {
             let (is, wanted) = (column.kind, K::KIND);
             return Err(wrong(format!("is a column of {is:?}, a decoder writes {wanted:?}")));
         }
-        Ok(Column::new(place(&self.table, name).unwrap_or_default()))
+        Ok(Column::new(at))
     }
 }
 
