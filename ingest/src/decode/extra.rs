@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use lake::table::EXTRA_BYTES_MAX;
 
+use super::reject::{Code, Reject};
 use crate::batch::Misfit;
 
 /// Members without a column, in the order in which they came; of one name also several. Takes no memory when there are none.
@@ -54,6 +55,40 @@ impl<'a> Extra<'a> {
         text.push('}');
         // Names with escapes are longer than they look.
         if text.len() > EXTRA_BYTES_MAX { Err(too_long(table, text.len())) } else { Ok(Some(text)) }
+    }
+}
+
+/// Bytes that the rows of one message may still repeat or keep beside their columns, however short the message is.
+#[derive(Debug)]
+pub(super) struct Room(usize);
+
+/// So many bytes it has at least.
+const ROOM_BYTES: usize = 4 << 20;
+
+impl Room {
+    pub(super) fn of(text: &str) -> Self {
+        Self((2 * text.len()).max(ROOM_BYTES))
+    }
+
+    /// Takes room for something that a row says again.
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Reject> {
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.ok_or_else(|| {
+            Reject::new(Code::TooManyValues, "what its rows repeat or keep in `extra` is too long")
+        })?;
+        Ok(())
+    }
+
+    /// The text of an `extra`, as [`Extra::text`].
+    pub(super) fn text(
+        &mut self,
+        table: &'static str,
+        extra: &Extra<'_>,
+        own: Option<&str>,
+    ) -> Result<Option<String>, Reject> {
+        let text = extra.text(table, own)?;
+        self.take(text.as_ref().map_or(0, String::len))?;
+        Ok(text)
     }
 }
 

@@ -12,23 +12,23 @@ mod cells;
 
 use std::collections::BTreeMap;
 
-use lake::table::{EXTRA_BYTES_MAX, IDENTITY, PARTITION};
+use lake::table::{IDENTITY, PARTITION};
 use serde::Deserialize;
 
-use super::extra::Extra;
+use super::extra::{Extra, Room};
 use super::json;
 use super::object::Object;
-use super::place::{Around, Whence};
+use super::place::{self, Whence};
 use super::reject::{Code, Reject};
 use super::sound::Pointer;
-use super::time::{DAY_US, YEAR_2000_US};
+use super::time;
 use super::unpack::{Encoding, unpack};
 use super::values::{Clock, Time as TimeSetting, When};
 use super::{Decoder, Message, Settings, Spec};
 use crate::batch::flags::Flags;
 use crate::batch::{Column, Handle, Layout, Row, Rows, Text, Time};
 use crate::mistake::Mistake;
-use cells::{Field, Source};
+use cells::{Field, Found, Source};
 
 pub(super) const SPEC: Spec = Spec {
     name: "json",
@@ -116,12 +116,11 @@ impl JsonRows {
         if self.usual { self.clock.guess(raw) } else { self.clock.read(raw) }
     }
 
-    /// The time that is said, and where; without a time: where something stands that is none.
-    fn when(&self, element: &str, whole: &str) -> (Option<When>, Option<&Pointer>) {
+    /// The time that is said in an object, and where; without a time: where something stands that is none.
+    fn when<'a>(&'a self, object: &str) -> (Option<When>, Option<&'a Pointer>) {
         let mut unreadable = None;
         for pointer in &self.times {
-            let raw = pointer.find(element).or_else(|| pointer.find(whole));
-            let Some(raw) = raw.filter(|raw| *raw != "null") else { continue };
+            let Some(raw) = pointer.find(object).filter(|raw| *raw != "null") else { continue };
             if let Some(when) = self.read_time(raw) {
                 return (Some(when), Some(pointer));
             }
@@ -130,25 +129,35 @@ impl JsonRows {
         (None, unreadable)
     }
 
+    /// What a message says of all its rows. Looked up once: there may be very many.
+    fn around<'a>(&'a self, topic: &str, whole: &'a str, received_us: i64) -> Around<'a> {
+        let fields = self.fields.iter().map(|field| field.around(topic, whole, received_us));
+        Around { fields: fields.collect(), when: self.when(whole) }
+    }
+
     fn row(
         &self,
-        message: &Message<'_>,
-        [element, whole]: [&str; 2],
+        element: &str,
+        around: &Around<'_>,
         beside: &Extra<'_>,
+        room: &mut Room,
         rows: &mut Rows<'_>,
     ) -> Result<(), Reject> {
-        let received_us = rows.origin().received_us;
-        let (when, place) = self.when(element, whole);
-        let (event_us, mut flags) = event(when, place.is_some(), received_us);
+        let (when, place) = match self.when(element) {
+            (None, None) => around.when,
+            own => own,
+        };
+        let (event_us, mut flags) = event(when, place.is_some(), rows.origin().received_us);
+        // A time that stands in no column is kept as it came.
+        let told = place.filter(|_| when.is_some() && !flags.has(Flags::TIME_ABSURD));
         flags |= rows.origin().flags() | rows.dated(&self.table, event_us);
-        let fields = self.fields.iter();
-        let read: Vec<_> =
-            fields.map(|field| field.read(message.topic, element, whole, received_us)).collect();
-        let fields = || self.fields.iter().zip(&read);
-        if fields().any(|(field, read)| read.is_none() && field.source_has(element, whole)) {
+        let fields = self.fields.iter().zip(&around.fields);
+        let cells: Vec<_> = fields.map(|(field, around)| field.of(element, around)).collect();
+        if cells.iter().any(|cell| cell.misfit) {
             flags |= Flags::NOT_CONVERTED;
         }
-        let kept = self.kept(element, beside, when.and(place))?;
+        room.take(cells.iter().map(|cell| cell.repeated).sum())?;
+        let kept = self.kept(element, beside, told, &cells, room)?;
         let flags = flags.text();
         let (site, device) = rows.device();
         let (site, device) = (site.to_owned(), device.to_owned());
@@ -158,8 +167,8 @@ impl JsonRows {
             .set(self.device_id, &*device)
             .set(self.flags, flags.as_deref())
             .set(self.extra, kept.as_deref());
-        for (field, read) in fields() {
-            field.set(&mut row, read.as_ref())?;
+        for (field, cell) in self.fields.iter().zip(&cells) {
+            field.set(&mut row, cell.value())?;
         }
         Ok(rows.add(row)?)
     }
@@ -170,10 +179,12 @@ impl JsonRows {
         element: &str,
         beside: &Extra<'_>,
         time: Option<&Pointer>,
+        cells: &[Found<'_>],
+        room: &mut Room,
     ) -> Result<Option<String>, Reject> {
         let mut extra = beside.clone();
         if let Ok(mut object) = Object::read(element) {
-            for name in self.fields.iter().filter_map(|field| field.takes(element)) {
+            for name in cells.iter().filter_map(|cell| cell.member) {
                 object.take(name);
             }
             if let Some([name]) = time.map(Pointer::names) {
@@ -181,27 +192,39 @@ impl JsonRows {
             }
             extra.append(&mut object.rest());
         }
-        extra.text(EXTRA_TABLE, None).map_err(|_| {
-            let reason = format!("what has no column has more than {EXTRA_BYTES_MAX} bytes");
-            Reject::new(Code::TextTooLong, reason)
-        })
+        room.text(EXTRA_TABLE, &extra, None)
     }
 
     /// What the message says beside the array of its rows.
-    fn beside<'a>(&self, whole: &'a str, rows: &Pointer) -> Extra<'a> {
+    fn beside<'a>(
+        &self,
+        whole: &'a str,
+        rows: &Pointer,
+        around: &Around<'_>,
+        received_us: i64,
+    ) -> Extra<'a> {
         let Ok(mut object) = Object::read(whole) else { return Extra::default() };
         if let [name, ..] = rows.names() {
             object.take(name);
         }
-        for name in self.fields.iter().filter_map(|field| field.takes(whole)) {
+        for name in around.fields.iter().filter_map(|cell| cell.member) {
             object.take(name);
         }
-        let (when, place) = self.when(whole, whole);
-        if let Some([name]) = when.and(place).map(Pointer::names) {
+        let (when, place) = around.when;
+        let possible =
+            when.is_some_and(|when| time::judged(when.us, received_us).1 == Flags::default());
+        if let Some([name]) = place.filter(|_| possible).map(Pointer::names) {
             object.take(name);
         }
         object.rest()
     }
+}
+
+/// What a message says of all its rows.
+struct Around<'a> {
+    /// By the number of the field.
+    fields: Vec<Found<'a>>,
+    when: (Option<When>, Option<&'a Pointer>),
 }
 
 /// Event time and what is remarkable about it. `there`: something stands where the time should.
@@ -209,12 +232,12 @@ fn event(when: Option<When>, there: bool, received_us: i64) -> (i64, Flags) {
     match when {
         None if there => (received_us, Flags::TIME_UNPARSABLE),
         None => (received_us, Flags::TIME_MISSING),
-        Some(When { us, .. }) if us < YEAR_2000_US || us > received_us.saturating_add(DAY_US) => {
-            (received_us, Flags::TIME_ABSURD)
-        }
-        Some(when) => {
-            let local = if when.local { Flags::LOCAL_TIME } else { Flags::default() };
-            (when.us, if when.date_only { local | Flags::DATE_ONLY } else { local })
+        Some(When { us, local, date_only }) => {
+            let (event_us, mut flags) = time::judged(us, received_us);
+            for (said, flag) in [(local, Flags::LOCAL_TIME), (date_only, Flags::DATE_ONLY)] {
+                flags |= if said { flag } else { Flags::default() };
+            }
+            (event_us, flags)
         }
     }
 }
@@ -227,8 +250,11 @@ impl Decoder for JsonRows {
         let text = unpack(message.payload, message.content_type, self.encoding)?;
         let whole = text.trim();
         json::sound(whole)?;
-        let mut around = Around::default();
-        around.turn_to(whole);
+        let mut places = place::Around::default();
+        places.turn_to(whole);
+        let received_us = rows.origin().received_us;
+        let around = self.around(message.topic, whole, received_us);
+        let mut room = Room::of(whole);
         let Some(pointer) = &self.rows else {
             let whence = Whence {
                 topic: message.topic,
@@ -236,8 +262,8 @@ impl Decoder for JsonRows {
                 object: whole,
                 member: None,
             };
-            rows.locate(&whence, &mut around, false)?;
-            return self.row(message, [whole, whole], &Extra::default(), rows);
+            rows.locate(&whence, &mut places, false)?;
+            return self.row(whole, &around, &Extra::default(), &mut room, rows);
         };
         let missing = || {
             let names = pointer.names().join("/");
@@ -255,7 +281,7 @@ impl Decoder for JsonRows {
             return Err(Reject::new(Code::ValueMissing, "the array has no element"));
         }
         // It is in the first row.
-        let mut beside = self.beside(whole, pointer);
+        let mut beside = self.beside(whole, pointer, &around, received_us);
         let mut first = None;
         for element in parts {
             let whence = Whence {
@@ -265,8 +291,8 @@ impl Decoder for JsonRows {
                 member: None,
             };
             let result = rows
-                .locate(&whence, &mut around, false)
-                .and_then(|()| self.row(message, [element, whole], &beside, rows));
+                .locate(&whence, &mut places, false)
+                .and_then(|()| self.row(element, &around, &beside, &mut room, rows));
             match result {
                 Ok(()) => beside = Extra::default(),
                 Err(reject) => drop(first.get_or_insert(reject)),

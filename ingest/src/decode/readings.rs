@@ -15,7 +15,7 @@
 
 use lake::tables::readings::NAME;
 
-use super::extra::Extra;
+use super::extra::{Extra, Room};
 use super::json::{self, Given, as_double, wrong_type};
 use super::members::{Members, Name, Shape, scan_member, scan_object};
 use super::object::{Object, Read};
@@ -80,10 +80,6 @@ fn decode(text: &str, into: &mut Rows<'_>) -> Result<(), Reject> {
 /// Readings of one message, at most: a hundred seconds of a waveform at 1 kHz.
 const MESSAGE_ROWS_MAX: i32 = 100_000;
 
-/// Bytes that one message may have in `extra` over all its rows, however short it is: what stands beside `values` is there once for
-/// each value that brings something of its own.
-const EXTRA_MESSAGE_BYTES: usize = 4 << 20;
-
 /// Whole numbers up to here are exact in a double.
 const EXACT_MAX: u64 = 1 << 53;
 
@@ -94,14 +90,13 @@ struct Gathered<'a> {
     next: i32,
     /// What is wrong with the first bad reading.
     reject: Option<Reject>,
-    /// Bytes that may still come into `extra`.
-    extra_left: usize,
+    /// What stands beside `values` is there once for each value that brings something of its own.
+    room: Room,
 }
 
 impl<'a> Gathered<'a> {
     fn new(readings: &'a mut Readings, origin: &'a Origin, text: &str) -> Self {
-        let extra_left = (2 * text.len()).max(EXTRA_MESSAGE_BYTES);
-        Self { readings, origin, next: 0, reject: None, extra_left }
+        Self { readings, origin, next: 0, reject: None, room: Room::of(text) }
     }
 
     fn finish(self) -> Result<(), Reject> {
@@ -409,14 +404,7 @@ impl<'a> Gathered<'a> {
         if extra.is_empty() && own.is_none() {
             return context;
         }
-        let text = extra.text(NAME, own).map_err(Reject::from).and_then(|text| {
-            let left = self.extra_left.checked_sub(text.as_ref().map_or(0, String::len));
-            self.extra_left = left.ok_or_else(|| {
-                Reject::new(Code::TooManyValues, "`extra` of all its readings is too long")
-            })?;
-            Ok(text)
-        });
-        match text {
+        match self.room.text(NAME, extra, own) {
             Ok(text) => context.extra = self.readings.extra(text.as_deref()),
             Err(reject) => {
                 context.flags |= Flags::EXTRA_TOO_LONG;

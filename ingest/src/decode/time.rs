@@ -93,10 +93,19 @@ pub(super) fn event(ts: Given<'_>, received_us: i64) -> (i64, i64, Flags) {
             (received_us, ABSENT, Flags::TIME_MISSING)
         }
         None => (received_us, ABSENT, Flags::TIME_UNPARSABLE),
-        Some(us) if us < YEAR_2000_US || us > received_us.saturating_add(DAY_US) => {
-            (received_us, us, Flags::TIME_ABSURD)
+        Some(us) => {
+            let (event_us, flags) = judged(us, received_us);
+            (event_us, us, flags)
         }
-        Some(us) => (us, us, Flags::default()),
+    }
+}
+
+/// The time of an event by what the device says, unless that can't be.
+pub(super) fn judged(device_us: i64, received_us: i64) -> (i64, Flags) {
+    if device_us < YEAR_2000_US || device_us > received_us.saturating_add(DAY_US) {
+        (received_us, Flags::TIME_ABSURD)
+    } else {
+        (device_us, Flags::default())
     }
 }
 

@@ -2,11 +2,11 @@
 
 use lake::tables::readings::NAME as READINGS;
 
-use super::extra::Extra;
+use super::extra::{Extra, Room};
 use super::place::{Around, Whence};
 use super::reject::{Code, Reject};
 use super::status::Columns as StatusColumns;
-use super::time::{DAY_US, YEAR_2000_US};
+use super::time;
 use super::unpack::{Encoding, unpack};
 use super::values::{Group, Leaf, Report, Said, Settings as Given, Told, Values};
 use super::{Decoder, Message, Settings, Spec};
@@ -51,8 +51,8 @@ impl Decoder for ValuesDecoder {
         let text = unpack(message.payload, message.content_type, self.encoding)?;
         let groups = self.values.read(message.topic, &text)?;
         let scalar = !text.trim_start().starts_with(['{', '[']);
-        let left = (2 * text.len()).max(EXTRA_MESSAGE_BYTES);
-        let mut filling = Filling { status: &self.status, rows, next: 0, left, reject: None };
+        let room = Room::of(&text);
+        let mut filling = Filling { status: &self.status, rows, next: 0, room, reject: None };
         let mut around = Around::default();
         let mut carried = Extra::default();
         for group in &groups {
@@ -86,16 +86,12 @@ impl Decoder for ValuesDecoder {
     }
 }
 
-/// Bytes that one message may have in `extra` over all its rows, however short it is.
-const EXTRA_MESSAGE_BYTES: usize = 4 << 20;
-
 /// The rows of one message.
 struct Filling<'a, 'b> {
     status: &'a StatusColumns,
     rows: &'a mut Rows<'b>,
     next: i32,
-    /// Bytes that may still come into `extra`.
-    left: usize,
+    room: Room,
     /// What could not be kept first.
     reject: Option<Reject>,
 }
@@ -195,14 +191,7 @@ impl Filling<'_, '_> {
         if extra.is_empty() && own.is_none() {
             return context;
         }
-        let text = extra.text(READINGS, own).map_err(Reject::from).and_then(|text| {
-            let left = self.left.checked_sub(text.as_ref().map_or(0, String::len));
-            self.left = left.ok_or_else(|| {
-                Reject::new(Code::TooManyValues, "`extra` of all its readings is too long")
-            })?;
-            Ok(text)
-        });
-        match text {
+        match self.room.text(READINGS, extra, own) {
             Ok(text) => context.extra = self.rows.readings().extra(text.as_deref()),
             Err(reject) => {
                 context.flags |= Flags::EXTRA_TOO_LONG;
@@ -220,11 +209,8 @@ fn when(told: Told<'_>, received_us: i64) -> (i64, i64, Flags) {
         Told::Unreadable(_) => (received_us, ABSENT, Flags::TIME_UNPARSABLE),
         Told::At { us, local, .. } => {
             let assumed = if local { Flags::LOCAL_TIME } else { Flags::default() };
-            if us < YEAR_2000_US || us > received_us.saturating_add(DAY_US) {
-                (received_us, us, assumed | Flags::TIME_ABSURD)
-            } else {
-                (us, us, assumed)
-            }
+            let (event_us, judged) = time::judged(us, received_us);
+            (event_us, us, assumed | judged)
         }
     }
 }

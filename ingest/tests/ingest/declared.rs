@@ -121,3 +121,32 @@ async fn inv4_what_must_be_there_and_is_not_is_a_dead_letter_that_names_the_poin
     // An element that is no object has the members around it.
     assert_eq!(lakeside.rows("orders").await.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv10_a_time_that_cannot_be_is_kept_as_it_came() {
+    let order = r#"{"id":1,"customer":{"id":"c"},"ordered_at":"1970-01-02T00:00:00Z","items":[{"sku":"a"}]}"#;
+    let lakeside = landed(&[("shop/vienna/orders", order)]).await;
+    let rows = lakeside.rows("orders").await;
+    assert_eq!(fields(&rows[0], ["event_ts", "flags"]), ["2026-08-01T00:00:00Z", "time_absurd"]);
+    assert!(
+        rows[0]["extra"].contains(r#""ordered_at":"1970-01-02T00:00:00Z""#),
+        "{}",
+        rows[0]["extra"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv8_what_a_message_says_once_of_many_rows_is_looked_up_once_and_has_a_limit() {
+    // Without a member of its own each element takes what the message says: by a search for each of them this would take hours.
+    let items = vec!["{}"; 90_000].join(",");
+    let many = format!(r#"{{"customer":{{"id":"c"}},"id":1,"items":[{items}]}}"#);
+    let long = "x".repeat(100_000);
+    let wide = format!(r#"{{"customer":{{"id":"c"}},"id":1,"sku":"{long}","items":[{items}]}}"#);
+    let lakeside = landed(&[("shop/vienna/orders", &many), ("shop/vienna/orders", &wide)]).await;
+    let dead = lakeside.rows("dead_letters").await;
+    assert_eq!(fields(&dead[0], ["reason_code", "source_offset"]), ["too_many_values", "1"]);
+    let rows = lakeside.rows("orders").await;
+    let first = rows.iter().filter(|row| row["source_offset"] == "0").count();
+    assert_eq!(first, 90_000);
+    assert!(rows.len() - first < 100, "{}", rows.len() - first);
+}

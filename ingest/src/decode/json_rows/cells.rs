@@ -106,41 +106,49 @@ impl Field {
         Ok(Self { name, required, source, target, clock: Clock::new(None)? })
     }
 
-    /// What is there, as it came.
-    fn raw<'a>(&'a self, topic: &str, element: &'a str, whole: &'a str) -> Option<Cow<'a, str>> {
-        match &self.source {
-            Source::Pointer { pointer, .. } => {
-                pointer.find(element).or_else(|| pointer.find(whole)).map(Cow::Borrowed)
-            }
-            Source::Topic(place) => {
-                place.text(topic).map(|text| serde_json::Value::from(text).to_string().into())
-            }
-            Source::Constant(raw) => Some(Cow::Borrowed(raw)),
-            Source::Received => None,
-        }
+    /// The value that the message has for all its rows.
+    pub(super) fn around<'a>(&'a self, topic: &str, whole: &'a str, received_us: i64) -> Found<'a> {
+        let value = match &self.source {
+            Source::Pointer { pointer, .. } => return self.found(pointer, whole),
+            Source::Received => Some(match self.target {
+                Target::Date(_) => {
+                    Value::Date(i32::try_from(received_us.div_euclid(DAY_US)).unwrap_or(i32::MAX))
+                }
+                _ => Value::Time(received_us),
+            }),
+            Source::Topic(place) => place.text(topic).and_then(|text| {
+                self.value(&serde_json::Value::from(text).to_string()).map(Value::into_owned)
+            }),
+            Source::Constant(raw) => self.value(raw),
+        };
+        Found { misfit: false, member: None, repeated: 0, own: value, around: None }
     }
 
-    /// The value, if the column takes what is there.
-    pub(super) fn read<'a>(
-        &'a self,
-        topic: &str,
-        element: &'a str,
-        whole: &'a str,
-        received_us: i64,
-    ) -> Option<Value<'a>> {
-        if let Source::Received = self.source {
-            return match self.target {
-                Target::Date(_) => {
-                    i32::try_from(received_us.div_euclid(DAY_US)).ok().map(Value::Date)
-                }
-                _ => Some(Value::Time(received_us)),
-            };
+    /// The value for a row: what its element says, else what the message says of all.
+    pub(super) fn of<'a>(&'a self, element: &'a str, around: &'a Found<'a>) -> Found<'a> {
+        if let Source::Pointer { pointer, .. } = &self.source {
+            let own = self.found(pointer, element);
+            if own.own.is_some() || own.misfit || own.member.is_some() {
+                return own;
+            }
         }
-        let raw = self.raw(topic, element, whole).filter(|raw| raw != "null")?;
-        match raw {
-            Cow::Borrowed(raw) => self.value(raw),
-            Cow::Owned(raw) => self.value(&raw).map(Value::into_owned),
-        }
+        let repeated = match &around.own {
+            Some(Value::Text(text)) => text.len(),
+            _ => 0,
+        };
+        let (misfit, around) = (around.misfit, around.own.as_ref());
+        Found { misfit, member: None, repeated, own: None, around }
+    }
+
+    fn found<'a>(&'a self, pointer: &'a Pointer, object: &'a str) -> Found<'a> {
+        let raw = pointer.find(object);
+        let own = raw.filter(|raw| *raw != "null").and_then(|raw| self.value(raw));
+        let misfit = own.is_none() && raw.is_some_and(|raw| raw != "null");
+        let member = match pointer.names() {
+            [name] if raw.is_some() && !misfit => Some(name.as_str()),
+            _ => None,
+        };
+        Found { misfit, member, repeated: 0, own, around: None }
     }
 
     fn value<'a>(&self, raw: &'a str) -> Option<Value<'a>> {
@@ -223,27 +231,24 @@ impl Field {
         }
         Ok(())
     }
+}
 
-    /// Whether something that is not null is where the value should be.
-    pub(super) fn source_has(&self, element: &str, whole: &str) -> bool {
-        match &self.source {
-            Source::Pointer { pointer, .. } => {
-                let raw = pointer.find(element).or_else(|| pointer.find(whole));
-                raw.is_some_and(|raw| raw != "null")
-            }
-            _ => false,
-        }
-    }
+/// What was found for a column.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    /// Something is there that the column does not take.
+    pub(super) misfit: bool,
+    /// The member of the object that is wholly in the column.
+    pub(super) member: Option<&'a str>,
+    /// Bytes that the row says again although its element does not.
+    pub(super) repeated: usize,
+    own: Option<Value<'a>>,
+    around: Option<&'a Value<'a>>,
+}
 
-    /// The member of an object that is wholly in this column.
-    pub(super) fn takes(&self, element: &str) -> Option<&str> {
-        let Source::Pointer { pointer, .. } = &self.source else { return None };
-        let raw = pointer.find(element)?;
-        let taken = raw == "null" || self.value(raw).is_some();
-        match pointer.names() {
-            [name] if taken => Some(name),
-            _ => None,
-        }
+impl Found<'_> {
+    pub(super) fn value(&self) -> Option<&Value<'_>> {
+        self.own.as_ref().or(self.around)
     }
 }
 
