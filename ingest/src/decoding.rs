@@ -169,8 +169,9 @@ impl Decoding {
         let mut rows = Rows { batch, origin: *origin, places: &rule.places };
         if !rule.decoder.locates() && !rule.places.are_of_topic() {
             let (topic, publisher) = (message.topic, message.publisher);
-            let object = std::str::from_utf8(message.payload).unwrap_or_default();
-            let whence = Whence { topic, publisher, object, member: None };
+            // What is packed says it inside.
+            let text = message.text()?;
+            let whence = Whence { topic, publisher, object: &text, member: None };
             rows.locate(&whence, &mut Around::default(), false)?;
         }
         rule.decoder.decode(&message, &mut rows)

@@ -101,11 +101,10 @@ impl Filling<'_, '_> {
     fn group<'c>(&mut self, group: &Group<'c>, mut first: Extra<'c>) -> Result<(), Reject> {
         let (event_us, device_us, flags) = when(group.time, self.rows.origin().received_us);
         let Group { readings, report, extra, .. } = group;
-        let mut whole = extra.clone();
-        whole.append(&mut first);
         if let Some(report) = report {
+            let mut whole = extra.clone();
+            whole.append(&mut first);
             self.report(report, [event_us, device_us], flags, &whole)?;
-            whole = extra.clone();
         }
         let (boot, seq, place, protocol) = (ABSENT, ABSENT, NONE, VALUES);
         let context =
@@ -113,10 +112,14 @@ impl Filling<'_, '_> {
         let shared = self.with_extra(context, extra, None);
         for (n, leaf) in readings.iter().enumerate() {
             let own = matches!(leaf.value, Said::Nested).then_some(leaf.raw);
-            let with = match (n, own) {
-                (0, own) => self.with_extra(context, &whole, own),
-                (_, Some(own)) => self.with_extra(context, extra, Some(own)),
-                (_, None) => shared,
+            let with = match own {
+                _ if n == 0 && !first.is_empty() => {
+                    let mut whole = extra.clone();
+                    whole.append(&mut first);
+                    self.with_extra(context, &whole, own)
+                }
+                Some(own) => self.with_extra(context, extra, Some(own)),
+                None => shared,
             };
             self.reading(with, leaf)?;
         }

@@ -188,3 +188,22 @@ async fn inv10_the_same_objects_as_cbor_message_pack_or_gzip_are_the_same_rows()
     let dead = lakeside.rows("dead_letters").await;
     assert_eq!(fields(&dead[0], ["reason_code"]), ["not_utf8"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv10_the_device_is_found_in_what_is_packed_too() {
+    let lakeside = Lakeside::new().await;
+    let mut ingest = lakeside
+        .ingest(|config| {
+            let rule = TopicRule::new("up", "readings");
+            config.topics.push(TopicRule { device: Some("/who".into()), ..rule });
+        })
+        .await;
+    // {"metric":"t","value":1,"who":"a"}
+    let cbor = b"\xa3\x66metric\x61t\x65value\x01\x63who\x61a".to_vec();
+    let mut source = Source::new("gw");
+    ingest.send(source.frame(&[("up", cbor)])).await;
+    ingest.landed(&source).await;
+    ingest.stop().await;
+    let rows = lakeside.rows("readings").await;
+    assert_eq!(fields(&rows[0], ["site", "device_id", "metric"]), ["default", "a", "t"]);
+}
