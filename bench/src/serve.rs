@@ -6,37 +6,33 @@ use gateway::Gateway;
 use lake::{Lake, LakeConfig, OpenMode};
 use service_runtime::admin::Readiness;
 use service_runtime::config::ConfigFile;
-use service_runtime::{Clock, Metrics, Stop, logging, signals};
+use service_runtime::signals::Signals;
+use service_runtime::{Clock, Metrics, Stop, logging};
 
 use crate::Role;
 
 /// Runs a service until SIGTERM.
 pub(crate) async fn run(role: Role, config: &Path) -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
     let file = ConfigFile::load(Some(config))?;
     logging::start(&file.section("log")?)?;
     let stop = Stop::new();
-    let signalled = signals::stop_on_signal(stop.clone());
-    match role {
-        Role::Gateway => {
-            let gateway =
-                Gateway::bind(file.section("gateway")?, Metrics::default(), Clock::default())
-                    .await?;
-            tokio::try_join!(gateway.run(stop), signalled)?;
+    let asked = stop.clone();
+    let service = async move {
+        match role {
+            Role::Gateway => {
+                let config = file.section("gateway")?;
+                let gateway = Gateway::bind(config, Metrics::default(), Clock::default()).await?;
+                gateway.run(stop).await
+            }
+            Role::Ingest => {
+                let lake: LakeConfig = file.section("lake")?;
+                let environment = std::env::vars().collect();
+                let lake = Lake::open_as(&lake, &environment, OpenMode::Create).await?;
+                let (config, metrics) = (file.section("ingest")?, Metrics::default());
+                ingest::run(config, lake, metrics, Readiness::default(), stop).await
+            }
         }
-        Role::Ingest => {
-            let lake: LakeConfig = file.section("lake")?;
-            let lake = Lake::open_as(&lake, &std::env::vars().collect(), OpenMode::Create).await?;
-            tokio::try_join!(
-                ingest::run(
-                    file.section("ingest")?,
-                    lake,
-                    Metrics::default(),
-                    Readiness::default(),
-                    stop,
-                ),
-                signalled
-            )?;
-        }
-    }
-    Ok(())
+    };
+    signals.until(asked, service).await
 }

@@ -9,7 +9,8 @@ use gateway::{Gateway, GatewayConfig};
 use lake::{Catalog, Lake, LakeConfig, OpenMode, TableSummary};
 use service_runtime::files::Readers;
 use service_runtime::logging::{self, LogConfig};
-use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
+use service_runtime::signals::Signals;
+use service_runtime::{Clock, Metrics, Stop, Tasks};
 use simulator::config::{Disorder, Pace};
 use simulator::{AuditReport, Simulation, Summary};
 use store_forward::uplink::UplinkStatus;
@@ -82,6 +83,7 @@ fn path_text(path: &Path) -> anyhow::Result<&str> {
 
 /// Runs gateway, ingest and the simulation, and waits until everything has landed.
 async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<Summary> {
+    let signals = Signals::listen()?;
     let metrics = Metrics::default();
     let free_port = ([127, 0, 0, 1], 0).into();
     let mut gateway =
@@ -112,7 +114,7 @@ async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<S
         landed?;
         Ok(summary)
     };
-    signals::until_signal(stop.clone(), play).await
+    signals.until(stop.clone(), play).await
 }
 
 fn simulation(options: &Demo, folders: &Folders, gateway: String) -> simulator::Config {

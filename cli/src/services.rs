@@ -7,7 +7,8 @@ use clap::Args;
 use edge_agent::Agent;
 use gateway::Gateway;
 use lake::{Lake, OpenMode};
-use service_runtime::{Clock, Metrics, Stop, Tasks, signals};
+use service_runtime::signals::Signals;
+use service_runtime::{Clock, Metrics, Stop, Tasks};
 
 use crate::config::{self, Everything};
 use crate::options::path;
@@ -39,13 +40,14 @@ fn prepare(options: &Service) -> anyhow::Result<Option<Everything>> {
 }
 
 /// Runs tasks until a signal.
-async fn until_signal(tasks: Tasks) -> anyhow::Result<()> {
-    signals::until_signal(tasks.stop(), tasks.join(GRACE)).await
+async fn until_signal(signals: Signals, tasks: Tasks) -> anyhow::Result<()> {
+    signals.until(tasks.stop(), tasks.join(GRACE)).await
 }
 
 /// Gateway and ingest in one process: ingest follows the gateway wherever it listens, and ends after it. An ingest that is set
 /// up for TLS connects as its own settings say.
 pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
     check_pair(&config::load(options.config.as_deref())?)?;
     let Some(mut everything) = prepare(options)? else { return Ok(()) };
     everything.ingest.prefix.clone_from(&everything.gateway.control_prefix);
@@ -58,7 +60,7 @@ pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
     }
     let mut tasks = Tasks::new(Stop::new());
     spawn_pair(&mut tasks, gateway, everything.ingest, lake, metrics);
-    until_signal(tasks).await
+    until_signal(signals, tasks).await
 }
 
 /// Refuses settings with which the gateway could only ever turn its own ingest away.
@@ -98,25 +100,28 @@ pub(crate) fn spawn_pair(
 }
 
 pub(crate) async fn gateway(options: &Service) -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
     let Some(everything) = prepare(options)? else { return Ok(()) };
     let gateway = Gateway::bind(everything.gateway, Metrics::default(), Clock::default()).await?;
     let mut tasks = Tasks::new(Stop::new());
     tasks.spawn("gateway", gateway.run(tasks.stop()));
-    until_signal(tasks).await
+    until_signal(signals, tasks).await
 }
 
 pub(crate) async fn ingest(options: &Service) -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
     let Some(everything) = prepare(options)? else { return Ok(()) };
     let lake = config::open(&everything.lake, OpenMode::Create, &everything.catalog()?).await?;
     let mut tasks = Tasks::new(Stop::new());
     tasks.spawn("ingest", ingest::run_alone(everything.ingest, lake, tasks.stop()));
-    until_signal(tasks).await
+    until_signal(signals, tasks).await
 }
 
 pub(crate) async fn agent(options: &Service) -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
     let Some(everything) = prepare(options)? else { return Ok(()) };
     let agent = Agent::bind(everything.agent, Metrics::default(), Clock::default()).await?;
     let mut tasks = Tasks::new(Stop::new());
     tasks.spawn("agent", agent.run(tasks.stop()));
-    until_signal(tasks).await
+    until_signal(signals, tasks).await
 }

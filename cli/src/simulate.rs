@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use service_runtime::{Stop, signals};
+use service_runtime::Stop;
+use service_runtime::signals::Signals;
 use simulator::config::Pace;
 use simulator::{Progress, Simulation, Summary};
 
@@ -79,12 +80,13 @@ pub(crate) struct Simulate {
 
 /// Publishes until it is done or Ctrl-C; true when everything was acknowledged.
 pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
+    let signals = Signals::listen()?;
     let everything = config::start(options.config.as_deref())?;
     let format = options.format;
     let simulation = Simulation::secured(apply(everything.simulator, options))?;
     let progress = simulation.progress();
     let stop = Stop::new();
-    let run = signals::until_signal(stop.clone(), simulation.run(stop));
+    let run = signals.until(stop.clone(), simulation.run(stop));
     tokio::pin!(run);
     let mut live = print::LiveLine::default();
     let mut every_second = tokio::time::interval(Duration::from_secs(1));

@@ -6,18 +6,20 @@ use std::process::ExitCode;
 use gateway::{Gateway, GatewayConfig};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
-use service_runtime::{Clock, Metrics, Stop, logging, signals};
+use service_runtime::signals::Signals;
+use service_runtime::{Clock, Metrics, Stop, logging};
 
 fn main() -> ExitCode {
     runtime::service("gateway", Workers::PerCpu, run())
 }
 
 async fn run() -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
     let path = std::env::args_os().nth(1).map(PathBuf::from);
     let file = ConfigFile::load(path.as_deref())?;
     logging::start(&file.section("log")?)?;
     let config: GatewayConfig = file.section("gateway")?;
     let stop = Stop::new();
     let gateway = Gateway::bind(config, Metrics::default(), Clock::default()).await?;
-    signals::until_signal(stop.clone(), gateway.run(stop)).await
+    signals.until(stop.clone(), gateway.run(stop)).await
 }

@@ -7,13 +7,15 @@ use anyhow::Context as _;
 use lake::{Catalog, DeclaredTables, Lake, LakeConfig, OpenMode};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
-use service_runtime::{Stop, logging, signals};
+use service_runtime::signals::Signals;
+use service_runtime::{Stop, logging};
 
 fn main() -> ExitCode {
     runtime::service("ingest", Workers::PerCpu, run())
 }
 
 async fn run() -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
     let path = std::env::args_os().nth(1).map(PathBuf::from);
     let file = ConfigFile::load(path.as_deref())?;
     logging::start(&file.section("log")?)?;
@@ -24,5 +26,5 @@ async fn run() -> anyhow::Result<()> {
     let environment = std::env::vars().collect();
     let lake = Lake::open_with(&lake, &environment, OpenMode::Create, &catalog).await?;
     let stop = Stop::new();
-    signals::until_signal(stop.clone(), ingest::run_alone(config, lake, stop)).await
+    signals.until(stop.clone(), ingest::run_alone(config, lake, stop)).await
 }

@@ -8,14 +8,19 @@ use tracing::info;
 
 use crate::Stop;
 
-/// Ctrl-C and SIGTERM.
-struct Signals {
+/// Ctrl-C and SIGTERM, from the moment it is made: a process listens before it opens anything, so that a signal that comes
+/// while it starts is an ordinary stop, too.
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn listen() -> anyhow::Result<Self> {
+    /// Begins to listen; from now on neither signal kills the process by itself.
+    ///
+    /// # Errors
+    /// When the operating system does not let us listen for signals.
+    pub fn listen() -> anyhow::Result<Self> {
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
     }
@@ -26,45 +31,30 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
-}
 
-/// Runs something that can be stopped; the first Ctrl-C or SIGTERM cancels `stop`, the second ends it as it is.
-///
-/// # Errors
-/// What it says, or that a second signal cut its end short.
-pub async fn until_signal<T>(
-    stop: Stop,
-    service: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    let mut signals = Signals::listen()?;
-    tokio::pin!(service);
-    tokio::select! {
-        ended = &mut service => return ended,
-        () = signals.next() => {}
-    }
-    info!("stopping: draining what was accepted; a second signal ends it at once");
-    stop.cancel();
-    tokio::select! {
-        ended = service => ended,
-        () = signals.next() => {
-            bail!("a second signal cut the stop short: what was accepted is safe and goes on at the next start")
+    /// Runs something that can be stopped; the first signal cancels `stop`, the second ends it as it is.
+    ///
+    /// # Errors
+    /// What it says, or that a second signal cut its end short.
+    pub async fn until<T>(
+        mut self,
+        stop: Stop,
+        service: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        tokio::pin!(service);
+        tokio::select! {
+            ended = &mut service => return ended,
+            () = self.next() => {}
+        }
+        info!("stopping: draining what was accepted; a second signal ends it at once");
+        stop.cancel();
+        tokio::select! {
+            ended = service => ended,
+            () = self.next() => {
+                bail!("a second signal cut the stop short: what was accepted is safe and goes on at the next start")
+            }
         }
     }
-}
-
-/// Cancels `stop` at the first Ctrl-C or SIGTERM; returns early when `stop` is cancelled by somebody else.
-///
-/// # Errors
-/// When the operating system does not let us listen for signals.
-pub async fn stop_on_signal(stop: Stop) -> anyhow::Result<()> {
-    let mut signals = Signals::listen()?;
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        () = signals.next() => {}
-    }
-    info!("stopping: draining what was accepted");
-    stop.cancel();
-    Ok(())
 }
 
 #[cfg(test)]
@@ -91,13 +81,29 @@ mod tests {
             send_ourselves("-INT");
             std::future::pending::<anyhow::Result<()>>().await
         };
-        let ended = tokio::time::timeout(Duration::from_secs(60), until_signal(stop, service));
+        let signals = Signals::listen().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(60), signals.until(stop, service));
         let error = ended.await.expect("the second signal ends it").unwrap_err();
         assert!(error.to_string().contains("second signal"), "{error}");
     }
 
     #[tokio::test]
     async fn a_service_that_ends_by_itself_needs_no_signal() {
-        assert!(until_signal(Stop::new(), async { Ok(()) }).await.is_ok());
+        let signals = Signals::listen().unwrap();
+        assert!(signals.until(Stop::new(), async { Ok(()) }).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_signal_while_everything_is_still_being_opened_is_a_stop() {
+        let signals = Signals::listen().unwrap();
+        send_ourselves("-TERM");
+        let stop = Stop::new();
+        let asked = stop.clone();
+        let service = async move {
+            asked.cancelled().await;
+            Ok(())
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(60), signals.until(stop, service));
+        assert!(ended.await.expect("it is asked to stop").is_ok());
     }
 }
