@@ -16,9 +16,9 @@ use arrow::datatypes::SchemaRef;
 use lake::date::date_of;
 use lake::table::Table;
 
-use super::flags::{Flags, QUALITIES};
+use super::flags::{Flags, QUALITIES, TIME_SOURCES};
 use super::intern::NONE;
-use super::readings::{ABSENT, PROTOCOLS, Readings};
+use super::readings::{ABSENT, Aside, CLINICAL, PROTOCOLS, Readings};
 use super::{Devices, SourceNames};
 
 /// Rows of a batch.
@@ -42,6 +42,8 @@ pub(crate) struct Sealed {
     extras: Arc<StringArray>,
     qualities: Arc<StringArray>,
     protocols: Arc<StringArray>,
+    words: Arc<StringArray>,
+    time_sources: Arc<StringArray>,
     flag_keys: BTreeMap<Flags, i32>,
     flags: Arc<StringArray>,
 }
@@ -53,7 +55,7 @@ struct Dictionary {
     keys: Vec<u32>,
 }
 
-const DICTIONARIES: [&str; 14] = [
+const DICTIONARIES: [&str; 26] = [
     "site",
     "device_id",
     "metric",
@@ -68,6 +70,18 @@ const DICTIONARIES: [&str; 14] = [
     "bed",
     "protocol",
     "source_id",
+    "unit_original",
+    "time_source",
+    "time_text",
+    "comparator",
+    "status",
+    "interpretation",
+    "reference_range",
+    "method",
+    "absent_reason",
+    "resource_id",
+    "version_id",
+    "codings",
 ];
 
 impl Sealed {
@@ -101,6 +115,8 @@ impl Sealed {
             extras: rows.extras.dictionary(),
             qualities: Arc::new(StringArray::from(QUALITIES.to_vec())),
             protocols: Arc::new(StringArray::from(PROTOCOLS.to_vec())),
+            words: rows.words.dictionary(),
+            time_sources: Arc::new(StringArray::from(TIME_SOURCES.to_vec())),
             flag_keys: texts.iter().zip(0..).map(|((flags, _), key)| (*flags, key)).collect(),
             flags: Arc::new(StringArray::from_iter_values(texts.iter().map(|(_, text)| text))),
             rows,
@@ -154,10 +170,45 @@ impl Sealed {
     /// Most landings have nothing there, and make nothing of it row by row.
     fn extras(&self, rows: &[u32]) -> ArrayRef {
         if self.extras.len() == 0 {
-            let keys = Int32Array::new_null(rows.len());
-            return Arc::new(DictionaryArray::new(keys, self.extras.clone()));
+            return nothing(rows, &self.extras);
         }
         dictionary(rows, |row| self.rows.extra[row], &self.extras)
+    }
+
+    /// A column of those that few rows have.
+    fn aside(
+        &self,
+        rows: &[u32],
+        values: &Arc<StringArray>,
+        of: impl Fn(&Aside) -> u32,
+    ) -> ArrayRef {
+        if self.rows.asides.is_empty() {
+            return nothing(rows, values);
+        }
+        let number =
+            |row: usize| self.rows.asides.get(self.rows.aside[row] as usize).map_or(NONE, &of);
+        dictionary(rows, number, values)
+    }
+
+    fn originals(&self, rows: &[u32]) -> ArrayRef {
+        if self.rows.asides.is_empty() {
+            return Arc::new(Float64Array::new_null(rows.len()));
+        }
+        let original = |row: &u32| {
+            let aside = self.rows.asides.get(self.rows.aside[*row as usize] as usize)?;
+            Some(aside.value_original).filter(|value| !value.is_nan())
+        };
+        Arc::new(rows.iter().map(original).collect::<Float64Array>())
+    }
+
+    /// What an Observation says beside its values.
+    fn clinical(&self, rows: &[u32]) -> [ArrayRef; CLINICAL.len()] {
+        let list = &self.rows.clinical_list;
+        std::array::from_fn(|part| {
+            let number =
+                |aside: &Aside| list.get(aside.clinical as usize).map_or(NONE, |said| said[part]);
+            self.aside(rows, &self.words, number)
+        })
     }
 
     fn batch(&self, rows: &[u32]) -> RecordBatch {
@@ -174,7 +225,8 @@ impl Sealed {
         let flag = |row: usize| {
             self.flag_keys.get(&own.flags[row]).map_or(NONE, |key| key.cast_unsigned())
         };
-        let columns: Vec<ArrayRef> = vec![
+        let [comparator, clinical @ ..] = self.clinical(rows);
+        let mut columns: Vec<ArrayRef> = vec![
             times(rows, &own.event_us, false),
             times(rows, &own.device_us, true),
             times(rows, &own.received_us, false),
@@ -194,6 +246,14 @@ impl Sealed {
             longs(rows, &own.boot, true),
             longs(rows, &own.seq, true),
             dictionary(rows, |row| own.protocol[row].into(), &self.protocols),
+            self.originals(rows),
+            self.aside(rows, &self.units, |aside| aside.unit_original),
+            comparator,
+            dictionary(rows, |row| own.flags[row].time_source().into(), &self.time_sources),
+            self.aside(rows, &self.words, |aside| aside.time_text),
+        ];
+        columns.extend(clinical);
+        columns.extend([
             through(&self.sources, &own.source),
             Arc::new(Int64Array::from_iter_values(
                 rows.iter().map(|row| self.epochs[own.source[*row as usize] as usize]),
@@ -202,7 +262,7 @@ impl Sealed {
             Arc::new(Int32Array::from_iter_values(
                 rows.iter().map(|row| own.row_no[*row as usize]),
             )),
-        ];
+        ]);
         RecordBatch::try_new(self.schema.clone(), columns)
             .expect("the columns are made after the table's schema")
     }
@@ -238,6 +298,10 @@ fn sorted(rows: Vec<u32>, pairs: usize, pair: impl Fn(u32) -> usize, event_us: &
         }
     }
     order
+}
+
+fn nothing(rows: &[u32], values: &Arc<StringArray>) -> ArrayRef {
+    Arc::new(DictionaryArray::new(Int32Array::new_null(rows.len()), values.clone()))
 }
 
 fn dictionary(rows: &[u32], number: impl Fn(usize) -> u32, values: &Arc<StringArray>) -> ArrayRef {

@@ -4,7 +4,7 @@ use std::ops::{BitOr, BitOrAssign};
 
 /// A set of flags. The bits are in the order of the names, so that the joined names are sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub(crate) struct Flags(pub(crate) u32);
+pub(crate) struct Flags(pub(crate) u64);
 
 macro_rules! flags {
     ($($flag:ident = $name:literal: $about:literal;)*) => {
@@ -13,7 +13,7 @@ macro_rules! flags {
         enum Bit { $($flag,)* }
 
         impl Flags {
-            $(#[doc = $about] pub(crate) const $flag: Self = Self(1 << Bit::$flag as u32);)*
+            $(#[doc = $about] pub(crate) const $flag: Self = Self(1 << Bit::$flag as u64);)*
         }
 
         /// Every flag with its meaning, sorted by name.
@@ -48,6 +48,8 @@ flags! {
 
 /// The values of the column `quality`.
 pub(crate) const QUALITIES: [&str; 3] = ["bad", "good", "suspect"];
+/// The values of the column `time_source`.
+pub(crate) const TIME_SOURCES: [&str; 3] = ["corrected", "device", "received"];
 
 impl Flags {
     pub(crate) fn has(self, other: Self) -> bool {
@@ -59,6 +61,12 @@ impl Flags {
         let set = FLAGS.iter().enumerate().filter(|(bit, _)| self.0 >> bit & 1 == 1);
         let names: Vec<&str> = set.map(|(_, (name, _))| *name).collect();
         (!names.is_empty()).then(|| names.join(","))
+    }
+
+    /// Number of whose time the event's is in [`TIME_SOURCES`].
+    pub(crate) fn time_source(self) -> u8 {
+        let received = Self::TIME_MISSING | Self::TIME_UNPARSABLE | Self::TIME_ABSURD;
+        if self.has(received) { 2 } else { 1 }
     }
 
     /// Number of the quality in [`QUALITIES`].

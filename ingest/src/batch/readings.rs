@@ -57,6 +57,54 @@ pub(crate) struct Context {
     pub(crate) protocol: u8,
     /// Number of what has no column, from [`Readings::extra`].
     pub(crate) extra: u32,
+    /// Number of what an Observation says beside, from [`Readings::clinical`].
+    pub(crate) clinical: u32,
+    /// Number of a time that could not be read, from [`Readings::time_text`].
+    pub(crate) time_text: u32,
+}
+
+impl Context {
+    /// Readings of a protocol that say nothing else than when they are from.
+    pub(crate) fn at(protocol: u8, event_us: i64, device_us: i64) -> Self {
+        Self {
+            event_us,
+            device_us,
+            boot: ABSENT,
+            seq: ABSENT,
+            place: NONE,
+            flags: Flags::default(),
+            protocol,
+            extra: NONE,
+            clinical: NONE,
+            time_text: NONE,
+        }
+    }
+}
+
+/// What an Observation says beside its values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Clinical<'a> {
+    pub(crate) comparator: Option<&'a str>,
+    pub(crate) status: Option<&'a str>,
+    pub(crate) interpretation: Option<&'a str>,
+    pub(crate) reference_range: Option<&'a str>,
+    pub(crate) method: Option<&'a str>,
+    pub(crate) absent_reason: Option<&'a str>,
+    pub(crate) resource_id: Option<&'a str>,
+    pub(crate) version_id: Option<&'a str>,
+    /// At most [`TEXT_BYTES_MAX`] bytes, the others [`NAME_BYTES_MAX`].
+    pub(crate) codings: Option<&'a str>,
+}
+
+/// What few rows have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aside {
+    /// Number among the [`Readings::clinical_list`].
+    pub(crate) clinical: u32,
+    pub(crate) time_text: u32,
+    /// NaN: `value` is as it came.
+    pub(crate) value_original: f64,
+    pub(crate) unit_original: u32,
 }
 
 /// The values of the column `protocol`.
@@ -88,6 +136,8 @@ struct Known {
 
 /// What a place takes in the list and in the map, with what these have in reserve.
 const PLACE_BYTES: usize = 2 * (16 + 24);
+/// The same of what an Observation says.
+const CLINICAL_BYTES: usize = 2 * (8 * CLINICAL.len() + 8);
 
 /// See the module. All vectors have one entry per row.
 #[derive(Debug, Default)]
@@ -99,6 +149,8 @@ pub(crate) struct Readings {
     pub(crate) text: Vec<u32>,
     pub(crate) place: Vec<u32>,
     pub(crate) extra: Vec<u32>,
+    /// Number among the [`Readings::asides`].
+    pub(crate) aside: Vec<u32>,
     pub(crate) flags: Vec<Flags>,
     pub(crate) protocol: Vec<u8>,
     pub(crate) event_us: Vec<i64>,
@@ -121,6 +173,12 @@ pub(crate) struct Readings {
     places: HashMap<[u32; 4], u32, Seeded>,
     /// Patient, encounter, ward and bed of each place.
     pub(crate) place_list: Vec<[u32; 4]>,
+    pub(crate) asides: Vec<Aside>,
+    /// Of the columns that few rows have.
+    pub(crate) words: Interner,
+    clinicals: HashMap<[u32; CLINICAL.len()], u32, Seeded>,
+    /// The columns [`CLINICAL`] of what Observations say.
+    pub(crate) clinical_list: Vec<[u32; CLINICAL.len()]>,
 }
 
 impl Readings {
@@ -139,6 +197,7 @@ impl Readings {
             &self.text,
             &self.place,
             &self.extra,
+            &self.aside,
         ];
         let longs = [
             &self.event_us,
@@ -155,13 +214,16 @@ impl Readings {
             + 8 * self.value.capacity()
             + 4 * self.row_no.capacity()
             + PLACE_BYTES * self.place_list.len()
+            + CLINICAL_BYTES * self.clinical_list.len()
+            + size_of::<Aside>() * self.asides.capacity()
             + size_of::<Known>() * self.known.capacity();
         vectors as u64 + self.texts_bytes()
     }
 
     /// What their texts take of it, each once however many rows have it.
     pub(crate) fn texts_bytes(&self) -> u64 {
-        let texts = [&self.metrics, &self.units, &self.texts, &self.people, &self.extras];
+        let texts =
+            [&self.metrics, &self.units, &self.texts, &self.people, &self.extras, &self.words];
         texts.iter().map(|texts| texts.memory_bytes()).sum()
     }
 
@@ -182,6 +244,48 @@ impl Readings {
             self.place_list.push(parts);
             next
         }))
+    }
+
+    /// The number of what an Observation says, [`NONE`] if it says nothing.
+    ///
+    /// # Errors
+    /// A part that is longer than its column takes.
+    #[expect(dead_code, reason = "for the decoder of FHIR")]
+    pub(crate) fn clinical(&mut self, said: &Clinical<'_>) -> Result<u32, Misfit> {
+        if *said == Clinical::default() {
+            return Ok(NONE);
+        }
+        let parts = [
+            said.comparator,
+            said.status,
+            said.interpretation,
+            said.reference_range,
+            said.method,
+            said.absent_reason,
+            said.resource_id,
+            said.version_id,
+            said.codings,
+        ];
+        for (column, part) in CLINICAL.into_iter().zip(parts) {
+            let max = if column == "codings" { TEXT_BYTES_MAX } else { NAME_BYTES_MAX };
+            fits(column, part.unwrap_or_default(), max)?;
+        }
+        let parts = parts.map(|part| self.words.optional(part));
+        let next = u32::try_from(self.clinical_list.len()).expect("no more of them than rows");
+        Ok(*self.clinicals.entry(parts).or_insert_with(|| {
+            self.clinical_list.push(parts);
+            next
+        }))
+    }
+
+    /// The number of a time that could not be read; what is longer than the column takes is cut off.
+    #[expect(dead_code, reason = "for the decoders")]
+    pub(crate) fn time_text(&mut self, text: &str) -> u32 {
+        let mut end = text.len().min(NAME_BYTES_MAX);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.words.number(text.get(..end).unwrap_or_default())
     }
 
     /// The number of a text for `extra`, [`NONE`] for none. It must not be longer than the column takes.
@@ -257,6 +361,8 @@ impl Readings {
         self.text.push(text);
         self.place.push(context.place);
         self.extra.push(context.extra);
+        let aside = self.aside_of(context);
+        self.aside.push(aside);
         self.flags.push(flags);
         self.protocol.push(context.protocol);
         self.event_us.push(context.event_us);
@@ -270,14 +376,30 @@ impl Readings {
         Ok(())
     }
 
+    /// Number of what few rows have, for a row that has it.
+    fn aside_of(&mut self, context: &Context) -> u32 {
+        if context.clinical == NONE && context.time_text == NONE {
+            return NONE;
+        }
+        let number = u32::try_from(self.asides.len()).expect("no more of them than rows");
+        self.asides.push(Aside {
+            clinical: context.clinical,
+            time_text: context.time_text,
+            value_original: f64::NAN,
+            unit_original: NONE,
+        });
+        number
+    }
+
     /// Where it is now, for [`Readings::truncate`].
     pub(crate) fn mark(&self) -> Mark {
-        Mark { rows: self.len(), dates: self.dates.len() }
+        Mark { rows: self.len(), dates: self.dates.len(), asides: self.asides.len() }
     }
 
     /// Takes back the rows that came after `mark`: their message turned out not to be sound.
-    pub(crate) fn truncate(&mut self, Mark { rows, dates }: Mark) {
+    pub(crate) fn truncate(&mut self, Mark { rows, dates, asides }: Mark) {
         self.dates.truncate(dates);
+        self.asides.truncate(asides);
         for column in [
             &mut self.source,
             &mut self.device,
@@ -286,6 +408,7 @@ impl Readings {
             &mut self.text,
             &mut self.place,
             &mut self.extra,
+            &mut self.aside,
         ] {
             column.truncate(rows);
         }
@@ -310,6 +433,19 @@ impl Readings {
 /// The columns of a place.
 const PLACE: [&str; 4] = ["patient_id", "encounter_id", "ward", "bed"];
 
+/// The columns of what an Observation says.
+pub(crate) const CLINICAL: [&str; 9] = [
+    "comparator",
+    "status",
+    "interpretation",
+    "reference_range",
+    "method",
+    "absent_reason",
+    "resource_id",
+    "version_id",
+    "codings",
+];
+
 /// A text is in the rows again and again although its message has it once: what it may cost is limited by its length.
 fn fits(column: &'static str, text: &str, max: usize) -> Result<(), Misfit> {
     if text.len() <= max {
@@ -324,6 +460,7 @@ fn fits(column: &'static str, text: &str, max: usize) -> Result<(), Misfit> {
 pub(crate) struct Mark {
     pub(crate) rows: usize,
     dates: usize,
+    asides: usize,
 }
 
 /// The value that the row may show. A sentinel is none; a number outside the plausible range stays and is marked. The range
@@ -354,8 +491,11 @@ mod tests {
     fn the_limits_are_those_of_the_table() {
         let table = readings::table();
         let max = |name| table.column(name).unwrap().bytes_max;
-        for name in PLACE.into_iter().chain(["metric", "unit"]) {
-            assert_eq!(max(name), NAME_BYTES_MAX, "{name}");
+        let names = ["metric", "unit", "unit_original", "time_text"];
+        for name in PLACE.into_iter().chain(names).chain(CLINICAL) {
+            let is_long = name == "codings";
+            let own = if is_long { TEXT_BYTES_MAX } else { NAME_BYTES_MAX };
+            assert_eq!(max(name), own, "{name}");
         }
         assert_eq!(max("value_text"), TEXT_BYTES_MAX);
     }

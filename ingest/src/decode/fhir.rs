@@ -18,7 +18,6 @@ use super::reject::{Code, Reject};
 use super::time::{self, DAY_US, Parsed, YEAR_1900_US};
 use super::{Decoder, Message, Spec, no_settings};
 use crate::batch::flags::Flags;
-use crate::batch::intern::NONE;
 use crate::batch::readings::{ABSENT, Context, FHIR_R4, Measured};
 use crate::batch::{Row, Rows};
 use crate::columns;
@@ -241,10 +240,8 @@ impl Resources<'_, '_> {
         };
         let place = self.rows.readings().place([who[0], who[1], None, None])?;
         let device_us = start.map_or(ABSENT, |start| start.us);
-        let (boot, seq, protocol) = (ABSENT, ABSENT, FHIR_R4);
         // What the resource says beside is in its row of `ehr_events`.
-        let extra = NONE;
-        Ok(Context { event_us, device_us, boot, seq, place, flags, protocol, extra })
+        Ok(Context { place, flags, ..Context::at(FHIR_R4, event_us, device_us) })
     }
 
     /// A number with a code becomes a reading; other values stay in `ehr_events`.

@@ -25,7 +25,6 @@ use super::time;
 use super::{Decoder, Message, Spec, no_settings};
 use crate::batch::Rows;
 use crate::batch::flags::Flags;
-use crate::batch::intern::NONE;
 use crate::batch::readings::{ABSENT, Context, Measured, Origin, READINGS_JSON, Readings};
 
 pub(super) const SPEC: Spec = Spec {
@@ -210,9 +209,9 @@ impl<'a> Gathered<'a> {
             _ => {}
         }
         let place = self.readings.place(place.each_ref().map(Option::as_deref))?;
-        let (flags, extra, protocol) = (time | object.flags, object.rest(), READINGS_JSON);
-        let context =
-            Context { event_us, device_us, boot, seq, place, flags, protocol, extra: NONE };
+        let (flags, extra) = (time | object.flags, object.rest());
+        let at = Context::at(READINGS_JSON, event_us, device_us);
+        let context = Context { boot, seq, place, flags, ..at };
         let Some(values) = values else {
             let metric = metric.map(Read::of);
             let metric = metric.as_ref().map_or(Given::Absent, Read::given);
@@ -388,9 +387,9 @@ impl<'a> Gathered<'a> {
         if flags.has(Flags::TIME_UNPARSABLE) {
             return Err(wrong_type("ts", "a time"));
         }
-        let (place, protocol) = (self.readings.place(place)?, READINGS_JSON);
-        let context =
-            Context { event_us, device_us, boot, seq, place, flags, protocol, extra: NONE };
+        let place = self.readings.place(place)?;
+        let at = Context::at(READINGS_JSON, event_us, device_us);
+        let context = Context { boot, seq, place, flags, ..at };
         Ok(self.with_extra(context, &members.extra, None))
     }
 

@@ -11,7 +11,6 @@ use super::unpack::{Encoding, unpack};
 use super::values::{Group, Leaf, Report, Said, Settings as Given, Told, Values};
 use super::{Decoder, Message, Settings, Spec};
 use crate::batch::flags::Flags;
-use crate::batch::intern::NONE;
 use crate::batch::readings::{ABSENT, Context, Measured, VALUES, VALUES_NAME};
 use crate::batch::{Layout, Row, Rows};
 use crate::mistake::Mistake;
@@ -106,9 +105,7 @@ impl Filling<'_, '_> {
             whole.append(&mut first);
             self.report(report, [event_us, device_us], flags, &whole)?;
         }
-        let (boot, seq, place, protocol) = (ABSENT, ABSENT, NONE, VALUES);
-        let context =
-            Context { event_us, device_us, boot, seq, place, flags, protocol, extra: NONE };
+        let context = Context { flags, ..Context::at(VALUES, event_us, device_us) };
         let shared = self.with_extra(context, extra, None);
         for (n, leaf) in readings.iter().enumerate() {
             let own = matches!(leaf.value, Said::Nested).then_some(leaf.raw);

@@ -27,7 +27,7 @@ pub fn table() -> Table {
             "The number. NULL: text, or no value (`quality` is `bad`).",
         ),
         text("value_text", "The text, where the value is one.").up_to(TEXT_BYTES_MAX),
-        text("unit", "Unit of `value`, UCUM where the device or the catalogue says so."),
+        text("unit", "Unit of `value`: UCUM where the device or the catalogue says so."),
         Column::required("quality", Kind::Text, "`good`, `suspect` or `bad` (no usable value)."),
         FLAGS,
         extra(),
@@ -38,6 +38,39 @@ pub fn table() -> Table {
         BOOT_ID,
         SEQ,
         PROTOCOL,
+        Column::optional(
+            "value_original",
+            Kind::Double,
+            "The number as it came, where `value` or `unit` is not as it came.",
+        ),
+        text("unit_original", "The unit as it came, where `value` or `unit` is not as it came."),
+        text(
+            "comparator",
+            "`<`, `<=`, `>=` or `>`: the true value is only known to be so against `value`.",
+        ),
+        text(
+            "time_source",
+            "Whose time `event_ts` is: `device`, `corrected` (the device's, by what its clock is wrong) or `received`.",
+        ),
+        text("time_text", "The device's time as it came, where it could not be read."),
+        text("status", "The Observation's status, such as `final` or `entered-in-error`."),
+        text(
+            "interpretation",
+            "The Observation's interpretation: the codes, joined by commas, or the text.",
+        ),
+        text(
+            "reference_range",
+            "The Observation's reference range: as its text, or as `low..high unit`.",
+        ),
+        text("method", "How it was measured, as the Observation says: code or text."),
+        text("absent_reason", "Why there is no value, as the Observation says: code or text."),
+        text("resource_id", "The resource that it is from: joins `ehr_events`, with `version_id`."),
+        text("version_id", "The version of that resource."),
+        text(
+            "codings",
+            "All codings of what was measured, where there are several: a JSON array, as it came.",
+        )
+        .up_to(TEXT_BYTES_MAX),
     ];
     let parts = Parts {
         sort: &["device_id", "metric", "event_ts"],
