@@ -1,6 +1,6 @@
 //! What is remarkable about a row, and the quality that follows from it.
 
-use std::ops::{BitOr, BitOrAssign};
+use std::ops::{BitAnd, BitOr, BitOrAssign};
 
 /// A set of flags. The bits are in the order of the names, so that the joined names are sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -22,8 +22,11 @@ macro_rules! flags {
 }
 
 flags! {
-    ABSENT = "absent": "The device sent null: there is no value.";
+    ABSENT = "absent": "There is no value: null was sent, or why there is none.";
     BOOLEAN = "boolean": "The device sent true or false: the value is 1 or 0.";
+    CODE_MISSING = "code_missing": "A value of the Observation has no code: it is no reading.";
+    COMPARATOR = "comparator": "Only a bound of the value is known: `comparator` says which.";
+    COMPOUND = "compound": "The value is a range, a ratio or a period: `value_text` has it.";
     DATE_OF_LANDING = "date_of_landing": "Its message has more dates than a landing may touch: `event_date` is that of the landing.";
     DATE_ONLY = "date_only": "Only a date was given: the time is its first moment, UTC.";
     DECIMAL_COMMA = "decimal_comma": "The number was written with a comma: `value_text` has it as it came.";
@@ -32,12 +35,19 @@ flags! {
     LOCAL_TIME = "local_time": "The time came without a zone and was taken for UTC: say the zone in the topic's rule.";
     MAYBE_REPEAT = "maybe_repeat": "The message may be in the lake already under another epoch: its source's spool was cloned or restored.";
     NOT_CONVERTED = "not_converted": "A member is not what its column takes: it is in `extra`, as it came.";
+    NOT_FINAL = "not_final": "The result is not final, or does not say so: `status` has what it says.";
     OUT_OF_RANGE = "out_of_range": "Outside the metric's plausible range.";
+    PLANNED = "planned": "It tells of the future: `effective_start` says when, `event_ts` when that was written down or received.";
     RECEIVED_ABSURD = "received_absurd": "The time at which the source says that it received the message can't be right: ingest's own stands in.";
+    RETRACTED = "retracted": "It was entered in error, or the measurement was cancelled: the value is no result.";
+    SAMPLED = "sampled": "It is from a series of samples in one message.";
+    SAMPLES_IN_RESOURCE = "samples_in_resource": "More than 10,000 samples in one message: they are in the resource (`ehr_events`).";
     SENTINEL = "sentinel": "A code for \"no value\": `value_text` has it as it came.";
     TEXT_NUMBER = "text_number": "The number came as a text: `value_text` has it as it came.";
     TIME_ABSURD = "time_absurd": "The device's time can't be right (before 2000, more than a day ahead): `received_ts` stands in, `device_ts` has it.";
     TIME_MISSING = "time_missing": "The message says no time: `received_ts` stands in.";
+    TIME_RECORDED = "time_recorded": "It does not say when it happened: the time is when it was written down.";
+    TIME_RELATIVE = "time_relative": "When it happened is an age, a range or a text: the resource has it.";
     TIME_UNPARSABLE = "time_unparsable": "The time can't be read: `received_ts` stands in, `extra` has it as it came.";
     UNIT_DIFFERS = "unit_differs": "Not the catalogue's unit: the range was not checked.";
     UNKNOWN_METRIC = "unknown_metric": "The metric is not in the catalogue: its range was not checked.";
@@ -71,9 +81,9 @@ impl Flags {
 
     /// Number of the quality in [`QUALITIES`].
     pub(crate) fn quality(self) -> u8 {
-        if self.has(Self::ABSENT | Self::SENTINEL | Self::VALUE_IN_EXTRA) {
+        if self.has(Self::ABSENT | Self::SENTINEL | Self::VALUE_IN_EXTRA | Self::RETRACTED) {
             0
-        } else if self.has(Self::OUT_OF_RANGE) {
+        } else if self.has(Self::OUT_OF_RANGE | Self::NOT_FINAL | Self::COMPARATOR) {
             2
         } else {
             1
@@ -86,6 +96,14 @@ impl BitOr for Flags {
 
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+impl BitAnd for Flags {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }
 

@@ -250,7 +250,6 @@ impl Readings {
     ///
     /// # Errors
     /// A part that is longer than its column takes.
-    #[expect(dead_code, reason = "for the decoder of FHIR")]
     pub(crate) fn clinical(&mut self, said: &Clinical<'_>) -> Result<u32, Misfit> {
         if *said == Clinical::default() {
             return Ok(NONE);
@@ -279,7 +278,6 @@ impl Readings {
     }
 
     /// The number of a time that could not be read; what is longer than the column takes is cut off.
-    #[expect(dead_code, reason = "for the decoders")]
     pub(crate) fn time_text(&mut self, text: &str) -> u32 {
         let mut end = text.len().min(NAME_BYTES_MAX);
         while !text.is_char_boundary(end) {

@@ -1,0 +1,1 @@
+//! Golden expectations: what each kind of element becomes.
