@@ -110,5 +110,42 @@ fn asked(url: &str) -> (Option<&str>, Option<&str>) {
     if let Some((kind, id)) = type_and_id(path) {
         return (Some(kind), Some(id));
     }
-    (path.rsplit('/').find(|segment| is_type(segment)), None)
+    // Not the name of a server.
+    let path = path.split_once("://").map_or(path, |(_, path)| path.trim_start_matches(not_slash));
+    let segments: Vec<&str> = path.split('/').collect();
+    let Some(place) = segments.iter().rposition(|segment| is_type(segment)) else {
+        return (None, None);
+    };
+    let id = segments.get(place + 1).filter(|id| !id.is_empty() && !id.starts_with(['$', '_']));
+    (Some(segments[place]), id.copied())
+}
+
+fn not_slash(letter: char) -> bool {
+    letter != '/'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_what_is_asked_for() {
+        for (url, expected) in [
+            ("Patient/7", (Some("Patient"), Some("7"))),
+            ("/Patient/7/_history/2", (Some("Patient"), Some("7"))),
+            ("http://Server/fhir/Patient/Abc", (Some("Patient"), Some("Abc"))),
+            ("Patient/7/$everything", (Some("Patient"), Some("7"))),
+            ("Patient/7/_history", (Some("Patient"), Some("7"))),
+            ("Patient/$match", (Some("Patient"), None)),
+            ("Patient/_search", (Some("Patient"), None)),
+            ("Patient?identifier=a/B", (Some("Patient"), None)),
+            ("Patient", (Some("Patient"), None)),
+            ("http://Server/metadata", (None, None)),
+            ("http://Server", (None, None)),
+            ("$process-message", (None, None)),
+            ("", (None, None)),
+        ] {
+            assert_eq!(asked(url), expected, "{url}");
+        }
+    }
 }

@@ -79,7 +79,8 @@ pub(super) fn type_and_id(reference: &str) -> Option<(&str, &str)> {
     }
     let mut segments = without_version(reference).trim_end_matches('/').rsplit('/');
     let (id, kind) = (segments.next()?, segments.next()?);
-    (is_type(kind) && !id.is_empty()).then_some((kind, id))
+    let is_id = !id.is_empty() && !id.starts_with(['$', '_']);
+    (is_type(kind) && is_id).then_some((kind, id))
 }
 
 /// Whether it looks as names of resource types do.

@@ -229,3 +229,6 @@ fn absent_reason(tree: &Tree) -> Option<String> {
         text_of(extension.get("valueCode").filter(|_| absent)).map(str::to_owned)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,3 +157,6 @@ fn last_moment(text: &str, first_us: i64) -> Option<i64> {
     };
     Some(next - 1)
 }
+
+#[cfg(test)]
+mod tests;
