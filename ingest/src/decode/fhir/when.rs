@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::time::{self, DAY_US, YEAR_1900_US};
-use super::element::{Found, Tree, first, text_of};
+use super::element::{Found, Tree, all, first, text_of};
 use super::paths::Paths;
 use crate::batch::flags::Flags;
 
@@ -42,7 +42,7 @@ impl<'a> When<'a> {
         received_us: i64,
         modified_us: Option<i64>,
     ) -> Self {
-        let held = interval(&first(tree, paths.start));
+        let held = held(tree, paths.start);
         let until = interval(&first(tree, paths.end));
         let written = interval(&first(tree, paths.recorded));
         let updated = tree.get("meta").and_then(|meta| moment(meta.get("lastUpdated")));
@@ -93,6 +93,21 @@ impl<'a> When<'a> {
 /// A point in time.
 pub(super) fn moment(value: Option<&Value>) -> Option<i64> {
     Some(time::fhir(text_of(value)?)?.us)
+}
+
+/// What the first of these elements says that is a time; that there are others before is kept.
+fn held<'a>(tree: &'a Tree, paths: &[&str]) -> Interval<'a> {
+    let mut held = Interval::default();
+    for path in paths {
+        let found = interval(&all(tree, path));
+        let relative = held.relative || found.relative;
+        let unread = held.unread.or(found.unread);
+        held = Interval { relative, unread, ..found };
+        if held.first.or(held.last).is_some() {
+            break;
+        }
+    }
+    held
 }
 
 /// What a time, a period or a timing says; of several the first.

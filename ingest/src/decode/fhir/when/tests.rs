@@ -158,6 +158,11 @@ fn every_time_element_becomes_start_end_event_and_flags() {
             ["2027-01-01T08:00:00Z", "-", moment, "planned"],
         ),
         (
+            "ServiceRequest",
+            json!({"occurrenceTiming": {"repeat": {"count": 20}}, "authoredOn": moment}),
+            [moment, "-", moment, "time_relative"],
+        ),
+        (
             "Appointment",
             json!({"start": "2027-01-01T08:00:00Z", "end": "2027-01-01T09:00:00Z"}),
             ["2027-01-01T08:00:00Z", "2027-01-01T09:00:00Z", "2026-08-01T00:00:00Z", "planned"],
