@@ -7,7 +7,7 @@ use super::super::object::Object;
 use super::super::reject::Reject;
 use super::super::time::{DAY_US, YEAR_1900_US};
 use super::element::shape;
-use super::reference::{Index, is_type, text_member, type_and_id, version_of_url};
+use super::reference::{Index, is_type, path_of, text_member, type_and_id, version_of_url};
 use super::said::{Beside, Said};
 use super::when::{When, point};
 use crate::batch::flags::Flags;
@@ -110,18 +110,12 @@ fn asked(url: &str) -> (Option<&str>, Option<&str>) {
     if let Some((kind, id)) = type_and_id(path) {
         return (Some(kind), Some(id));
     }
-    // Not the name of a server.
-    let path = path.split_once("://").map_or(path, |(_, path)| path.trim_start_matches(not_slash));
-    let segments: Vec<&str> = path.split('/').collect();
+    let segments: Vec<&str> = path_of(path).split('/').collect();
     let Some(place) = segments.iter().rposition(|segment| is_type(segment)) else {
         return (None, None);
     };
     let id = segments.get(place + 1).filter(|id| !id.is_empty() && !id.starts_with(['$', '_']));
     (Some(segments[place]), id.copied())
-}
-
-fn not_slash(letter: char) -> bool {
-    letter != '/'
 }
 
 #[cfg(test)]

@@ -77,10 +77,17 @@ pub(super) fn type_and_id(reference: &str) -> Option<(&str, &str)> {
     if reference.contains(['?', '#']) {
         return None;
     }
-    let mut segments = without_version(reference).trim_end_matches('/').rsplit('/');
+    let path = path_of(without_version(reference)).trim_end_matches('/');
+    let mut segments = path.rsplit('/');
     let (id, kind) = (segments.next()?, segments.next()?);
     let is_id = !id.is_empty() && !id.starts_with(['$', '_']);
     (is_type(kind) && is_id).then_some((kind, id))
+}
+
+/// A URL without the name of its server, which may look like that of a type.
+pub(super) fn path_of(url: &str) -> &str {
+    let Some((_, rest)) = url.split_once("://") else { return url };
+    rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or_default()
 }
 
 /// Whether it looks as names of resource types do.
