@@ -7,9 +7,11 @@ import collections
 import datetime
 import json
 import os
+import re
 import sys
 
 import deltalake
+import duckdb
 
 folder, lake, refused_file = sys.argv[1:]
 UTC = datetime.timezone.utc
@@ -27,6 +29,10 @@ def table(name, columns=None):
     return deltalake.DeltaTable(os.path.join(lake, name)).to_pyarrow_dataset().to_table(columns).to_pylist()
 
 
+def inside(entry):
+    return entry["resource"]["resourceType"] if entry.get("resource") else "entries without a resource"
+
+
 # 1. Every message is in the tables or a dead letter, and every resource has a row.
 refused = {line.split(": ", 1)[1].rsplit(" (", 1)[0] for line in open(refused_file) if line.startswith("set aside, ")}
 texts = {}
@@ -38,21 +44,20 @@ dead = table("dead_letters", ["source_offset", "reason_code", "payload"])
 offsets = {row["source_offset"] for row in events} | {row["source_offset"] for row in dead}
 check(offsets == set(range(len(texts))), f"{len(texts)} messages were published, {len(offsets)} are in the tables")
 
-wanted, letters = collections.Counter(), 0
+wanted, letters, single = collections.Counter(), 0, {}
 for name, text in texts.items():
     resource = json.loads(text)
     entries = resource.get("entry") if resource.get("resourceType") == "Bundle" else None
     if entries:
-        for entry in entries:
-            inner = entry.get("resource")
-            wanted[inner["resourceType"] if inner else "entries without a resource"] += 1
+        wanted.update(map(inside, entries))
     elif "resourceType" in resource:
         wanted[resource["resourceType"]] += 1
+        single[name] = resource if len(text) < 100_000 else None
     else:
         letters += 1
 found = collections.Counter()
 for row in events:
-    found[json.loads(row["resource"]).get("resourceType", "entries without a resource")] += 1
+    found[row["resource_type"] if '"resourceType"' in row["resource"] else "entries without a resource"] += 1
 for kind in sorted(wanted.keys() | found.keys()):
     check(wanted[kind] == found[kind], f"{kind}: {wanted[kind]} were published, {found[kind]} have a row")
 reasons = collections.Counter(row["reason_code"] for row in dead)
@@ -228,12 +233,11 @@ readings_of = collections.defaultdict(list)
 for row in sorted(readings, key=lambda row: row["row_no"]):
     readings_of[row["source_offset"]].append(row)
 compared, cells, arrived = 0, 0, collections.Counter()
-for name, text in texts.items():
-    resource = json.loads(text)
-    kind = resource.get("resourceType")
+for name, resource in single.items():
+    kind = resource["resourceType"] if resource else None
     if kind not in KINDS:
         continue
-    row = rows_of.get(text)
+    row = rows_of.get(texts[name])
     if row is None:
         check(False, f"{name}: it has no row")
         continue
@@ -268,6 +272,23 @@ for name, text in texts.items():
 check(compared >= 200, f"only {compared} resources were compared")
 check(not sum(arrived.values()), f"on the day they arrived instead of their own: {dict(arrived)}")
 print(f"{compared} resources of {len(KINDS)} types compared, {cells} cells; {len(readings)} readings")
+
+# 3. The queries of docs/fhir.md, as they stand there: of the three histories only the corrected one is current.
+sql = re.findall(r"```sql\n(.*?)```", open("docs/fhir.md").read(), re.S)
+con = duckdb.connect()
+for name in ("ehr_events", "readings"):
+    con.register(name, deltalake.DeltaTable(os.path.join(lake, name)).to_pyarrow_dataset())
+answers = []
+for query in sql:
+    query = re.sub(r"delta_scan\('tidemark-data/lake/(\w+)'\)", r"\1", query).replace("CREATE VIEW", "CREATE TEMP VIEW")
+    answers.append(con.execute(query).fetchall())
+current = con.execute("SELECT resource_id, value, status FROM current_observations WHERE resource_id LIKE 'history-%'").fetchall()
+check(current == [("history-corrected", 98.0, "corrected")], f"the current state of the histories is {current}")
+values = [row[2] for row in answers[1] if row[0] == "spo2" and row[1].astimezone(UTC) == datetime.datetime(2026, 1, 1, tzinfo=UTC)]
+check(values == [98.0], f"the current readings of the histories are {values}")
+retracted = {row[1] for row in answers[2]}
+check({"history-retracted", "history-deleted"} <= retracted, "the query for what was retracted does not find it")
+print(f"the {len(sql)} queries of docs/fhir.md hold: {len(answers[1])} current readings, {len(answers[2])} rows of retracted resources")
 for problem in problems[:50]:
     print("DIFFERS:", problem)
 sys.exit(f"{len(problems)} differences" if problems else 0)
