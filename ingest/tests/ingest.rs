@@ -27,3 +27,5 @@ mod recovery;
 mod replay;
 #[path = "ingest/rows.rs"]
 mod rows;
+#[path = "ingest/truth.rs"]
+mod truth;

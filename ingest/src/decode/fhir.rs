@@ -18,7 +18,8 @@ use super::reject::{Code, Reject};
 use super::time::{self, DAY_US, Parsed, YEAR_1900_US};
 use super::{Decoder, Message, Spec, no_settings};
 use crate::batch::flags::Flags;
-use crate::batch::readings::{ABSENT, Context, FHIR_R4, Measured};
+use crate::batch::judging::Measured;
+use crate::batch::readings::{ABSENT, Context, FHIR_R4};
 use crate::batch::{Row, Rows};
 use crate::columns;
 

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use telemetry_core::catalog;
 
 use crate::canonical;
-use crate::device::Device;
+use crate::device::{Device, Given, quality};
 use crate::fingerprint::{EhrRow, EventTime, MessageKey, ReadingRow, Value};
 use crate::message::{Expectation, Message, StreamKind};
 
@@ -340,18 +340,20 @@ impl Resource {
         number: f64,
         effective_us: i64,
     ) -> ReadingRow<'a> {
+        let event = device.believed(EventTime::At(effective_us));
         ReadingRow {
             site: &device.name.site,
             device_id: &device.name.device_id,
             metric: metric.name,
-            event: device.believed(EventTime::At(effective_us)),
+            event,
             value: Value::Number(number),
             unit: metric.unit,
-            quality: "good",
+            quality: quality(metric.name, Given::Number(number), event),
             patient_id: Some(&self.patient_id),
             boot_id: None,
             seq: None,
             extra: None,
+            time_text: None,
         }
     }
 }
