@@ -27,6 +27,7 @@ pub(crate) const AUDITED: [(&str, &[&str]); 4] = [
             "quality",
             "flags",
             "extra",
+            "time_text",
             "patient_id",
             "boot_id",
             "seq",
@@ -68,6 +69,7 @@ pub(crate) const AUDITED: [(&str, &[&str]); 4] = [
             "firmware",
             "flags",
             "extra",
+            "time_text",
             "boot_id",
             "seq",
         ],
@@ -185,7 +187,7 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
         (columns.double("value")?, columns.text("value_text")?, columns.text("unit")?);
     let (event, quality, flags) =
         (columns.time("event_ts")?, columns.text("quality")?, columns.text("flags")?);
-    let extra = columns.text("extra")?;
+    let (extra, time_text) = (columns.text("extra")?, columns.text("time_text")?);
     let (patient, boot, seq) =
         (columns.text("patient_id")?, columns.long("boot_id")?, columns.long("seq")?);
     for row in 0..count {
@@ -201,6 +203,7 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
             boot_id: long(boot, row),
             seq: long(seq, row),
             extra: text(extra, row),
+            time_text: text(time_text, row),
         };
         sink(&LakeRow::reading(at(row), &reading).with_flags(text(flags, row)))?;
     }
@@ -241,7 +244,7 @@ fn device_status(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow:
         (columns.text("site")?, columns.text("device_id")?, columns.text("status")?);
     let (event, flags, battery) =
         (columns.time("event_ts")?, columns.text("flags")?, columns.double("battery")?);
-    let extra = columns.text("extra")?;
+    let (extra, time_text) = (columns.text("extra")?, columns.text("time_text")?);
     let (firmware, boot, seq) =
         (columns.text("firmware")?, columns.long("boot_id")?, columns.long("seq")?);
     for row in 0..count {
@@ -255,6 +258,7 @@ fn device_status(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow:
             boot_id: long(boot, row),
             seq: long(seq, row),
             extra: text(extra, row),
+            time_text: text(time_text, row),
         };
         sink(&LakeRow::status(at(row), &status).with_flags(text(flags, row)))?;
     }

@@ -14,7 +14,7 @@ use crate::columns;
 use crate::config::Config;
 use crate::decode::place::{Around, Whence};
 use crate::decode::reject::{Code, Reject};
-use crate::decode::{DECODERS, Message, Spec, time};
+use crate::decode::{DECODERS, Message, Spec, lenient, time};
 use crate::rules::{Rule, RuleMistake, Rules};
 
 columns! {
@@ -174,7 +174,18 @@ impl Decoding {
             let whence = Whence { topic, publisher, object: &text, member: None };
             rows.locate(&whence, &mut Around::default(), false)?;
         }
-        rule.decoder.decode(&message, &mut rows)
+        let result = rule.decoder.decode(&message, &mut rows);
+        if !matches!(&result, Err(reject) if matches!(reject.code, Code::JsonSyntax | Code::NotFinite))
+        {
+            return result;
+        }
+        // What is no JSON has no rows yet.
+        match lenient::repaired(message.payload) {
+            Some(text) => {
+                rule.decoder.decode(&Message { payload: text.as_bytes(), ..message }, &mut rows)
+            }
+            None => result,
+        }
     }
 
     /// Keeps a message as it came.

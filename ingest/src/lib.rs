@@ -34,6 +34,7 @@ pub mod status;
 pub mod suggest;
 mod take;
 mod topic_rule;
+mod units;
 
 use std::sync::Arc;
 use std::time::Duration;

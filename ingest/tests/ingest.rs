@@ -31,3 +31,5 @@ mod recovery;
 mod replay;
 #[path = "ingest/rows.rs"]
 mod rows;
+#[path = "ingest/truth.rs"]
+mod truth;

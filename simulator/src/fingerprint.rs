@@ -59,7 +59,8 @@ impl EventTime {
     /// The time of a row: a flag `time_…` says that the device's own was useless.
     #[must_use]
     pub fn of_row(event_us: i64, flags: Option<&str>) -> Self {
-        let useless = |flags: &str| flags.split(',').any(|flag| flag.starts_with("time_"));
+        let names = ["time_absurd", "time_missing", "time_unparsable"];
+        let useless = |flags: &str| flags.split(',').any(|flag| names.contains(&flag));
         if flags.is_some_and(useless) { Self::Received } else { Self::At(event_us) }
     }
 }
@@ -94,6 +95,7 @@ pub struct ReadingRow<'a> {
     pub seq: Option<i64>,
     /// As it came, byte by byte.
     pub extra: Option<&'a str>,
+    pub time_text: Option<&'a str>,
 }
 
 /// A row of the table `ehr_events`. `code`, `value`, `unit` and `effective_us` count for Observations only,
@@ -130,6 +132,7 @@ pub struct StatusRow<'a> {
     pub seq: Option<i64>,
     /// As it came, byte by byte.
     pub extra: Option<&'a str>,
+    pub time_text: Option<&'a str>,
 }
 
 /// A row of the table `dead_letters`.
@@ -151,7 +154,7 @@ impl ReadingRow<'_> {
             .text(Some(self.metric))
             .event(self.event);
         bytes.value(self.value).text(self.unit).text(Some(self.quality)).text(self.patient_id);
-        bytes.integer(self.boot_id).integer(self.seq).extra(self.extra);
+        bytes.integer(self.boot_id).integer(self.seq).extra(self.extra).time_text(self.time_text);
         bytes.finish()
     }
 
@@ -169,7 +172,7 @@ impl StatusRow<'_> {
         let mut bytes = Canonical::new(2);
         bytes.text(Some(self.site)).text(Some(self.device_id)).event(self.event).text(self.status);
         bytes.number(self.battery).text(self.firmware).integer(self.boot_id).integer(self.seq);
-        bytes.extra(self.extra);
+        bytes.extra(self.extra).time_text(self.time_text);
         bytes.finish()
     }
 
@@ -297,6 +300,10 @@ impl Canonical {
         if extra.is_some() { self.text(extra) } else { self }
     }
 
+    fn time_text(&mut self, text: Option<&str>) -> &mut Self {
+        if text.is_some() { self.text(Some("time_text")).text(text) } else { self }
+    }
+
     fn absent(&mut self) -> &mut Self {
         self.0.push(0);
         self
@@ -357,6 +364,7 @@ mod tests {
         boot_id: Some(1),
         seq: Some(2),
         extra: None,
+        time_text: None,
     };
 
     #[test]

@@ -29,17 +29,24 @@ pub struct Metric {
     /// Whether devices send 0 for "no value". Only where 0 cannot be a measurement:
     /// a respiratory rate of 0 may be apnoea, so it is not marked.
     pub zero_is_missing: bool,
+    /// Of the substance that is measured, in g/mol: laboratories report amount or mass. Of hemoglobin that of one chain, as
+    /// IFCC counts it.
+    pub molar_mass: Option<f64>,
+    /// The values of a metric without a unit that are known, in any case of letters; none: any word may be one.
+    pub words: &'static [&'static str],
 }
 
 /// What the catalogue says about a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Inside the plausible range, or nothing is known about the metric.
+    /// Inside the plausible range, or in a unit that it can't be held against.
     Plausible,
     /// A code for "no value" that a device sent as if it were a measurement.
     Sentinel,
     /// A number that no working sensor reports for this metric.
     OutOfRange,
+    /// The metric's values are words: nothing is known about a number.
+    NoRange,
 }
 
 /// Numbers that patient monitors were seen to send for "no value" (HL7 captures of six monitor
@@ -47,20 +54,24 @@ pub enum Verdict {
 /// only where the metric's range excludes it: -1 cm[H2O] of PEEP and -100 dB[W] are measurements.
 const SENTINELS: [f64; 7] = [-999.0, -99.9, -100.0, -1.0, 8_388_607.0, 32_767.0, -32_768.0];
 
-/// Judges `value` of `metric` (`None`: not in the catalogue), in the metric's canonical unit. What nobody knows has no sentinels: a
-/// counter comes by 8388607, too.
+/// Judges a number of `metric`: `given` as the device sent it, `value` in the metric's canonical unit, `None` if it can't be brought
+/// there. A metric that is not in the catalogue has no sentinels: a counter comes by 8388607, too.
 #[must_use]
-pub fn judge(metric: Option<&Metric>, value: f64) -> Verdict {
-    let Some(metric) = metric else { return Verdict::Plausible };
-    if metric.zero_is_missing && value == 0.0 {
+pub fn judge(metric: &Metric, value: Option<f64>, given: f64) -> Verdict {
+    if metric.zero_is_missing && given == 0.0 {
         return Verdict::Sentinel;
     }
-    let above = metric.low.is_none_or(|low| value >= low);
-    let below = metric.high.is_none_or(|high| value <= high);
-    match (above && below, SENTINELS.contains(&value)) {
-        (true, _) => Verdict::Plausible,
-        (false, true) => Verdict::Sentinel,
-        (false, false) => Verdict::OutOfRange,
+    if metric.low.is_none() && metric.high.is_none() {
+        return Verdict::NoRange;
+    }
+    let within = |value: f64| {
+        metric.low.is_none_or(|low| value >= low) && metric.high.is_none_or(|high| value <= high)
+    };
+    // A code for "no value" is one in whatever unit.
+    match (within(value.unwrap_or(given)), SENTINELS.contains(&given), value) {
+        (true, _, _) | (false, false, None) => Verdict::Plausible,
+        (false, true, _) => Verdict::Sentinel,
+        (false, false, Some(_)) => Verdict::OutOfRange,
     }
 }
 
@@ -157,11 +168,17 @@ const fn number(
         low: Some(low),
         high: Some(high),
         zero_is_missing: false,
+        molar_mass: None,
+        words: &[],
     }
 }
 
 /// A metric whose values are words.
-const fn words(name: &'static str, loinc: Option<&'static str>) -> Metric {
+const fn words(
+    name: &'static str,
+    loinc: Option<&'static str>,
+    words: &'static [&'static str],
+) -> Metric {
     Metric {
         name,
         loinc,
@@ -171,10 +188,29 @@ const fn words(name: &'static str, loinc: Option<&'static str>) -> Metric {
         low: None,
         high: None,
         zero_is_missing: false,
+        molar_mass: None,
+        words,
     }
 }
 
 impl Metric {
+    /// Whether a word is one that is known for the metric.
+    #[must_use]
+    pub fn takes(&self, word: &str) -> bool {
+        self.words.iter().any(|own| own.eq_ignore_ascii_case(word.trim()))
+    }
+
+    const fn grams_per_mole(mut self, molar_mass: f64) -> Self {
+        self.molar_mass = Some(molar_mass);
+        self
+    }
+
+    /// Truth is a value, too: 0 or 1.
+    const fn or_truth(mut self) -> Self {
+        (self.low, self.high) = (Some(0.0), Some(1.0));
+        self
+    }
+
     const fn zero_is_missing(mut self) -> Self {
         self.zero_is_missing = true;
         self
@@ -212,7 +248,25 @@ pub const METRICS: &[Metric] = &[
     number("temp_skin", "39106-0", "Cel", 150_388, 10.0, 45.0).zero_is_missing(),
     number("etco2", "19891-1", "mm[Hg]", 151_728, 0.0, 150.0),
     number("gcs_total", "9269-2", "{score}", 0, 3.0, 15.0).zero_is_missing(),
-    words("consciousness", Some("67775-7")),
+    // ACVPU, as NEWS2 asks for it, and how monitors spell it.
+    words(
+        "consciousness",
+        Some("67775-7"),
+        &[
+            "A",
+            "C",
+            "V",
+            "P",
+            "U",
+            "alert",
+            "confusion",
+            "confused",
+            "voice",
+            "verbal",
+            "pain",
+            "unresponsive",
+        ],
+    ),
     // Oxygen and ventilation.
     number("inhaled_o2_conc", "3150-0", "%", 152_196, 20.0, 100.0).zero_is_missing(),
     number("o2_flow", "3151-8", "L/min", 0, 0.0, 80.0).also(&["19941-4"]),
@@ -223,8 +277,12 @@ pub const METRICS: &[Metric] = &[
     // Pumps, glucose, wearables.
     number("infusion_rate", "", "mL/h", 157_784, 0.0, 2_000.0),
     number("infusion_volume", "", "mL", 0, 0.0, 10_000.0),
-    number("glucose_isf", "99504-3", "mg/dL", 160_212, 20.0, 600.0).zero_is_missing(),
-    number("glucose_poc", "41653-7", "mg/dL", 160_184, 10.0, 1_000.0).zero_is_missing(),
+    number("glucose_isf", "99504-3", "mg/dL", 160_212, 20.0, 600.0)
+        .grams_per_mole(180.156)
+        .zero_is_missing(),
+    number("glucose_poc", "41653-7", "mg/dL", 160_184, 10.0, 1_000.0)
+        .grams_per_mole(180.156)
+        .zero_is_missing(),
     number("wearable_hr", "8867-4", "/min", 147_842, 25.0, 240.0).zero_is_missing(),
     number("steps", "41950-7", "{steps}", 0, 0.0, 120_000.0).also(&["55423-8"]),
     number("hrv_sdnn", "80404-7", "ms", 0, 0.0, 400.0),
@@ -240,19 +298,19 @@ pub const METRICS: &[Metric] = &[
     number("room_humidity", "", "%", 0, 0.0, 100.0),
     number("room_co2", "", "[ppm]", 0, 300.0, 10_000.0),
     number("room_pressure_diff", "", "Pa", 0, -100.0, 100.0),
-    words("door_open", None),
+    words("door_open", None, &["open", "closed", "true", "false", "on", "off"]).or_truth(),
     number("battery", "", "%", 0, 0.0, 100.0),
     number("rssi", "", "dB[W]", 0, -180.0, -30.0),
-    words("tag_zone", None),
+    words("tag_zone", None, &[]),
     // Laboratory.
-    number("lactate", "32693-4", "mmol/L", 0, 0.0, 40.0),
+    number("lactate", "32693-4", "mmol/L", 0, 0.0, 40.0).grams_per_mole(90.078),
     number("leukocytes", "6690-2", "10*3/uL", 0, 0.0, 500.0),
-    number("hemoglobin", "718-7", "g/dL", 0, 1.0, 30.0),
+    number("hemoglobin", "718-7", "g/dL", 0, 1.0, 30.0).grams_per_mole(16_114.5),
     number("platelets", "777-3", "10*3/uL", 0, 0.0, 3_000.0),
-    number("creatinine", "2160-0", "mg/dL", 0, 0.0, 40.0),
+    number("creatinine", "2160-0", "mg/dL", 0, 0.0, 40.0).grams_per_mole(113.118),
     number("potassium", "2823-3", "mmol/L", 0, 1.0, 12.0),
     number("sodium", "2951-2", "mmol/L", 0, 80.0, 200.0),
-    number("glucose_serum", "2345-7", "mg/dL", 0, 5.0, 2_000.0),
+    number("glucose_serum", "2345-7", "mg/dL", 0, 5.0, 2_000.0).grams_per_mole(180.156),
 ];
 
 #[cfg(test)]
@@ -330,12 +388,8 @@ mod tests {
         ];
         for m in METRICS {
             assert!(m.unit.is_none_or(|unit| ucum.contains(&unit)), "{}: {:?}", m.name, m.unit);
-            assert_eq!(
-                m.unit.is_none(),
-                m.low.is_none() && m.high.is_none(),
-                "{}: words have no range",
-                m.name
-            );
+            let bounded = m.low.is_some() && m.high.is_some();
+            assert!(bounded || m.unit.is_none(), "{}: a number has a range", m.name);
         }
     }
 
@@ -352,7 +406,7 @@ mod tests {
 
     #[test]
     fn a_sentinel_is_told_from_a_measurement() {
-        let of = |name: &str, value: f64| judge(metric(name), value);
+        let of = |name: &str, value: f64| judge(metric(name).unwrap(), Some(value), value);
         for value in [-999.0, -99.9, -100.0, -1.0, 8_388_607.0, 32_767.0, -32_768.0, 0.0, -0.0] {
             assert_eq!(of("heart_rate", value), Verdict::Sentinel, "{value}");
         }
@@ -371,9 +425,27 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_metric_has_no_sentinels() {
-        for value in [0.0, -1.0, -100.0, -999.0, 32_767.0, 8_388_607.0] {
-            assert_eq!(judge(None, value), Verdict::Plausible, "{value}");
+    fn a_sentinel_is_one_in_whatever_unit() {
+        let fahrenheit =
+            |given: f64| judge(metric("temp_body").unwrap(), Some((given - 32.0) / 1.8), given);
+        assert_eq!(fahrenheit(98.6), Verdict::Plausible);
+        for given in [0.0, -999.0, -1.0, 32_767.0] {
+            assert_eq!(fahrenheit(given), Verdict::Sentinel, "{given}");
         }
+        let unheard_of = |given: f64| judge(metric("temp_body").unwrap(), None, given);
+        assert_eq!(
+            (unheard_of(-999.0), unheard_of(400.0)),
+            (Verdict::Sentinel, Verdict::Plausible)
+        );
+    }
+
+    #[test]
+    fn words_are_known_or_not() {
+        let of = |name: &str| metric(name).unwrap();
+        assert!(of("consciousness").takes("a") && of("consciousness").takes(" Alert "));
+        assert!(!of("consciousness").takes("B") && !of("tag_zone").takes("icu"));
+        assert_eq!(judge(of("consciousness"), Some(4.0), 4.0), Verdict::NoRange);
+        assert_eq!(judge(of("door_open"), Some(1.0), 1.0), Verdict::Plausible);
+        assert_eq!(judge(of("door_open"), Some(7.0), 7.0), Verdict::OutOfRange);
     }
 }

@@ -18,6 +18,7 @@ use lake::table::Table;
 
 use super::flags::{Flags, QUALITIES, TIME_SOURCES};
 use super::intern::NONE;
+use super::judging::COMPARATORS;
 use super::readings::{ABSENT, Aside, CLINICAL, PROTOCOLS, Readings};
 use super::{Devices, SourceNames};
 
@@ -43,6 +44,7 @@ pub(crate) struct Sealed {
     qualities: Arc<StringArray>,
     protocols: Arc<StringArray>,
     words: Arc<StringArray>,
+    comparators: Arc<StringArray>,
     time_sources: Arc<StringArray>,
     flag_keys: BTreeMap<Flags, i32>,
     flags: Arc<StringArray>,
@@ -116,6 +118,7 @@ impl Sealed {
             qualities: Arc::new(StringArray::from(QUALITIES.to_vec())),
             protocols: Arc::new(StringArray::from(PROTOCOLS.to_vec())),
             words: rows.words.dictionary(),
+            comparators: Arc::new(StringArray::from(COMPARATORS.to_vec())),
             time_sources: Arc::new(StringArray::from(TIME_SOURCES.to_vec())),
             flag_keys: texts.iter().zip(0..).map(|((flags, _), key)| (*flags, key)).collect(),
             flags: Arc::new(StringArray::from_iter_values(texts.iter().map(|(_, text)| text))),
@@ -225,7 +228,6 @@ impl Sealed {
         let flag = |row: usize| {
             self.flag_keys.get(&own.flags[row]).map_or(NONE, |key| key.cast_unsigned())
         };
-        let [comparator, clinical @ ..] = self.clinical(rows);
         let mut columns: Vec<ArrayRef> = vec![
             times(rows, &own.event_us, false),
             times(rows, &own.device_us, true),
@@ -248,11 +250,11 @@ impl Sealed {
             dictionary(rows, |row| own.protocol[row].into(), &self.protocols),
             self.originals(rows),
             self.aside(rows, &self.units, |aside| aside.unit_original),
-            comparator,
+            self.aside(rows, &self.comparators, |aside| aside.comparator),
             dictionary(rows, |row| own.flags[row].time_source().into(), &self.time_sources),
             self.aside(rows, &self.words, |aside| aside.time_text),
         ];
-        columns.extend(clinical);
+        columns.extend(self.clinical(rows));
         columns.extend([
             through(&self.sources, &own.source),
             Arc::new(Int64Array::from_iter_values(

@@ -6,6 +6,7 @@ pub(crate) mod dates;
 mod devices;
 pub(crate) mod flags;
 pub(crate) mod intern;
+pub(crate) mod judging;
 mod layout;
 pub(crate) mod readings;
 mod rows;

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use lake::table::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use lake::tables::readings;
-use telemetry_core::catalog::{self, Metric};
 
 use super::cells::Misfit;
 use super::dates::Dates;
 use super::flags::Flags;
 use super::intern::{Interner, NONE, Seeded};
+use super::judging::{Judged, Judging, Measured};
 
 /// An absent time, boot or sequence number. No device means -2^63.
 pub(crate) const ABSENT: i64 = i64::MIN;
@@ -84,7 +84,6 @@ impl Context {
 /// What an Observation says beside its values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Clinical<'a> {
-    pub(crate) comparator: Option<&'a str>,
     pub(crate) status: Option<&'a str>,
     pub(crate) interpretation: Option<&'a str>,
     pub(crate) reference_range: Option<&'a str>,
@@ -102,6 +101,8 @@ pub(crate) struct Aside {
     /// Number among the [`Readings::clinical_list`].
     pub(crate) clinical: u32,
     pub(crate) time_text: u32,
+    /// Number in [`super::judging::COMPARATORS`].
+    pub(crate) comparator: u32,
     /// NaN: `value` is as it came.
     pub(crate) value_original: f64,
     pub(crate) unit_original: u32,
@@ -114,25 +115,6 @@ pub(crate) const FHIR_R4: u8 = 1;
 pub(crate) const VALUES: u8 = 2;
 /// The same as `protocol` of rows that are no readings.
 pub(crate) const VALUES_NAME: &str = "values";
-
-/// What was measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Measured<'a> {
-    Number(f64),
-    /// A number that came as a text.
-    Word(f64, &'a str),
-    Text(&'a str),
-    Absent,
-    /// It is in `extra`.
-    Elsewhere,
-}
-
-/// A metric as the rows name it.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    metric: Option<&'static Metric>,
-    unit: u32,
-}
 
 /// What a place takes in the list and in the map, with what these have in reserve.
 const PLACE_BYTES: usize = 2 * (16 + 24);
@@ -164,7 +146,7 @@ pub(crate) struct Readings {
     pub(crate) row_no: Vec<i32>,
 
     pub(crate) dates: Dates,
-    known: Vec<Known>,
+    judging: Judging,
     pub(crate) metrics: Interner,
     pub(crate) units: Interner,
     pub(crate) texts: Interner,
@@ -216,7 +198,7 @@ impl Readings {
             + PLACE_BYTES * self.place_list.len()
             + CLINICAL_BYTES * self.clinical_list.len()
             + size_of::<Aside>() * self.asides.capacity()
-            + size_of::<Known>() * self.known.capacity();
+            + self.judging.memory_bytes();
         vectors as u64 + self.texts_bytes()
     }
 
@@ -255,7 +237,6 @@ impl Readings {
             return Ok(NONE);
         }
         let parts = [
-            said.comparator,
             said.status,
             said.interpretation,
             said.reference_range,
@@ -306,67 +287,35 @@ impl Readings {
     ) -> Result<(), Misfit> {
         fits("metric", metric, NAME_BYTES_MAX)?;
         fits("unit", unit.unwrap_or_default(), NAME_BYTES_MAX)?;
-        if let Measured::Text(text) | Measured::Word(_, text) = measured {
-            fits("value_text", text, TEXT_BYTES_MAX)?;
-        }
+        fits("value_text", measured.text().unwrap_or_default(), TEXT_BYTES_MAX)?;
         let number = self.metrics.number(metric);
-        if number as usize == self.known.len() {
-            let known = catalog::metric(metric);
-            let unit = self.units.optional(known.and_then(|known| known.unit));
-            self.known.push(Known { metric: known, unit });
-        }
-        let known = self.known[number as usize];
-        let unit = match unit {
-            // Most devices name the unit that the catalogue names too.
-            Some(unit) if known.metric.and_then(|known| known.unit) != Some(unit) => {
-                self.units.number(unit)
-            }
-            _ => known.unit,
-        };
-        let mut flags = context.flags | origin.flags();
-        if known.metric.is_none() {
-            flags |= Flags::UNKNOWN_METRIC;
-        }
+        let judged = self.judging.judge((metric, number), unit, measured, &mut self.units);
+        let mut flags = context.flags | origin.flags() | judged.flags;
         if !self.dates.admit(context.event_us) {
             flags |= Flags::DATE_OF_LANDING;
         }
-        let (value, text) = match measured {
-            Measured::Number(value) => (judged(&known, unit, value, &mut flags), NONE),
-            Measured::Word(value, text) => {
-                (judged(&known, unit, value, &mut flags), self.texts.number(text))
-            }
-            Measured::Text(text) => (f64::NAN, self.texts.number(text)),
-            Measured::Absent => {
-                flags |= Flags::ABSENT;
-                (f64::NAN, NONE)
-            }
-            Measured::Elsewhere => {
-                flags |= Flags::VALUE_IN_EXTRA;
-                (f64::NAN, NONE)
-            }
-        };
-        // What the device said is kept, where nobody takes it for a value.
         let text = match measured {
+            // What the device said is kept, where nobody takes it for a value.
             Measured::Number(number) if flags.has(Flags::SENTINEL) => {
                 self.texts.number(&number.to_string())
             }
-            _ => text,
+            measured => self.texts.optional(measured.text()),
         };
+        let aside = self.aside_of(context, &judged);
         self.source.push(origin.source);
         self.device.push(origin.device);
         self.metric.push(number);
-        self.unit.push(unit);
+        self.unit.push(judged.unit);
         self.text.push(text);
         self.place.push(context.place);
         self.extra.push(context.extra);
-        let aside = self.aside_of(context);
         self.aside.push(aside);
         self.flags.push(flags);
         self.protocol.push(context.protocol);
         self.event_us.push(context.event_us);
         self.device_us.push(context.device_us);
         self.received_us.push(origin.received_us);
-        self.value.push(value);
+        self.value.push(judged.value);
         self.boot.push(context.boot);
         self.seq.push(context.seq);
         self.offset.push(origin.offset.cast_signed());
@@ -375,16 +324,22 @@ impl Readings {
     }
 
     /// Number of what few rows have, for a row that has it.
-    fn aside_of(&mut self, context: &Context) -> u32 {
-        if context.clinical == NONE && context.time_text == NONE {
+    fn aside_of(&mut self, context: &Context, judged: &Judged) -> u32 {
+        let Judged { original, comparator, .. } = *judged;
+        let nothing = (context.clinical, context.time_text) == (NONE, NONE)
+            && original.is_none()
+            && comparator.is_none();
+        if nothing {
             return NONE;
         }
         let number = u32::try_from(self.asides.len()).expect("no more of them than rows");
+        let (value_original, unit_original) = original.unwrap_or((f64::NAN, NONE));
         self.asides.push(Aside {
             clinical: context.clinical,
             time_text: context.time_text,
-            value_original: f64::NAN,
-            unit_original: NONE,
+            comparator: comparator.map_or(NONE, u32::from),
+            value_original,
+            unit_original,
         });
         number
     }
@@ -432,8 +387,7 @@ impl Readings {
 const PLACE: [&str; 4] = ["patient_id", "encounter_id", "ward", "bed"];
 
 /// The columns of what an Observation says.
-pub(crate) const CLINICAL: [&str; 9] = [
-    "comparator",
+pub(crate) const CLINICAL: [&str; 8] = [
     "status",
     "interpretation",
     "reference_range",
@@ -459,26 +413,6 @@ pub(crate) struct Mark {
     pub(crate) rows: usize,
     dates: usize,
     asides: usize,
-}
-
-/// The value that the row may show. A sentinel is none; a number outside the plausible range stays and is marked. The range
-/// is in the catalogue's unit, so a value in another one is judged like that of an unknown metric.
-fn judged(known: &Known, unit: u32, value: f64, flags: &mut Flags) -> f64 {
-    let comparable = known.metric.filter(|_| unit == known.unit);
-    if comparable.is_none() && known.metric.is_some() {
-        *flags |= Flags::UNIT_DIFFERS;
-    }
-    match catalog::judge(comparable, value) {
-        catalog::Verdict::Plausible => value,
-        catalog::Verdict::OutOfRange => {
-            *flags |= Flags::OUT_OF_RANGE;
-            value
-        }
-        catalog::Verdict::Sentinel => {
-            *flags |= Flags::SENTINEL;
-            f64::NAN
-        }
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,12 @@ impl<'a> Extra<'a> {
         self.0.append(&mut other.0);
     }
 
+    /// Whether its values stand where those of `other` do, so that nothing is lost if one of both is left out.
+    pub(crate) fn is_from_the_same_place(&self, other: &Self) -> bool {
+        let here = |((_, own), (_, other)): (&(_, &str), &(_, &str))| std::ptr::eq(*own, *other);
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(here)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use lake::table::{IDENTITY, PARTITION};
 use serde::Deserialize;
 
+use super::clock::{Clock, When};
 use super::extra::{Extra, Room};
 use super::json;
 use super::object::Object;
@@ -23,7 +24,7 @@ use super::reject::{Code, Reject};
 use super::sound::Pointer;
 use super::time;
 use super::unpack::{Encoding, unpack};
-use super::values::{Clock, Time as TimeSetting, When};
+use super::values::Time as TimeSetting;
 use super::{Decoder, Message, Settings, Spec};
 use crate::batch::flags::Flags;
 use crate::batch::{Column, Handle, Layout, Row, Rows, Text, Time};
@@ -232,12 +233,9 @@ fn event(when: Option<When>, there: bool, received_us: i64) -> (i64, Flags) {
     match when {
         None if there => (received_us, Flags::TIME_UNPARSABLE),
         None => (received_us, Flags::TIME_MISSING),
-        Some(When { us, local, date_only }) => {
-            let (event_us, mut flags) = time::judged(us, received_us);
-            for (said, flag) in [(local, Flags::LOCAL_TIME), (date_only, Flags::DATE_ONLY)] {
-                flags |= if said { flag } else { Flags::default() };
-            }
-            (event_us, flags)
+        Some(When { us, flags }) => {
+            let (event_us, judged) = time::judged(us, received_us);
+            (event_us, judged | flags)
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Payloads to rows: what a decoder is, and the list of those that there are.
 
+pub(crate) mod clock;
 mod extra;
 mod fhir;
 mod json;
 mod json_rows;
+pub(crate) mod lenient;
 pub(crate) mod members;
+pub(crate) mod number;
 mod object;
 pub(crate) mod place;
+mod plain_settings;
 mod readings;
 pub mod reject;
 mod scan;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Number;
 
+use super::clock::Clock;
 use super::extra::Extra;
 use super::json::{self, Given};
 use super::reject::Reject;
@@ -149,20 +150,28 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// When it happened, by the device: event time, device time and what is remarkable about them. What cannot be read as a
-    /// time, or stands beside it, stays.
-    pub(super) fn time(&mut self, received_us: i64) -> (i64, i64, Flags) {
+    /// When it happened, by the device: event time, device time and what is remarkable about them; and the text of a time that
+    /// can't be read. What stands beside it, or has no column, stays.
+    pub(super) fn time(
+        &mut self,
+        clock: &Clock,
+        received_us: i64,
+    ) -> ((i64, i64, Flags), Option<Cow<'a, str>>) {
         let said = |name: &&&str| self.raw(name).is_some_and(|raw| raw != "null");
         let Some(name) = TIMES.iter().find(said) else {
             self.take("ts");
-            return time::event(Given::Absent, received_us);
+            return (time::event(clock, Given::Absent, received_us), None);
         };
-        let read = Read::of(self.raw(name).unwrap_or_default());
-        let when = time::event(read.given(), received_us);
-        if !when.2.has(Flags::TIME_UNPARSABLE | Flags::TIME_MISSING) {
+        let raw = self.raw(name).unwrap_or_default();
+        let when = time::event(clock, Read::of(raw).given(), received_us);
+        let text = match when.2.has(Flags::TIME_UNPARSABLE) {
+            true => time::column_text(raw),
+            false => None,
+        };
+        if text.is_some() || !when.2.has(Flags::TIME_UNPARSABLE | Flags::TIME_MISSING) {
             self.take(name);
         }
-        when
+        (when, text)
     }
 
     /// What nobody has taken.
@@ -230,17 +239,21 @@ mod tests {
             (r#"{"time":"2026-07-31T23:00:00Z"}"#, Some(1_785_538_800_000_000), ""),
             (r#"{"time":1,"ts":1764093292000}"#, Some(1_764_093_292_000_000), r#"{"time":1}"#),
             (r#"{"ts":null,"time":1764093292000}"#, Some(1_764_093_292_000_000), r#"{"ts":null}"#),
-            (r#"{"ts":"yesterday"}"#, None, r#"{"ts":"yesterday"}"#),
+            (r#"{"ts":"yesterday"}"#, None, ""),
+            (r#"{"time":true}"#, None, ""),
             (r#"{"ts":{"a":1}}"#, None, r#"{"ts":{"a":1}}"#),
             (r#"{"ts":null}"#, None, ""),
             ("{}", None, ""),
         ] {
             let mut object = Object::read(text).unwrap();
-            let (event_us, device_us, flags) = object.time(RECEIVED_US);
+            let ((event_us, device_us, flags), written) =
+                object.time(&Clock::default(), RECEIVED_US);
             let none = flags.has(Flags::TIME_UNPARSABLE | Flags::TIME_MISSING);
             assert_eq!(none, at.is_none(), "{text}");
             assert_eq!((event_us, device_us), (at.unwrap_or(RECEIVED_US), at.unwrap_or(ABSENT)));
             assert_eq!(rest(object), left, "{text}");
+            let unread = flags.has(Flags::TIME_UNPARSABLE) && left.is_empty();
+            assert_eq!(written.is_some(), unread, "{text}");
         }
     }
 }

@@ -18,46 +18,49 @@ use lake::tables::readings::NAME;
 use super::extra::{Extra, Room};
 use super::json::{self, Given, as_double, wrong_type};
 use super::members::{Members, Name, Shape, scan_member, scan_object};
+use super::number::{self, Told};
 use super::object::{Object, Read};
+use super::plain_settings::Manner;
 use super::reject::{Code, Reject};
 use super::scan::Scan;
 use super::time;
-use super::{Decoder, Message, Spec, no_settings};
+use super::{Decoder, Message, Spec};
 use crate::batch::Rows;
 use crate::batch::flags::Flags;
-use crate::batch::readings::{ABSENT, Context, Measured, Origin, READINGS_JSON, Readings};
+use crate::batch::intern::NONE;
+use crate::batch::judging::Measured;
+use crate::batch::readings::{ABSENT, Context, Origin, READINGS_JSON, Readings};
 
 pub(super) const SPEC: Spec = Spec {
     name: "readings",
     about: "JSON readings: one object with `metric` and `value`, an array of them, or an object with `values`",
-    build: |settings, _| {
-        no_settings(settings)?;
-        Ok(Box::new(Plain))
-    },
+    build: |settings, _| Ok(Box::new(Plain { manner: Manner::of(settings)? })),
 };
 
 #[derive(Debug)]
-struct Plain;
+struct Plain {
+    manner: Manner,
+}
 
 impl Decoder for Plain {
     fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
         let before = rows.readings().len();
-        let result = decode(&message.text()?, rows);
+        let result = decode(&message.text()?, &self.manner, rows);
         rows.count_readings(before);
         result
     }
 }
 
-fn decode(text: &str, into: &mut Rows<'_>) -> Result<(), Reject> {
+fn decode(text: &str, manner: &Manner, into: &mut Rows<'_>) -> Result<(), Reject> {
     let origin = *into.origin();
     let (readings, shape) = into.readings_and_shape();
     let start = readings.mark();
-    let mut rows = Gathered::new(readings, &origin, text);
+    let mut rows = Gathered::new(readings, (&origin, manner), text);
     let read = match rows.fast(text, shape) {
         Some(()) => Ok(()),
         None => {
             rows.readings.truncate(start);
-            rows = Gathered::new(rows.readings, &origin, text);
+            rows = Gathered::new(rows.readings, (&origin, manner), text);
             rows.careful(text)
         }
     };
@@ -86,6 +89,7 @@ const EXACT_MAX: u64 = 1 << 53;
 struct Gathered<'a> {
     readings: &'a mut Readings,
     origin: &'a Origin,
+    manner: &'a Manner,
     next: i32,
     /// What is wrong with the first bad reading.
     reject: Option<Reject>,
@@ -94,8 +98,12 @@ struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn new(readings: &'a mut Readings, origin: &'a Origin, text: &str) -> Self {
-        Self { readings, origin, next: 0, reject: None, room: Room::of(text) }
+    fn new(
+        readings: &'a mut Readings,
+        (origin, manner): (&'a Origin, &'a Manner),
+        text: &str,
+    ) -> Self {
+        Self { readings, origin, manner, next: 0, reject: None, room: Room::of(text) }
     }
 
     fn finish(self) -> Result<(), Reject> {
@@ -196,7 +204,9 @@ impl<'a> Gathered<'a> {
         let values = object.raw("values").filter(|values| values.starts_with('{'));
         let place = ["patient_id", "encounter_id", "ward", "bed"].map(|name| object.text(name));
         let [boot, seq] = ["boot", "seq"].map(|name| object.int(name).unwrap_or(ABSENT));
-        let (event_us, device_us, time) = object.time(self.origin.received_us);
+        let ((event_us, device_us, time), time_text) =
+            object.time(&self.manner.clock, self.origin.received_us);
+        let time_text = time_text.map_or(NONE, |text| self.readings.time_text(&text));
         // A unit that many values share is no unit of a row.
         let unit = match values {
             Some(_) if object.raw("unit") != Some("null") => None,
@@ -211,7 +221,7 @@ impl<'a> Gathered<'a> {
         let place = self.readings.place(place.each_ref().map(Option::as_deref))?;
         let (flags, extra) = (time | object.flags, object.rest());
         let at = Context::at(READINGS_JSON, event_us, device_us);
-        let context = Context { boot, seq, place, flags, ..at };
+        let context = Context { boot, seq, place, flags, time_text, ..at };
         let Some(values) = values else {
             let metric = metric.map(Read::of);
             let metric = metric.as_ref().map_or(Given::Absent, Read::given);
@@ -311,7 +321,15 @@ impl<'a> Gathered<'a> {
             }
             Given::Int(int) => Measured::Number(as_double(int)),
             Given::Float(number) => Measured::Number(number),
-            Given::Text(text) => Measured::Text(text),
+            Given::Text(text) => match number::of_text(text, self.manner.comma) {
+                Told::Number(number, flag) => {
+                    context.flags |= flag;
+                    Measured::Word(number, text)
+                }
+                Told::Bound(comparator, number) => Measured::Bound(comparator, number, Some(text)),
+                Told::Nothing => Measured::Nothing(text),
+                Told::Text => Measured::Text(text),
+            },
             Given::Null => Measured::Absent,
             Given::Absent if metric == Given::Absent => {
                 return Err(Reject::new(Code::MetricMissing, "a reading has no `metric`"));
@@ -383,7 +401,8 @@ impl<'a> Gathered<'a> {
         let boot = members.get(Name::Boot).optional_int("boot")?.unwrap_or(ABSENT);
         let seq = members.get(Name::Seq).optional_int("seq")?.unwrap_or(ABSENT);
         let ts = members.time()?;
-        let (event_us, device_us, flags) = time::event(ts, self.origin.received_us);
+        let (event_us, device_us, flags) =
+            time::event(&self.manner.clock, ts, self.origin.received_us);
         if flags.has(Flags::TIME_UNPARSABLE) {
             return Err(wrong_type("ts", "a time"));
         }

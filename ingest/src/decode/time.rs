@@ -1,6 +1,11 @@
-//! Times as devices and EHR systems write them: RFC 3339, its FHIR subset with missing parts, milliseconds since 1970.
+//! When it happened: the fast way to read RFC 3339, its FHIR subset with missing parts, and what can't be right.
 
-use super::json::{Given, as_double};
+use std::borrow::Cow;
+
+use lake::table::NAME_BYTES_MAX;
+
+use super::clock::{Clock, When};
+use super::json::{self, Given};
 use crate::batch::flags::Flags;
 use crate::batch::readings::ABSENT;
 
@@ -81,23 +86,39 @@ pub(crate) fn fhir(text: &str) -> Option<Parsed> {
 }
 
 /// When it happened: what the device says, unless that can't be. Returns event time, device time and flags.
-pub(super) fn event(ts: Given<'_>, received_us: i64) -> (i64, i64, Flags) {
-    let device_us = match ts {
-        Given::Text(text) => rfc3339(text),
-        Given::Int(ms) => epoch_ms(as_double(ms)),
-        Given::Float(ms) => epoch_ms(ms),
+pub(super) fn event(clock: &Clock, ts: Given<'_>, received_us: i64) -> (i64, i64, Flags) {
+    let plain = match ts {
+        // Most devices write it so: it is read ten times as fast.
+        Given::Text(text) if clock.is_auto() => rfc3339(text),
+        Given::Absent | Given::Null => return (received_us, ABSENT, Flags::TIME_MISSING),
         _ => None,
     };
-    match device_us {
-        None if matches!(ts, Given::Absent | Given::Null) => {
-            (received_us, ABSENT, Flags::TIME_MISSING)
+    let when = match plain {
+        Some(us) => Some(When { us, flags: Flags::default() }),
+        None => clock.given(ts),
+    };
+    let Some(When { us, flags }) = when else {
+        return (received_us, ABSENT, Flags::TIME_UNPARSABLE);
+    };
+    let (event_us, judged) = judged(us, received_us);
+    (event_us, us, flags | judged)
+}
+
+/// Whether a time that could not be read, raw JSON, fits the column `time_text`; else it is kept in `extra`.
+pub(super) fn has_column(raw: &str) -> bool {
+    !raw.starts_with(['{', '[']) && raw.len() <= NAME_BYTES_MAX
+}
+
+/// What that column has of it.
+pub(super) fn column_text(raw: &str) -> Option<Cow<'_, str>> {
+    let fits = has_column(raw);
+    fits.then(|| {
+        if raw.starts_with('"') {
+            json::text(raw).unwrap_or(Cow::Borrowed(raw))
+        } else {
+            Cow::Borrowed(raw)
         }
-        None => (received_us, ABSENT, Flags::TIME_UNPARSABLE),
-        Some(us) => {
-            let (event_us, flags) = judged(us, received_us);
-            (event_us, us, flags)
-        }
-    }
+    })
 }
 
 /// The time of an event by what the device says, unless that can't be.
@@ -133,14 +154,6 @@ fn date_days(date: &[u8]) -> Option<i64> {
 fn two(tens: u8, ones: u8) -> Option<i64> {
     (tens.is_ascii_digit() && ones.is_ascii_digit())
         .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
-}
-
-/// Milliseconds since the Unix epoch as microseconds, if it is a time of our calendar.
-pub(crate) fn epoch_ms(ms: f64) -> Option<i64> {
-    /// 9999-12-31.
-    const END_MS: f64 = 253_402_300_800_000.0;
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be far inside the range")]
-    (ms.abs() < END_MS).then(|| (ms * 1000.0).round() as i64)
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use super::unpack::{Encoding, unpack};
 use super::values::{Group, Leaf, Report, Said, Settings as Given, Told, Values};
 use super::{Decoder, Message, Settings, Spec};
 use crate::batch::flags::Flags;
-use crate::batch::readings::{ABSENT, Context, Measured, VALUES, VALUES_NAME};
+use crate::batch::intern::NONE;
+use crate::batch::judging::Measured;
+use crate::batch::readings::{ABSENT, Context, VALUES, VALUES_NAME};
 use crate::batch::{Layout, Row, Rows};
 use crate::mistake::Mistake;
 
@@ -100,12 +102,18 @@ impl Filling<'_, '_> {
     fn group<'c>(&mut self, group: &Group<'c>, mut first: Extra<'c>) -> Result<(), Reject> {
         let (event_us, device_us, flags) = when(group.time, self.rows.origin().received_us);
         let Group { readings, report, extra, .. } = group;
+        let time_text = match group.time {
+            Told::Unreadable(raw) => time::column_text(raw),
+            _ => None,
+        };
+        let text = time_text.as_deref().map_or(NONE, |text| self.rows.readings().time_text(text));
+        let context =
+            Context { flags, time_text: text, ..Context::at(VALUES, event_us, device_us) };
         if let Some(report) = report {
             let mut whole = extra.clone();
             whole.append(&mut first);
-            self.report(report, [event_us, device_us], flags, &whole)?;
+            self.report(report, ([event_us, device_us], flags, time_text.as_deref()), &whole)?;
         }
-        let context = Context { flags, ..Context::at(VALUES, event_us, device_us) };
         let shared = self.with_extra(context, extra, None);
         for (n, leaf) in readings.iter().enumerate() {
             let own = matches!(leaf.value, Said::Nested).then_some(leaf.raw);
@@ -128,7 +136,11 @@ impl Filling<'_, '_> {
         let measured = match &leaf.value {
             Said::Number(number) => Measured::Number(*number),
             Said::Word { number, text } => Measured::Word(*number, text),
+            Said::Bound { comparator, number, text } => {
+                Measured::Bound(*comparator, *number, Some(text))
+            }
             Said::Text(text) => Measured::Text(text),
+            Said::Nothing(text) => Measured::Nothing(text),
             Said::Bool(truth) => {
                 context.flags |= Flags::BOOLEAN;
                 Measured::Number(f64::from(u8::from(*truth)))
@@ -150,8 +162,7 @@ impl Filling<'_, '_> {
     fn report(
         &mut self,
         report: &Report<'_>,
-        [event_us, device_us]: [i64; 2],
-        flags: Flags,
+        ([event_us, device_us], flags, time_text): ([i64; 2], Flags, Option<&str>),
         extra: &Extra<'_>,
     ) -> Result<(), Reject> {
         let columns = self.status;
@@ -173,7 +184,8 @@ impl Filling<'_, '_> {
             .set(columns.detail, report.detail)
             .set(columns.flags, flags.as_deref())
             .set(columns.extra, kept.as_ref().ok().and_then(Option::as_deref))
-            .set(columns.protocol, VALUES_NAME);
+            .set(columns.protocol, VALUES_NAME)
+            .set(columns.time_text, time_text);
         self.rows.add(row)?;
         if let Err(misfit) = kept {
             self.reject.get_or_insert(misfit.into());
@@ -207,10 +219,9 @@ fn when(told: Told<'_>, received_us: i64) -> (i64, i64, Flags) {
     match told {
         Told::Nothing => (received_us, ABSENT, Flags::TIME_MISSING),
         Told::Unreadable(_) => (received_us, ABSENT, Flags::TIME_UNPARSABLE),
-        Told::At { us, local, .. } => {
-            let assumed = if local { Flags::LOCAL_TIME } else { Flags::default() };
+        Told::At { us, flags, .. } => {
             let (event_us, judged) = time::judged(us, received_us);
-            (event_us, us, assumed | judged)
+            (event_us, us, flags | judged)
         }
     }
 }

@@ -119,11 +119,12 @@ fn rows_of<'a>(
         let (value, value_text) = match &leaf.value {
             Said::Number(number) => (Some(*number), None),
             Said::Word { number, text } => (Some(*number), Some(text.clone().into_owned())),
-            Said::Text(text) => (None, Some(text.clone().into_owned())),
+            Said::Bound { number, text, .. } => (Some(*number), Some(text.clone().into_owned())),
+            Said::Text(text) | Said::Nothing(text) => (None, Some(text.clone().into_owned())),
             Said::Bool(truth) => (Some(f64::from(u8::from(*truth))), None),
             Said::Null | Said::Nested => (None, None),
         };
-        let unit = leaf.unit.clone().map(std::borrow::Cow::into_owned);
+        let unit = leaf.unit.as_deref().map(|unit| crate::units::code(unit).into_owned());
         let metric = Some(leaf.metric.clone().into_owned());
         Row { metric, value, value_text, unit, ..shared.clone() }
     });

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::decode::values::Clock;
+use crate::batch::flags::Flags;
+use crate::decode::clock::Clock;
 
 /// Endings of names that say a unit (UCUM), the more telling first.
 const UNITS: [(&str, &str); 44] = [
@@ -119,7 +120,7 @@ pub(super) fn time_member(objects: &[&Value]) -> Option<(String, bool)> {
         }
         let read = objects.iter().map(|object| clock.guess(&object.get(name)?.to_string()));
         let Some(read) = read.collect::<Option<Vec<_>>>() else { continue };
-        let local = read.iter().any(|when| when.local);
+        let local = read.iter().any(|when| when.flags.has(Flags::LOCAL_TIME));
         let known = usual.iter().any(|pointer| pointer.names() == [name.as_str()]);
         return (local || !known).then(|| (pointer(name), local));
     }

@@ -148,7 +148,7 @@ async fn inv10_a_number_that_means_no_value_is_kept_and_what_nobody_knows_has_no
     .await;
     let rows = lakeside.rows("readings").await;
     let names = ["metric", "value", "value_text", "quality", "flags"];
-    let counter = ["counter_total", "8388607.0", "-", "good", "time_missing,unknown_metric"];
+    let counter = ["counter_total", "8388607.0", "-", "unchecked", "time_missing,unknown_metric"];
     assert_eq!(fields(&rows[0], names), counter);
     let rate = ["heart_rate", "-", "-999", "bad", "sentinel,time_missing"];
     assert_eq!(fields(&rows[1], names), rate);

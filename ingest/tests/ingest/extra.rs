@@ -58,7 +58,7 @@ async fn inv10_one_odd_member_does_not_cost_the_message() {
             "not_converted,time_missing,unknown_metric",
             r#"{"boot":"x","seq":1.5,"bed":true,"unit":[1]}"#,
         ],
-        ["-", "-", "-", "-", "time_unparsable,unknown_metric", r#"{"ts":"yesterday"}"#],
+        ["-", "-", "-", "-", "time_unparsable,unknown_metric", "-"],
     ];
     assert_eq!(shown(&rows, names), expected);
 }
@@ -76,12 +76,12 @@ async fn inv10_a_value_that_is_no_number_is_kept_with_its_metric() {
     let flags = "boolean,time_missing,unknown_metric";
     let elsewhere = "time_missing,unknown_metric,value_in_extra";
     let expected = [
-        ["a", "1.0", "good", "time_missing,unknown_metric", r#"{"probe":2}"#],
-        ["on", "1.0", "good", flags, r#"{"probe":2,"value":true}"#],
-        ["off", "0.0", "good", flags, r#"{"probe":2,"value":false}"#],
+        ["a", "1.0", "unchecked", "time_missing,unknown_metric", r#"{"probe":2}"#],
+        ["on", "1.0", "unchecked", flags, r#"{"probe":2,"value":true}"#],
+        ["off", "0.0", "unchecked", flags, r#"{"probe":2,"value":false}"#],
         ["xy", "-", "bad", elsewhere, r#"{"probe":2,"value":{"x":1}}"#],
         ["far", "-", "bad", elsewhere, r#"{"probe":2,"value":1e999}"#],
-        ["x", "1.0", "good", flags, r#"{"value":true}"#],
+        ["x", "1.0", "unchecked", flags, r#"{"value":true}"#],
     ];
     assert_eq!(shown(&rows, names), expected);
 }

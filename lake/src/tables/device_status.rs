@@ -1,6 +1,6 @@
 //! The table `device_status`: one birth, death, heartbeat or battery report of one device a row.
 
-use super::{BOOT_ID, DEVICE_ID, DEVICE_TS, EVENT_TS, PROTOCOL, RECEIVED_TS, SEQ, SITE};
+use super::{BOOT_ID, DEVICE_ID, DEVICE_TS, EVENT_TS, PROTOCOL, RECEIVED_TS, SEQ, SITE, TIME_TEXT};
 use crate::table::{Column, FLAGS, IDENTITY, Kind, Parts, TEXT_BYTES_MAX, Table, extra};
 
 /// Its name.
@@ -29,6 +29,7 @@ pub fn table() -> Table {
         BOOT_ID,
         SEQ,
         PROTOCOL,
+        TIME_TEXT,
     ];
     let parts = Parts {
         sort: &["device_id", "event_ts"],

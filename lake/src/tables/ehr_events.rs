@@ -11,7 +11,6 @@ pub const NAME: &str = "ehr_events";
 /// The table.
 #[must_use]
 pub fn table() -> Table {
-    let text = |name, about| Column::optional(name, Kind::Text, about);
     let columns = [
         EVENT_TS,
         RECEIVED_TS,
@@ -46,6 +45,25 @@ pub fn table() -> Table {
         .up_to(WHOLE_MESSAGE),
         FLAGS,
         extra(),
+    ];
+    let parts = Parts {
+        sort: &["system_id", "resource_type", "event_ts"],
+        stats: &["event_ts", "received_ts", "system_id"],
+        time: "event_ts",
+        bloom: &["patient_id"],
+    };
+    let about = "One version of one EHR resource, or one component of it, a row.";
+    let columns = columns.into_iter().chain(stated()).chain(observed()).chain(told());
+    Table::new(NAME, about, columns.chain(IDENTITY), parts)
+}
+
+const fn text(name: &'static str, about: &'static str) -> Column {
+    Column::optional(name, Kind::Text, about)
+}
+
+/// Its state, and what it is about.
+fn stated() -> [Column; 4] {
+    [
         text(
             "verification_status",
             "How sure the status is: `verificationStatus` of Condition and AllergyIntolerance, `docStatus` of DocumentReference.",
@@ -61,6 +79,12 @@ pub fn table() -> Table {
             "code_reference",
             "The reference to what it is about, where another resource says that, such as `Medication/7`. Of one in the same message `code` is taken from there.",
         ),
+    ]
+}
+
+/// What was found, and how far that can be relied on.
+fn observed() -> [Column; 9] {
+    [
         text(
             "comparator",
             "`<`, `<=`, `>=` or `>`: the true value is only known to be so against `value`.",
@@ -81,6 +105,12 @@ pub fn table() -> Table {
         .up_to(TEXT_BYTES_MAX),
         text("method", "How it was found: code or text.").up_to(TEXT_BYTES_MAX),
         text("absent_reason", "Why there is no value: code or text.").up_to(TEXT_BYTES_MAX),
+    ]
+}
+
+/// Of whom and from where it is, and when that was written down.
+fn told() -> [Column; 8] {
+    [
         text(
             "subject_reference",
             "The reference to whom or what it is about, as it came; of one by identifier `system|value`. `patient_id` is the id if that is a Patient.",
@@ -106,13 +136,5 @@ pub fn table() -> Table {
             "What the entry of a Bundle asks for: `POST`, `PUT`, `PATCH`, `DELETE`, …",
         ),
         text("request_url", "The URL that it asks that for."),
-    ];
-    let parts = Parts {
-        sort: &["system_id", "resource_type", "event_ts"],
-        stats: &["event_ts", "received_ts", "system_id"],
-        time: "event_ts",
-        bloom: &["patient_id"],
-    };
-    let about = "One version of one EHR resource, or one component of it, a row.";
-    Table::new(NAME, about, columns.into_iter().chain(IDENTITY), parts)
+    ]
 }

@@ -22,6 +22,12 @@ pub(crate) const DEVICE_TS: Column = Column::optional(
     Kind::Timestamp,
     "What the device's clock said, as it is, also if it can't be right. NULL: nothing that could be read.",
 );
+/// What could not be read of it.
+pub(crate) const TIME_TEXT: Column = Column::optional(
+    "time_text",
+    Kind::Text,
+    "The device's time as it came, where it could not be read.",
+);
 /// When it happened.
 pub(crate) const EVENT_TS: Column = Column::required(
     "event_ts",

@@ -1,6 +1,6 @@
 //! The table `readings`: one scalar measurement a row.
 
-use super::{BOOT_ID, DEVICE_ID, DEVICE_TS, EVENT_TS, PROTOCOL, RECEIVED_TS, SEQ, SITE};
+use super::{BOOT_ID, DEVICE_ID, DEVICE_TS, EVENT_TS, PROTOCOL, RECEIVED_TS, SEQ, SITE, TIME_TEXT};
 use crate::table::{Column, FLAGS, IDENTITY, Kind, Parts, TEXT_BYTES_MAX, Table, extra};
 
 /// Its name.
@@ -28,7 +28,11 @@ pub fn table() -> Table {
         ),
         text("value_text", "The text, where the value is one.").up_to(TEXT_BYTES_MAX),
         text("unit", "Unit of `value`: UCUM where the device or the catalogue says so."),
-        Column::required("quality", Kind::Text, "`good`, `suspect` or `bad` (no usable value)."),
+        Column::required(
+            "quality",
+            Kind::Text,
+            "`good` (understood, in the catalogue's unit, inside its range), `unchecked` (nothing is known to check it by), `suspect` or `bad` (no usable value): `flags` say why.",
+        ),
         FLAGS,
         extra(),
         text("patient_id", "Who it was measured on, as the message says."),
@@ -52,7 +56,7 @@ pub fn table() -> Table {
             "time_source",
             "Whose time `event_ts` is: `device`, `corrected` (the device's, by what its clock is wrong) or `received`.",
         ),
-        text("time_text", "The device's time as it came, where it could not be read."),
+        TIME_TEXT,
         text("status", "The Observation's status, such as `final` or `entered-in-error`."),
         text(
             "interpretation",

@@ -25,6 +25,7 @@ fn reading(seq: i64, value: f64) -> ReadingRow<'static> {
         boot_id: Some(1),
         seq: Some(seq),
         extra: None,
+        time_text: None,
     }
 }
 

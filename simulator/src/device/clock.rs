@@ -14,8 +14,8 @@ pub struct Stamp {
     pub json: String,
     /// The row's event time.
     pub event: EventTime,
-    /// It is a time at all; what is none stays in `extra` as it came.
-    pub readable: bool,
+    /// The text, if nobody can read it.
+    pub unread: Option<String>,
 }
 
 /// How a device writes times.
@@ -61,13 +61,14 @@ impl DeviceClock {
     pub(super) fn stamp(&mut self, start_us: i64, due_us: i64) -> Stamp {
         if self.bad_time > 0.0 && self.stream.chance(self.bad_time) {
             let useless = [
-                ("\"2099-12-31T23:59:59Z\"", true),
-                ("\"1970-01-01T00:00:07Z\"", true),
-                ("\"31/12 9h15\"", false),
-                ("\"\"", false),
+                ("2099-12-31T23:59:59Z", true),
+                ("1970-01-01T00:00:07Z", true),
+                ("31/12 9h15", false),
+                ("", false),
             ];
-            let (json, readable) = self.stream.pick(&useless);
-            return Stamp { json: json.to_owned(), event: EventTime::Received, readable };
+            let (text, readable) = self.stream.pick(&useless);
+            let unread = (!readable).then(|| (*text).to_owned());
+            return Stamp { json: format!("\"{text}\""), event: EventTime::Received, unread };
         }
         #[expect(clippy::cast_precision_loss, reason = "a simulation is shorter than 285 years")]
         let error_us = self.offset_us + due_us as f64 * self.drift_ppm / 1e6;
@@ -95,7 +96,7 @@ fn at(us: i64, style: Style) -> Stamp {
             time.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Millis, true)
         ),
     };
-    Stamp { json, event: EventTime::At(ms * 1000), readable: true }
+    Stamp { json, event: EventTime::At(ms * 1000), unread: None }
 }
 
 #[cfg(test)]

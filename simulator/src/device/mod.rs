@@ -2,6 +2,7 @@
 
 mod clock;
 mod more;
+mod quality;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::message::{DeviceName, Expectation, Message, Run, StreamKind};
 use clock::DeviceClock;
 pub use clock::{Stamp, utc_stamp};
 use more::More;
+pub(crate) use quality::quality;
 
 /// What a device says about a metric, and whether the simulator means it as a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,11 +127,12 @@ impl Device {
         let samples = if form == Form::Single { &samples[..samples.len().min(1)] } else { samples };
         let seq = self.next_seq();
         let more = self.more.members();
-        let extra = extra(stamp, more.as_deref());
+        let extra = extra(more.as_deref());
         let mut expect = Expectation::default();
         for sample in samples {
             let row = self.row(seq, stamp.event, context, sample);
-            expect.reading(&ReadingRow { extra: extra.as_deref(), ..row });
+            let time_text = stamp.unread.as_deref();
+            expect.reading(&ReadingRow { extra: extra.as_deref(), time_text, ..row });
         }
         let head = self.head(stamp, seq, context, more.as_deref());
         let mut json = Vec::with_capacity(128 + 32 * samples.len());
@@ -164,7 +167,7 @@ impl Device {
     ) -> Message {
         let seq = self.next_seq();
         let more = self.more.members();
-        let extra = extra(stamp, more.as_deref());
+        let extra = extra(more.as_deref());
         let mut expect = Expectation::default();
         expect.status(&StatusRow {
             site: &self.name.site,
@@ -176,6 +179,7 @@ impl Device {
             boot_id: Some(self.run.boot),
             seq: Some(seq),
             extra: extra.as_deref(),
+            time_text: stamp.unread.as_deref(),
         });
         let mut json = self.head(stamp, seq, Context::default(), more.as_deref());
         text_member(&mut json, "status", Some(status));
@@ -218,12 +222,11 @@ impl Device {
         context: Context<'a>,
         sample: &Sample<'a>,
     ) -> ReadingRow<'a> {
-        let (value, quality) = match sample.given {
-            Given::Number(number) => (Value::Number(number), "good"),
-            Given::Suspect(number) => (Value::Number(number), "suspect"),
-            Given::Sentinel(number) => (Value::Written(number), "bad"),
-            Given::Null => (Value::Null, "bad"),
-            Given::Text(text) => (Value::Text(text), "good"),
+        let value = match sample.given {
+            Given::Number(number) | Given::Suspect(number) => Value::Number(number),
+            Given::Sentinel(number) => Value::Written(number),
+            Given::Null => Value::Null,
+            Given::Text(text) => Value::Text(text),
         };
         ReadingRow {
             site: &self.name.site,
@@ -232,11 +235,12 @@ impl Device {
             event,
             value,
             unit: catalog::metric(sample.metric).and_then(|metric| metric.unit),
-            quality,
+            quality: quality(sample.metric, sample.given, event),
             patient_id: context.patient_id,
             boot_id: Some(self.run.boot),
             seq: Some(seq),
             extra: None,
+            time_text: None,
         }
     }
 
@@ -257,10 +261,8 @@ impl Device {
 }
 
 /// What no column is for, in the order in which it is written.
-fn extra(stamp: &Stamp, more: Option<&str>) -> Option<String> {
-    let time = (!stamp.readable).then(|| format!("\"ts\":{}", stamp.json));
-    let members: Vec<&str> = time.as_deref().into_iter().chain(more).collect();
-    (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
+fn extra(more: Option<&str>) -> Option<String> {
+    more.map(|members| format!("{{{members}}}"))
 }
 
 fn write_single(json: &mut Vec<u8>, head: &[u8], sample: &Sample<'_>) {

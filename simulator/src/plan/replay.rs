@@ -130,12 +130,13 @@ impl Replay {
                 let time = DateTime::from_timestamp_micros(us).unwrap_or_default();
                 write_scalar(&time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true), &mut json);
                 let json = String::from_utf8_lossy(&json).into_owned();
-                (Stamp { json, event, readable: true }, Some(us))
+                (Stamp { json, event, unread: None }, Some(us))
             }
             None => {
                 write_scalar(cell, &mut json);
                 let json = String::from_utf8_lossy(&json).into_owned();
-                (Stamp { json, event: EventTime::Received, readable: false }, None)
+                let unread = Some(cell.to_owned());
+                (Stamp { json, event: EventTime::Received, unread }, None)
             }
         }
     }
@@ -195,11 +196,16 @@ fn snake(name: &str) -> String {
     if name.is_empty() { "value".to_owned() } else { name }
 }
 
+fn verdict(metric: &str, number: f64) -> Verdict {
+    let known = catalog::metric(metric);
+    known.map_or(Verdict::Plausible, |known| judge(known, Some(number), number))
+}
+
 fn sample<'a>(metric: &'a str, cell: &'a str) -> Option<Sample<'a>> {
     let cell = cell.trim();
     let given = match cell.parse::<f64>() {
-        Ok(number) if number.is_finite() => match judge(catalog::metric(metric), number) {
-            Verdict::Plausible => Given::Number(number),
+        Ok(number) if number.is_finite() => match verdict(metric, number) {
+            Verdict::Plausible | Verdict::NoRange => Given::Number(number),
             Verdict::Sentinel => Given::Sentinel(number),
             Verdict::OutOfRange => Given::Suspect(number),
         },

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use telemetry_core::catalog;
 
 use crate::canonical;
-use crate::device::Device;
+use crate::device::{Device, Given, quality};
 use crate::fingerprint::{EhrRow, EventTime, MessageKey, ReadingRow, Value};
 use crate::message::{Expectation, Message, StreamKind};
 
@@ -344,18 +344,25 @@ impl Resource {
         value: Value<'a>,
         effective_us: i64,
     ) -> ReadingRow<'a> {
+        let event = device.believed(EventTime::At(effective_us));
+        let given = match value {
+            Value::Number(number) | Value::Written(number) => Given::Number(number),
+            Value::Text(text) => Given::Text(text),
+            Value::Null => Given::Null,
+        };
         ReadingRow {
             site: &device.name.site,
             device_id: &device.name.device_id,
             metric: metric.name,
-            event: device.believed(EventTime::At(effective_us)),
+            event,
             value,
             unit: metric.unit,
-            quality: "good",
+            quality: quality(metric.name, given, event),
             patient_id: Some(&self.patient_id),
             boot_id: None,
             seq: None,
             extra: None,
+            time_text: None,
         }
     }
 }

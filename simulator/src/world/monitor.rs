@@ -177,7 +177,11 @@ mod tests {
                 let json: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
                 for (name, value) in json["values"].as_object().unwrap() {
                     let number = value.as_f64();
-                    all.push((name.clone(), number, number.map(|v| judge(metric(name), v))));
+                    all.push((
+                        name.clone(),
+                        number,
+                        number.map(|v| judge(metric(name).unwrap(), Some(v), v)),
+                    ));
                 }
             }
         }
@@ -201,7 +205,7 @@ mod tests {
             let expected = match verdict {
                 Some(Verdict::OutOfRange) => name == "temp_body",
                 Some(Verdict::Sentinel) => name == "spo2" || name == "pulse_rate",
-                Some(Verdict::Plausible) | None => true,
+                Some(Verdict::Plausible | Verdict::NoRange) | None => true,
             };
             assert!(expected, "{name} {value:?} {verdict:?}");
         }

@@ -22,6 +22,7 @@ mod when;
 use serde_json::value::RawValue;
 
 use super::json;
+use super::lenient;
 use super::object::Object;
 use super::reject::{Code, Reject};
 use super::{Decoder, Message, Spec, no_settings};
@@ -57,16 +58,21 @@ impl Decoder for Fhir {
         let text = text.trim_start_matches('\u{feff}').trim();
         let mut resources = Resources { columns, rows, events: 0, readings: Readings::default() };
         let Some(lines) = lines(text) else { return resources.read(text) };
-        let results = lines.map(|line| resources.read(line));
+        let results = lines.map(|(number, line)| {
+            resources.line(line).map_err(|reject| {
+                let reason = format!("line {number}: {}", reject.reason);
+                Reject::new(reject.code, reason)
+            })
+        });
         results.fold(Ok(()), Result::and)
     }
 }
 
-/// The lines of NDJSON: the first one is a whole value, and there are others.
-fn lines(text: &str) -> Option<impl Iterator<Item = &str>> {
+/// The lines of NDJSON with their numbers: the first one is a whole value, and there are others.
+fn lines(text: &str) -> Option<impl Iterator<Item = (usize, &str)>> {
     let (first, _) = text.split_once('\n')?;
     serde_json::from_str::<&RawValue>(first).ok()?;
-    Some(text.lines().map(str::trim).filter(|line| !line.is_empty()))
+    Some((1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty()))
 }
 
 /// The rows of one message.
@@ -78,6 +84,23 @@ struct Resources<'a, 'b> {
 }
 
 impl Resources<'_, '_> {
+    /// One of several lines.
+    fn line(&mut self, line: &str) -> Result<(), Reject> {
+        let no_json = |reject: &Reject| matches!(reject.code, Code::JsonSyntax | Code::NotFinite);
+        let result = match self.read(line) {
+            Err(reject) if no_json(&reject) => match lenient::repaired(line.as_bytes()) {
+                Some(line) => self.read(&line),
+                None => Err(reject),
+            },
+            result => result,
+        };
+        // A message that is no JSON has no rows, and is mended and read again: this one has some.
+        result.map_err(|reject| match no_json(&reject) {
+            true => Reject::new(Code::FhirShapeUnknown, reject.reason),
+            false => reject,
+        })
+    }
+
     /// A resource, or a Bundle.
     fn read(&mut self, text: &str) -> Result<(), Reject> {
         let mut object = Object::read(text)?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use lake::table::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use serde_json::Value;
 
+use super::super::number::{self, Comma, Told};
 use super::super::reject::{Code, Reject};
 use super::coded::{coded, codes, metric};
 use super::element::{Found, Tree};
@@ -13,7 +14,8 @@ use super::sampled::{Reached, SAMPLES_MAX, Sampled};
 use super::value::{Observed, reference_range};
 use crate::batch::Rows;
 use crate::batch::flags::Flags;
-use crate::batch::readings::{ABSENT, Clinical, Context, FHIR_R4, Measured};
+use crate::batch::judging::{Comparator, Measured};
+use crate::batch::readings::{ABSENT, Clinical, Context, FHIR_R4};
 
 /// Readings of one message.
 const READINGS_MAX: i32 = 100_000;
@@ -112,7 +114,6 @@ impl Readings {
         let (interpretation, range) = (short(&part.interpretation), short(&part.reference_range));
         let (method, absent) = (short(&said.method), short(&observed.absent));
         let clinical = Clinical {
-            comparator: observed.comparator,
             status: said.status.as_deref(),
             interpretation: interpretation.as_deref(),
             reference_range: range.as_deref(),
@@ -122,17 +123,12 @@ impl Readings {
             version_id: said.version,
             codings: part.codings.as_deref().filter(|text| text.len() <= TEXT_BYTES_MAX),
         };
-        if let Some(tree) = observed.sampled {
-            return self.series(rows, context, &clinical, part, tree);
-        }
-        let measured = match (observed.number, observed.truth, observed.text.as_deref()) {
-            (Some(number), _, Some(text)) => Measured::Word(number, text),
-            (Some(number), ..) => Measured::Number(number),
-            (_, Some(truth), _) => Measured::Number(f64::from(u8::from(truth))),
-            (.., Some(text)) => Measured::Text(text),
-            _ => Measured::Absent,
-        };
         let context = Context { clinical: rows.readings().clinical(&clinical)?, ..*context };
+        if let Some(tree) = observed.sampled {
+            return self.series(rows, &context, part, tree);
+        }
+        let (measured, flags) = measured(observed);
+        let context = Context { flags: context.flags | flags, ..context };
         self.row(rows, &context, &part.metric, observed.unit, measured)
     }
 
@@ -140,46 +136,34 @@ impl Readings {
     fn series(
         &mut self,
         rows: &mut Rows<'_>,
-        context: &Context,
-        clinical: &Clinical<'_>,
+        exact: &Context,
         part: &Part<'_>,
         tree: &Tree,
     ) -> Result<(), Reject> {
-        let mut of = |comparator: Option<&'static str>| {
-            rows.readings()
-                .clinical(&Clinical { comparator: comparator.or(clinical.comparator), ..*clinical })
-        };
-        let exact = Context { clinical: of(None)?, ..*context };
-        let beyond = |clinical, flag| Context { clinical, flags: context.flags | flag, ..*context };
-        let below = beyond(of(Some("<"))?, Flags::COMPARATOR);
-        let above = beyond(of(Some(">"))?, Flags::COMPARATOR);
-        let unread = beyond(exact.clinical, Flags::NOT_CONVERTED);
+        let flagged = |flag| Context { flags: exact.flags | flag, ..*exact };
         let unit = part.observed.unit;
         let Some(sampled) = Sampled::of(tree) else {
-            return self.row(rows, &unread, &part.metric, unit, Measured::Absent);
+            let context = flagged(Flags::NOT_CONVERTED);
+            return self.row(rows, &context, &part.metric, unit, Measured::Absent);
         };
         let count = self.samples.saturating_add(sampled.len());
         if count > SAMPLES_MAX {
-            let context = beyond(exact.clinical, Flags::SAMPLES_IN_RESOURCE);
+            let context = flagged(Flags::SAMPLES_IN_RESOURCE);
             return self.row(rows, &context, &part.metric, unit, Measured::Absent);
         }
         self.samples = count;
         for sample in sampled.samples() {
-            let (context, measured) = match sample.reached {
-                Reached::Value(number) => (exact, Measured::Number(number)),
-                Reached::Below(Some(limit)) => (below, Measured::Number(limit)),
-                Reached::Above(Some(limit)) => (above, Measured::Number(limit)),
-                Reached::Below(None) => (below, Measured::Absent),
-                Reached::Above(None) => (above, Measured::Absent),
-                Reached::Error => (exact, Measured::Absent),
-                Reached::Unread => (unread, Measured::Absent),
+            let (mut context, measured) = match sample.reached {
+                Reached::Value(number) => (*exact, Measured::Number(number)),
+                Reached::Below(limit) => (*exact, Measured::Bound(Comparator::Less, limit, None)),
+                Reached::Above(limit) => (*exact, Measured::Bound(Comparator::More, limit, None)),
+                Reached::Nothing(word) => (*exact, Measured::Nothing(word)),
+                Reached::Unread(word) => (flagged(Flags::NOT_CONVERTED), Measured::Nothing(word)),
             };
-            let event_us = context.event_us.saturating_add(sample.after_us);
-            let device_us = match context.device_us {
-                ABSENT => ABSENT,
-                us => us.saturating_add(sample.after_us),
-            };
-            let context = Context { event_us, device_us, ..context };
+            context.event_us = exact.event_us.saturating_add(sample.after_us);
+            if exact.device_us != ABSENT {
+                context.device_us = exact.device_us.saturating_add(sample.after_us);
+            }
             if sampled.dimensions == 1 {
                 self.row(rows, &context, &part.metric, unit, measured)?;
             } else {
@@ -206,6 +190,33 @@ impl Readings {
         self.rows += 1;
         Ok(())
     }
+}
+
+/// What a reading shows of a value. What people wrote may be a number, a bound, or that there is none.
+fn measured<'a>(observed: &'a Observed<'_>) -> (Measured<'a>, Flags) {
+    let bound = observed.comparator.and_then(|sign| Some(Comparator::split(sign)?.0));
+    let text = observed.text.as_deref();
+    let told = text.filter(|_| observed.written).map(|text| number::of_text(text, Comma::Careful));
+    let (given, flags) = match (observed.number, told) {
+        (Some(number), _) => (Some(number), Flags::default()),
+        (None, Some(Told::Number(number, flags))) => (Some(number), flags),
+        _ => (None, Flags::default()),
+    };
+    let measured = match (given, told, text) {
+        (Some(number), _, text) if bound.is_some() => {
+            bound.map_or(Measured::Absent, |bound| Measured::Bound(bound, number, text))
+        }
+        (Some(number), _, Some(text)) => Measured::Word(number, text),
+        (Some(number), ..) => Measured::Number(number),
+        (None, Some(Told::Bound(bound, number)), text) => Measured::Bound(bound, number, text),
+        (None, Some(Told::Nothing), Some(text)) => Measured::Nothing(text),
+        (None, _, Some(text)) => match observed.truth {
+            Some(truth) => Measured::Number(f64::from(u8::from(truth))),
+            None => Measured::Text(text),
+        },
+        (None, _, None) => Measured::Absent,
+    };
+    (measured, flags)
 }
 
 /// At most what a column of names takes: the resource has the rest.

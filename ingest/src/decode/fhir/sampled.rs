@@ -21,26 +21,26 @@ pub(super) struct Sampled<'a> {
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Sample {
+pub(super) struct Sample<'a> {
     /// After the first, in microseconds.
     pub(super) after_us: i64,
     /// Number of its dimension, from 0.
     pub(super) dimension: usize,
-    pub(super) reached: Reached,
+    pub(super) reached: Reached<'a>,
 }
 
 /// What a sample says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Reached {
+pub(super) enum Reached<'a> {
     Value(f64),
-    /// Below what can be measured, if it is known what that is.
-    Below(Option<f64>),
+    /// Below the limit of what can be measured.
+    Below(f64),
     /// Above it.
-    Above(Option<f64>),
-    /// It failed.
-    Error,
+    Above(f64),
+    /// It failed, or is beyond a limit that is not told.
+    Nothing(&'a str),
     /// It is no sample.
-    Unread,
+    Unread(&'a str),
 }
 
 impl<'a> Sampled<'a> {
@@ -65,7 +65,7 @@ impl<'a> Sampled<'a> {
         self.data.split_ascii_whitespace().count()
     }
 
-    pub(super) fn samples(&self) -> impl Iterator<Item = Sample> + '_ {
+    pub(super) fn samples(&self) -> impl Iterator<Item = Sample<'a>> + '_ {
         self.data.split_ascii_whitespace().enumerate().map(|(number, word)| {
             let turn = number / self.dimensions;
             #[expect(
@@ -79,12 +79,15 @@ impl<'a> Sampled<'a> {
         })
     }
 
-    fn reached(&self, word: &str) -> Reached {
+    fn reached(&self, word: &'a str) -> Reached<'a> {
+        let nothing = Reached::Nothing(word);
         match word {
-            "E" => Reached::Error,
-            "L" => Reached::Below(self.low.map(|raw| self.scaled(raw))),
-            "U" => Reached::Above(self.high.map(|raw| self.scaled(raw))),
-            _ => decimal(word).map_or(Reached::Unread, |raw| Reached::Value(self.scaled(raw))),
+            "E" => nothing,
+            "L" => self.low.map_or(nothing, |raw| Reached::Below(self.scaled(raw))),
+            "U" => self.high.map_or(nothing, |raw| Reached::Above(self.scaled(raw))),
+            _ => {
+                decimal(word).map_or(Reached::Unread(word), |raw| Reached::Value(self.scaled(raw)))
+            }
         }
     }
 
@@ -114,10 +117,10 @@ mod tests {
         let expected = [
             (0, 0, Reached::Value(100.5)),
             (0, 1, Reached::Value(99.0)),
-            (2500, 0, Reached::Below(Some(95.0))),
-            (2500, 1, Reached::Above(None)),
-            (5000, 0, Reached::Error),
-            (5000, 1, Reached::Unread),
+            (2500, 0, Reached::Below(95.0)),
+            (2500, 1, Reached::Nothing("U")),
+            (5000, 0, Reached::Nothing("E")),
+            (5000, 1, Reached::Unread("inf")),
             (7500, 0, Reached::Value(105.0)),
         ];
         assert_eq!(shown, expected);

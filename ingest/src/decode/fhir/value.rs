@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
+use super::super::number;
 use super::coded::{Coded, coded, codes};
 use super::element::{Found, Tree, first, text_of};
 use crate::batch::flags::Flags;
@@ -25,6 +26,8 @@ pub(super) struct Observed<'a> {
     /// The code that the value is.
     pub(super) coded: Coded<'a>,
     pub(super) truth: Option<bool>,
+    /// The text is what somebody wrote: it may be a number.
+    pub(super) written: bool,
     pub(super) sampled: Option<&'a Tree>,
     pub(super) absent: Option<String>,
     pub(super) flags: Flags,
@@ -66,7 +69,10 @@ impl<'a> Observed<'a> {
                 self.flags |= Flags::BOOLEAN;
             }
             ("Integer" | "Decimal", Value::String(text)) => self.number_text(text),
-            (_, Value::String(text)) if !text.is_empty() => self.text = Some(Cow::Borrowed(text)),
+            (_, Value::String(text)) if !text.is_empty() => {
+                self.text = Some(Cow::Borrowed(text));
+                self.written = kind == "String";
+            }
             (_, Value::Object(tree)) => self.object(kind, tree, value),
             _ => self.flags |= Flags::NOT_CONVERTED,
         }
@@ -127,7 +133,8 @@ impl<'a> Observed<'a> {
     /// A number that came as a text, against the rules; or a text where a number should be.
     fn number_text(&mut self, text: &'a str) {
         self.text = Some(Cow::Borrowed(text)).filter(|text| !text.is_empty());
-        self.number = serde_json::from_str::<Number>(text).ok().and_then(|number| number.as_f64());
+        self.written = true;
+        self.number = number::plain(text);
         let flag = if self.number.is_some() { Flags::TEXT_NUMBER } else { Flags::NOT_CONVERTED };
         self.flags |= flag;
     }

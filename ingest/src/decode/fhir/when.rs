@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::super::clock::{self, Clock};
+use super::super::json::Given;
 use super::super::time::{self, DAY_US, YEAR_1900_US};
 use super::element::{Found, Tree, all, first, text_of};
 use super::paths::Paths;
@@ -29,6 +31,8 @@ pub(super) struct Interval<'a> {
     /// `None`: it is a moment, or has no end yet.
     last: Option<i64>,
     date_only: bool,
+    /// What its form says of it.
+    flags: Flags,
     /// It is no time of a calendar: an age, a range, a text.
     relative: bool,
     unread: Option<&'a str>,
@@ -66,7 +70,8 @@ impl<'a> When<'a> {
         let written = self.recorded.into_iter().chain(self.updated).find(possible);
         let absurd = self.recorded.or(self.updated).is_some() && written.is_none();
         let flag = |said, flag| if said { flag } else { Flags::default() };
-        self.flags = flag(held.date_only, Flags::DATE_ONLY)
+        self.flags = held.flags
+            | flag(held.date_only, Flags::DATE_ONLY)
             | flag(held.relative, Flags::TIME_RELATIVE)
             | match self.start.or(self.end) {
                 Some(us) if possible(&us) => {
@@ -92,7 +97,7 @@ impl<'a> When<'a> {
 
 /// A point in time.
 pub(super) fn moment(value: Option<&Value>) -> Option<i64> {
-    Some(time::fhir(text_of(value)?)?.us)
+    point(text_of(value)?).first
 }
 
 /// What the first of these elements says that is a time; that there are others before is kept.
@@ -139,7 +144,13 @@ fn interval<'a>(found: &[Found<'a>]) -> Interval<'a> {
 
 pub(super) fn point(text: &str) -> Interval<'_> {
     let Some(parsed) = time::fhir(text) else {
-        return Interval { unread: Some(text), ..Interval::default() };
+        // Not as FHIR writes it, but perhaps to be read.
+        return match Clock::default().given(Given::Text(text)) {
+            Some(clock::When { us, flags }) => {
+                Interval { first: Some(us), flags, ..Interval::default() }
+            }
+            None => Interval { unread: Some(text), ..Interval::default() },
+        };
     };
     let last = if parsed.date_only { last_moment(text, parsed.us) } else { None };
     let (first, date_only) = (Some(parsed.us), parsed.date_only);
@@ -153,6 +164,7 @@ fn span<'a>(start: Option<&'a Value>, end: Option<&'a Value>) -> Interval<'a> {
         first: start.first,
         last: end.last.or(end.first),
         date_only: if start.first.is_some() { start.date_only } else { end.date_only },
+        flags: if start.first.is_some() { start.flags } else { end.flags },
         relative: false,
         unread: start.unread.or(end.unread),
     }

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use lake::table::{Column as Definition, Kind};
 
 use crate::batch::{Bool, Column, Date, Double, Handle, Int, Long, Row, Text, Time};
+use crate::decode::clock::Clock;
 use crate::decode::json::Given;
 use crate::decode::object::Read;
 use crate::decode::place::Place;
 use crate::decode::reject::{Code, Reject};
 use crate::decode::sound::Pointer;
-use crate::decode::values::Clock;
 use crate::mistake::Mistake;
 
 /// Where a value is.

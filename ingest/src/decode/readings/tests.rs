@@ -18,7 +18,8 @@ const ORIGIN: Origin = Origin {
 /// The rows as texts, so that numbers of interned texts don't matter, and the first reject.
 fn rows(text: &str, fast: bool) -> Option<(Vec<String>, Option<Code>)> {
     let mut readings = Readings::default();
-    let mut rows = Gathered::new(&mut readings, &ORIGIN, text);
+    let manner = Manner::of(&Default::default()).unwrap();
+    let mut rows = Gathered::new(&mut readings, (&ORIGIN, &manner), text);
     if fast {
         rows.fast(text, &mut Shape::default())?;
     } else {

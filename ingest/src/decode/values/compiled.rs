@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use super::Said;
 use super::pattern::{Patterns, Renamed};
 use super::report::Reports;
-use super::scalar::Comma;
 use super::settings::{Array, Scale, Settings, Words};
-use super::time::Clock;
+use crate::decode::clock::Clock;
+use crate::decode::number::Comma;
 use crate::decode::place::{Piece, Place};
 use crate::decode::sound::Pointer;
 use crate::mistake::Mistake;
@@ -129,6 +129,9 @@ impl Values {
             }
             (Some((factor, offset)), Said::Word { number, text }) => {
                 Said::Word { number: times(number, *factor) + offset, text }
+            }
+            (Some((factor, offset)), Said::Bound { comparator, number, text }) => {
+                Said::Bound { comparator, number: times(number, *factor) + offset, text }
             }
             (_, said) => said,
         }

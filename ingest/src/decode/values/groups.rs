@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::compiled::Values;
-use super::time::{USUAL, When, Where};
 use super::tree::{At, Tree};
 use super::{Group, Told};
-use crate::batch::flags::Flags;
+use crate::decode::clock::{USUAL, When, Where};
 use crate::decode::extra::Extra;
 use crate::decode::reject::{Code, Reject};
 use crate::decode::sound::Pointer;
+use crate::decode::time;
 
 /// What a pointer leads to, from the object or else from the message around it.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +31,6 @@ pub(super) struct Reader<'t, 'a> {
     pub(super) clocks: Vec<Option<At>>,
     /// The group that readings go to.
     pub(super) group: usize,
-    /// Flags of its readings.
-    pub(super) flags: Flags,
     /// Where it is.
     pub(super) path: String,
     /// Values that are no readings of the object.
@@ -62,7 +60,6 @@ impl<'t, 'a> Reader<'t, 'a> {
             renamed: Vec::new(),
             clocks: Vec::new(),
             group: 0,
-            flags: Flags::default(),
             path: base.unwrap_or_default(),
             taken: Vec::new(),
             first_taken: Vec::new(),
@@ -98,8 +95,8 @@ impl<'t, 'a> Reader<'t, 'a> {
                 shared.append(&mut group.extra);
                 continue;
             }
-            // An element with a time of its own has it already.
-            if shared != group.extra {
+            // What the message says of all its elements is there already.
+            if !shared.is_from_the_same_place(&group.extra) {
                 homeless.append(&mut shared);
             }
             shared = Extra::default();
@@ -319,7 +316,6 @@ impl<'t, 'a> Reader<'t, 'a> {
                 self.taken.push(at);
             }
         }
-        self.flags = Flags::default();
         self.tell(item, whole, found);
         if self.group == self.first {
             self.first_taken.clone_from(&self.taken);
@@ -379,17 +375,12 @@ impl<'t, 'a> Reader<'t, 'a> {
         self.clocks[self.group] = Some(at);
         let group = &mut self.groups[self.group];
         match when {
-            Some(When { us, local, date_only }) => {
-                group.time = Told::At { us, local, text };
-                self.flags = if local { Flags::LOCAL_TIME } else { Flags::default() };
-                if date_only {
-                    self.flags |= Flags::DATE_ONLY;
-                }
-            }
+            Some(When { us, flags }) => group.time = Told::At { us, flags, text },
             None => {
                 group.time = Told::Unreadable(text);
-                let name = self.tree.node(at).name.clone();
-                group.extra.add(name, text);
+                if !time::has_column(text) {
+                    group.extra.add(self.tree.node(at).name.clone(), text);
+                }
             }
         }
     }

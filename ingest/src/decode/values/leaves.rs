@@ -121,8 +121,8 @@ impl<'a> Reader<'_, 'a> {
         let member = |name: &Option<String>| tree.member(element, name.as_deref()?);
         let (value, unit, time) = (member(&array.value), member(&array.unit), member(&array.time));
         let unit_text = unit.and_then(|unit| name_of(tree.raw(unit)));
-        let unit_text = unit_text.as_deref().map(scalar::ucum);
-        let outer = (self.group, self.flags);
+        let unit_text = unit_text.as_deref();
+        let outer = self.group;
         if let Some(time) = time {
             let group = &self.groups[self.group];
             let timed = Group {
@@ -153,7 +153,7 @@ impl<'a> Reader<'_, 'a> {
             self.value(member, allowed, unit)?;
             self.path.truncate(place);
         }
-        (self.group, self.flags) = outer;
+        self.group = outer;
         Ok(())
     }
 
@@ -187,13 +187,9 @@ impl<'a> Reader<'_, 'a> {
         let value = values.scaled(value, &self.path, &metric);
         let said = || match values.unit(&self.path, &metric)? {
             Unit::Constant(unit) => Some(Cow::Borrowed(unit.as_str())),
-            Unit::Said(place) => {
-                let said = name_of(tree.raw((*self.units.get(*place)?)?))?;
-                Some(Cow::Owned(scalar::ucum(&said).to_owned()))
-            }
+            Unit::Said(place) => name_of(tree.raw((*self.units.get(*place)?)?)),
         };
         let unit = unit.map(|unit| Cow::Owned(unit.to_owned())).or_else(said);
-        let flags = flags | self.flags;
         self.groups[self.group].readings.push(Leaf { metric, value, unit, raw, flags });
         Ok(())
     }

@@ -10,7 +10,6 @@ mod pattern;
 mod report;
 mod scalar;
 mod settings;
-mod time;
 mod tree;
 
 use std::borrow::Cow;
@@ -18,11 +17,10 @@ use std::borrow::Cow;
 use super::extra::Extra;
 use super::reject::{Code, Reject};
 use crate::batch::flags::Flags;
+use crate::batch::judging::Comparator;
 pub(crate) use compiled::Values;
 use groups::Reader;
-pub(crate) use settings::Settings;
-pub(crate) use settings::Time;
-pub(crate) use time::{Clock, When};
+pub(crate) use settings::{Pointers, Settings, Time, Written};
 use tree::Tree;
 
 /// One object of the message, or the scalar; in order.
@@ -34,7 +32,7 @@ pub(crate) struct Group<'a> {
     pub(crate) readings: Vec<Leaf<'a>>,
     /// Whether the device is there.
     pub(crate) report: Option<Report<'a>>,
-    /// For every row: members that qualify all readings, a time that could not be read.
+    /// For every row: members that qualify all readings.
     pub(crate) extra: Extra<'a>,
     /// For its first row only: whatever has no row.
     pub(crate) first: Extra<'a>,
@@ -51,9 +49,9 @@ pub(crate) struct Group<'a> {
 pub(crate) enum Told<'a> {
     /// Nothing.
     Nothing,
-    /// It was then. `local`: the zone was assumed to be UTC, and the readings are flagged. `text` is the raw JSON.
-    At { us: i64, local: bool, text: &'a str },
-    /// Something that could not be read, as raw JSON; `extra` has it.
+    /// It was then, with what is remarkable about it. `text` is the raw JSON.
+    At { us: i64, flags: Flags, text: &'a str },
+    /// Something that could not be read, as raw JSON; `extra` has it if it fits no column.
     Unreadable(&'a str),
 }
 
@@ -81,7 +79,15 @@ pub(crate) enum Said<'a> {
         number: f64,
         text: Cow<'a, str>,
     },
+    /// The true value is only known to be so against the number.
+    Bound {
+        comparator: Comparator,
+        number: f64,
+        text: Cow<'a, str>,
+    },
     Text(Cow<'a, str>),
+    /// A text that stands for no value.
+    Nothing(Cow<'a, str>),
     Bool(bool),
     Null,
     /// What has no place in a column: a whole number beyond 2^53, a number beyond a double, an array that is kept in one piece.
@@ -158,7 +164,7 @@ impl Values {
         let words = self.words_of(&path, &metric);
         let (value, flags, unit) = scalar::of_bare(payload, self.comma_bare, words);
         let value = self.scaled(value, &path, &metric);
-        let unit = unit.map(|unit| Cow::Borrowed(scalar::ucum(unit)));
+        let unit = unit.map(Cow::Borrowed);
         let unit = unit.or_else(|| self.unit_constant(&path, &metric).map(Cow::Borrowed));
         Ok(Leaf { metric, value, unit, raw: payload, flags })
     }

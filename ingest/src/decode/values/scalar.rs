@@ -5,18 +5,8 @@ use std::borrow::Cow;
 use super::Said;
 use crate::batch::flags::Flags;
 use crate::decode::json::Given;
+use crate::decode::number::{self, Comma, Told};
 use crate::decode::object::Read;
-
-/// Whether texts such as `21,5` are numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comma {
-    /// No.
-    Never,
-    /// Unless it may be a thousand, as `1,234`.
-    Careful,
-    /// Yes.
-    Always,
-}
 
 /// Whole numbers up to here are exact in a double.
 const EXACT_MAX: u64 = 1 << 53;
@@ -62,43 +52,13 @@ pub(super) fn of_text(
     if let Some(number) = word(&text) {
         return (Said::Word { number, text }, Flags::WORD);
     }
-    match number(&text, comma) {
-        Some((number, flag)) => (Said::Word { number, text }, flag),
-        None => (Said::Text(text), Flags::default()),
-    }
-}
-
-/// The number that a text plainly is.
-fn number(text: &str, comma: Comma) -> Option<(f64, Flags)> {
-    let trimmed = text.trim();
-    let unsigned = trimmed.strip_prefix('+').filter(|rest| !rest.starts_with(['+', '-']));
-    let digits = unsigned.unwrap_or(trimmed);
-    if !digits.ends_with(|last: char| last.is_ascii_digit()) {
-        return None;
-    }
-    if let Some(number) = plain(digits) {
-        return Some((number, Flags::TEXT_NUMBER));
-    }
-    let (whole, part) = digits.split_once(',')?;
-    // `1,234` may be a thousand.
-    let thousands = part.len() == 3 && !matches!(whole, "0" | "-0");
-    let fits = match comma {
-        Comma::Never => false,
-        Comma::Careful => !thousands,
-        Comma::Always => true,
-    };
-    if !fits || part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some((plain(&format!("{whole}.{part}"))?, Flags::DECIMAL_COMMA))
-}
-
-/// A number as JSON writes it.
-fn plain(text: &str) -> Option<f64> {
-    match Read::of(text).given() {
-        // A text keeps what a double does not.
-        given @ (Given::Int(_) | Given::Float(_)) => given.number(),
-        _ => None,
+    match number::of_text(&text, comma) {
+        Told::Number(number, flag) => (Said::Word { number, text }, flag),
+        Told::Bound(comparator, number) => {
+            (Said::Bound { comparator, number, text }, Flags::default())
+        }
+        Told::Nothing => (Said::Nothing(text), Flags::default()),
+        Told::Text => (Said::Text(text), Flags::default()),
     }
 }
 
@@ -134,7 +94,7 @@ pub(super) fn of_bare<'a>(
     }
     if let Some((number_text, unit)) = with_unit(text) {
         let none = |_: &str| None;
-        let (said, flags) = match plain(number_text) {
+        let (said, flags) = match number::plain(number_text) {
             Some(number) => (Said::Number(number), Flags::default()),
             None => of_text(Cow::Borrowed(number_text), comma, none),
         };
@@ -165,22 +125,6 @@ fn with_unit(text: &str) -> Option<(&str, &str)> {
     let fits = unit.len() <= UNIT_BYTES_MAX && !unit.contains(char::is_whitespace);
     let is_number = number.ends_with(|last: char| last.is_ascii_digit());
     (apart && begins && fits && is_number).then_some((number, unit))
-}
-
-/// A unit in UCUM, if it is one that devices write in another way.
-pub(super) fn ucum(unit: &str) -> &str {
-    match unit {
-        "°C" | "℃" | "C" | "degC" | "celsius" | "Celsius" => "Cel",
-        "°F" | "℉" | "F" | "degF" | "fahrenheit" | "Fahrenheit" => "[degF]",
-        "°" => "deg",
-        "mmHg" => "mm[Hg]",
-        "lux" => "lx",
-        "ppm" => "[ppm]",
-        "µg/m³" | "μg/m³" | "ug/m3" => "ug/m3",
-        "m³" => "m3",
-        "l" => "L",
-        other => other,
-    }
 }
 
 #[cfg(test)]
@@ -232,8 +176,8 @@ mod tests {
             ),
             ("007", Said::Text("007".into()), None, None),
             ("open", Said::Text("open".into()), None, None),
-            ("NaN", Said::Text("NaN".into()), None, None),
-            ("inf", Said::Text("inf".into()), None, None),
+            ("NaN", Said::Nothing("NaN".into()), None, None),
+            ("inf", Said::Nothing("inf".into()), None, None),
             ("1e999", Said::Nested, flag("value_in_extra"), None),
             ("9007199254740992", Said::Number(9_007_199_254_740_992.0), None, None),
             (

@@ -84,7 +84,7 @@ impl Default for Pointers {
 }
 
 impl Pointers {
-    pub(super) fn texts(&self) -> &[String] {
+    pub(crate) fn texts(&self) -> &[String] {
         match self {
             Self::One(pointer) => std::slice::from_ref(pointer),
             Self::Several(pointers) => pointers,

@@ -20,14 +20,18 @@ fn shown(group: &Group<'_>) -> String {
     let mut parts = Vec::new();
     match group.time {
         Told::Nothing => {}
-        Told::At { us, local, .. } => parts.push(format!("@{us}{}", if local { "?" } else { "" })),
+        Told::At { us, flags, .. } => {
+            let local = flags.has(Flags::LOCAL_TIME);
+            parts.push(format!("@{us}{}", if local { "?" } else { "" }));
+        }
         Told::Unreadable(text) => parts.push(format!("@!{text}")),
     }
     for leaf in &group.readings {
         let value = match &leaf.value {
             Said::Number(number) => format!("{number}"),
             Said::Word { number, text } => format!("{number}:{text}"),
-            Said::Text(text) => format!("{text:?}"),
+            Said::Bound { number, text, .. } => format!("{number}:{text}"),
+            Said::Text(text) | Said::Nothing(text) => format!("{text:?}"),
             Said::Bool(truth) => format!("{truth}"),
             Said::Null => "null".to_owned(),
             Said::Nested => leaf.raw.to_owned(),
@@ -73,7 +77,7 @@ fn each_scalar_is_a_reading_and_its_path_the_metric() {
         ("21.5", "sensor=21.5"),
         (" ON\n", "sensor=1:ON"),
         ("\u{feff}{\"a\":1}\r\n", "a=1"),
-        ("21.5 °C", "sensor=21.5 Cel"),
+        ("21.5 °C", "sensor=21.5 °C"),
         ("[21.5, 22]", "sensor.0=21.5 | sensor.1=22"),
         (
             r#"{"n":9007199254740993,"d":1e999,"t":"12"}"#,
@@ -107,6 +111,13 @@ fn an_array_of_objects_is_a_group_each_and_nothing_beside_them_is_lost() {
 }
 
 #[test]
+fn inv10_an_element_without_a_value_of_its_own_is_kept_although_the_next_says_the_same() {
+    let values = values("per_row = [\"/a\"]");
+    let groups = values.read(TOPIC, r#"[{"a":7e0},{"b":7e0,"a":7e0}]"#).unwrap();
+    assert_eq!(scalars(&groups), 3, "{groups:?}");
+}
+
+#[test]
 fn a_rule_names_selects_and_scales() {
     let settings = r#"
         ignore = ["update", "*.Id"]
@@ -124,7 +135,7 @@ fn a_rule_names_selects_and_scales() {
     "#;
     let payload = r#"{"AM2301":{"Temperature":18.8,"Id":"a"},"TempUnit":"C","ENERGY":{"Power":2137},"volt":3,"battery":97,
         "state":"ON","contact":"open","lock":"open","update":{"state":"idle"}}"#;
-    let expected = r#"temperature=18.8 Cel | energy_Power=21.37 W | volt=5 | battery=97 % | state=1:ON | contact=1:open | lock="open" | first{"TempUnit":"C","AM2301.Id":"a","update":{"state":"idle"}}"#;
+    let expected = r#"temperature=18.8 C | energy_Power=21.37 W | volt=5 | battery=97 % | state=1:ON | contact=1:open | lock="open" | first{"TempUnit":"C","AM2301.Id":"a","update":{"state":"idle"}}"#;
     assert_eq!(one(settings, payload), expected);
     let two = r#"{"AM2301":{"Temperature":1},"BMP280":{"Temperature":2}}"#;
     assert_eq!(one(settings, two), "AM2301.Temperature=1 | BMP280.Temperature=2");
@@ -175,7 +186,7 @@ fn elements_have_the_names_that_a_member_gives_them() {
     let payload = r#"{"ts":1795633285,"values":[{"id":"temp","v":21,"u":"C","q":1},{"v":3},{"id":7,"v":2,"t":1795633286}],"raw":[1, 2]}"#;
     let groups = read(settings, payload);
     let first =
-        "@1795633285000000 | values.temp=21 Cel | values.temp.q=1 | values.1.v=3 | raw=[1, 2]";
+        "@1795633285000000 | values.temp=21 C | values.temp.q=1 | values.1.v=3 | raw=[1, 2]";
     assert_eq!(groups, [first, "@1795633286000000 | values.7=2"]);
     let root = r#"arrays = [{ key = "n", value = "v", time = "t" }]"#;
     let groups = read(root, r#"[{"n":"a","v":1,"t":1795633285},{"n":"b","v":2}]"#);
@@ -193,7 +204,7 @@ fn elements_have_the_names_that_a_member_gives_them() {
 fn the_time_is_where_the_rule_says_or_where_it_usually_is() {
     for (settings, payload, expected) in [
         ("", r#"{"time":"2026-11-25T19:01:25","t":1}"#, "@1795633285000000? | t=1"),
-        ("", r#"{"Time":"soon","t":1}"#, r#"@!"soon" | t=1 | extra{"Time":"soon"}"#),
+        ("", r#"{"Time":"soon","t":1}"#, r#"@!"soon" | t=1"#),
         ("", r#"{"time":12,"t":1}"#, "time=12 | t=1"),
         (
             "",
@@ -210,7 +221,7 @@ fn the_time_is_where_the_rule_says_or_where_it_usually_is() {
         (
             "time = [\"/x\", \"/y\"]",
             r#"{"x":"no","y":1795633285,"t":1}"#,
-            r#"@!"no" | y=1795633285 | t=1 | extra{"x":"no"}"#,
+            r#"@!"no" | y=1795633285 | t=1"#,
         ),
         (
             "time = { member = \"/x\", zone = \"+01:00\" }",
@@ -223,7 +234,8 @@ fn the_time_is_where_the_rule_says_or_where_it_usually_is() {
     }
     let values = values("");
     let groups = values.read(TOPIC, r#"{"time":"2026-11-25","t":1}"#).unwrap();
-    assert_eq!(groups[0].readings[0].flags, Flags::LOCAL_TIME | Flags::DATE_ONLY);
+    let Told::At { flags, .. } = groups[0].time else { panic!("{groups:?}") };
+    assert_eq!(flags, Flags::LOCAL_TIME | Flags::DATE_ONLY);
 }
 
 #[test]

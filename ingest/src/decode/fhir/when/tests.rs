@@ -158,6 +158,16 @@ fn every_time_element_becomes_start_end_event_and_flags() {
             ["2027-01-01T08:00:00Z", "-", moment, "planned"],
         ),
         (
+            "Observation",
+            json!({"effectiveDateTime": "2026-07-01T12:00:00+0200"}),
+            [moment, "-", moment, "-"],
+        ),
+        (
+            "Observation",
+            json!({"effectiveDateTime": "2026-07-01T10:00"}),
+            [moment, "-", moment, "local_time"],
+        ),
+        (
             "ServiceRequest",
             json!({"occurrenceTiming": {"repeat": {"count": 20}}, "authoredOn": moment}),
             [moment, "-", moment, "time_relative"],
