@@ -15,6 +15,10 @@ mod declared;
 mod extra;
 #[path = "ingest/fhir.rs"]
 mod fhir;
+#[path = "ingest/fhir_bundles.rs"]
+mod fhir_bundles;
+#[path = "ingest/fhir_readings.rs"]
+mod fhir_readings;
 #[path = "ingest/flow.rs"]
 mod flow;
 #[path = "ingest/kit.rs"]

@@ -1,6 +1,6 @@
 //! What is remarkable about a row, and the quality that follows from it.
 
-use std::ops::{BitOr, BitOrAssign};
+use std::ops::{BitAnd, BitOr, BitOrAssign};
 
 /// A set of flags. The bits are in the order of the names, so that the joined names are sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -22,9 +22,11 @@ macro_rules! flags {
 }
 
 flags! {
-    ABSENT = "absent": "The device sent null: there is no value.";
+    ABSENT = "absent": "There is no value: null was sent, or why there is none.";
     BOOLEAN = "boolean": "The device sent true or false: the value is 1 or 0.";
+    CODE_MISSING = "code_missing": "A value of the Observation has no code: it is no reading.";
     COMPARATOR = "comparator": "Only a bound is known: the true value is so against `value` as `comparator` says.";
+    COMPOUND = "compound": "The value is a range, a ratio or a period: `value_text` has it.";
     DATE_OF_LANDING = "date_of_landing": "Its message has more dates than a landing may touch: `event_date` is that of the landing.";
     DATE_ONLY = "date_only": "Only a date was given: the time is its first moment, UTC.";
     DECIMAL_COMMA = "decimal_comma": "The number was written with a comma: `value_text` has it as it came.";
@@ -37,14 +39,19 @@ flags! {
     NO_VALUE_WORD = "no_value_word": "A text that stands for no value: `value_text` has it as it came.";
     NOT_A_NUMBER = "not_a_number": "A text where the metric is a number: it is in `value_text`.";
     NOT_CONVERTED = "not_converted": "A member is not what its column takes: it is in `extra`, as it came.";
-    NOT_FINAL = "not_final": "The Observation is not final: registered, preliminary or of an unknown status.";
+    NOT_FINAL = "not_final": "The result is not final, or does not say so: `status` has what it says.";
     OUT_OF_RANGE = "out_of_range": "Outside the metric's plausible range.";
+    PLANNED = "planned": "It tells of the future: `effective_start` says when, `event_ts` when that was written down or received.";
     RECEIVED_ABSURD = "received_absurd": "The time at which the source says that it received the message can't be right: ingest's own stands in.";
-    RETRACTED = "retracted": "The Observation was entered in error or cancelled: nobody stands by it.";
+    RETRACTED = "retracted": "It was entered in error, or the measurement was cancelled: the value is no result.";
+    SAMPLED = "sampled": "It is from a series of samples in one message.";
+    SAMPLES_IN_RESOURCE = "samples_in_resource": "More than 10,000 samples in one message: they are in the resource (`ehr_events`).";
     SENTINEL = "sentinel": "A code for \"no value\": `value_text` has it as it came.";
     TEXT_NUMBER = "text_number": "The number came as a text: `value_text` has it as it came.";
     TIME_ABSURD = "time_absurd": "The device's time can't be right (before 2000, more than a day ahead): `received_ts` stands in, `device_ts` has it.";
     TIME_MISSING = "time_missing": "The message says no time: `received_ts` stands in.";
+    TIME_RECORDED = "time_recorded": "It does not say when it happened: the time is when it was written down.";
+    TIME_RELATIVE = "time_relative": "When it happened is an age, a range or a text: the resource has it.";
     TIME_UNPARSABLE = "time_unparsable": "The time can't be read: `received_ts` stands in, `time_text` (or `extra`, if it is no plain value) has it as it came.";
     UNIT_CONVERTED = "unit_converted": "Converted to the catalogue's unit: `value_original` and `unit_original` have what came.";
     UNIT_DIFFERS = "unit_differs": "Not the catalogue's unit, nor one that can be converted to it: the range was not checked.";
@@ -67,18 +74,21 @@ impl Flags {
             | Self::NOT_A_NUMBER.0
             | Self::NO_VALUE_WORD.0
             | Self::RETRACTED.0
+            | Self::SAMPLES_IN_RESOURCE.0
             | Self::SENTINEL.0
             | Self::VALUE_IN_EXTRA.0,
     );
     /// Something speaks against the value or its time.
     const SUSPECT: Self = Self(
         Self::COMPARATOR.0
+            | Self::COMPOUND.0
             | Self::HOUR_SKIPPED.0
             | Self::HOUR_TWICE.0
             | Self::LOCAL_TIME.0
             | Self::NOT_FINAL.0
             | Self::OUT_OF_RANGE.0
             | Self::TIME_ABSURD.0
+            | Self::TIME_RELATIVE.0
             | Self::TIME_UNPARSABLE.0
             | Self::UNIT_DIFFERS.0,
     );
@@ -124,6 +134,14 @@ impl BitOr for Flags {
     }
 }
 
+impl BitAnd for Flags {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
 impl BitOrAssign for Flags {
     fn bitor_assign(&mut self, other: Self) {
         self.0 |= other.0;
@@ -152,16 +170,19 @@ mod tests {
     #[test]
     fn inv11_every_flag_has_a_quality() {
         let expected = [
-            ("bad", "absent no_value_word not_a_number retracted sentinel value_in_extra"),
+            (
+                "bad",
+                "absent no_value_word not_a_number retracted samples_in_resource sentinel value_in_extra",
+            ),
             (
                 "suspect",
-                "comparator hour_skipped hour_twice local_time not_final out_of_range time_absurd time_unparsable unit_differs",
+                "comparator compound hour_skipped hour_twice local_time not_final out_of_range time_absurd time_relative time_unparsable unit_differs",
             ),
             ("unchecked", "unknown_metric unknown_word"),
             (
                 "good",
-                "boolean date_of_landing date_only decimal_comma extra_too_long integer_beyond_double maybe_repeat \
-                 not_converted received_absurd text_number time_missing unit_converted unmapped word",
+                "boolean code_missing date_of_landing date_only decimal_comma extra_too_long integer_beyond_double maybe_repeat \
+                 not_converted planned received_absurd sampled text_number time_missing time_recorded unit_converted unmapped word",
             ),
         ];
         let of = |name: &str| {

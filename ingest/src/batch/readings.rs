@@ -232,7 +232,6 @@ impl Readings {
     ///
     /// # Errors
     /// A part that is longer than its column takes.
-    #[expect(dead_code, reason = "for the decoder of FHIR")]
     pub(crate) fn clinical(&mut self, said: &Clinical<'_>) -> Result<u32, Misfit> {
         if *said == Clinical::default() {
             return Ok(NONE);

@@ -114,7 +114,7 @@ async fn inv10_what_a_bundle_says_beside_its_resources_is_kept() {
     .await;
     let rows = lakeside.rows("ehr_events").await;
     let expected = [
-        ["d1", r#"{"fullUrl":"urn:1","Bundle":{"type":"collection","timestamp":"2026-07-31"}}"#],
+        ["d1", r#"{"Bundle":{"type":"collection","timestamp":"2026-07-31"}}"#],
         ["d2", r#"{"search":{"score":1.0}}"#],
         ["d3", "-"],
     ];

@@ -83,11 +83,15 @@ async fn components_become_readings_of_their_own() {
     assert_eq!(events.len(), 1);
     assert_eq!(fields(&events[0], ["code", "value", "event_date"]), ["85354-9", "-", "2012-09-17"]);
     let readings = lakeside.rows("readings").await;
-    let shown: Vec<_> =
-        readings.iter().map(|row| fields(row, ["metric", "value", "row_no", "flags"])).collect();
+    let names = ["metric", "value", "value_text", "row_no", "flags", "status", "resource_id"];
+    let shown: Vec<_> = readings.iter().map(|row| fields(row, names)).collect();
     assert_eq!(
         shown,
-        [["nibp_sys", "107.0", "0", "date_only"], ["nibp_dia", "60.0", "1", "date_only"]]
+        [
+            ["nibp_sys", "107.0", "-", "0", "date_only", "final", "bp"],
+            ["nibp_dia", "60.0", "-", "1", "date_only", "final", "bp"],
+            ["text:mood", "-", "fine", "2", "date_only,unknown_metric", "final", "bp"],
+        ]
     );
 }
 
@@ -145,25 +149,40 @@ async fn other_resources_keep_what_makes_them_findable() {
     assert_eq!(shown[3], "DiagnosticReport - - - panel - fine - 2026-07-01T12:00:00Z -");
     assert_eq!(shown[4], "Observation - - 67775-7 - - alert - 2026-07-01T12:00:00Z -");
     let readings = lakeside.rows("readings").await;
-    assert_eq!(readings.len(), 1, "only numbers become readings");
-    assert_eq!(
-        fields(&readings[0], ["metric", "value", "flags"]),
-        ["loinc:9274-2", "9.0", "time_unparsable,unknown_metric"]
-    );
+    let shown: Vec<_> = readings
+        .iter()
+        .map(|row| fields(row, ["metric", "value", "value_text", "flags"]))
+        .collect();
+    assert_eq!(shown[1], ["loinc:9274-2", "9.0", "-", "time_missing,unknown_metric"]);
+    assert_eq!((shown.len(), shown[0][2]), (2, "alert"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_of_the_wrong_shape_are_refused_as_a_whole() {
+async fn inv10_a_value_of_the_wrong_shape_costs_neither_the_resource_nor_its_other_values() {
     let lakeside = land(&[
-        (TOPIC, r#"{"resourceType":"Observation","valueQuantity":7}"#),
-        (TOPIC, r#"{"resourceType":"Observation","valueQuantity":{"value":"high"}}"#),
-        (TOPIC, r#"{"resourceType":"Observation","component":{}}"#),
+        (TOPIC, r#"{"resourceType":"Observation","code":{"text":"a"},"valueQuantity":[[7]]}"#),
+        (TOPIC, r#"{"resourceType":"Observation","code":{"text":"b"},"status":"final","valueQuantity":{"value":"high"}}"#),
+        (TOPIC, r#"{"resourceType":"Observation","code":{"text":"c"},"status":"final","component":{},"valueInteger":1}"#),
         (TOPIC, r#"{"resourceType":7}"#),
-        (TOPIC, r#"{"resourceType":"Bundle"}"#),
+        (TOPIC, r#"{"resourceType":"Bundle","entry":{}}"#),
+        (TOPIC, r#"{"resourceType":"Bundle","id":"empty","type":"searchset","total":0,"timestamp":"2026-07-01T10:00:00Z"}"#),
     ])
     .await;
     let dead = lakeside.rows("dead_letters").await;
-    assert_eq!(dead.len(), 5);
+    assert_eq!(dead.len(), 2);
     assert!(dead.iter().all(|row| row["reason_code"] == "fhir_shape_unknown"));
-    assert!(lakeside.rows("ehr_events").await.is_empty());
+    let events = lakeside.rows("ehr_events").await;
+    let names = ["resource_type", "code_display", "code", "flags"];
+    let shown: Vec<_> = events.iter().map(|row| fields(row, names).join(" ")).collect();
+    let expected = [
+        "Observation a - not_converted,not_final,time_missing",
+        "Observation b - not_converted,time_missing",
+        "Observation c - not_converted,time_missing",
+        "Bundle - searchset -",
+    ];
+    assert_eq!(shown, expected);
+    let readings = lakeside.rows("readings").await;
+    let names = ["metric", "value", "value_text"];
+    let shown: Vec<_> = readings.iter().map(|row| fields(row, names)).collect();
+    assert_eq!(shown, [["text:b", "-", "high"], ["text:c", "1.0", "-"]]);
 }

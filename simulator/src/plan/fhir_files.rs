@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use super::PlanError;
+use super::fhir_keys::{Name, names};
 use crate::fingerprint::{Fingerprint, MessageKey, payload_key, resource_key};
 use crate::message::{DeviceName, Expectation, Message, Outcome, Planned, Run, StreamKind};
 
@@ -75,17 +76,10 @@ impl FhirFiles {
     /// The sum of the resources' keys; none if this is no FHIR.
     fn key(&self, payload: &[u8]) -> Option<MessageKey> {
         let json: Json = serde_json::from_slice(payload).ok()?;
-        let text = |json: &Json, name: &str| json[name].as_str().unwrap_or_default().to_owned();
-        let one = |json: &Json| {
-            let kind = json["resourceType"].as_str()?;
-            let (id, version) = (text(json, "id"), text(&json["meta"], "versionId"));
-            Some(resource_key(&self.device.site, &self.device.device_id, kind, &id, &version))
+        let one = |[kind, id, version]: &Name| {
+            resource_key(&self.device.site, &self.device.device_id, kind, id, version)
         };
-        if json["resourceType"] != "Bundle" {
-            return one(&json);
-        }
-        let entries = json["entry"].as_array()?.iter().filter_map(|entry| one(&entry["resource"]));
-        entries.reduce(MessageKey::and)
+        names(&json)?.iter().map(one).reduce(MessageKey::and)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod csv;
 mod fhir_files;
+mod fhir_keys;
 mod replay;
 
 use std::io;

@@ -1,7 +1,7 @@
 //! The EHR's resources: FHIR R4 JSON, and beside each the rows it must become.
 //!
-//! One row of `ehr_events` for each resource (a Bundle is only an envelope), and one row of `readings` for each numeric
-//! value of an Observation whose LOINC code is in the catalogue.
+//! One row of `ehr_events` for each resource (a Bundle is only an envelope), and one row of `readings` for each value of an
+//! Observation whose LOINC code is in the catalogue.
 
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
@@ -68,7 +68,7 @@ pub(crate) fn patient(identity: &Identity, female: bool, birth_year: i32) -> Res
         "resourceType": "Patient", "id": identity.id, "meta": {"versionId": identity.version_id()},
         "active": true, "gender": if female { "female" } else { "male" }, "birthDate": birth_year.to_string(),
     });
-    resource(json, "Patient", identity, None, identity.id.clone())
+    resource(json, "Patient", identity, Some("active"), identity.id.clone())
 }
 
 pub(crate) fn encounter(
@@ -323,13 +323,17 @@ impl Resource {
         };
         *key = key.and(row.key());
         expect.ehr(&row);
-        if let (Some((number, metric)), Some(observed)) = (own, observed) {
-            expect.reading(&self.reading(device, metric, number, observed.effective_us));
+        let metric = observed.and_then(|o| catalog::metric_by_loinc(o.code));
+        if let (Some(metric), Some(observed)) = (metric, observed)
+            && value != Value::Null
+        {
+            expect.reading(&self.reading(device, metric, value, observed.effective_us));
         }
         for (name, number) in observed.map(|o| o.components.as_slice()).unwrap_or_default() {
             let metric = catalog::metric(name).expect("components are in the catalogue");
             let effective_us = observed.map(|o| o.effective_us).unwrap_or_default();
-            expect.reading(&self.reading(device, metric, *number, effective_us));
+            let value = Value::Number(*number);
+            expect.reading(&self.reading(device, metric, value, effective_us));
         }
     }
 
@@ -337,18 +341,23 @@ impl Resource {
         &'a self,
         device: &'a Device,
         metric: &'static catalog::Metric,
-        number: f64,
+        value: Value<'a>,
         effective_us: i64,
     ) -> ReadingRow<'a> {
         let event = device.believed(EventTime::At(effective_us));
+        let given = match value {
+            Value::Number(number) | Value::Written(number) => Given::Number(number),
+            Value::Text(text) => Given::Text(text),
+            Value::Null => Given::Null,
+        };
         ReadingRow {
             site: &device.name.site,
             device_id: &device.name.device_id,
             metric: metric.name,
             event,
-            value: Value::Number(number),
+            value,
             unit: metric.unit,
-            quality: quality(metric.name, Given::Number(number), event),
+            quality: quality(metric.name, given, event),
             patient_id: Some(&self.patient_id),
             boot_id: None,
             seq: None,
@@ -391,12 +400,12 @@ mod tests {
     }
 
     #[test]
-    fn a_panel_becomes_an_event_and_a_reading_for_each_component() {
+    fn a_panel_becomes_an_event_and_a_reading_for_each_component_and_a_word_one() {
         let (mut device, identity, subject) = sample();
         let panel = blood_pressure(&identity, &subject, 120.0, 80.0, 0);
         assert_eq!(message(&mut device, &[panel]).expect.rows, 3);
         let words = consciousness(&identity, &subject, "alert", 0);
-        assert_eq!(message(&mut device, &[words]).expect.rows, 1);
+        assert_eq!(message(&mut device, &[words]).expect.rows, 2);
     }
 
     #[test]

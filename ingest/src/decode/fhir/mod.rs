@@ -1,0 +1,161 @@
+//! The stream `fhir`: one FHIR R4 resource as JSON, a Bundle of them, or several, a line each (NDJSON).
+//!
+//! Each resource becomes one row of `ehr_events` with its JSON as it came; of an Observation each value, its own and its
+//! components', also becomes a reading. Types that are not known here keep what such types usually have. A part of a message that
+//! is no resource leaves its neighbours alone. What entries say beside their resource is in `extra`, what the Bundle says itself in
+//! `extra` of its first row, as `Bundle`.
+
+mod bundle;
+mod coded;
+mod element;
+mod event;
+mod paths;
+mod reading;
+mod reference;
+mod said;
+mod sampled;
+#[cfg(test)]
+mod tests;
+mod value;
+mod when;
+
+use serde_json::value::RawValue;
+
+use super::json;
+use super::object::Object;
+use super::reject::{Code, Reject};
+use super::{Decoder, Message, Spec, no_settings};
+use crate::batch::Rows;
+use bundle::Entry;
+use element::{Tree, shape, text_of};
+use event::{Added, Columns};
+use lake::tables::ehr_events;
+use reading::Readings;
+use reference::Index;
+use said::{Beside, Said};
+
+/// Rows of `ehr_events` of one message.
+const EVENTS_MAX: usize = 100_000;
+
+pub(super) const SPEC: Spec = Spec {
+    name: "fhir",
+    about: "one FHIR R4 resource as JSON, a Bundle of them, or several, a line each",
+    build: |settings, layout| {
+        no_settings(settings)?;
+        Ok(Box::new(Fhir { columns: Columns::of(layout)? }))
+    },
+};
+
+#[derive(Debug)]
+struct Fhir {
+    columns: Columns,
+}
+
+impl Decoder for Fhir {
+    fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
+        let (columns, text) = (&self.columns, message.text()?);
+        let text = text.trim_start_matches('\u{feff}').trim();
+        let mut resources = Resources { columns, rows, events: 0, readings: Readings::default() };
+        let Some(lines) = lines(text) else { return resources.read(text) };
+        let results = lines.map(|line| resources.read(line));
+        results.fold(Ok(()), Result::and)
+    }
+}
+
+/// The lines of NDJSON: the first one is a whole value, and there are others.
+fn lines(text: &str) -> Option<impl Iterator<Item = &str>> {
+    let (first, _) = text.split_once('\n')?;
+    serde_json::from_str::<&RawValue>(first).ok()?;
+    Some(text.lines().map(str::trim).filter(|line| !line.is_empty()))
+}
+
+/// The rows of one message.
+struct Resources<'a, 'b> {
+    columns: &'a Columns,
+    rows: &'a mut Rows<'b>,
+    events: usize,
+    readings: Readings,
+}
+
+impl Resources<'_, '_> {
+    /// A resource, or a Bundle.
+    fn read(&mut self, text: &str) -> Result<(), Reject> {
+        let mut object = Object::read(text)?;
+        let kind = reference::text_member(&object, "resourceType");
+        let entries = object.raw("entry").filter(|raw| !matches!(*raw, "null" | "[]"));
+        let Some(entries) = entries.filter(|_| kind.as_deref() == Some("Bundle")) else {
+            let resource = json::parse_object(text)?;
+            return self.resource(&resource, text, &Beside::default(), &Index::default());
+        };
+        (object.take("resourceType"), object.take("entry"));
+        // What it says about all of them is in its first row.
+        let about = object.rest().text(ehr_events::NAME, None).map_err(Reject::from);
+        let mut result = about.as_ref().map(|_| ()).map_err(Clone::clone);
+        let about = about.unwrap_or_default();
+        bundle::entries(entries, |entry, index| {
+            let added = self.entry(entry, index, about.as_deref());
+            // The first refusal is told.
+            result = std::mem::replace(&mut result, Ok(())).and(added);
+        })?;
+        result
+    }
+
+    /// One entry of a Bundle, which says `about` itself.
+    fn entry(&mut self, text: &str, index: &Index<'_>, about: Option<&str>) -> Result<(), Reject> {
+        let mut entry = Entry::read(text)?;
+        if let Some(about) = about.filter(|_| self.events == 0) {
+            entry.beside.extra.add("Bundle", about);
+        }
+        let Some(resource) = entry.resource else {
+            let said = entry.bare(self.rows.origin().received_us)?;
+            return self.event(&said, &entry.beside, text).map(drop);
+        };
+        let tree = json::parse_object(resource)
+            .map_err(|_| shape("a `resource` of the Bundle is not an object"))?;
+        self.resource(&tree, resource, &entry.beside, index)
+    }
+
+    /// A resource, and what was said beside it.
+    fn resource(
+        &mut self,
+        tree: &Tree,
+        text: &str,
+        beside: &Beside<'_>,
+        index: &Index<'_>,
+    ) -> Result<(), Reject> {
+        let kind = text_of(tree.get("resourceType"));
+        let kind = kind.ok_or_else(|| shape("there is no `resourceType`"))?;
+        let mut said = Said::of(kind, tree, beside, index, self.rows.origin().received_us);
+        let parts = if kind == "Observation" {
+            let (parts, flags) = reading::parts(tree, &said.observed);
+            said.standing |= flags;
+            parts
+        } else {
+            Vec::new()
+        };
+        let complete = self.event(&said, beside, text)?;
+        complete.and(self.readings.add(self.rows, &said, &parts))
+    }
+
+    /// The row of `ehr_events`. The inner result: whether all of it is there.
+    fn event(
+        &mut self,
+        said: &Said<'_>,
+        beside: &Beside<'_>,
+        text: &str,
+    ) -> Result<Result<(), Reject>, Reject> {
+        if self.events >= EVENTS_MAX {
+            let reason = format!("more than {EVENTS_MAX} resources in one message");
+            return Err(Reject::new(Code::TooManyValues, reason));
+        }
+        let added = event::add(self.columns, self.rows, said, beside, text);
+        let result = match added {
+            Ok(()) => Ok(()),
+            // The row is there; the dead letter has what it could not take.
+            Err(Added::WithoutExtra(reject)) => Err(reject),
+            Err(Added::Not(reject)) => return Err(reject),
+        };
+        self.events += 1;
+        Ok(result)
+    }
+}

@@ -1,0 +1,230 @@
+//! The readings of an Observation: its value and those of its components, each with what is said beside it.
+
+use std::borrow::Cow;
+
+use lake::table::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use serde_json::Value;
+
+use super::super::number::{self, Comma, Told};
+use super::super::reject::{Code, Reject};
+use super::coded::{coded, codes, metric};
+use super::element::{Found, Tree};
+use super::said::Said;
+use super::sampled::{Reached, SAMPLES_MAX, Sampled};
+use super::value::{Observed, reference_range};
+use crate::batch::Rows;
+use crate::batch::flags::Flags;
+use crate::batch::judging::{Comparator, Measured};
+use crate::batch::readings::{ABSENT, Clinical, Context, FHIR_R4};
+
+/// Readings of one message.
+const READINGS_MAX: i32 = 100_000;
+
+/// One value with its code.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    metric: Cow<'static, str>,
+    codings: Option<String>,
+    observed: Observed<'a>,
+    interpretation: Option<String>,
+    reference_range: Option<String>,
+}
+
+/// The values of an Observation that can be readings, and what is to be said if some can't.
+pub(super) fn parts<'a>(tree: &'a Tree, own: &Observed<'a>) -> (Vec<Part<'a>>, Flags) {
+    let (mut parts, mut flags) = (Vec::new(), Flags::default());
+    let mut part = |tree: &'a Tree, observed: Observed<'a>| {
+        flags |= observed.flags & Flags::NOT_CONVERTED;
+        if !observed.is_said() {
+            return;
+        }
+        let code = tree.get("code");
+        let Some(metric) = code.and_then(metric) else {
+            flags |= Flags::CODE_MISSING;
+            return;
+        };
+        parts.push(Part {
+            metric,
+            codings: code.and_then(|value| coded(&[Found { kind: "", value }]).all),
+            observed,
+            interpretation: codes(tree.get("interpretation")),
+            reference_range: reference_range(tree),
+        });
+    };
+    part(tree, own.clone());
+    let mut odd = false;
+    match tree.get("component") {
+        Some(Value::Array(components)) => {
+            for component in components {
+                match component.as_object() {
+                    Some(component) => part(component, Observed::of(component, &["value[x]"])),
+                    None => odd = true,
+                }
+            }
+        }
+        other => odd = other.is_some_and(|other| !other.is_null()),
+    }
+    (parts, if odd { flags | Flags::NOT_CONVERTED } else { flags })
+}
+
+/// How many readings and samples there were in a message.
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    rows: i32,
+    samples: usize,
+}
+
+impl Readings {
+    /// Adds the readings of an Observation.
+    ///
+    /// # Errors
+    /// What did not fit its table; the others are there.
+    pub(super) fn add(
+        &mut self,
+        rows: &mut Rows<'_>,
+        said: &Said<'_>,
+        parts: &[Part<'_>],
+    ) -> Result<(), Reject> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let readings = rows.readings();
+        let place = readings.place([said.patient, said.encounter, None, None])?;
+        let device_us = said.when.start.or(said.when.end).unwrap_or(ABSENT);
+        let mut context = Context { place, ..Context::at(FHIR_R4, said.when.event_us, device_us) };
+        if let Some(text) = said.when.unread {
+            context.time_text = readings.time_text(text);
+        }
+        let mut result = Ok(());
+        for part in parts {
+            context.flags = said.when.flags | said.standing | part.observed.flags;
+            result = result.and(self.part(rows, &context, said, part));
+        }
+        result
+    }
+
+    fn part(
+        &mut self,
+        rows: &mut Rows<'_>,
+        context: &Context,
+        said: &Said<'_>,
+        part: &Part<'_>,
+    ) -> Result<(), Reject> {
+        let observed = &part.observed;
+        let (interpretation, range) = (short(&part.interpretation), short(&part.reference_range));
+        let (method, absent) = (short(&said.method), short(&observed.absent));
+        let clinical = Clinical {
+            status: said.status.as_deref(),
+            interpretation: interpretation.as_deref(),
+            reference_range: range.as_deref(),
+            method: method.as_deref(),
+            absent_reason: absent.as_deref(),
+            resource_id: said.id,
+            version_id: said.version,
+            codings: part.codings.as_deref().filter(|text| text.len() <= TEXT_BYTES_MAX),
+        };
+        if let Some(tree) = observed.sampled {
+            return self.series(rows, context, &clinical, part, tree);
+        }
+        let mut context = Context { clinical: rows.readings().clinical(&clinical)?, ..*context };
+        let bound = observed.comparator.and_then(Comparator::of_code);
+        let measured = match (observed.number, observed.truth, observed.text.as_deref()) {
+            (Some(number), _, text) if bound.is_some() => {
+                bound.map_or(Measured::Absent, |bound| Measured::Bound(bound, number, text))
+            }
+            (Some(number), _, Some(text)) => Measured::Word(number, text),
+            (Some(number), ..) => Measured::Number(number),
+            (_, Some(truth), _) => Measured::Number(f64::from(u8::from(truth))),
+            (.., Some(text)) if context.flags.has(Flags::COMPOUND) => Measured::Text(text),
+            (.., Some(text)) => match number::of_text(text, Comma::Never) {
+                Told::Number(number, flag) => {
+                    context.flags |= flag;
+                    Measured::Word(number, text)
+                }
+                Told::Bound(bound, number) => Measured::Bound(bound, number, Some(text)),
+                Told::Nothing => Measured::Nothing(text),
+                Told::Text => Measured::Text(text),
+            },
+            _ => Measured::Absent,
+        };
+        self.row(rows, &context, &part.metric, observed.unit, measured)
+    }
+
+    /// Each sample of a series; of one that is too long, or none, a row that says so.
+    fn series(
+        &mut self,
+        rows: &mut Rows<'_>,
+        context: &Context,
+        clinical: &Clinical<'_>,
+        part: &Part<'_>,
+        tree: &Tree,
+    ) -> Result<(), Reject> {
+        let exact = Context { clinical: rows.readings().clinical(clinical)?, ..*context };
+        let with = |flag| Context { flags: exact.flags | flag, ..exact };
+        let unread = with(Flags::NOT_CONVERTED);
+        let unit = part.observed.unit;
+        let Some(sampled) = Sampled::of(tree) else {
+            return self.row(rows, &unread, &part.metric, unit, Measured::Absent);
+        };
+        let count = self.samples.saturating_add(sampled.len());
+        if count > SAMPLES_MAX {
+            let context = with(Flags::SAMPLES_IN_RESOURCE);
+            return self.row(rows, &context, &part.metric, unit, Measured::Absent);
+        }
+        self.samples = count;
+        for sample in sampled.samples() {
+            let (context, measured) = match sample.reached {
+                Reached::Value(number) => (exact, Measured::Number(number)),
+                Reached::Below(limit) => {
+                    (exact, Measured::Bound(Comparator::Less, limit.unwrap_or(f64::NAN), None))
+                }
+                Reached::Above(limit) => {
+                    (exact, Measured::Bound(Comparator::More, limit.unwrap_or(f64::NAN), None))
+                }
+                Reached::Error => (exact, Measured::Absent),
+                Reached::Unread => (unread, Measured::Absent),
+            };
+            let event_us = context.event_us.saturating_add(sample.after_us);
+            let device_us = match context.device_us {
+                ABSENT => ABSENT,
+                us => us.saturating_add(sample.after_us),
+            };
+            let context = Context { event_us, device_us, ..context };
+            if sampled.dimensions == 1 {
+                self.row(rows, &context, &part.metric, unit, measured)?;
+            } else {
+                let metric = format!("{}.{}", part.metric, sample.dimension + 1);
+                self.row(rows, &context, &metric, unit, measured)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(
+        &mut self,
+        rows: &mut Rows<'_>,
+        context: &Context,
+        metric: &str,
+        unit: Option<&str>,
+        measured: Measured<'_>,
+    ) -> Result<(), Reject> {
+        if self.rows >= READINGS_MAX {
+            let reason = format!("more than {READINGS_MAX} readings in one message");
+            return Err(Reject::new(Code::TooManyValues, reason));
+        }
+        rows.reading(context, self.rows, metric, unit, measured)?;
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+/// At most what a column of names takes: the resource has the rest.
+fn short(text: &Option<String>) -> Option<Cow<'_, str>> {
+    let text = text.as_deref()?;
+    if text.len() <= NAME_BYTES_MAX {
+        return Some(Cow::Borrowed(text));
+    }
+    let room = NAME_BYTES_MAX - '…'.len_utf8();
+    let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    Some(Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())))
+}

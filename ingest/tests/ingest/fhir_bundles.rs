@@ -1,0 +1,103 @@
+//! FHIR Bundles and NDJSON: references within, requests, answers, and several resources in one message.
+
+use super::kit::{Row, fields, land};
+
+const TOPIC: &str = "dt/icu/ehr-1/fhir";
+
+fn shown<'a, const N: usize>(rows: &'a [Row], names: [&'static str; N]) -> Vec<[&'a str; N]> {
+    rows.iter().map(|row| fields(row, names)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn references_join_the_rows_of_their_bundle() {
+    let bundle = r#"{"resourceType":"Bundle","type":"transaction","entry":[
+      {"fullUrl":"urn:uuid:a1","resource":{"resourceType":"Patient","active":true},"request":{"method":"POST","url":"Patient"}},
+      {"fullUrl":"urn:uuid:a2","resource":{"resourceType":"Patient","id":"p2"},"request":{"method":"PUT","url":"Patient/p2"}},
+      {"fullUrl":"urn:uuid:a3","resource":{"resourceType":"Medication","code":{"coding":[{"system":"s","code":"asa"}]}},"request":{"method":"POST","url":"Medication","ifNoneExist":"code=asa"}},
+      {"fullUrl":"urn:uuid:a4","resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"urn:uuid:a1"},"encounter":{"reference":"urn:uuid:a9"},"valueInteger":1,"effectiveDateTime":"2026-07-01T10:00:00Z"}},
+      {"resource":{"resourceType":"MedicationRequest","id":"m","subject":{"reference":"urn:uuid:a2"},"medicationReference":{"reference":"urn:uuid:a3"},"authoredOn":"2026-07-01"}},
+      {"resource":{"resourceType":"Condition","id":"c","subject":{"reference":"Patient?identifier=urn:mrn|7"}}},
+      {"resource":{"resourceType":"Condition","id":"d","subject":{"identifier":{"system":"urn:mrn","value":"7"}}}},
+      {"resource":{"resourceType":"Condition","id":"e","subject":{"reference":"Patient/p2/_history/4"}}}
+    ]}"#;
+    let lakeside = land(&[(TOPIC, bundle)]).await;
+    assert!(lakeside.rows("dead_letters").await.is_empty());
+    let events = lakeside.rows("ehr_events").await;
+    let names = ["resource_id", "patient_id", "subject_reference", "full_url", "request_method"];
+    let expected = [
+        ["a1", "a1", "-", "urn:uuid:a1", "POST"],
+        ["p2", "p2", "-", "urn:uuid:a2", "PUT"],
+        ["a3", "-", "-", "urn:uuid:a3", "POST"],
+        ["a4", "a1", "urn:uuid:a1", "urn:uuid:a4", "-"],
+        ["m", "p2", "urn:uuid:a2", "-", "-"],
+        ["c", "-", "Patient?identifier=urn:mrn|7", "-", "-"],
+        ["d", "-", "urn:mrn|7", "-", "-"],
+        ["e", "p2", "Patient/p2/_history/4", "-", "-"],
+    ];
+    assert_eq!(shown(&events, names), expected);
+    assert_eq!(fields(&events[4], ["code", "code_reference"]), ["asa", "urn:uuid:a3"]);
+    assert_eq!(
+        events[2]["extra"],
+        r#"{"request":{"method":"POST","url":"Medication","ifNoneExist":"code=asa"}}"#
+    );
+    let reading = &lakeside.rows("readings").await[0];
+    let names = ["patient_id", "encounter_id", "resource_id"];
+    assert_eq!(fields(reading, names), ["a1", "a9", "a4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bundle_asks_for_or_answers_is_an_event_of_its_own() {
+    let bundle = r#"{"resourceType":"Bundle","type":"history","entry":[
+      {"fullUrl":"http://e/Patient/p1","request":{"method":"DELETE","url":"Patient/p1"},"response":{"status":"204","lastModified":"2026-07-01T10:00:00Z"}},
+      {"request":{"method":"DELETE","url":"Encounter/e1"}},
+      {"request":{"method":"DELETE","url":"Observation?code=x"}},
+      {"request":{"method":"GET","url":"/Patient/p2/$everything"}},
+      {"request":{"method":"GET","url":"metadata"}},
+      {"resource":{"resourceType":"Parameters","id":"patch"},"request":{"method":"PATCH","url":"Patient/p3"}},
+      {"resource":{"resourceType":"Patient"},"request":{"method":"PUT","url":"Patient/p4"}},
+      {"response":{"status":"201 Created","location":"Patient/p5/_history/3"}},
+      {"fullUrl":"urn:uuid:nothing"},
+      7
+    ]}"#;
+    let lakeside = land(&[(TOPIC, bundle)]).await;
+    let dead = lakeside.rows("dead_letters").await;
+    assert_eq!(dead.len(), 1, "of the last two, one for the message");
+    assert_eq!(dead[0]["reason"], "an entry of the Bundle has no `resource`");
+    let events = lakeside.rows("ehr_events").await;
+    let names = ["resource_type", "resource_id", "status", "request_method", "request_url"];
+    let expected = [
+        ["Patient", "p1", "deleted", "DELETE", "Patient/p1"],
+        ["Encounter", "e1", "deleted", "DELETE", "Encounter/e1"],
+        ["Observation", "-", "deleted", "DELETE", "Observation?code=x"],
+        ["Patient", "p2", "-", "GET", "/Patient/p2/$everything"],
+        ["Bundle", "-", "-", "GET", "metadata"],
+        ["Parameters", "patch", "-", "PATCH", "Patient/p3"],
+        ["Patient", "p4", "-", "PUT", "Patient/p4"],
+        ["Patient", "p5", "-", "-", "-"],
+    ];
+    assert_eq!(shown(&events, names), expected);
+    let names = ["event_ts", "last_updated", "patient_id", "flags"];
+    let changed = "2026-07-01T10:00:00Z";
+    assert_eq!(fields(&events[0], names), [changed, changed, "p1", "-"]);
+    assert_eq!(fields(&events[1], ["encounter_id", "flags"]), ["e1", "time_missing"]);
+    assert_eq!(events[1]["resource"], r#"{"request":{"method":"DELETE","url":"Encounter/e1"}}"#);
+    assert_eq!(events[7]["version_id"], "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_resources_a_line_each_are_rows_and_a_bad_line_is_a_dead_letter() {
+    let lines = concat!(
+        "\u{feff}{\"resourceType\":\"Patient\",\"id\":\"a\"}\r\n",
+        "\n",
+        "{\"resourceType\":\"Patient\",\"id\":\"b\"\n",
+        "{\"resourceType\":\"Bundle\",\"entry\":[{\"resource\":{\"resourceType\":\"Device\",\"id\":\"c\"}}]}\n",
+        "{\"resourceType\":\"Patient\",\"id\":\"d\"}\n",
+    );
+    let pretty = "{\n  \"resourceType\": \"Patient\",\n  \"id\": \"e\"\n}\n";
+    let lakeside = land(&[(TOPIC, lines), (TOPIC, pretty)]).await;
+    let events = lakeside.rows("ehr_events").await;
+    let expected = [["a", "0"], ["c", "1"], ["d", "2"], ["e", "0"]];
+    assert_eq!(shown(&events, ["resource_id", "row_no"]), expected);
+    let dead = lakeside.rows("dead_letters").await;
+    assert_eq!((dead.len(), dead[0]["reason_code"].as_str()), (1, "json_truncated"));
+}
