@@ -207,7 +207,7 @@ impl Kind {
         }
     }
 
-    /// The Arrow type that readers see. Writers may also hand in text as a dictionary with 32-bit keys.
+    /// The Arrow type that readers see. Writers may also hand in text as a dictionary with 32-bit keys, text and bytes as views.
     #[must_use]
     pub fn arrow(self) -> DataType {
         match self {
@@ -229,6 +229,8 @@ impl Kind {
             DataType::Dictionary(key, value) => {
                 self == Self::Text && **key == DataType::Int32 && **value == DataType::Utf8
             }
+            DataType::Utf8View => self == Self::Text,
+            DataType::BinaryView => self == Self::Binary,
             other => *other == self.arrow(),
         }
     }

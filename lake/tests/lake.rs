@@ -3,6 +3,8 @@
 
 #[path = "lake/books.rs"]
 mod books;
+#[path = "lake/compaction.rs"]
+mod compaction;
 #[path = "lake/declared.rs"]
 mod declared;
 #[path = "lake/grow.rs"]

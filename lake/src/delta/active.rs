@@ -9,8 +9,8 @@ use arrow::array::{Array, AsArray, MapArray, RecordBatch, StructArray};
 use arrow::datatypes::Int64Type;
 use serde::Deserialize;
 
-use super::action::{Added, Removed};
-use crate::date::date_parse;
+use super::action::{Added, RemoveFile, Removed};
+use crate::date::{date_parse, date_text};
 use crate::table::PARTITION;
 
 /// Files that are held at most, and as many removed ones.
@@ -38,6 +38,20 @@ pub(crate) struct Active {
     removed: HashMap<String, i64>,
     cut: Option<i32>,
     max: Option<usize>,
+}
+
+impl ActiveFile {
+    /// What takes it out of the table.
+    pub(crate) fn removal(&self, data_change: bool, now_ms: i64) -> RemoveFile {
+        RemoveFile {
+            path: self.path.clone(),
+            deletion_timestamp: now_ms,
+            data_change,
+            extended_file_metadata: true,
+            partition_values: [(PARTITION.to_owned(), self.date.map(date_text))].into(),
+            size: self.bytes,
+        }
+    }
 }
 
 impl Active {
@@ -185,7 +199,7 @@ mod tests {
     use super::*;
 
     fn file(date: i32, name: u32) -> ActiveFile {
-        let path = format!("{PARTITION}={}/{name}.parquet", crate::date::date_text(date));
+        let path = format!("{PARTITION}={}/{name}.parquet", date_text(date));
         ActiveFile { path, date: Some(date), bytes: 1, modified_ms: 0, rows: Some(1) }
     }
 

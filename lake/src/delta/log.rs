@@ -298,12 +298,7 @@ impl TableLog {
     }
 
     /// Takes over somebody's entry; true if it moves an application id that `ours` moves too, or takes out a file of its.
-    fn inspect(
-        &mut self,
-        version: u64,
-        entry: &[u8],
-        ours: &Ours,
-    ) -> Result<bool, LakeError> {
+    fn inspect(&mut self, version: u64, entry: &[u8], ours: &Ours) -> Result<bool, LakeError> {
         let path = entry_path(version);
         let mut conflict = false;
         for line in lines(entry) {

@@ -25,7 +25,12 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Takes in a log entry.
-    pub(super) fn entry(&mut self, table: &Table, path: &str, entry: &[u8]) -> Result<(), LakeError> {
+    pub(super) fn entry(
+        &mut self,
+        table: &Table,
+        path: &str,
+        entry: &[u8],
+    ) -> Result<(), LakeError> {
         for line in lines(entry) {
             let line = line.map_err(|error| LakeError::damaged(path, error))?;
             if let Some(protocol) = line.protocol {
@@ -57,7 +62,12 @@ impl Replay {
     }
 
     /// Takes in a checkpoint.
-    pub(super) fn checkpoint(&mut self, table: &Table, path: &str, bytes: Bytes) -> Result<(), LakeError> {
+    pub(super) fn checkpoint(
+        &mut self,
+        table: &Table,
+        path: &str,
+        bytes: Bytes,
+    ) -> Result<(), LakeError> {
         let mut columns = vec!["txn", "metaData", "protocol"];
         columns.extend(self.active.iter().flat_map(|_| ["add", "remove"]));
         for batch in parquet::read(path, bytes, &columns)? {

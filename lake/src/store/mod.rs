@@ -6,6 +6,7 @@ mod local;
 mod power_loss;
 mod s3;
 mod selftest;
+mod upload;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::error::LakeError;
 use crate::location::Location;
 
 pub(crate) use local::FsyncLocal;
+pub(crate) use upload::{PART_BYTES, Upload};
 
 /// What a put-if-absent found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
