@@ -41,6 +41,8 @@ pub enum Point {
     MergedProven,
     /// It is in their place.
     MergedCommitted,
+    /// An object that nothing needs is gone, others are there.
+    ObjectSwept,
     /// A checkpoint is written; the log entries below it are still there.
     CheckpointWritten,
     /// Old log entries are removed.
@@ -49,7 +51,7 @@ pub enum Point {
 
 impl Point {
     /// Every point, in the order in which a message passes them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::SpoolWritten,
         Self::SpoolSynced,
         Self::PubackSent,
@@ -67,6 +69,7 @@ impl Point {
         Self::MergedWritten,
         Self::MergedProven,
         Self::MergedCommitted,
+        Self::ObjectSwept,
         Self::CheckpointWritten,
         Self::LogCleaned,
     ];
@@ -91,6 +94,7 @@ impl Point {
             Self::MergedWritten => "merged-written",
             Self::MergedProven => "merged-proven",
             Self::MergedCommitted => "merged-committed",
+            Self::ObjectSwept => "object-swept",
             Self::CheckpointWritten => "checkpoint-written",
             Self::LogCleaned => "log-cleaned",
         }

@@ -23,5 +23,7 @@ mod protocol;
 mod reading;
 #[path = "lake/s3.rs"]
 mod s3;
+#[path = "lake/sweep.rs"]
+mod sweep;
 #[path = "lake/whole.rs"]
 mod whole;

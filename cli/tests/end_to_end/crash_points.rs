@@ -24,6 +24,7 @@ fn deaths(point: Point) -> &'static [(Victim, u32)] {
         // In the middle of a landing that touches several tables.
         Point::TableApplied => &[(Victim::Ingest, 6)],
         Point::ReceiptSent => &[(Victim::Ingest, 5)],
+        Point::ObjectSwept => &[(Victim::Maintain, 2)],
         // The merge of the second table.
         Point::MergedWritten
         | Point::MergedProven
@@ -88,6 +89,7 @@ dies! {
     inv14_at_merged_written and inv14_at_merged_written_in_s3: MergedWritten,
     inv14_at_merged_proven and inv14_at_merged_proven_in_s3: MergedProven,
     inv14_at_merged_committed and inv14_at_merged_committed_in_s3: MergedCommitted,
+    inv14_at_object_swept and inv14_at_object_swept_in_s3: ObjectSwept,
     inv5_at_checkpoint_written and inv5_at_checkpoint_written_in_s3: CheckpointWritten,
     inv5_at_log_cleaned and inv5_at_log_cleaned_in_s3: LogCleaned,
 }

@@ -235,6 +235,8 @@ pub(super) struct MetaData {
     pub(super) schema_string: String,
     #[serde(default)]
     pub(super) partition_columns: Vec<String>,
+    #[serde(default)]
+    pub(super) configuration: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,7 +3,7 @@
 //! Bounded: beyond [`FILES_MAX`] the newest dates are left out ([`Active::cut`]), so that who merges files begins with the oldest
 //! ones and has all of them after some runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow::array::{Array, AsArray, MapArray, RecordBatch, StructArray};
 use arrow::datatypes::Int64Type;
@@ -36,6 +36,8 @@ pub(crate) struct Active {
     files: HashMap<String, ActiveFile>,
     /// When each was removed, Unix milliseconds.
     removed: HashMap<String, i64>,
+    /// The objects of those files whose path is quoted in the log: other writers' only.
+    quoted: HashSet<String>,
     cut: Option<i32>,
     max: Option<usize>,
 }
@@ -66,9 +68,9 @@ impl Active {
         self.files.values()
     }
 
-    /// Whether the file is part of the table.
+    /// Whether the object at `path` is part of the table.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.files.contains_key(path)
+        self.files.contains_key(path) || self.quoted.contains(path)
     }
 
     /// When a file was taken out of the table, Unix milliseconds, as long as the log knows.
@@ -86,6 +88,11 @@ impl Active {
             return;
         }
         self.removed.remove(&file.path);
+        if file.path.contains('%') {
+            // Stays when the file is removed: it is only about what may be swept.
+            let object = object_store::path::Path::from_url_path(&file.path);
+            self.quoted.extend(object.map(|path| path.to_string()));
+        }
         self.files.insert(file.path.clone(), file);
         let max = self.max.unwrap_or(FILES_MAX);
         while self.files.len() > max {
@@ -152,7 +159,7 @@ impl Active {
             let stats = stats.filter(|stats| stats.is_valid(row)).map(|stats| stats.value(row));
             self.add(ActiveFile {
                 path: paths.value(row).to_owned(),
-                date: values.and_then(|values| value(values, row)),
+                date: values.and_then(|map| date_parse(&value(map, row, PARTITION)?)),
                 bytes: u64::try_from(sizes.value(row)).unwrap_or(0),
                 modified_ms: times.value(row),
                 rows: stats.and_then(rows),
@@ -180,13 +187,13 @@ fn rows(stats: &str) -> Option<u64> {
     serde_json::from_str::<Stats>(stats).ok()?.num_records
 }
 
-/// The partition date of one row of a map.
-fn value(map: &MapArray, row: usize) -> Option<i32> {
+/// What one row of a map has under `key`.
+pub(super) fn value(map: &MapArray, row: usize, key: &str) -> Option<String> {
     let entries = map.value(row);
     let (keys, values) =
         (entries.column(0).as_string_opt::<i32>()?, entries.column(1).as_string_opt::<i32>()?);
-    let at = (0..keys.len()).find(|at| keys.value(*at) == PARTITION && values.is_valid(*at))?;
-    date_parse(values.value(at))
+    let at = (0..keys.len()).find(|at| keys.value(*at) == key && values.is_valid(*at))?;
+    Some(values.value(at).to_owned())
 }
 
 /// The partition date that a path begins with.

@@ -30,6 +30,7 @@ pub(crate) struct TableLog {
     table: Arc<Table>,
     id: String,
     fit: Fit,
+    append_only: bool,
     version: u64,
     txns: HashMap<String, i64>,
 }
@@ -114,8 +115,9 @@ impl TableLog {
             }
             return Ok(None);
         };
-        let Replay { fit, txns, active, .. } = replay;
-        let log = Self { store, table: table.clone(), id, fit, version: next - 1, txns };
+        let Replay { fit, txns, active, append_only, .. } = replay;
+        let (table, version) = (table.clone(), next - 1);
+        let log = Self { store, table, id, fit, append_only, version, txns };
         Ok(Some((log, active)))
     }
 
@@ -132,6 +134,11 @@ impl TableLog {
     /// How the table's schema stands to ours.
     pub(crate) fn fit(&self) -> &Fit {
         &self.fit
+    }
+
+    /// Whether the table says that no row may be removed.
+    pub(crate) fn is_append_only(&self) -> bool {
+        self.append_only
     }
 
     /// The table's folder, for people.

@@ -9,7 +9,7 @@ mod table;
 
 pub use action::AddFile;
 pub(crate) use action::{Entry, Rewrite};
-pub(crate) use active::ActiveFile;
+pub(crate) use active::{Active, ActiveFile, date_in};
 pub(crate) use log::{Appended, TableLog, last_checkpoint};
 pub use table::FileInfo;
 pub(crate) use table::{checkpoint, create, files, widen};

@@ -7,11 +7,13 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use bytes::Bytes;
 
 use super::action::{MetaData, lines};
-use super::active::Active;
+use super::active::{Active, value};
 use super::fit::Fit;
 use crate::error::LakeError;
 use crate::parquet;
 use crate::table::Table;
+
+const APPEND_ONLY: &str = "delta.appendOnly";
 
 /// What a replay gathers.
 #[derive(Default)]
@@ -19,6 +21,8 @@ pub(super) struct Replay {
     pub(super) id: Option<String>,
     pub(super) fit: Fit,
     pub(super) txns: HashMap<String, i64>,
+    /// Whether no row may be removed.
+    pub(super) append_only: bool,
     /// The files, where somebody asked for them.
     pub(super) active: Option<Active>,
 }
@@ -57,6 +61,8 @@ impl Replay {
     fn metadata(&mut self, table: &Table, path: &str, metadata: MetaData) -> Result<(), LakeError> {
         let fit = Fit::of(table, &metadata.schema_string, &metadata.partition_columns);
         self.fit = fit.map_err(|error| LakeError::damaged(path, error))?;
+        self.append_only =
+            metadata.configuration.get(APPEND_ONLY).is_some_and(|value| value == "true");
         self.id = Some(metadata.id);
         Ok(())
     }
@@ -95,7 +101,12 @@ impl Replay {
                 let known = text(metadata, "id", row).zip(schema).zip(texts(metadata, row));
                 let ((id, schema_string), partition_columns) = known
                     .ok_or_else(|| damaged("metaData.id, schemaString and partitionColumns"))?;
-                let stated = MetaData { id, schema_string, partition_columns };
+                let settings = metadata.column_by_name("configuration");
+                let settings = settings.and_then(|settings| settings.as_map_opt());
+                let append_only = settings.and_then(|map| value(map, row, APPEND_ONLY));
+                let configuration =
+                    append_only.map(|value| (APPEND_ONLY.to_owned(), value)).into_iter().collect();
+                let stated = MetaData { id, schema_string, partition_columns, configuration };
                 self.metadata(table, path, stated)?;
             }
             let protocol = part("protocol").ok_or_else(|| damaged("protocol"))?;

@@ -1,4 +1,5 @@
-//! Upkeep beside running workers: small files become large ones, logs get checkpoints. Never in the path of a commit.
+//! Upkeep beside running workers: small files become large ones, old dates and files that nothing needs go, logs get checkpoints.
+//! Never in the path of a commit.
 //!
 //! Any number of processes may do this at once, and be killed at any point: what counts is decided by commits alone.
 
@@ -8,35 +9,27 @@ mod logs;
 mod merge;
 mod pace;
 mod proof;
+mod retire;
 mod rewrite;
 mod select;
+mod settings;
+mod sweep;
+
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::delta::ActiveFile;
 use crate::error::LakeError;
 use crate::lake::Lake;
+use crate::table::Table;
 use compact::Compaction;
+use sweep::Sweep;
 
 pub use logs::{CHECKPOINT_COMMITS, LOG_RETENTION_US, Maintained, run_once};
 pub use pace::Pace;
-
-/// What upkeep is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Commits after which a table gets a new checkpoint.
-    pub commits: u64,
-    /// A date that is over is merged once nothing came for it for so long: Microseconds.
-    pub quiet_us: i64,
-    /// Only says what it would do.
-    pub dry_run: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { commits: CHECKPOINT_COMMITS, quiet_us: 0, dry_run: false }
-    }
-}
+pub(crate) use retire::ROWS_APP as RETIRED_ROWS_APP;
+pub use settings::{KEEP_DAYS, MaintainConfig, Settings, SettingsError};
 
 /// What is being done, for who watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +54,42 @@ pub enum Step {
         /// Bytes of the one file.
         bytes: u64,
     },
+    /// Dates that are older than the retention were taken out of the table.
+    Retired {
+        /// Table name.
+        table: String,
+        /// Their files.
+        files: u64,
+        /// Their rows.
+        rows: u64,
+    },
+    /// Files that nothing needs are gone.
+    Swept {
+        /// Table name.
+        table: String,
+        /// How many.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+}
+
+/// Files and rows that were taken out of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// Files.
+    pub files: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// Objects that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Objects.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Files that became fewer.
@@ -105,7 +134,7 @@ impl Left {
 }
 
 /// What was done to one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Done {
     /// Table name.
     pub table: String,
@@ -113,6 +142,10 @@ pub struct Done {
     pub merged: Merged,
     /// Files that can't be merged.
     pub left: Vec<Left>,
+    /// Dates older than the retention.
+    pub retired: Retired,
+    /// Files that nothing needs.
+    pub swept: Swept,
     /// The version of a new checkpoint.
     pub checkpoint: Option<u64>,
     /// Old log entries removed.
@@ -123,11 +156,20 @@ impl Done {
     /// Whether there was nothing to do.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.merged == Merged::default() && self.left.is_empty() && self.checkpoint.is_none()
+        *self == Self { table: self.table.clone(), ..Self::default() }
     }
 }
 
-/// Looks after every table once.
+/// What was done to a lake.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Each table.
+    pub tables: Vec<Done>,
+    /// Plans of landings that are long applied.
+    pub plans: Swept,
+}
+
+/// Looks after a lake once: every table is merged, its old dates go, its log gets a checkpoint; then what nothing needs is swept.
 ///
 /// # Errors
 /// [`LakeError::Stopped`], [`LakeError::Unproven`], [`LakeError::Store`] and what else keeps a table from being looked after;
@@ -138,25 +180,43 @@ pub async fn run(
     now_us: i64,
     pace: &mut Pace,
     told: &(dyn Fn(&Step) + Sync),
-) -> Result<Vec<Done>, LakeError> {
-    let now = select::Now { ms: now_us.div_euclid(1000), quiet_ms: settings.quiet_us / 1000 };
-    let mut done = Vec::new();
+) -> Result<Report, LakeError> {
+    let mut report = Report::default();
     for table in lake.catalog().tables() {
-        let dry_run = settings.dry_run;
-        let compaction = Compaction { lake: lake.store(), table, now, dry_run, told };
-        let (merged, left) = compaction.run(pace).await?;
-        let checkpoint = if dry_run {
-            None
-        } else {
-            logs::of_table(lake, table, settings.commits, now_us).await?
-        };
-        done.push(Done {
-            table: table.name.to_string(),
-            merged,
-            left,
-            checkpoint: checkpoint.as_ref().map(|done| done.checkpoint),
-            log_entries: checkpoint.map_or(0, |done| done.removed),
-        });
+        report.tables.push(one(lake, table, settings, now_us, pace, told).await?);
+    }
+    if settings.sweep {
+        let before_ms = (now_us - settings.keep_us).div_euclid(1000);
+        let sweep = Sweep::begin(lake, before_ms, settings.dry_run).await?;
+        for (table, done) in lake.catalog().tables().zip(&mut report.tables) {
+            if !settings.on_hold(&table.name) {
+                done.swept = sweep.table(table, told).await?;
+            }
+        }
+        report.plans = sweep.plans().await?;
+    }
+    Ok(report)
+}
+
+async fn one(
+    lake: &Lake,
+    table: &Arc<Table>,
+    settings: &Settings,
+    now_us: i64,
+    pace: &mut Pace,
+    told: &(dyn Fn(&Step) + Sync),
+) -> Result<Done, LakeError> {
+    let (store, dry_run, now_ms) = (lake.store(), settings.dry_run, now_us.div_euclid(1000));
+    let mut done = Done { table: table.name.to_string(), ..Done::default() };
+    // First: what goes need not be merged.
+    if let Some(first) = settings.first_date(table, now_us) {
+        done.retired = retire::before(store, table, first, now_ms, dry_run, told).await?;
+    }
+    let now = select::Now { ms: now_ms, quiet_ms: settings.quiet_us / 1000 };
+    let compaction = Compaction { lake: store, table, now, dry_run, told };
+    (done.merged, done.left) = compaction.run(pace).await?;
+    if !dry_run && let Some(log) = logs::of_table(lake, table, settings.commits, now_us).await? {
+        (done.checkpoint, done.log_entries) = (Some(log.checkpoint), log.removed);
     }
     Ok(done)
 }

@@ -4,16 +4,10 @@
 //! the sum of all rows' numbers and, for each column, the sum of its values' numbers and how many are NULL. A row that is lost, there
 //! twice, or has a value of another row or of another column changes a sum.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, Int64Type};
-use arrow::datatypes::{TimeUnit, TimestampMicrosecondType};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use arrow::array::{Array, RecordBatch};
 
-use crate::table::{IDENTITY, Table};
-
-/// What tells rows of the ledger from each other.
-const LEDGER_IDENTITY: [&str; 5] =
-    ["landing_id", "source_id", "epoch", "from_offset", "table_name"];
+use crate::row_hash::{SALT, fold, identities, mix};
+use crate::table::Table;
 
 /// Sums over rows. Equal for equal multisets of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,23 +28,15 @@ impl Sums {
     /// Of no rows of `table`.
     pub(crate) fn new(table: &Table) -> Self {
         let has = |name: &str| table.file_columns().position(|column| column.name == name);
-        let own: Vec<usize> = IDENTITY.iter().map(|column| &*column.name).filter_map(has).collect();
-        let whole = own.len() == IDENTITY.len();
-        let identity =
-            if whole { own } else { LEDGER_IDENTITY.into_iter().filter_map(has).collect() };
+        let identity = table.identity().into_iter().filter_map(has).collect();
         let columns = table.file_columns().map(|_| Column::default()).collect();
         Self { identity, rows: 0, identities: [0; 2], columns }
     }
 
     /// Adds rows: all columns of the files of the table, in their order.
     pub(crate) fn add(&mut self, batch: &RecordBatch) {
-        let mut rows = vec![0; batch.num_rows()];
-        for column in &self.identity {
-            let values = batch.column(*column);
-            fold(values, |row, value| {
-                rows[row] = mix(rows[row] ^ value);
-            });
-        }
+        let identity = self.identity.iter().map(|column| batch.column(*column));
+        let rows = identities(identity, batch.num_rows());
         self.rows += batch.num_rows() as u64;
         for row in &rows {
             self.identities[0] = self.identities[0].wrapping_add(mix(*row));
@@ -77,47 +63,6 @@ impl Sums {
         let other = columns.filter(|(_, (a, b))| a != b).map(|(column, _)| column.name.as_ref());
         let other: Vec<&str> = other.collect();
         (!other.is_empty()).then(|| format!("other values in {}", other.join(", ")))
-    }
-}
-
-const SALT: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Spreads every bit over all others (splitmix64).
-fn mix(mut value: u64) -> u64 {
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-/// Calls `each` with the row and a number of every value that is not NULL.
-fn fold(values: &dyn Array, mut each: impl FnMut(usize, u64)) {
-    let text = |bytes: &[u8]| xxh3_64_with_seed(bytes, SALT);
-    macro_rules! each_of {
-        ($array:expr, $number:expr) => {
-            $array.iter().enumerate().for_each(|(row, value)| {
-                if let Some(value) = value {
-                    each(row, $number(value));
-                }
-            })
-        };
-    }
-    let long = |value: i64| value.cast_unsigned();
-    match values.data_type() {
-        DataType::Utf8View => each_of!(values.as_string_view(), |v: &str| text(v.as_bytes())),
-        DataType::BinaryView => each_of!(values.as_binary_view(), text),
-        DataType::Float64 => each_of!(values.as_primitive::<Float64Type>(), f64::to_bits),
-        DataType::Int64 => each_of!(values.as_primitive::<Int64Type>(), long),
-        DataType::Int32 => {
-            each_of!(values.as_primitive::<Int32Type>(), |v| long(i64::from(v)));
-        }
-        DataType::Date32 => {
-            each_of!(values.as_primitive::<Date32Type>(), |v| long(i64::from(v)));
-        }
-        DataType::Boolean => each_of!(values.as_boolean(), u64::from),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            each_of!(values.as_primitive::<TimestampMicrosecondType>(), long);
-        }
-        other => unreachable!("whole rows have no {other}"),
     }
 }
 

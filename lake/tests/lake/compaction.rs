@@ -20,7 +20,9 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 const LATER: i64 = NOW + 4 * DAY;
 
 async fn upkeep(lake: &Lake, now_us: i64) -> Result<Vec<Done>, LakeError> {
-    run(lake, &Settings::default(), now_us, &mut Pace::unhurt(), &|_| {}).await
+    let settings = Settings { sweep: false, ..Settings::default() };
+    let report = run(lake, &settings, now_us, &mut Pace::unhurt(), &|_| {}).await;
+    report.map(|report| report.tables)
 }
 
 async fn files(lake: &Lake, table: &str) -> usize {
@@ -39,8 +41,8 @@ async fn inv14_a_date_that_is_over_becomes_one_file_with_the_same_rows(place: Pl
     let before = lake.books().await.unwrap();
     assert_eq!(files(&lake, "readings").await, 80);
 
-    let dry = Settings { dry_run: true, ..Settings::default() };
-    let would = run(&lake, &dry, LATER, &mut Pace::unhurt(), &|_| {}).await.unwrap();
+    let dry = Settings { dry_run: true, sweep: false, ..Settings::default() };
+    let would = run(&lake, &dry, LATER, &mut Pace::unhurt(), &|_| {}).await.unwrap().tables;
     assert_eq!(files(&lake, "readings").await, 80, "a dry run does nothing");
     let done = upkeep(&lake, LATER).await.unwrap();
     let numbers = |done: &[Done]| -> Vec<(String, u64, u64)> {
@@ -74,7 +76,7 @@ async fn inv14_a_date_that_is_over_becomes_one_file_with_the_same_rows(place: Pl
     assert_eq!(offsets(&fresh, "readings", "other").await.len(), 121);
 }
 
-const MESSAGES: u64 = 60;
+const MESSAGES: u64 = 30;
 
 async fn work(lake: Lake, source: &'static str, lane: u8) {
     let mut lander = Lander::open(&lake, source, [lane], NOW).await.unwrap();
