@@ -90,9 +90,11 @@ pub(crate) async fn maintain(scene: &mut Scene) -> anyhow::Result<u64> {
     let lake = scene.lake.clone();
     let before = scene.environment.clone();
     scene.environment.push(("TIDEMARK_CLOCK__JUMPS".to_owned(), "0:691200".to_owned()));
-    let said =
-        scene.tidemark(&["maintain", "--lake", &lake, "--commits", "3", "--format", "json"]).await;
+    // A worker that lives today must not lose what it has just written.
+    let arguments = ["--commits", "3", "--keep-days", "30", "--format", "json"];
+    let said = scene.tidemark(&[&["maintain", "--lake", &lake][..], &arguments].concat()).await;
     scene.environment = before;
-    let tables: Vec<serde_json::Value> = serde_json::from_str(&said?)?;
-    Ok(tables.iter().filter_map(|table| table["removed"].as_u64()).sum())
+    let report: serde_json::Value = serde_json::from_str(&said?)?;
+    let tables = report["tables"].as_array().into_iter().flatten();
+    Ok(tables.filter_map(|table| table["log_entries"].as_u64()).sum())
 }

@@ -181,9 +181,19 @@ pub async fn run(
     pace: &mut Pace,
     told: &(dyn Fn(&Step) + Sync),
 ) -> Result<Report, LakeError> {
-    let mut report = Report::default();
+    let (mut report, mut failed) = (Report::default(), None);
     for table in lake.catalog().tables() {
-        report.tables.push(one(lake, table, settings, now_us, pace, told).await?);
+        match one(lake, table, settings, now_us, pace, told).await {
+            Ok(done) => report.tables.push(done),
+            Err(LakeError::Stopped) => return Err(LakeError::Stopped),
+            // The others are looked after all the same.
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     if settings.sweep {
         let before_ms = (now_us - settings.keep_us).div_euclid(1000);

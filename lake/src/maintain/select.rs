@@ -88,6 +88,7 @@ mod tests {
     use super::*;
 
     const TODAY: i32 = 20_000;
+    const NONE: [u64; 0] = [];
     const NOW: Now = Now { ms: TODAY as i64 * MS_PER_DAY + 1000, quiet_ms: 3_600_000 };
 
     fn file(name: usize, bytes: u64, age_ms: i64) -> ActiveFile {
@@ -109,8 +110,8 @@ mod tests {
         let over = TODAY - 2;
         let files = [file(0, 300, 1 << 40), file(1, 7, 1 << 40), file(2, BIG_BYTES, 1 << 40)];
         assert_eq!(sizes(over, &files), [7, 300], "the big one stays");
-        assert_eq!(sizes(over, &files[1..]), [], "one is not merged with itself");
-        assert_eq!(sizes(TODAY - 1, &files), [], "rows may still come for yesterday");
+        assert_eq!(sizes(over, &files[1..]), NONE, "one is not merged with itself");
+        assert_eq!(sizes(TODAY - 1, &files), NONE, "rows may still come for yesterday");
         let half = BIG_BYTES / 2;
         let many: Vec<_> = (0..20).map(|n| file(n, half, 1 << 40)).collect();
         assert_eq!(sizes(over, &many).len(), 8, "up to what one file may have");
@@ -120,11 +121,11 @@ mod tests {
     fn late_rows_do_not_write_a_large_file_again_at_once() {
         let over = TODAY - 5;
         let (large, late) = (file(0, 1000, 1 << 40), file(1, 10, 2 * NOW.quiet_ms));
-        assert_eq!(sizes(over, &[large.clone(), late]), []);
+        assert_eq!(sizes(over, &[large.clone(), late]), NONE);
         let came = file(1, 125, 2 * NOW.quiet_ms);
         assert_eq!(sizes(over, &[large.clone(), came]), [125, 1000]);
         let still_coming = file(1, 500, NOW.quiet_ms / 2);
-        assert_eq!(sizes(over, &[large.clone(), still_coming]), []);
+        assert_eq!(sizes(over, &[large.clone(), still_coming]), NONE);
         let long_ago = file(1, 10, 24 * NOW.quiet_ms);
         assert_eq!(sizes(over, &[large, long_ago]), [10, 1000]);
     }
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn an_open_date_is_merged_when_it_has_many_small_files_the_commonest_size_first() {
         let some: Vec<_> = (0..SMALL_FILES).map(|n| file(n, 100, 0)).collect();
-        assert_eq!(sizes(TODAY, &some), []);
+        assert_eq!(sizes(TODAY, &some), NONE);
         let mut more = some.clone();
         more.extend([file(90, 1 << 20, 0), file(91, 2 * BIG_BYTES, 0)]);
         assert_eq!(sizes(TODAY, &more), [100; SMALL_FILES], "neither the larger nor the big one");
