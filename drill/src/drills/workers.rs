@@ -85,13 +85,23 @@ pub(crate) async fn idle_cleanup(scene: &mut Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checkpoints every table and removes the log entries below, as if eight days had passed. Returns how many.
+/// Merges and checkpoints every table and removes the log entries below, as if eight days had passed. Returns how many.
 pub(crate) async fn maintain(scene: &mut Scene) -> anyhow::Result<u64> {
+    // A worker that lives today must not lose what it has just written.
+    maintain_later(scene, 8, "30").await
+}
+
+/// As [`maintain`], eight days later still, when nobody writes: what was merged then is swept.
+pub(crate) async fn sweep(scene: &mut Scene) -> anyhow::Result<u64> {
+    maintain_later(scene, 16, "7").await
+}
+
+async fn maintain_later(scene: &mut Scene, days: u64, keep: &str) -> anyhow::Result<u64> {
     let lake = scene.lake.clone();
     let before = scene.environment.clone();
-    scene.environment.push(("TIDEMARK_CLOCK__JUMPS".to_owned(), "0:691200".to_owned()));
-    // A worker that lives today must not lose what it has just written.
-    let arguments = ["--commits", "3", "--keep-days", "30", "--format", "json"];
+    let jump = format!("0:{}", days * 24 * 3600);
+    scene.environment.push(("TIDEMARK_CLOCK__JUMPS".to_owned(), jump));
+    let arguments = ["--commits", "3", "--keep-days", keep, "--format", "json"];
     let said = scene.tidemark(&[&["maintain", "--lake", &lake][..], &arguments].concat()).await;
     scene.environment = before;
     let report: serde_json::Value = serde_json::from_str(&said?)?;

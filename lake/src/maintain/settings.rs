@@ -199,9 +199,7 @@ mod tests {
         };
         let unknown = refused(|config| name(config, "reading"));
         assert!(unknown.contains("`reading` is not a table"), "{unknown}");
-        assert!(
-            refused(|config| name(config, "landings")).contains("ledger")
-        );
+        assert!(refused(|config| name(config, "landings")).contains("ledger"));
         assert!(refused(|config| config.legal_hold.push("all".into())).contains("`all`"));
     }
 
