@@ -1,7 +1,7 @@
 //! `tidemark check`: whether a lake is one whole.
 
 use clap::Args;
-use lake::check::{self, Checked};
+use lake::check::{self, Checked, Depth};
 use serde::Serialize;
 
 use crate::options::{Format, LakeOption};
@@ -11,6 +11,9 @@ use crate::{config, print};
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) lake: LakeOption,
+    /// Look at logs, plans and files only, not at every row.
+    #[arg(long)]
+    pub(crate) quick: bool,
     /// How the findings are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -28,22 +31,27 @@ struct Shown<'a> {
 struct Problem<'a> {
     table: &'a str,
     problem: &'a str,
+    remedy: &'a str,
 }
 
 /// True when the lake is one whole.
 pub(crate) async fn run(options: &Check) -> anyhow::Result<bool> {
     let lake = config::open_lake(&options.lake).await?;
-    let Checked { files, rows, findings } = check::run(&lake).await?;
+    let depth = if options.quick { Depth::Files } else { Depth::Rows };
+    let Checked { files, rows, findings } = check::run_to(&lake, depth).await?;
     let whole = findings.is_empty();
     if options.format == Format::Json {
         let findings = findings.iter();
-        let findings =
-            findings.map(|found| Problem { table: &found.table, problem: &found.problem });
+        let findings = findings.map(|found| {
+            let (table, problem, remedy) = (&found.table, &found.problem, found.remedy);
+            Problem { table, problem, remedy }
+        });
         print::json(&Shown { whole, files, rows, findings: findings.collect() })?;
         return Ok(whole);
     }
     for found in &findings {
         print::line(&format!("{}: {}", found.table, found.problem))?;
+        print::line(&format!("    {}", found.remedy))?;
     }
     let (files, rows) = (print::grouped(files), print::grouped(rows));
     print::line(&match whole {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use edge_agent::AgentConfig;
 use gateway::GatewayConfig;
 use ingest::batch::Layout;
-use lake::{Catalog, DeclaredTables, Lake, LakeConfig, OpenMode};
+use lake::{Catalog, DeclaredTables, Lake, LakeConfig, MaintainConfig, OpenMode};
 use serde::Serialize;
 use service_runtime::config::{ConfigFile, expand_home};
 use service_runtime::logging::{self, LogConfig};
@@ -20,6 +20,7 @@ pub(crate) struct Everything {
     pub(crate) lake: LakeConfig,
     pub(crate) gateway: GatewayConfig,
     pub(crate) ingest: ingest::Config,
+    pub(crate) maintain: MaintainConfig,
     pub(crate) agent: AgentConfig,
     pub(crate) simulator: simulator::Config,
     pub(crate) tables: DeclaredTables,
@@ -54,17 +55,20 @@ fn located(error: anyhow::Error, path: &Path) -> anyhow::Error {
 }
 
 fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {
-    let everything = Everything {
+    let mut everything = Everything {
         log: file.section("log")?,
         lake: file.section("lake")?,
         gateway: file.section("gateway")?,
         ingest: file.section("ingest")?,
+        maintain: file.section("maintain")?,
         agent: file.section("agent")?,
         simulator: file.section("simulator")?,
         tables: file.section("tables")?,
     };
+    everything.ingest.maintain = everything.maintain.clone();
+    let catalog = everything.catalog()?;
     everything.gateway.check()?;
-    everything.ingest.check_with(&Layout::of(&everything.catalog()?))?;
+    everything.ingest.check_with(&Layout::of(&catalog))?;
     everything.agent.check()?;
     Ok(everything)
 }

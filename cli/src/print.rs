@@ -22,6 +22,11 @@ pub(crate) fn error(error: &anyhow::Error) {
     drop(writeln!(io::stderr().lock(), "tidemark: {error:#}"));
 }
 
+/// Prints a line beside the results.
+pub(crate) fn aside(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
 /// Tells whether an error only says that nobody reads our output any more, as after `tidemark tables | head -1`.
 pub(crate) fn reader_left(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

@@ -35,6 +35,14 @@ pub enum Point {
     LandingApplied,
     /// A receipt was handed to the transport.
     ReceiptSent,
+    /// A merged file is stored, nobody has read it back.
+    MergedWritten,
+    /// It is known to hold the rows of the files that it was merged from, which are still in its place.
+    MergedProven,
+    /// It is in their place.
+    MergedCommitted,
+    /// An object that nothing needs is gone, others are there.
+    ObjectSwept,
     /// A checkpoint is written; the log entries below it are still there.
     CheckpointWritten,
     /// Old log entries are removed.
@@ -43,7 +51,7 @@ pub enum Point {
 
 impl Point {
     /// Every point, in the order in which a message passes them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::SpoolWritten,
         Self::SpoolSynced,
         Self::PubackSent,
@@ -58,6 +66,10 @@ impl Point {
         Self::TableApplied,
         Self::LandingApplied,
         Self::ReceiptSent,
+        Self::MergedWritten,
+        Self::MergedProven,
+        Self::MergedCommitted,
+        Self::ObjectSwept,
         Self::CheckpointWritten,
         Self::LogCleaned,
     ];
@@ -79,6 +91,10 @@ impl Point {
             Self::TableApplied => "table-applied",
             Self::LandingApplied => "landing-applied",
             Self::ReceiptSent => "receipt-sent",
+            Self::MergedWritten => "merged-written",
+            Self::MergedProven => "merged-proven",
+            Self::MergedCommitted => "merged-committed",
+            Self::ObjectSwept => "object-swept",
             Self::CheckpointWritten => "checkpoint-written",
             Self::LogCleaned => "log-cleaned",
         }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::drills::{clock, disk, kills, lakes, network, outage, rogues, store, workers};
+use crate::drills::{clock, disk, kills, lakes, network, outage, rogues, store, upkeep, workers};
 use crate::scene::Scene;
 
 type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
@@ -31,7 +31,7 @@ macro_rules! drill {
 }
 
 /// All drills, in the order in which `all` plays them.
-pub const DRILLS: [Drill; 27] = [
+pub const DRILLS: [Drill; 29] = [
     drill!("kill-gateway", "kill -9 of the gateway", kills::gateway),
     drill!("kill-ingest", "kill -9 of ingest", kills::ingest),
     drill!("kill-agent", "kill -9 of the agent", kills::agent),
@@ -50,6 +50,8 @@ pub const DRILLS: [Drill; 27] = [
     drill!("zombie-ingest", "a paused worker wakes beside its successor", workers::zombie),
     drill!("lane-handover", "lanes move between two workers", workers::lane_handover),
     drill!("idle-cleanup", "log cleaned past an idle worker", workers::idle_cleanup),
+    drill!("kill-maintain", "kill -9 of a maintainer beside landings", upkeep::killed),
+    drill!("two-maintainers", "two maintainers merge beside two workers", upkeep::two),
     drill!("exactly-once", "kills while devices publish by QoS 2", rogues::exactly_once),
     drill!("forged-records", "payloads full of records, and kills", rogues::forged_records_flood),
     drill!("poison", "messages that nobody can take or read", rogues::poison),

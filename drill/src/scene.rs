@@ -318,6 +318,13 @@ impl Scene {
         Ok(())
     }
 
+    /// Lets the devices say no more than what is on its way, and waits until they have.
+    pub(crate) async fn loads_end(&mut self) -> anyhow::Result<()> {
+        self.loads.iter_mut().try_for_each(Load::enough)?;
+        self.quiet().await?;
+        Ok(())
+    }
+
     /// Waits until the devices have nothing left to say.
     pub(crate) async fn quiet(&mut self) -> anyhow::Result<Vec<Summary>> {
         let mut summaries = Vec::new();
@@ -335,20 +342,24 @@ impl Scene {
         .await
     }
 
+    /// A command of `tidemark` that reaches the lake's store.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut start = command(&self.program, arguments);
+        start.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        start
+    }
+
     /// Runs `tidemark` to its end and returns what it printed.
     pub(crate) async fn tidemark(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let (output, log) = (self.folder.join("command.out"), self.folder.join("command.log"));
-        let mut start = command(&self.program, arguments);
-        start.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let process = Process::start_into(arguments[0], start, &output, &log)?;
+        let process = Process::start_into(arguments[0], self.command(arguments), &output, &log)?;
         process.ended_well(PATIENCE).await?;
         Ok(std::fs::read_to_string(output)?)
     }
 
     /// Lets everything land, stops the services as an operator does, and audits every load.
     pub(crate) async fn judge(mut self) -> anyhow::Result<Findings> {
-        self.loads.iter_mut().try_for_each(Load::enough)?;
-        self.quiet().await?;
+        self.loads_end().await?;
         self.settled(PATIENCE * 4).await?;
         let books = self.books().await?;
         for source in [&mut self.agent, &mut self.gateway] {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use lake::MaintainConfig;
 use mqtt_link::Broker;
 use serde::{Deserialize, Serialize};
 use service_runtime::admin::AdminAccess;
@@ -69,6 +70,9 @@ pub struct Config {
     pub sources: BTreeMap<String, Vec<String>>,
     /// Which decoder a topic goes to, before the built-in rules; the first that matches wins.
     pub topics: Vec<TopicRule>,
+    /// The section `[maintain]`: how it looks after the lake.
+    #[serde(skip)]
+    pub maintain: MaintainConfig,
 }
 
 impl Default for Config {
@@ -96,6 +100,7 @@ impl Default for Config {
             shutdown_grace_ms: 30_000,
             sources: default_sources("gateway"),
             topics: Vec::new(),
+            maintain: MaintainConfig::default(),
         }
     }
 }

@@ -35,20 +35,20 @@ pub mod suggest;
 mod take;
 mod topic_rule;
 mod units;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lake::Lake;
-use lake::maintain::{self, CHECKPOINT_COMMITS};
 use mqtt_link::{LinkMetrics, Standing};
 use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::info;
 
 pub use config::Config;
 use decode::{DECODERS, Spec};
@@ -62,8 +62,6 @@ pub use rules::RuleMistake;
 const INBOX_FRAMES: usize = 8;
 /// Receipts that wait for the connection.
 const OUTBOX_RECEIPTS: usize = 512;
-/// How often the tables' logs are looked after.
-const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Lands what sources send to the broker until `stop`, then lands what was received and ends. Whether the lake can be used
 /// is said in `readiness`.
@@ -153,7 +151,8 @@ pub async fn start_with(
     (inbox, outbox): (mpsc::Receiver<Inbound>, mpsc::Sender<Outbound>),
     decoders: &[Spec],
 ) -> anyhow::Result<()> {
-    let clock = Clock::default();
+    let (clock, upkeep) = (Clock::default(), config.maintain.clone());
+    upkeep.check(lake.catalog())?;
     let metrics = IngestMetrics::register(metrics);
     let lander =
         lander::take_over(lake, &config, clock).await.context("cannot take over the lanes")?;
@@ -182,34 +181,11 @@ pub async fn start_with(
     tasks.spawn("lander", worker.run(orders_receiver, reports_sender));
     let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
     tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));
-    tasks.spawn("maintain", look_after(lake.clone(), clock, tasks.stop()));
+    let (runtime, stop, lake) = (tokio::runtime::Handle::current(), tasks.stop(), lake.clone());
+    // Merging is work for a processor: it must not keep others' sockets waiting.
+    tasks.spawn_blocking("maintain", move || {
+        runtime.block_on(upkeep::look_after(lake, upkeep, clock, stop));
+        Ok(())
+    });
     Ok(())
-}
-
-async fn look_after(lake: Lake, clock: Clock, stop: Stop) -> anyhow::Result<()> {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(MAINTAIN_EVERY) => {}
-        }
-        match maintain::run_once(&lake, CHECKPOINT_COMMITS, clock.now_us()).await {
-            Ok(done) => {
-                for table in done {
-                    info!(
-                        table = table.table,
-                        checkpoint = table.checkpoint,
-                        removed = table.removed,
-                        "log maintained"
-                    );
-                }
-            }
-            // Nothing depends on it being done now.
-            Err(error) => {
-                warn!(
-                    error = lander::chain(&error),
-                    "maintenance failed; trying again in a minute"
-                );
-            }
-        }
-    }
 }

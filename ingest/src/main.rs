@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use ingest::Config;
 use lake::{Catalog, DeclaredTables, Lake, LakeConfig, OpenMode};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
@@ -20,7 +21,8 @@ async fn run() -> anyhow::Result<()> {
     let file = ConfigFile::load(path.as_deref())?;
     logging::start(&file.section("log")?)?;
     let lake: LakeConfig = file.section("lake")?;
-    let config = file.section("ingest")?;
+    let mut config: Config = file.section("ingest")?;
+    config.maintain = file.section("maintain")?;
     let catalog =
         Catalog::declared(&file.section::<DeclaredTables>("tables")?).context("[tables]")?;
     let environment = std::env::vars().collect();

@@ -27,6 +27,9 @@ pub struct DeclaredTable {
     /// Rows of a file are sorted by these columns, then by event_ts.
     #[serde(default)]
     pub sort: Vec<String>,
+    /// Its rows go after so many days; none: they stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 /// One column: its type, or more.
@@ -139,6 +142,7 @@ impl DeclaredTable {
             stats: ["event_ts", "received_ts", "device_id"].map(Into::into).into(),
             time: "event_ts".into(),
             bloom: Vec::new(),
+            retention_days: self.retention_days,
         }
     }
 }

@@ -158,6 +158,29 @@ pub enum LakeError {
         /// The Parquet or Arrow error.
         source: Cause,
     },
+    /// Files that were merged do not hold the rows of those they were made of; a defect of ours, or of the store.
+    #[error(
+        "`{path}` of table `{table}` is not what it was merged from, {what}: it was not committed and they stay; run `tidemark check`"
+    )]
+    Unproven {
+        /// Table name.
+        table: String,
+        /// Path in the table's folder.
+        path: String,
+        /// "3 rows instead of 4", "other values in `value`".
+        what: String,
+    },
+    /// The rows of a file are not in the order that it says.
+    #[error("the rows of `{path}` of table `{table}` are not in the order that the file says")]
+    Disorder {
+        /// Table name.
+        table: String,
+        /// Path in the table's folder.
+        path: String,
+    },
+    /// Upkeep was told to stop.
+    #[error("stopped before it was done: the next run goes on")]
+    Stopped,
     /// A landing that contradicts itself; a defect of the caller.
     #[error("landing {landing} is not consistent: {reason}")]
     Inconsistent {

@@ -23,6 +23,7 @@ pub mod maintain;
 pub mod parquet;
 pub mod plan;
 mod reader;
+mod row_hash;
 pub mod sort;
 mod stage;
 mod store;
@@ -42,6 +43,7 @@ pub use landing::{
     Gap, Lost, SourceAdvance, SourceKey, SourcePosition, Staged, StagedFile, TableRows,
 };
 pub use location::Location;
+pub use maintain::MaintainConfig;
 pub use reader::{Rows, TableSummary, count};
 pub use stage::Staging;
 pub use store::{Created, Object, Store};

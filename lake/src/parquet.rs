@@ -5,6 +5,9 @@
 //! maximum are kept for time and device alone, in the file as in the log: statistics of other columns would put
 //! identifying values where nobody expects them.
 
+mod sink;
+mod whole_rows;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,6 +34,9 @@ use serde_json::{Map, Value, json};
 use crate::error::LakeError;
 use crate::store::Store;
 use crate::table::{Column, Kind, Table, Text};
+
+pub(crate) use sink::{Ending, Sink};
+pub(crate) use whole_rows::{WholeFile, view_schema};
 
 /// Rows of a row group, at most.
 const ROW_GROUP_ROWS: usize = 1 << 20;
@@ -68,10 +74,7 @@ pub fn encode(
             Some(writer) => writer,
             None => {
                 check(table, &batch.schema())?;
-                let options = ArrowWriterOptions::new()
-                    .with_properties(properties(table, &batch.schema()))
-                    // Else Arrow readers would see our dictionaries where others see strings.
-                    .with_skip_arrow_metadata(true);
+                let options = options(table, &batch.schema());
                 let made = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)
                     .map_err(failed)?;
                 writer.insert(made)
@@ -129,9 +132,20 @@ fn check(table: &Table, schema: &SchemaRef) -> Result<(), LakeError> {
     ))
 }
 
+/// Dictionaries, and views: they too hold a text once for many rows.
 fn comes_as_dictionary(schema: &SchemaRef, column: &str) -> bool {
     let field = schema.field_with_name(column);
-    field.is_ok_and(|field| matches!(field.data_type(), DataType::Dictionary(..)))
+    field.is_ok_and(|field| {
+        matches!(field.data_type(), DataType::Dictionary(..) | DataType::Utf8View)
+    })
+}
+
+/// How a file of `table` is written.
+fn options(table: &Table, schema: &SchemaRef) -> ArrowWriterOptions {
+    ArrowWriterOptions::new()
+        .with_properties(properties(table, schema))
+        // Else Arrow readers would see our dictionaries where others see strings.
+        .with_skip_arrow_metadata(true)
 }
 
 fn properties(table: &Table, schema: &SchemaRef) -> WriterProperties {
@@ -164,12 +178,17 @@ fn properties(table: &Table, schema: &SchemaRef) -> WriterProperties {
             Kind::Text => builder,
         };
     }
+    builder.set_sorting_columns(sorting(table)).build()
+}
+
+/// What a file says of its order.
+fn sorting(table: &Table) -> Option<Vec<SortingColumn>> {
     let position = |name: &Text| table.file_columns().position(|column| column.name == *name);
     let sorting = table.sort.iter().filter_map(position).filter_map(|n| i32::try_from(n).ok());
     let sorting: Vec<_> = sorting
         .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true })
         .collect();
-    builder.set_sorting_columns((!sorting.is_empty()).then_some(sorting)).build()
+    (!sorting.is_empty()).then_some(sorting)
 }
 
 /// Delta's statistics object (`PROTOCOL.md`, "Per-file Statistics") from the file's footer.
@@ -289,7 +308,7 @@ pub(crate) async fn stream(
     size: u64,
     columns: &[&str],
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
-    let reader = Ranges { store: store.root(), path, size };
+    let reader = Ranges { store: store.root(), path, size, held: None };
     let builder = ParquetRecordBatchStreamBuilder::new(reader)
         .await
         .map_err(|error| LakeError::file("read", &table.name, error))?;
@@ -306,15 +325,29 @@ pub(crate) async fn stream(
     Ok(stream.map_err(move |error| LakeError::file("read", &name, error)).boxed())
 }
 
-/// A stored file, read by byte ranges.
+/// A stored file, read by byte ranges; or out of memory, where somebody holds all of it.
 struct Ranges {
     store: Arc<dyn ObjectStore>,
     path: Path,
     size: u64,
+    held: Option<Bytes>,
+}
+
+impl Ranges {
+    fn out_of_memory(&self, range: &Range<u64>) -> Option<Result<Bytes, ParquetError>> {
+        let held = self.held.as_ref()?;
+        let ends = [range.start, range.end].map(|end| usize::try_from(end).unwrap_or(usize::MAX));
+        let within = ends[0] <= ends[1] && ends[1] <= held.len();
+        let beyond = || ParquetError::EOF(format!("the file has {} bytes", held.len()));
+        Some(within.then(|| held.slice(ends[0]..ends[1])).ok_or_else(beyond))
+    }
 }
 
 impl AsyncFileReader for Ranges {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        if let Some(bytes) = self.out_of_memory(&range) {
+            return futures::future::ready(bytes).boxed();
+        }
         let bytes = async move { self.store.get_range(&self.path, range).await };
         bytes.map_err(|error| ParquetError::External(Box::new(error))).boxed()
     }
@@ -323,6 +356,10 @@ impl AsyncFileReader for Ranges {
         &mut self,
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        if self.held.is_some() {
+            let bytes = ranges.iter().filter_map(|range| self.out_of_memory(range)).collect();
+            return futures::future::ready(bytes).boxed();
+        }
         let bytes = async move { self.store.get_ranges(&self.path, &ranges).await };
         bytes.map_err(|error| ParquetError::External(Box::new(error))).boxed()
     }

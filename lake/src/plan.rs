@@ -74,10 +74,13 @@ impl Plan {
         Self { version: VERSION, landing, worker, lanes, sources, tables }
     }
 
+    /// Where plans are, relative to the lake.
+    pub const FOLDER: &'static str = "_tidemark/landings";
+
     /// Where the plan of `landing` is, relative to the lake.
     #[must_use]
     pub fn path(landing: Uuid) -> String {
-        format!("_tidemark/landings/{landing}.json")
+        format!("{}/{landing}.json", Self::FOLDER)
     }
 
     /// The object's bytes.

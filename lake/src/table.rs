@@ -97,6 +97,9 @@ pub struct Table {
     pub time: Text,
     /// Columns with a bloom filter.
     pub bloom: Vec<Text>,
+    /// Days after which its rows go, unless a setting says otherwise; `None`: they stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 /// The parts of a table of ours, by name.
@@ -160,6 +163,7 @@ impl Table {
             stats: texts(parts.stats),
             time: parts.time.into(),
             bloom: texts(parts.bloom),
+            retention_days: None,
         }
     }
 
@@ -167,6 +171,18 @@ impl Table {
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns that tell a row from every other: [`IDENTITY`], or those of the ledger, which has none of it.
+    #[must_use]
+    pub fn identity(&self) -> Vec<&'static str> {
+        const LEDGER: [&str; 5] = ["landing_id", "source_id", "epoch", "from_offset", "table_name"];
+        let own = IDENTITY.map(|column| match column.name {
+            Text::Borrowed(name) => name,
+            Text::Owned(_) => unreachable!("they are written in the program"),
+        });
+        let whole = own.iter().all(|name| self.column(name).is_some());
+        if whole { own.into() } else { LEDGER.into() }
     }
 
     /// The columns that are in the files: all but the partition column.
@@ -207,7 +223,7 @@ impl Kind {
         }
     }
 
-    /// The Arrow type that readers see. Writers may also hand in text as a dictionary with 32-bit keys.
+    /// The Arrow type that readers see. Writers may also hand in text as a dictionary with 32-bit keys, text and bytes as views.
     #[must_use]
     pub fn arrow(self) -> DataType {
         match self {
@@ -229,6 +245,8 @@ impl Kind {
             DataType::Dictionary(key, value) => {
                 self == Self::Text && **key == DataType::Int32 && **value == DataType::Utf8
             }
+            DataType::Utf8View => self == Self::Text,
+            DataType::BinaryView => self == Self::Binary,
             other => *other == self.arrow(),
         }
     }

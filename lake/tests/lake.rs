@@ -3,6 +3,8 @@
 
 #[path = "lake/books.rs"]
 mod books;
+#[path = "lake/compaction.rs"]
+mod compaction;
 #[path = "lake/declared.rs"]
 mod declared;
 #[path = "lake/grow.rs"]
@@ -21,5 +23,7 @@ mod protocol;
 mod reading;
 #[path = "lake/s3.rs"]
 mod s3;
+#[path = "lake/sweep.rs"]
+mod sweep;
 #[path = "lake/whole.rs"]
 mod whole;

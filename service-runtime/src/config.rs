@@ -12,8 +12,8 @@ use toml::{Table, Value};
 use crate::clock::ClockConfig;
 
 /// Every section that a file may have.
-pub const SECTIONS: [&str; 8] =
-    ["agent", "clock", "gateway", "ingest", "lake", "log", "simulator", "tables"];
+pub const SECTIONS: [&str; 9] =
+    ["agent", "clock", "gateway", "ingest", "lake", "log", "maintain", "simulator", "tables"];
 const PREFIX: &str = "TIDEMARK_";
 
 /// Why a configuration was refused.
@@ -196,7 +196,7 @@ mod tests {
         assert!(load("[gateway]\nlisen = 1\n", &[]).unwrap_err().contains("lisen"));
         assert_eq!(
             load("[gatway]\n", &[]).unwrap_err(),
-            "unknown section [gatway]: the sections are agent, clock, gateway, ingest, lake, log, simulator, tables"
+            "unknown section [gatway]: the sections are agent, clock, gateway, ingest, lake, log, maintain, simulator, tables"
         );
         assert!(load("[gateway\n", &[]).unwrap_err().starts_with("x.toml is not valid TOML"));
     }

@@ -24,7 +24,13 @@ fn deaths(point: Point) -> &'static [(Victim, u32)] {
         // In the middle of a landing that touches several tables.
         Point::TableApplied => &[(Victim::Ingest, 6)],
         Point::ReceiptSent => &[(Victim::Ingest, 5)],
-        Point::CheckpointWritten | Point::LogCleaned => &[(Victim::Maintain, 2)],
+        Point::ObjectSwept => &[(Victim::Maintain, 2)],
+        // The merge of the second table.
+        Point::MergedWritten
+        | Point::MergedProven
+        | Point::MergedCommitted
+        | Point::CheckpointWritten
+        | Point::LogCleaned => &[(Victim::Maintain, 2)],
     }
 }
 
@@ -80,6 +86,10 @@ dies! {
     inv5_at_table_applied and inv5_at_table_applied_in_s3: TableApplied,
     inv7_at_landing_applied and inv7_at_landing_applied_in_s3: LandingApplied,
     inv7_at_receipt_sent and inv7_at_receipt_sent_in_s3: ReceiptSent,
+    inv14_at_merged_written and inv14_at_merged_written_in_s3: MergedWritten,
+    inv14_at_merged_proven and inv14_at_merged_proven_in_s3: MergedProven,
+    inv14_at_merged_committed and inv14_at_merged_committed_in_s3: MergedCommitted,
+    inv14_at_object_swept and inv14_at_object_swept_in_s3: ObjectSwept,
     inv5_at_checkpoint_written and inv5_at_checkpoint_written_in_s3: CheckpointWritten,
     inv5_at_log_cleaned and inv5_at_log_cleaned_in_s3: LogCleaned,
 }

@@ -71,7 +71,7 @@ fn inv4_every_accepted_message_becomes_rows_or_one_dead_letter() {
     let bad: [&[u8]; 8] = [
         br#"{"ts":"2026-11-01T10:00:00Z","metric":"spo2","val"#,
         br#"{"ts":"2026-11-01T10:00:00Z","metric":7,"value":97}"#,
-        br#"{"ts":"2026-11-01T10:00:00Z","metric":"spo2","value":NaN}"#,
+        br#"{"ts":"2026-11-01T10:00:00Z","metric":"spo2","value":nope}"#,
         br#"{"ts":"2026-11-01T10:00:00Z","metric":"spo2","value":1e999}"#,
         br#"{"ts":"2026-11-01T10:00:00Z","value":97}"#,
         br#"{"ts":"2026-11-01T10:00:00Z","metric":"spo2"}"#,

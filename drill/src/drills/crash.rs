@@ -83,15 +83,28 @@ async fn maintenance_dies(scene: &mut Scene, death: Death) -> anyhow::Result<()>
     let plan = scene.devices("ward", 500.0, 3.0);
     scene.play(&plan)?;
     scene.landed(&scene.gateway, 500).await?;
+    // Nothing is swept that somebody may be writing: the devices must have said everything.
+    let sweeps = death.point == "object-swept";
+    if sweeps {
+        scene.loads_end().await?;
+        scene.settled(PATIENCE).await?;
+        workers::maintain(scene).await?;
+    }
     scene.environment.push(death.armed());
-    let died = workers::maintain(scene).await;
+    let died = match sweeps {
+        true => workers::sweep(scene).await,
+        false => workers::maintain(scene).await,
+    };
     scene.environment.retain(|(name, _)| name != VARIABLE);
     ensure!(died.is_err(), "maintenance never got to {}", death.point);
     let log = std::fs::read_to_string(scene.folder.join("command.log"))?;
     ensure!(log.contains("crash point"), "maintenance died of something else: {log}");
     scene.recovered().await?;
     // What was left half done is finished by the next run, beside a worker that goes on.
-    workers::maintain(scene).await?;
+    match sweeps {
+        true => workers::sweep(scene).await?,
+        false => workers::maintain(scene).await?,
+    };
     scene.quiet().await?;
     scene.recovered().await
 }

@@ -9,4 +9,5 @@ pub(crate) mod network;
 pub(crate) mod outage;
 pub(crate) mod rogues;
 pub(crate) mod store;
+pub(crate) mod upkeep;
 pub(crate) mod workers;

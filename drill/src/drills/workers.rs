@@ -85,14 +85,26 @@ pub(crate) async fn idle_cleanup(scene: &mut Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checkpoints every table and removes the log entries below, as if eight days had passed. Returns how many.
+/// Merges and checkpoints every table and removes the log entries below, as if eight days had passed. Returns how many.
 pub(crate) async fn maintain(scene: &mut Scene) -> anyhow::Result<u64> {
+    // A worker that lives today must not lose what it has just written.
+    maintain_later(scene, 8, "30").await
+}
+
+/// As [`maintain`], eight days later still, when nobody writes: what was merged then is swept.
+pub(crate) async fn sweep(scene: &mut Scene) -> anyhow::Result<u64> {
+    maintain_later(scene, 16, "7").await
+}
+
+async fn maintain_later(scene: &mut Scene, days: u64, keep: &str) -> anyhow::Result<u64> {
     let lake = scene.lake.clone();
     let before = scene.environment.clone();
-    scene.environment.push(("TIDEMARK_CLOCK__JUMPS".to_owned(), "0:691200".to_owned()));
-    let said =
-        scene.tidemark(&["maintain", "--lake", &lake, "--commits", "3", "--format", "json"]).await;
+    let jump = format!("0:{}", days * 24 * 3600);
+    scene.environment.push(("TIDEMARK_CLOCK__JUMPS".to_owned(), jump));
+    let arguments = ["--commits", "3", "--keep-days", keep, "--format", "json"];
+    let said = scene.tidemark(&[&["maintain", "--lake", &lake][..], &arguments].concat()).await;
     scene.environment = before;
-    let tables: Vec<serde_json::Value> = serde_json::from_str(&said?)?;
-    Ok(tables.iter().filter_map(|table| table["removed"].as_u64()).sum())
+    let report: serde_json::Value = serde_json::from_str(&said?)?;
+    let tables = report["tables"].as_array().into_iter().flatten();
+    Ok(tables.filter_map(|table| table["log_entries"].as_u64()).sum())
 }

@@ -39,11 +39,11 @@ flags! {
     NO_VALUE_WORD = "no_value_word": "A text that stands for no value: `value_text` has it as it came.";
     NOT_A_NUMBER = "not_a_number": "A text where the metric is a number: it is in `value_text`.";
     NOT_CONVERTED = "not_converted": "A member is not what its column takes: it is in `extra`, as it came.";
-    NOT_FINAL = "not_final": "The Observation is not final: registered, preliminary or of an unknown status.";
+    NOT_FINAL = "not_final": "The result is not final, or does not say so: `status` has what it says.";
     OUT_OF_RANGE = "out_of_range": "Outside the metric's plausible range.";
     PLANNED = "planned": "It tells of the future: `effective_start` says when, `event_ts` when that was written down or received.";
     RECEIVED_ABSURD = "received_absurd": "The time at which the source says that it received the message can't be right: ingest's own stands in.";
-    RETRACTED = "retracted": "It was entered in error or cancelled: nobody stands by it.";
+    RETRACTED = "retracted": "It was entered in error, or the measurement was cancelled: the value is no result.";
     SAMPLED = "sampled": "It is from a series of samples in one message.";
     SAMPLES_IN_RESOURCE = "samples_in_resource": "More than 10,000 samples in one message: they are in the resource (`ehr_events`).";
     SENTINEL = "sentinel": "A code for \"no value\": `value_text` has it as it came.";
@@ -81,12 +81,14 @@ impl Flags {
     /// Something speaks against the value or its time.
     const SUSPECT: Self = Self(
         Self::COMPARATOR.0
+            | Self::COMPOUND.0
             | Self::HOUR_SKIPPED.0
             | Self::HOUR_TWICE.0
             | Self::LOCAL_TIME.0
             | Self::NOT_FINAL.0
             | Self::OUT_OF_RANGE.0
             | Self::TIME_ABSURD.0
+            | Self::TIME_RELATIVE.0
             | Self::TIME_UNPARSABLE.0
             | Self::UNIT_DIFFERS.0,
     );
@@ -174,14 +176,13 @@ mod tests {
             ),
             (
                 "suspect",
-                "comparator hour_skipped hour_twice local_time not_final out_of_range time_absurd time_unparsable unit_differs",
+                "comparator compound hour_skipped hour_twice local_time not_final out_of_range time_absurd time_relative time_unparsable unit_differs",
             ),
             ("unchecked", "unknown_metric unknown_word"),
             (
                 "good",
-                "boolean code_missing compound date_of_landing date_only decimal_comma extra_too_long integer_beyond_double \
-                 maybe_repeat not_converted planned received_absurd sampled text_number time_missing time_recorded \
-                 time_relative unit_converted unmapped word",
+                "boolean code_missing date_of_landing date_only decimal_comma extra_too_long integer_beyond_double maybe_repeat \
+                 not_converted planned received_absurd sampled text_number time_missing time_recorded unit_converted unmapped word",
             ),
         ];
         let of = |name: &str| {

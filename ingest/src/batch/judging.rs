@@ -10,7 +10,7 @@ use super::intern::{Interner, NONE, Seeded};
 use crate::units::{self, Linear};
 
 /// The values of the column `comparator`.
-pub(crate) const COMPARATORS: [&str; 4] = ["<", "<=", ">", ">="];
+pub(crate) const COMPARATORS: [&str; 5] = ["<", "<=", ">", ">=", "ad"];
 
 /// How the true value is to the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) enum Comparator {
     AtMost,
     More,
     AtLeast,
+    /// So much that the number is reached (FHIR R5, `ad`).
+    Enough,
 }
 
 impl Comparator {
@@ -38,6 +40,14 @@ impl Comparator {
             .find_map(|(sign, comparator)| Some((*comparator, text.strip_prefix(sign)?)))
     }
 
+    /// Of FHIR's code.
+    pub(crate) fn of_code(code: &str) -> Option<Self> {
+        match code {
+            "ad" => Some(Self::Enough),
+            code => Self::split(code).filter(|(_, rest)| rest.is_empty()).map(|(found, _)| found),
+        }
+    }
+
     /// Number in [`COMPARATORS`].
     fn number(self) -> u8 {
         match self {
@@ -45,6 +55,7 @@ impl Comparator {
             Self::AtMost => 1,
             Self::More => 2,
             Self::AtLeast => 3,
+            Self::Enough => 4,
         }
     }
 }
@@ -55,7 +66,8 @@ pub(crate) enum Measured<'a> {
     Number(f64),
     /// A number that came as a text.
     Word(f64, &'a str),
-    /// The true value is only known to be so against the number; with the text that it came as, if it came as one.
+    /// The true value is only known to be so against the number (NaN: against one that nobody says); with the text that it came
+    /// as, if it came as one.
     Bound(Comparator, f64, Option<&'a str>),
     Text(&'a str),
     /// A text that stands for no value.
@@ -152,6 +164,10 @@ impl Judging {
         };
         let (given, comparator) = match measured {
             Measured::Number(given) | Measured::Word(given, _) => (Some(given), None),
+            Measured::Bound(comparator, given, _) if given.is_nan() => {
+                flags |= Flags::COMPARATOR | Flags::ABSENT;
+                (None, Some(comparator.number()))
+            }
             Measured::Bound(comparator, given, _) => {
                 flags |= Flags::COMPARATOR;
                 (Some(given), Some(comparator.number()))

@@ -99,6 +99,61 @@ impl Widening<'_> {
     }
 }
 
+/// Delta's `remove` action: a data file is part of the table no more.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RemoveFile {
+    /// As the `add` had it.
+    pub(crate) path: String,
+    /// Unix milliseconds; readers of older versions may still open it for a while.
+    pub(crate) deletion_timestamp: i64,
+    /// False: its rows are in other files now.
+    pub(crate) data_change: bool,
+    pub(crate) extended_file_metadata: bool,
+    pub(crate) partition_values: BTreeMap<String, Option<String>>,
+    pub(crate) size: u64,
+}
+
+/// A commit that takes files out of a table, and may put others in their place.
+#[derive(Debug)]
+pub(crate) struct Rewrite<'a> {
+    /// Delta's name for it: `OPTIMIZE`, `DELETE`.
+    pub(crate) operation: &'static str,
+    pub(crate) removes: &'a [RemoveFile],
+    pub(crate) adds: &'a [AddFile],
+    /// Application id → its new version.
+    pub(crate) txns: BTreeMap<String, i64>,
+    pub(crate) now_ms: i64,
+}
+
+impl Rewrite<'_> {
+    /// The log entry's bytes; as those of [`Entry::encode`], no two are equal.
+    pub(crate) fn encode(&self) -> Bytes {
+        let files = self.removes.len() + self.adds.len();
+        let mut lines = Vec::with_capacity(512 + files * 512);
+        let mut line = |action: &Line<'_>| {
+            serde_json::to_writer(&mut lines, action).expect("writing to memory succeeds");
+            lines.push(b'\n');
+        };
+        line(&Line::CommitInfo(CommitInfo {
+            timestamp: self.now_ms,
+            operation: self.operation,
+            operation_parameters: [("predicate", "[]".to_owned())].into(),
+            is_blind_append: false,
+            engine_info: ENGINE,
+            landing: None,
+            txn_id: Uuid::new_v4(),
+        }));
+        for (app_id, version) in &self.txns {
+            let last_updated = Some(self.now_ms);
+            line(&Line::Txn(Txn { app_id: app_id.into(), version: *version, last_updated }));
+        }
+        self.removes.iter().for_each(|remove| line(&Line::Remove(remove)));
+        self.adds.iter().for_each(|add| line(&Line::Add(add)));
+        lines.into()
+    }
+}
+
 const ENGINE: &str = concat!("tidemark/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Serialize)]
@@ -107,6 +162,7 @@ enum Line<'a> {
     CommitInfo(CommitInfo),
     Txn(Txn<'a>),
     Add(&'a AddFile),
+    Remove(&'a RemoveFile),
     MetaData(&'a Value),
 }
 
@@ -141,6 +197,34 @@ pub(super) struct Seen<'a> {
     pub(super) txn: Option<Txn<'a>>,
     pub(super) meta_data: Option<MetaData>,
     pub(super) protocol: Option<Protocol>,
+    #[serde(borrow)]
+    pub(super) add: Option<Added<'a>>,
+    #[serde(borrow)]
+    pub(super) remove: Option<Removed<'a>>,
+}
+
+/// A file that became part of the table.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Added<'a> {
+    #[serde(borrow)]
+    pub(super) path: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) partition_values: BTreeMap<String, Option<String>>,
+    pub(super) size: u64,
+    #[serde(default)]
+    pub(super) modification_time: i64,
+    #[serde(borrow, default)]
+    pub(super) stats: Option<Cow<'a, str>>,
+}
+
+/// A file that is part of the table no more.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Removed<'a> {
+    #[serde(borrow)]
+    pub(super) path: Cow<'a, str>,
+    pub(super) deletion_timestamp: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +235,8 @@ pub(super) struct MetaData {
     pub(super) schema_string: String,
     #[serde(default)]
     pub(super) partition_columns: Vec<String>,
+    #[serde(default)]
+    pub(super) configuration: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -203,7 +289,7 @@ mod tests {
     #[test]
     fn lines_of_others_are_read_for_what_matters() {
         let entry = br#"{"commitInfo":{"operation":"OPTIMIZE"}}
-{"remove":{"path":"x"}}
+{"remove":{"path":"x","dataChange":false}}
 {"txn":{"appId":"a\"b","version":2}}
 {"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":[]}}
 "#;

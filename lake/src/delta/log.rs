@@ -3,19 +3,18 @@
 //! Only the `txn`s, the table's id and the version are kept in memory, so a log may be held for ever: unlike a full
 //! snapshot it does not grow with the files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, StructArray};
-use arrow::datatypes::{Int32Type, Int64Type};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::action::{Entry, MetaData, Widening, lines};
+use super::action::{Entry, Rewrite, Widening, lines};
+use super::active::Active;
 use super::fit::Fit;
+use super::replay::Replay;
 use crate::error::LakeError;
-use crate::parquet;
 use crate::store::{Created, Store};
 use crate::table::Table;
 
@@ -31,6 +30,7 @@ pub(crate) struct TableLog {
     table: Arc<Table>,
     id: String,
     fit: Fit,
+    append_only: bool,
     version: u64,
     txns: HashMap<String, i64>,
 }
@@ -47,6 +47,14 @@ pub(crate) enum Appended {
     Reloaded,
 }
 
+/// What a commit of ours stands on: nobody else may have moved it.
+#[derive(Debug, Default)]
+struct Ours {
+    txns: BTreeMap<String, i64>,
+    /// The files that it takes out.
+    inputs: HashSet<String>,
+}
+
 impl TableLog {
     /// Replays the log of `table` below `lake`, or returns `None` if there is no such table.
     ///
@@ -54,8 +62,29 @@ impl TableLog {
     /// [`LakeError::Unsupported`] if the table needs Delta features that we don't write; [`LakeError::Damaged`] or
     /// [`LakeError::Store`] if the log can't be read.
     pub(crate) async fn load(lake: &Store, table: &Arc<Table>) -> Result<Option<Self>, LakeError> {
+        let loaded = Self::replayed(lake, table, Replay::default()).await?;
+        Ok(loaded.map(|(log, _)| log))
+    }
+
+    /// As [`TableLog::load`], with the table's files at that version.
+    ///
+    /// # Errors
+    /// As [`TableLog::load`].
+    pub(crate) async fn load_with_files(
+        lake: &Store,
+        table: &Arc<Table>,
+    ) -> Result<Option<(Self, Active)>, LakeError> {
+        let replay = Replay { active: Some(Active::default()), ..Replay::default() };
+        let loaded = Self::replayed(lake, table, replay).await?;
+        Ok(loaded.map(|(log, active)| (log, active.unwrap_or_default())))
+    }
+
+    async fn replayed(
+        lake: &Store,
+        table: &Arc<Table>,
+        mut replay: Replay,
+    ) -> Result<Option<(Self, Option<Active>)>, LakeError> {
         let store = lake.child(&table.name);
-        let mut replay = Replay::default();
         let mut next = 0;
         if let Some(checkpoint) = last_checkpoint(&store).await? {
             let path = format!("_delta_log/{checkpoint:020}.checkpoint.parquet");
@@ -70,20 +99,26 @@ impl TableLog {
             replay.entry(table, &entry_path(next), &entry)?;
             next += 1;
         }
-        let Some(id) = replay.id else {
+        let Some(id) = replay.id.clone() else {
             if next == 0 && !listed(&store).await?.is_empty() {
                 let reason =
                     "its log has no beginning: neither entry 0 nor `_last_checkpoint` is there";
                 return match store.get(&entry_path(0)).await? {
                     // Made by somebody a moment ago.
-                    Some(_) => Box::pin(Self::load(lake, table)).await,
+                    Some(_) => {
+                        let active = replay.active.map(|_| Active::default());
+                        let fresh = Replay { active, ..Replay::default() };
+                        Box::pin(Self::replayed(lake, table, fresh)).await
+                    }
                     None => Err(lake.not_whole(&table.name, reason)),
                 };
             }
             return Ok(None);
         };
-        let Replay { fit, txns, .. } = replay;
-        Ok(Some(Self { store, table: table.clone(), id, fit, version: next - 1, txns }))
+        let Replay { fit, txns, active, append_only, .. } = replay;
+        let (table, version) = (table.clone(), next - 1);
+        let log = Self { store, table, id, fit, append_only, version, txns };
+        Ok(Some((log, active)))
     }
 
     /// The table.
@@ -99,6 +134,11 @@ impl TableLog {
     /// How the table's schema stands to ours.
     pub(crate) fn fit(&self) -> &Fit {
         &self.fit
+    }
+
+    /// Whether the table says that no row may be removed.
+    pub(crate) fn is_append_only(&self) -> bool {
+        self.append_only
     }
 
     /// The table's folder, for people.
@@ -127,7 +167,7 @@ impl TableLog {
     /// As [`TableLog::load`]; [`LakeError::Changed`] if schema or protocol were changed.
     pub(crate) async fn refresh(&mut self) -> Result<(), LakeError> {
         while let Some(entry) = self.store.get(&entry_path(self.version + 1)).await? {
-            self.inspect(self.version + 1, &entry, &BTreeMap::new())?;
+            self.inspect(self.version + 1, &entry, &Ours::default())?;
         }
         Ok(())
     }
@@ -178,7 +218,23 @@ impl TableLog {
         lake: &Store,
         entry: &Entry<'_>,
     ) -> Result<Appended, LakeError> {
-        self.commit(lake, &entry.encode(), &entry.txns).await
+        let ours = Ours { txns: entry.txns.clone(), inputs: HashSet::new() };
+        self.commit(lake, &entry.encode(), &ours).await
+    }
+
+    /// Commits a rewrite, as [`TableLog::append`] does rows. Whoever wins a version in between is a conflict too if it takes out a
+    /// file that the rewrite takes out; what others only add is none.
+    ///
+    /// # Errors
+    /// As [`TableLog::append`].
+    pub(crate) async fn rewrite(
+        &mut self,
+        lake: &Store,
+        rewrite: &Rewrite<'_>,
+    ) -> Result<Appended, LakeError> {
+        let inputs = rewrite.removes.iter().map(|remove| remove.path.clone()).collect();
+        let ours = Ours { txns: rewrite.txns.clone(), inputs };
+        self.commit(lake, &rewrite.encode(), &ours).await
     }
 
     /// Commits more columns, as [`TableLog::append`] does rows. `metadata` must be what this state, or a later one, has with
@@ -191,14 +247,14 @@ impl TableLog {
         lake: &Store,
         widening: &Widening<'_>,
     ) -> Result<Appended, LakeError> {
-        self.commit(lake, &widening.encode(), &BTreeMap::new()).await
+        self.commit(lake, &widening.encode(), &Ours::default()).await
     }
 
     async fn commit(
         &mut self,
         lake: &Store,
         body: &Bytes,
-        txns: &BTreeMap<String, i64>,
+        ours: &Ours,
     ) -> Result<Appended, LakeError> {
         loop {
             let version = self.version + 1;
@@ -212,10 +268,10 @@ impl TableLog {
                     return Ok(Appended::Reloaded);
                 }
                 self.version = version;
-                self.txns.extend(txns.iter().map(|(id, version)| (id.clone(), *version)));
+                self.txns.extend(ours.txns.iter().map(|(id, version)| (id.clone(), *version)));
                 return Ok(Appended::At(version));
             };
-            if self.inspect(version, &winner, txns)? {
+            if self.inspect(version, &winner, ours)? {
                 return Ok(Appended::Conflict);
             }
         }
@@ -248,13 +304,8 @@ impl TableLog {
         Err(LakeError::Unknowable { table: self.table.name.to_string(), version })
     }
 
-    /// Takes over somebody's entry; true if it moves an application id that `ours` moves too.
-    fn inspect(
-        &mut self,
-        version: u64,
-        entry: &[u8],
-        ours: &BTreeMap<String, i64>,
-    ) -> Result<bool, LakeError> {
+    /// Takes over somebody's entry; true if it moves an application id that `ours` moves too, or takes out a file of its.
+    fn inspect(&mut self, version: u64, entry: &[u8], ours: &Ours) -> Result<bool, LakeError> {
         let path = entry_path(version);
         let mut conflict = false;
         for line in lines(entry) {
@@ -264,9 +315,10 @@ impl TableLog {
                 return Err(LakeError::Changed { table: self.table.name.to_string(), version });
             }
             if let Some(txn) = line.txn {
-                conflict |= ours.contains_key(&*txn.app_id);
+                conflict |= ours.txns.contains_key(&*txn.app_id);
                 self.txns.insert(txn.app_id.into_owned(), txn.version);
             }
+            conflict |= line.remove.is_some_and(|remove| ours.inputs.contains(&*remove.path));
         }
         self.version = version;
         Ok(conflict)
@@ -306,93 +358,4 @@ pub(crate) async fn last_checkpoint(store: &Store) -> Result<Option<u64>, LakeEr
         return Err(LakeError::Unsupported { table: store.url().to_string(), needs });
     }
     Ok(Some(hint.version))
-}
-
-/// What a replay gathers.
-#[derive(Default)]
-struct Replay {
-    id: Option<String>,
-    fit: Fit,
-    txns: HashMap<String, i64>,
-}
-
-impl Replay {
-    fn entry(&mut self, table: &Table, path: &str, entry: &[u8]) -> Result<(), LakeError> {
-        for line in lines(entry) {
-            let line = line.map_err(|error| LakeError::damaged(path, error))?;
-            if let Some(protocol) = line.protocol {
-                supported(table, protocol.min_reader_version, protocol.min_writer_version)?;
-            }
-            if let Some(metadata) = line.meta_data {
-                self.metadata(table, path, metadata)?;
-            }
-            if let Some(txn) = line.txn {
-                self.txns.insert(txn.app_id.into_owned(), txn.version);
-            }
-        }
-        Ok(())
-    }
-
-    fn metadata(&mut self, table: &Table, path: &str, metadata: MetaData) -> Result<(), LakeError> {
-        let fit = Fit::of(table, &metadata.schema_string, &metadata.partition_columns);
-        self.fit = fit.map_err(|error| LakeError::damaged(path, error))?;
-        self.id = Some(metadata.id);
-        Ok(())
-    }
-
-    fn checkpoint(&mut self, table: &Table, path: &str, bytes: Bytes) -> Result<(), LakeError> {
-        for batch in parquet::read(path, bytes, &["txn", "metaData", "protocol"])? {
-            let damaged = |what: &str| LakeError::damaged(path, format!("no {what}"));
-            let part = |name| batch.column_by_name(name).and_then(|column| column.as_struct_opt());
-            let text = |part: &StructArray, name, row| {
-                let column = part.column_by_name(name)?.as_string_opt::<i32>()?;
-                column.is_valid(row).then(|| column.value(row).to_owned())
-            };
-            let txn = part("txn").ok_or_else(|| damaged("txn"))?;
-            let version = txn
-                .column_by_name("version")
-                .and_then(|column| column.as_primitive_opt::<Int64Type>());
-            let version = version.ok_or_else(|| damaged("txn.version"))?;
-            for row in (0..batch.num_rows()).filter(|row| txn.is_valid(*row)) {
-                let id = text(txn, "appId", row).ok_or_else(|| damaged("txn.appId"))?;
-                self.txns.insert(id, version.value(row));
-            }
-            let metadata = part("metaData").ok_or_else(|| damaged("metaData"))?;
-            for row in (0..batch.num_rows()).filter(|row| metadata.is_valid(*row)) {
-                let schema = text(metadata, "schemaString", row);
-                let known = text(metadata, "id", row).zip(schema).zip(texts(metadata, row));
-                let ((id, schema_string), partition_columns) = known
-                    .ok_or_else(|| damaged("metaData.id, schemaString and partitionColumns"))?;
-                let stated = MetaData { id, schema_string, partition_columns };
-                self.metadata(table, path, stated)?;
-            }
-            let protocol = part("protocol").ok_or_else(|| damaged("protocol"))?;
-            let number = |name, row| {
-                let column = protocol.column_by_name(name)?.as_primitive_opt::<Int32Type>()?;
-                Some(column.value(row))
-            };
-            for row in (0..batch.num_rows()).filter(|row| protocol.is_valid(*row)) {
-                let needs = number("minReaderVersion", row).zip(number("minWriterVersion", row));
-                let (reader, writer) = needs.ok_or_else(|| damaged("protocol versions"))?;
-                supported(table, reader, writer)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The partition columns of one row of a checkpoint's `metaData`.
-fn texts(metadata: &StructArray, row: usize) -> Option<Vec<String>> {
-    let list = metadata.column_by_name("partitionColumns")?.as_list_opt::<i32>()?.value(row);
-    let texts = list.as_string_opt::<i32>()?;
-    Some(texts.iter().flatten().map(str::to_owned).collect())
-}
-
-/// Appending to a table needs to know all its features; up to writer version 2 there are none that concern an append.
-fn supported(table: &Table, reader: i32, writer: i32) -> Result<(), LakeError> {
-    if reader <= 1 && writer <= 2 {
-        return Ok(());
-    }
-    let needs = format!("Delta reader version {reader} and writer version {writer}");
-    Err(LakeError::Unsupported { table: table.name.to_string(), needs })
 }

@@ -1,12 +1,15 @@
 //! Delta: the log as we read and append to it, and what deltalake does for us (create, list files, checkpoint, clean up).
 
 mod action;
+mod active;
 mod fit;
 mod log;
+mod replay;
 mod table;
 
 pub use action::AddFile;
-pub(crate) use action::Entry;
+pub(crate) use action::{Entry, Rewrite};
+pub(crate) use active::{Active, ActiveFile, date_in};
 pub(crate) use log::{Appended, TableLog, last_checkpoint};
 pub use table::FileInfo;
 pub(crate) use table::{checkpoint, create, files, widen};

@@ -227,6 +227,12 @@ impl Drop for Staging {
     }
 }
 
+/// Whether a file of that name is one that is, or was, being written.
+pub(super) fn is_staging(name: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    name.rsplit_once('#').is_some_and(|(_, number)| digits(number))
+}
+
 fn folder_of(path: &FsPath) -> &FsPath {
     path.parent().expect("an object's path has a folder")
 }

@@ -6,12 +6,15 @@ mod local;
 mod power_loss;
 mod s3;
 mod selftest;
+mod unfinished;
+mod upload;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::{Path, PathPart};
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use service_runtime::files::Readers;
@@ -21,6 +24,7 @@ use crate::error::LakeError;
 use crate::location::Location;
 
 pub(crate) use local::FsyncLocal;
+pub(crate) use upload::{PART_BYTES, Upload};
 
 /// What a put-if-absent found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,18 +209,37 @@ impl Store {
     /// # Errors
     /// [`LakeError::Store`].
     pub async fn list(&self, folder: &str) -> Result<Vec<Object>, LakeError> {
+        self.listing(folder).try_collect().await
+    }
+
+    /// As [`Store::list`], as a stream.
+    pub(crate) fn listing(&self, folder: &str) -> BoxStream<'static, Result<Object, LakeError>> {
         let path = self.path(folder);
         let skip = self.base.parts_count();
-        self.root
-            .list(Some(&path))
-            .map_ok(|meta| Object {
-                path: meta.location.parts().skip(skip).collect::<Path>().to_string(),
-                size: meta.size,
-                modified_ms: meta.last_modified.timestamp_millis(),
-            })
-            .try_collect()
-            .await
-            .map_err(|error| failed("list", &path, error))
+        let listed = self.root.list(Some(&path)).map_ok(move |meta| Object {
+            path: meta.location.parts().skip(skip).collect::<Path>().to_string(),
+            size: meta.size,
+            modified_ms: meta.last_modified.timestamp_millis(),
+        });
+        listed.map_err(move |error| failed("list", &path, error)).boxed()
+    }
+
+    /// Removes what killed processes left half written before `before_ms` (Unix milliseconds) in this folder of a local lake.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`].
+    pub(crate) async fn sweep_unfinished(&self, before_ms: i64) -> Result<u64, LakeError> {
+        let Some(folder) = self.url.to_file_path().ok().filter(|_| self.url.scheme() == "file")
+        else {
+            return Ok(0);
+        };
+        let swept = tokio::task::spawn_blocking(move || unfinished::sweep(&folder, before_ms));
+        let swept = swept.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        swept.map_err(|error| LakeError::Store {
+            action: "sweep",
+            path: self.base.to_string(),
+            source: Box::new(error),
+        })
     }
 
     /// The refusal of a lake, below this folder, whose `table` does not belong to the others.

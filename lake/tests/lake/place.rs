@@ -11,7 +11,6 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use s3_server::{Creation, S3Server};
 use service_runtime::Stop;
-use tokio::task::JoinSet;
 use url::Url;
 
 pub(crate) const BUCKET: &str = "tidemark-test";
@@ -20,27 +19,27 @@ pub(crate) const BUCKET: &str = "tidemark-test";
 #[derive(Clone)]
 pub(crate) struct Place {
     store: Store,
-    /// Files of a server.
-    folder: Option<Arc<tempfile::TempDir>>,
+    /// A server of our own.
+    served: Option<Arc<Served>>,
 }
 
 impl Place {
     pub(crate) fn memory() -> Self {
         let url = Url::parse("memory:///a/lake").unwrap();
-        Self { store: Store::on(Arc::new(InMemory::new()), url).unwrap(), folder: None }
+        Self { store: Store::on(Arc::new(InMemory::new()), url).unwrap(), served: None }
     }
 
     /// On S3, at a prefix that needs quoting wherever something can be quoted.
     pub(crate) async fn s3() -> Self {
-        let (bucket, env, folder) = server().await;
+        let (bucket, env, served) = server().await;
         let url = format!("s3://{bucket}/{}/a lake+ü=%25", short_name());
-        Self { store: Store::open(&url, &env).unwrap(), folder }
+        Self { store: Store::open(&url, &env).unwrap(), served }
     }
 
     /// Another empty place in the same store.
     pub(crate) fn beside(&self) -> Self {
         let store = self.store.child(&short_name());
-        Self { store, folder: self.folder.clone() }
+        Self { store, served: self.served.clone() }
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -68,7 +67,7 @@ fn short_name() -> String {
 }
 
 /// Bucket and environment of a server, and its files if it is ours.
-pub(crate) async fn server() -> (String, HashMap<String, String>, Option<Arc<tempfile::TempDir>>) {
+pub(crate) async fn server() -> (String, HashMap<String, String>, Option<Arc<Served>>) {
     if let Some(endpoint) = variable("TIDEMARK_TEST_S3_ENDPOINT") {
         let mut env: HashMap<String, String> =
             std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect();
@@ -77,22 +76,39 @@ pub(crate) async fn server() -> (String, HashMap<String, String>, Option<Arc<tem
         let bucket = variable("TIDEMARK_TEST_S3_BUCKET").unwrap_or_else(|| BUCKET.into());
         return (bucket, env, None);
     }
-    let (env, folder) = own_server(Creation::Atomic).await;
-    (BUCKET.into(), env, Some(folder))
+    let (env, served) = own_server(Creation::Atomic).await;
+    (BUCKET.into(), env, Some(served))
 }
 
-/// A server in this process; it ends with the test's runtime.
-pub(crate) async fn own_server(
-    creation: Creation,
-) -> (HashMap<String, String>, Arc<tempfile::TempDir>) {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let address = ([127, 0, 0, 1], 0).into();
-    let server = S3Server::bind(address, folder.path(), BUCKET, creation).await.unwrap();
-    let env = server.environment().map(|(name, value)| (name.to_owned(), value));
-    let mut tasks = JoinSet::new();
-    tasks.spawn(server.run(Stop::new()));
-    tasks.detach_all();
-    (env.into(), folder)
+/// A server and its files; it ends with the last who holds it.
+pub(crate) struct Served {
+    stop: Stop,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A server in this process, on a thread of its own: libraries that block a thread of the test's runtime must not keep it from
+/// answering them.
+pub(crate) async fn own_server(creation: Creation) -> (HashMap<String, String>, Arc<Served>) {
+    let (folder, stop) = (tempfile::tempdir().unwrap(), Stop::new());
+    let (path, stopped) = (folder.path().to_owned(), stop.clone());
+    let (sender, bound) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let address = ([127, 0, 0, 1], 0).into();
+            let server = S3Server::bind(address, &path, BUCKET, creation).await.unwrap();
+            let env = server.environment().map(|(name, value)| (name.to_owned(), value));
+            sender.send(env.into()).unwrap();
+            server.run(stopped).await.unwrap();
+        });
+    });
+    (bound.await.unwrap(), Arc::new(Served { stop, _folder: folder }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one setting of these tests")]

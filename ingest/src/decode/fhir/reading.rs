@@ -194,7 +194,7 @@ impl Readings {
 
 /// What a reading shows of a value. What people wrote may be a number, a bound, or that there is none.
 fn measured<'a>(observed: &'a Observed<'_>) -> (Measured<'a>, Flags) {
-    let bound = observed.comparator.and_then(|sign| Some(Comparator::split(sign)?.0));
+    let bound = observed.comparator.and_then(Comparator::of_code);
     let text = observed.text.as_deref();
     let told = text.filter(|_| observed.written).map(|text| number::of_text(text, Comma::Careful));
     let (given, flags) = match (observed.number, told) {

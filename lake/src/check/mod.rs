@@ -3,6 +3,8 @@
 //! Memory grows with the files of the largest table. What ingest lands meanwhile may be reported as missing: let it rest, or
 //! look twice.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::landing;
 use crate::ledger;
+use crate::maintain::RETIRED_ROWS_APP;
 use crate::table::Table;
 use crate::tables::landings;
 use crate::whole;
@@ -27,7 +30,26 @@ pub struct Finding {
     pub table: String,
     /// What is wrong with it.
     pub problem: String,
+    /// What to do.
+    pub remedy: &'static str,
 }
+
+/// What a check looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Logs, plans, names and sizes of files.
+    Files,
+    /// Also every row's identity: reads four columns of every file.
+    Rows,
+}
+
+const RESTORE: &str =
+    "restore the whole lake from a backup (docs/operations.md, Backup and restore)";
+const LOST_FILES: &str = "put the files back from a copy of the lake; without one their rows are lost: restore the whole lake, or begin a new one";
+const UNAPPLIED: &str =
+    "start ingest for that lane: it applies the landing; if one runs, look again in a minute";
+const DOUBLED: &str = "another program rewrote files beside `tidemark maintain`: bring the table back to the version before (RESTORE in delta-rs or Spark) and keep that program off";
+const UNEVEN: &str = "look again while ingest rests; if it stays, a table was changed by another program: RESTORE it to the version before, or restore the whole lake";
 
 /// What a check saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +67,15 @@ pub struct Checked {
 /// # Errors
 /// [`LakeError::Store`] and what else keeps it from looking; what it finds is no error.
 pub async fn run(lake: &Lake) -> Result<Checked, LakeError> {
-    let mut check = Check { lake, checked: Checked::default() };
+    run_to(lake, Depth::Rows).await
+}
+
+/// As [`run`], to that depth.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_to(lake: &Lake, depth: Depth) -> Result<Checked, LakeError> {
+    let mut check = Check { lake, depth, checked: Checked::default() };
     let catalog = lake.catalog();
     let mut logs = HashMap::new();
     for table in catalog.tables() {
@@ -53,30 +83,33 @@ pub async fn run(lake: &Lake) -> Result<Checked, LakeError> {
             logs.insert(table.name.to_string(), log);
         }
     }
+    let retired = logs.iter().map(|(name, log)| (name.clone(), log.txn(RETIRED_ROWS_APP)));
+    let retired: HashMap<String, i64> = retired.collect();
     // With a broken ledger there is nothing to hold the rest against.
     if let Some(mut ledger) = logs.remove(landings::NAME) {
         ledger.refresh().await?;
         check.agree(&ledger, &mut logs).await?;
-        check.last_plans(&ledger).await?;
+        check.last_plans(&ledger, &logs).await?;
         check.sources(&ledger).await?;
     }
     let counted = check.counted().await?;
     for table in catalog.tables() {
-        check.files(table, counted.as_ref()).await?;
+        let retired = retired.get(table.name.as_ref()).copied().unwrap_or(0).cast_unsigned();
+        check.files(table, counted.as_ref(), retired).await?;
     }
     Ok(check.checked)
 }
 
 struct Check<'a> {
     lake: &'a Lake,
+    depth: Depth,
     checked: Checked,
 }
 
 impl Check<'_> {
-    fn find(&mut self, table: &Table, problem: impl Into<String>) {
-        self.checked
-            .findings
-            .push(Finding { table: table.name.to_string(), problem: problem.into() });
+    fn find(&mut self, table: &Table, problem: impl Into<String>, remedy: &'static str) {
+        let (table, problem) = (table.name.to_string(), problem.into());
+        self.checked.findings.push(Finding { table, problem, remedy });
     }
 
     /// Takes what is wrong with a table for a finding, and what keeps us from looking for an error.
@@ -88,7 +121,7 @@ impl Check<'_> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(LakeError::NotWhole { reason, .. }) => {
-                self.find(table, reason);
+                self.find(table, reason, RESTORE);
                 Ok(None)
             }
             Err(
@@ -98,7 +131,7 @@ impl Check<'_> {
                 | LakeError::Schema { .. }
                 | LakeError::Unsupported { .. }),
             ) => {
-                self.find(table, error.to_string());
+                self.find(table, error.to_string(), RESTORE);
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -109,7 +142,7 @@ impl Check<'_> {
         let loaded = TableLog::load(self.lake.store(), table).await;
         let Some(mut log) = self.found(table, loaded)?.flatten() else {
             if self.checked.findings.iter().all(|finding| finding.table != table.name) {
-                self.find(table, "it is not there");
+                self.find(table, "it is not there", RESTORE);
             }
             return Ok(None);
         };
@@ -126,20 +159,38 @@ impl Check<'_> {
         for table in self.lake.catalog().tables() {
             let Some(log) = logs.get_mut(table.name.as_ref()) else { continue };
             if let Some(reason) = whole::ahead(ledger.txns(), log.txns()) {
-                self.find(table, reason);
+                self.find(table, reason, RESTORE);
             }
             log.refresh().await?;
             if let Some(reason) = whole::behind(&table.name, ledger.txns(), log.txns()) {
-                self.find(table, reason);
+                self.find(table, reason, RESTORE);
             }
         }
         Ok(())
     }
 
-    async fn last_plans(&mut self, ledger: &TableLog) -> Result<(), LakeError> {
+    /// Only the last landing of a lane may not be applied.
+    async fn last_plans(
+        &mut self,
+        ledger: &TableLog,
+        logs: &HashMap<String, TableLog>,
+    ) -> Result<(), LakeError> {
         let last = landing::lanes(ledger.txns());
         let plans = ledger::last_plans(self.lake.store(), self.lake.catalog().ledger(), last).await;
-        self.found(self.lake.catalog().ledger(), plans)?;
+        let plans = self.found(self.lake.catalog().ledger(), plans)?;
+        for plan in plans.into_iter().flatten() {
+            for name in plan.tables.keys() {
+                let (table, log) = (self.lake.catalog().get(name), logs.get(name));
+                let Some((table, log)) = table.zip(log) else { continue };
+                if !landing::applied(&plan, |app| log.txn(app)) {
+                    let lanes: Vec<String> = plan.lanes.keys().map(u8::to_string).collect();
+                    let (id, lanes) = (plan.landing, lanes.join(", "));
+                    let problem =
+                        format!("landing {id} of lane {lanes} was decided and is not in it");
+                    self.find(table, problem, UNAPPLIED);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -163,6 +214,7 @@ impl Check<'_> {
                     format!(
                         "source {id}, epoch {epoch:016x}: its log says {at}, its rows end at {rows}"
                     ),
+                    RESTORE,
                 );
             }
         }
@@ -172,6 +224,7 @@ impl Check<'_> {
             self.find(
                 ledger_table,
                 format!("source {id}, epoch {epoch:016x}: its log says {at}, there are no rows"),
+                RESTORE,
             );
         }
         Ok(())
@@ -200,8 +253,9 @@ impl Check<'_> {
 
     async fn files(
         &mut self,
-        table: &Table,
+        table: &Arc<Table>,
         counted: Option<&HashMap<String, u64>>,
+        retired: u64,
     ) -> Result<(), LakeError> {
         let files = delta::files(self.lake.store(), table).await;
         let Some((files, _)) = self.found(table, files)? else { return Ok(()) };
@@ -227,13 +281,42 @@ impl Check<'_> {
                 format!(
                     "{number} of {all} data files are not what its log says, the first: {first}"
                 ),
+                LOST_FILES,
             );
         }
         let rows: u64 = files.iter().map(|file| file.rows).sum();
         let sum =
             counted.and_then(|counted| counted.get(table.name.as_ref())).copied().unwrap_or(0);
-        if table.name != landings::NAME && counted.is_some() && rows != sum {
-            self.find(table, format!("its log has {rows} rows, the ledger counts {sum}"));
+        if table.name != landings::NAME && counted.is_some() && rows + retired != sum {
+            let gone = match retired {
+                0 => String::new(),
+                retired => format!(" and {retired} that went by its retention"),
+            };
+            let problem = format!("its log has {rows} rows{gone}, the ledger counts {sum}");
+            self.find(table, problem, UNEVEN);
+        }
+        if self.depth == Depth::Rows && missing.is_empty() {
+            self.rows(table, &files).await?;
+        }
+        Ok(())
+    }
+
+    async fn rows(
+        &mut self,
+        table: &Arc<Table>,
+        files: &[delta::FileInfo],
+    ) -> Result<(), LakeError> {
+        let seen = rows::all(self.lake.store(), table, files).await?;
+        if let Some((path, problem)) = seen.bad.first() {
+            let (number, all) = (seen.bad.len(), files.len());
+            let problem = format!(
+                "{number} of {all} data files do not hold what its log says, the first: `{path}`, {problem}"
+            );
+            self.find(table, problem, LOST_FILES);
+        }
+        if seen.doubled > 0 {
+            let problem = format!("{} rows are there more than once", seen.doubled);
+            self.find(table, problem, DOUBLED);
         }
         Ok(())
     }

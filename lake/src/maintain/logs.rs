@@ -1,8 +1,11 @@
-//! Upkeep beside running workers: checkpoints and log clean-up. Never in the path of a commit.
+//! Checkpoints and log clean-up.
+
+use std::sync::Arc;
 
 use crate::delta::{self, TableLog, last_checkpoint};
 use crate::error::LakeError;
 use crate::lake::Lake;
+use crate::table::Table;
 
 /// Commits after which a table gets a new checkpoint.
 pub const CHECKPOINT_COMMITS: u64 = 100;
@@ -32,14 +35,27 @@ pub async fn run_once(
 ) -> Result<Vec<Maintained>, LakeError> {
     let mut done = Vec::new();
     for table in lake.catalog().tables() {
-        let Some(log) = TableLog::load(lake.store(), table).await? else { continue };
-        let last = last_checkpoint(&lake.store().child(&table.name)).await?;
-        if log.version() < last.unwrap_or(0) + commits {
-            continue;
-        }
-        let keep_after_ms = (now_us - LOG_RETENTION_US).div_euclid(1000);
-        let (checkpoint, removed) = delta::checkpoint(lake.store(), table, keep_after_ms).await?;
-        done.push(Maintained { table: table.name.to_string(), checkpoint, removed });
+        done.extend(of_table(lake, table, commits, now_us).await?);
     }
     Ok(done)
+}
+
+/// As [`run_once`], of one table.
+///
+/// # Errors
+/// As [`run_once`].
+pub(crate) async fn of_table(
+    lake: &Lake,
+    table: &Arc<Table>,
+    commits: u64,
+    now_us: i64,
+) -> Result<Option<Maintained>, LakeError> {
+    let Some(log) = TableLog::load(lake.store(), table).await? else { return Ok(None) };
+    let last = last_checkpoint(&lake.store().child(&table.name)).await?;
+    if log.version() < last.unwrap_or(0) + commits {
+        return Ok(None);
+    }
+    let keep_after_ms = (now_us - LOG_RETENTION_US).div_euclid(1000);
+    let (checkpoint, removed) = delta::checkpoint(lake.store(), table, keep_after_ms).await?;
+    Ok(Some(Maintained { table: table.name.to_string(), checkpoint, removed }))
 }

@@ -1,0 +1,96 @@
+//! Upkeep without pause beside landings: killed, in two processes, on small files by the hundred.
+
+use anyhow::ensure;
+
+use crate::process::Process;
+use crate::scene::{PATIENCE, Scene};
+
+/// As if all dates were over: four days later. No sweep may meet what lands today.
+const LATER: (&str, &str) = ("TIDEMARK_CLOCK__JUMPS", "0:345600");
+const KEEP: [&str; 2] = ["--keep-days", "30"];
+
+/// `tidemark maintain` that begins again every second.
+fn start(scene: &Scene, name: &str) -> anyhow::Result<Process> {
+    let arguments =
+        [&["maintain", "--every", "1", "--format", "json", "--lake", &scene.lake], &KEEP[..]];
+    let mut command = scene.command(&arguments.concat());
+    command.env(LATER.0, LATER.1).env("TIDEMARK_MAINTAIN__QUIET_MINUTES", "0");
+    Process::start(name, command, &scene.folder.join(format!("{name}.log")))
+}
+
+/// How many merges the log of a maintainer tells of.
+fn merges(scene: &Scene, name: &str) -> anyhow::Result<u64> {
+    let log = std::fs::read_to_string(scene.folder.join(format!("{name}.log")))?;
+    let counts = log.lines().filter_map(|line| {
+        line.trim().strip_prefix("\"made_files\": ")?.trim_end_matches(',').parse::<u64>().ok()
+    });
+    Ok(counts.sum())
+}
+
+/// Everything is merged once more, and the lake is one whole: each row once, each file as its log says.
+async fn whole(scene: &mut Scene) -> anyhow::Result<()> {
+    scene.loads_end().await?;
+    scene.settled(PATIENCE).await?;
+    let before = scene.environment.clone();
+    scene.environment.push((LATER.0.to_owned(), LATER.1.to_owned()));
+    let lake = scene.lake.clone();
+    let merged = scene.tidemark(&[&["maintain", "--lake", &lake], &KEEP[..]].concat()).await;
+    scene.environment = before;
+    merged?;
+    scene.tidemark(&["check", "--lake", &lake]).await?;
+    let tables = scene.tidemark(&["tables", "--lake", &lake, "--format", "json"]).await?;
+    let tables: Vec<serde_json::Value> = serde_json::from_str(&tables)?;
+    let files = |name: &str| {
+        let table = tables.iter().find(|table| table["table"] == name);
+        table.and_then(|table| table["files"].as_u64()).unwrap_or(0)
+    };
+    let (readings, landings) = (files("readings"), files("landings"));
+    // The ward's clocks may be off by a day.
+    ensure!(readings <= 3 && landings <= 2, "{readings} and {landings} files are left");
+    Ok(())
+}
+
+/// The maintainer is killed in the middle of its work, again and again, while devices play.
+pub(crate) async fn killed(scene: &mut Scene) -> anyhow::Result<()> {
+    scene.start().await?;
+    scene.play_both()?;
+    scene.under_way().await?;
+    for _ in 0..6 {
+        let maintainer = start(scene, "maintain-a")?;
+        scene.pass(0.2, 2.0).await;
+        maintainer.kill()?;
+    }
+    let maintainer = start(scene, "maintain-a")?;
+    scene.pass(2.0, 3.0).await;
+    maintainer.stop().await?;
+    scene.recovered().await?;
+    let merges = merges(scene, "maintain-a")?;
+    ensure!(merges > 0, "nothing was merged beside the landings");
+    whole(scene).await?;
+    scene.note(format!("the maintainer was killed 6 times and told of {merges} merges"));
+    Ok(())
+}
+
+/// Two maintainers merge the same files, while two workers land.
+pub(crate) async fn two(scene: &mut Scene) -> anyhow::Result<()> {
+    let other = scene.add_ingest("ingest-b")?;
+    for (worker, part) in scene.split_lanes().into_iter().enumerate() {
+        scene.ingest[worker].set("ingest", "lanes", part);
+    }
+    scene.start().await?;
+    scene.ingest[other].start().await?;
+    scene.play_both()?;
+    scene.under_way().await?;
+    let maintainers = [start(scene, "maintain-a")?, start(scene, "maintain-b")?];
+    scene.pass(5.0, 8.0).await;
+    for maintainer in maintainers {
+        maintainer.stop().await?;
+    }
+    scene.recovered().await?;
+    let merges = [merges(scene, "maintain-a")?, merges(scene, "maintain-b")?];
+    ensure!(merges.iter().sum::<u64>() > 0, "nothing was merged beside the landings");
+    whole(scene).await?;
+    let [first, second] = merges;
+    scene.note(format!("two maintainers, {first} and {second} merges, beside two workers"));
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Upkeep beside running workers: small files become large ones, old dates and files that nothing needs go, logs get checkpoints.
+//! Never in the path of a commit.
+//!
+//! Any number of processes may do this at once, and be killed at any point: what counts is decided by commits alone.
+
+mod compact;
+mod inputs;
+mod logs;
+mod merge;
+mod pace;
+mod proof;
+mod retire;
+mod rewrite;
+mod select;
+mod settings;
+mod sweep;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::delta::ActiveFile;
+use crate::error::LakeError;
+use crate::lake::Lake;
+use crate::table::Table;
+use compact::Compaction;
+use sweep::Sweep;
+
+pub use logs::{CHECKPOINT_COMMITS, LOG_RETENTION_US, Maintained, run_once};
+pub use pace::Pace;
+pub(crate) use retire::ROWS_APP as RETIRED_ROWS_APP;
+pub use settings::{KEEP_DAYS, MaintainConfig, Settings, SettingsError};
+
+/// What is being done, for who watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Files of one date are merged into one.
+    Merging {
+        /// Table name.
+        table: String,
+        /// `YYYY-MM-DD`.
+        date: String,
+        /// How many files.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// That is done.
+    Merged {
+        /// Table name.
+        table: String,
+        /// `YYYY-MM-DD`.
+        date: String,
+        /// Bytes of the one file.
+        bytes: u64,
+    },
+    /// Dates that are older than the retention were taken out of the table.
+    Retired {
+        /// Table name.
+        table: String,
+        /// Their files.
+        files: u64,
+        /// Their rows.
+        rows: u64,
+    },
+    /// Files that nothing needs are gone.
+    Swept {
+        /// Table name.
+        table: String,
+        /// How many.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+}
+
+/// Files and rows that were taken out of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// Files.
+    pub files: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// Objects that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Objects.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Files that became fewer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Merged {
+    /// Files that were merged, or would be.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that are there instead.
+    pub made_files: u64,
+    /// Their bytes; 0 in a dry run.
+    pub made_bytes: u64,
+    /// Merges that somebody else did first.
+    pub gave_way: u64,
+}
+
+impl Merged {
+    fn add(&mut self, used: &[ActiveFile], made: Option<&ActiveFile>) {
+        self.files += used.len() as u64;
+        self.bytes += used.iter().map(|file| file.bytes).sum::<u64>();
+        self.made_files += 1;
+        self.made_bytes += made.map_or(0, |file| file.bytes);
+    }
+}
+
+/// A file that can't be merged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Relative to the table's folder.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Left {
+    fn new(file: &ActiveFile, error: &LakeError) -> Self {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+        let reason = format!("{error}{}", cause.unwrap_or_default());
+        Self { path: file.path.clone(), reason }
+    }
+}
+
+/// What was done to one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// Table name.
+    pub table: String,
+    /// Files that became fewer.
+    pub merged: Merged,
+    /// Files that can't be merged.
+    pub left: Vec<Left>,
+    /// Dates older than the retention.
+    pub retired: Retired,
+    /// Files that nothing needs.
+    pub swept: Swept,
+    /// The version of a new checkpoint.
+    pub checkpoint: Option<u64>,
+    /// Old log entries removed.
+    pub log_entries: usize,
+}
+
+impl Done {
+    /// Whether there was nothing to do.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self { table: self.table.clone(), ..Self::default() }
+    }
+}
+
+/// What was done to a lake.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Each table.
+    pub tables: Vec<Done>,
+    /// Plans of landings that are long applied.
+    pub plans: Swept,
+}
+
+/// Looks after a lake once: every table is merged, its old dates go, its log gets a checkpoint; then what nothing needs is swept.
+///
+/// # Errors
+/// [`LakeError::Stopped`], [`LakeError::Unproven`], [`LakeError::Store`] and what else keeps a table from being looked after;
+/// nothing is half done, the next run goes on.
+pub async fn run(
+    lake: &Lake,
+    settings: &Settings,
+    now_us: i64,
+    pace: &mut Pace,
+    told: &(dyn Fn(&Step) + Sync),
+) -> Result<Report, LakeError> {
+    let (mut report, mut failed) = (Report::default(), None);
+    for table in lake.catalog().tables() {
+        match one(lake, table, settings, now_us, pace, told).await {
+            Ok(done) => report.tables.push(done),
+            Err(LakeError::Stopped) => return Err(LakeError::Stopped),
+            // The others are looked after all the same.
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if settings.sweep {
+        let before_ms = (now_us - settings.keep_us).div_euclid(1000);
+        let sweep = Sweep::begin(lake, before_ms, settings.dry_run).await?;
+        for (table, done) in lake.catalog().tables().zip(&mut report.tables) {
+            if !settings.on_hold(&table.name) {
+                done.swept = sweep.table(table, told).await?;
+            }
+        }
+        report.plans = sweep.plans().await?;
+    }
+    Ok(report)
+}
+
+async fn one(
+    lake: &Lake,
+    table: &Arc<Table>,
+    settings: &Settings,
+    now_us: i64,
+    pace: &mut Pace,
+    told: &(dyn Fn(&Step) + Sync),
+) -> Result<Done, LakeError> {
+    let (store, dry_run, now_ms) = (lake.store(), settings.dry_run, now_us.div_euclid(1000));
+    let mut done = Done { table: table.name.to_string(), ..Done::default() };
+    // First: what goes need not be merged.
+    if let Some(first) = settings.first_date(table, now_us) {
+        done.retired = retire::before(store, table, first, now_ms, dry_run, told).await?;
+    }
+    let now = select::Now { ms: now_ms, quiet_ms: settings.quiet_us / 1000 };
+    let compaction = Compaction { lake: store, table, now, dry_run, told };
+    (done.merged, done.left) = compaction.run(pace).await?;
+    if !dry_run && let Some(log) = logs::of_table(lake, table, settings.commits, now_us).await? {
+        (done.checkpoint, done.log_entries) = (Some(log.checkpoint), log.removed);
+    }
+    Ok(done)
+}

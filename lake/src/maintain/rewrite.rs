@@ -1,0 +1,218 @@
+//! One merge: files are read, one file is written, read back and proven to hold the same rows, and takes their place by one commit.
+//!
+//! Whoever is killed leaves a file that nobody knows, which the sweep takes. Two that merge the same files: one commits, the other
+//! finds the `txn` of the date moved, or its files gone, and gives way. What is landed meanwhile stays where it is.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crash_point::Point;
+use futures::TryStreamExt;
+use uuid::Uuid;
+
+use super::inputs::Inputs;
+use super::merge::Merge;
+use super::pace::Pace;
+use super::proof::Sums;
+use crate::date::date_text;
+use crate::delta::{ActiveFile, AddFile, Appended, Rewrite, TableLog};
+use crate::error::LakeError;
+use crate::parquet::{Ending, Sink, WholeFile, view_schema};
+use crate::store::{PART_BYTES, Store, Upload};
+use crate::table::{PARTITION, Table};
+
+/// Rows of a batch when a file is read back.
+const PROOF_ROWS: usize = 8 * 1024;
+
+/// How a merge ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// One file is in the place of others.
+    Merged {
+        /// Those that are gone.
+        used: Vec<ActiveFile>,
+        /// The one that came.
+        made: ActiveFile,
+    },
+    /// Somebody else was first: the files are as they were left.
+    GaveWay,
+    /// There were not two files that can be merged.
+    Nothing,
+}
+
+/// How it ended, and what could not be merged, with the reason.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    pub(crate) outcome: Outcome,
+    pub(crate) left: Vec<(ActiveFile, LakeError)>,
+}
+
+/// A table while its files are merged.
+pub(crate) struct Place<'a> {
+    pub(crate) lake: &'a Store,
+    pub(crate) log: &'a mut TableLog,
+    /// Files that are not in the order that they say.
+    pub(crate) distrusted: &'a HashSet<String>,
+    pub(crate) pace: &'a mut Pace,
+}
+
+impl Place<'_> {
+    /// Merges `files` of one date of the table whose log this is; they are part of the table at the log's version.
+    ///
+    /// # Errors
+    /// [`LakeError::Disorder`], [`LakeError::Unproven`], [`LakeError::Stopped`]: nothing was changed. Any other: as
+    /// [`TableLog::rewrite`].
+    pub(crate) async fn merge(
+        &mut self,
+        date: i32,
+        files: Vec<ActiveFile>,
+        now_ms: i64,
+    ) -> Result<Rewritten, LakeError> {
+        let table = self.log.table().clone();
+        let folder = self.lake.child(&table.name);
+        let mut inputs = Inputs::open(&folder, &table, files, self.distrusted).await?;
+        let (used, left) = (inputs.used.clone(), std::mem::take(&mut inputs.left));
+        if used.len() < 2 {
+            return Ok(Rewritten { outcome: Outcome::Nothing, left });
+        }
+        let path = format!("{PARTITION}={}/merged-{}.parquet", date_text(date), Uuid::new_v4());
+        let merged = self.write(&folder, &table, inputs, &path).await?;
+        crash_point::reach(Point::MergedWritten);
+        let Written { size, rows, stats, sums } = merged;
+        if let Err(error) = self.prove(&folder, &table, &path, size, &sums).await {
+            folder.delete(&path).await?;
+            return Err(error);
+        }
+        crash_point::reach(Point::MergedProven);
+        let add = AddFile {
+            path: path.clone(),
+            partition_values: [(PARTITION.to_owned(), Some(date_text(date)))].into(),
+            size,
+            modification_time: now_ms,
+            data_change: false,
+            stats: Some(stats),
+        };
+        let outcome = match self.commit(&used, &add, date, now_ms).await? {
+            Committed::Ours => {
+                crash_point::reach(Point::MergedCommitted);
+                let (date, rows) = (Some(date), Some(rows));
+                let made = ActiveFile { path, date, bytes: size, modified_ms: now_ms, rows };
+                Outcome::Merged { used, made }
+            }
+            Committed::Theirs => {
+                folder.delete(&path).await?;
+                Outcome::GaveWay
+            }
+            Committed::Unclear => Outcome::GaveWay,
+        };
+        Ok(Rewritten { outcome, left })
+    }
+
+    async fn write(
+        &mut self,
+        folder: &Store,
+        table: &Arc<Table>,
+        inputs: Inputs,
+        path: &str,
+    ) -> Result<Written, LakeError> {
+        let mut upload = Upload::new(folder, path);
+        match self.fill(&mut upload, table, inputs).await {
+            Ok((Ending { bytes, stats, rows }, sums)) => {
+                upload.write(&bytes).await?;
+                Ok(Written { size: upload.finish().await?, rows, stats, sums })
+            }
+            Err(error) => {
+                upload.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn fill(
+        &mut self,
+        upload: &mut Upload,
+        table: &Arc<Table>,
+        inputs: Inputs,
+    ) -> Result<(Ending, Sums), LakeError> {
+        let mut sink = Sink::new(table, &view_schema(table))?;
+        self.pace.begin();
+        let mut merge = Merge::new(table, inputs).await?;
+        while let Some(batch) = merge.next().await? {
+            sink.write(&batch)?;
+            if sink.ready() >= PART_BYTES {
+                upload.write(&sink.take()).await?;
+            }
+            self.pace.breathe().await?;
+        }
+        Ok((sink.finish()?, merge.sums().clone()))
+    }
+
+    /// Reads back what was written.
+    async fn prove(
+        &mut self,
+        folder: &Store,
+        table: &Arc<Table>,
+        path: &str,
+        size: u64,
+        wanted: &Sums,
+    ) -> Result<(), LakeError> {
+        let file = WholeFile::open(folder, table, folder.path(path), size, None).await?;
+        let mut rows = file.stream(PROOF_ROWS)?;
+        let mut sums = Sums::new(table);
+        self.pace.begin();
+        while let Some(batch) = rows.try_next().await? {
+            sums.add(&batch);
+            self.pace.breathe().await?;
+        }
+        match wanted.differs(&sums, table) {
+            None => Ok(()),
+            Some(what) => {
+                let (table, path) = (table.name.to_string(), path.to_owned());
+                Err(LakeError::Unproven { table, path, what })
+            }
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        used: &[ActiveFile],
+        add: &AddFile,
+        date: i32,
+        now_ms: i64,
+    ) -> Result<Committed, LakeError> {
+        let app = format!("compact/{}/{}", self.log.table().name, date_text(date));
+        let next = self.log.txn(&app) + 1;
+        let removes: Vec<_> = used.iter().map(|file| file.removal(false, now_ms)).collect();
+        let rewrite = Rewrite {
+            operation: "OPTIMIZE",
+            removes: &removes,
+            adds: std::slice::from_ref(add),
+            txns: [(app, next)].into(),
+            now_ms,
+        };
+        match self.log.rewrite(self.lake, &rewrite).await {
+            Ok(Appended::At(_)) => Ok(Committed::Ours),
+            Ok(Appended::Conflict) => Ok(Committed::Theirs),
+            Ok(Appended::Reloaded) => Ok(Committed::Unclear),
+            // Somebody widened the table: the files are merged another time, with its columns.
+            Err(LakeError::Changed { .. }) => Ok(Committed::Theirs),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whose commit counts.
+enum Committed {
+    Ours,
+    /// What we wrote is known nowhere.
+    Theirs,
+    /// It may have been committed behind the log's start: the sweep sees whether the table knows our file.
+    Unclear,
+}
+
+struct Written {
+    size: u64,
+    rows: u64,
+    stats: String,
+    sums: Sums,
+}

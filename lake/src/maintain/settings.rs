@@ -1,0 +1,222 @@
+//! What upkeep is to do: the `[maintain]` section, and what a run is told.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::logs::CHECKPOINT_COMMITS;
+use crate::catalog::Catalog;
+use crate::date::date_of;
+use crate::table::Table;
+use crate::tables::landings;
+
+/// Days that superseded files stay at least, for readers of older versions and for whoever sleeps.
+pub const KEEP_DAYS: u32 = 7;
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+/// What stands for all tables.
+const ALL: &str = "*";
+
+/// How ingest looks after its lake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaintainConfig {
+    /// Seconds between two looks at all tables; 0: never, somebody else runs `tidemark maintain`.
+    pub every_seconds: u64,
+    /// How much of one processor merging files may take, in percent.
+    pub cpu_percent: u32,
+    /// A date that is over is merged once no row came for it for so many minutes.
+    pub quiet_minutes: u32,
+    /// Days that files stay which are no part of a table any more; 7 or more.
+    pub keep_days: u32,
+    /// Hours between two sweeps of such files.
+    pub sweep_hours: u32,
+    /// Table → days after which its rows go; before what the table itself says. 0: never.
+    pub retention_days: BTreeMap<String, u32>,
+    /// Tables that nothing is removed from, whatever their retention; "*": all.
+    pub legal_hold: Vec<String>,
+}
+
+impl Default for MaintainConfig {
+    fn default() -> Self {
+        Self {
+            every_seconds: 60,
+            cpu_percent: 50,
+            quiet_minutes: 60,
+            keep_days: KEEP_DAYS,
+            sweep_hours: 6,
+            retention_days: BTreeMap::new(),
+            legal_hold: Vec::new(),
+        }
+    }
+}
+
+/// Why a setting can't be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A number out of its range.
+    #[error("[maintain] {key} must be {range}")]
+    Range {
+        /// Which.
+        key: &'static str,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// No such table.
+    #[error("[maintain] {key}: `{table}` is not a table of this lake")]
+    Unknown {
+        /// Where it is named.
+        key: &'static str,
+        /// The name.
+        table: String,
+    },
+    /// What would make the books wrong.
+    #[error(
+        "[maintain] retention_days: `{table}` is the ledger: what it says of landed rows is needed as long as the lake"
+    )]
+    Ledger {
+        /// Its name.
+        table: String,
+    },
+}
+
+impl MaintainConfig {
+    /// Checks the settings against the tables of a lake.
+    ///
+    /// # Errors
+    /// The first that can't be.
+    pub fn check(&self, catalog: &Catalog) -> Result<(), SettingsError> {
+        let range = |key, range| Err(SettingsError::Range { key, range });
+        if !(1..=100).contains(&self.cpu_percent) {
+            return range("cpu_percent", "1 to 100");
+        }
+        if self.keep_days < KEEP_DAYS {
+            return range("keep_days", "7 or more: readers and sleeping workers still need them");
+        }
+        if self.sweep_hours == 0 {
+            return range("sweep_hours", "1 or more");
+        }
+        let unknown = |key, table: &String| {
+            let known = catalog.get(table).is_some();
+            (!known).then(|| SettingsError::Unknown { key, table: table.clone() })
+        };
+        let retained = self.retention_days.keys();
+        let held = self.legal_hold.iter().filter(|table| *table != ALL);
+        let mistake = retained
+            .map(|table| ("retention_days", table))
+            .chain(held.map(|table| ("legal_hold", table)))
+            .find_map(|(key, table)| unknown(key, table));
+        if let Some(mistake) = mistake {
+            return Err(mistake);
+        }
+        if self.retention_days.contains_key(landings::NAME) {
+            return Err(SettingsError::Ledger { table: landings::NAME.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+/// What one run is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Commits after which a table gets a new checkpoint.
+    pub commits: u64,
+    /// A date that is over is merged once nothing came for it for so long, microseconds.
+    pub quiet_us: i64,
+    /// Files that are no part of a table stay so long, microseconds.
+    pub keep_us: i64,
+    /// Whether to sweep.
+    pub sweep: bool,
+    /// Table → days.
+    pub retention_days: BTreeMap<String, u32>,
+    /// Tables that nothing is removed from.
+    pub legal_hold: Vec<String>,
+    /// Only says what it would do.
+    pub dry_run: bool,
+}
+
+impl Default for Settings {
+    /// All that is due, now.
+    fn default() -> Self {
+        Self {
+            commits: CHECKPOINT_COMMITS,
+            quiet_us: 0,
+            keep_us: i64::from(KEEP_DAYS) * DAY_US,
+            sweep: true,
+            retention_days: BTreeMap::new(),
+            legal_hold: Vec::new(),
+            dry_run: false,
+        }
+    }
+}
+
+impl From<&MaintainConfig> for Settings {
+    fn from(config: &MaintainConfig) -> Self {
+        Self {
+            quiet_us: i64::from(config.quiet_minutes) * 60_000_000,
+            keep_us: i64::from(config.keep_days) * DAY_US,
+            retention_days: config.retention_days.clone(),
+            legal_hold: config.legal_hold.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Settings {
+    /// Whether nothing may be removed from that table.
+    pub(crate) fn on_hold(&self, table: &str) -> bool {
+        self.legal_hold.iter().any(|held| held == table || held == ALL)
+    }
+
+    /// The first date of a table that stays; `None`: all stay.
+    pub(crate) fn first_date(&self, table: &Table, now_us: i64) -> Option<i32> {
+        if table.name == landings::NAME || self.on_hold(&table.name) {
+            return None;
+        }
+        let days = self.retention_days.get(table.name.as_ref()).copied();
+        let days = days.or(table.retention_days).filter(|days| *days > 0)?;
+        Some(date_of(now_us).saturating_sub_unsigned(days))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::messages;
+
+    fn refused(change: impl Fn(&mut MaintainConfig)) -> String {
+        let mut config = MaintainConfig::default();
+        change(&mut config);
+        config.check(&Catalog::builtin()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn inv12_what_could_do_nothing_or_harm_is_refused() {
+        MaintainConfig::default().check(&Catalog::builtin()).unwrap();
+        assert!(refused(|config| config.keep_days = 6).contains("keep_days must be 7 or more"));
+        assert!(refused(|config| config.cpu_percent = 0).contains("cpu_percent"));
+        let name = |config: &mut MaintainConfig, table: &str| {
+            config.retention_days.insert(table.into(), 3);
+        };
+        let unknown = refused(|config| name(config, "reading"));
+        assert!(unknown.contains("`reading` is not a table"), "{unknown}");
+        assert!(refused(|config| name(config, "landings")).contains("ledger"));
+        assert!(refused(|config| config.legal_hold.push("all".into())).contains("`all`"));
+    }
+
+    #[test]
+    fn a_legal_hold_and_a_zero_stop_retention_and_the_setting_is_before_the_table() {
+        let mut table = messages::table();
+        let (now, day) = (20_000 * DAY_US + 5, 20_000);
+        let mut settings = Settings::default();
+        assert_eq!(settings.first_date(&table, now), None);
+        table.retention_days = Some(10);
+        assert_eq!(settings.first_date(&table, now), Some(day - 10));
+        settings.retention_days.insert("messages".into(), 3);
+        assert_eq!(settings.first_date(&table, now), Some(day - 3));
+        settings.legal_hold = vec![ALL.into()];
+        assert_eq!(settings.first_date(&table, now), None);
+        settings.legal_hold.clear();
+        settings.retention_days.insert("messages".into(), 0);
+        assert_eq!(settings.first_date(&table, now), None);
+    }
+}
