@@ -101,3 +101,22 @@ async fn several_resources_a_line_each_are_rows_and_a_bad_line_is_a_dead_letter(
     let dead = lakeside.rows("dead_letters").await;
     assert_eq!((dead.len(), dead[0]["reason_code"].as_str()), (1, "json_truncated"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv5_a_line_that_is_no_json_is_mended_or_kept_and_no_line_lands_twice() {
+    let lines = concat!(
+        "{\"resourceType\":\"Patient\",\"id\":\"a\"}\n",
+        "{\"resourceType\":\"Observation\",\"id\":\"b\",\"status\":\"final\",\"code\":{\"text\":\"x\"},\"valueQuantity\":{\"value\":NaN}}\n",
+        "{oops}\n",
+        "{\"resourceType\":\"Patient\",\"id\":\"c\"}\n",
+    );
+    let lakeside = land(&[(TOPIC, lines)]).await;
+    let events = lakeside.rows("ehr_events").await;
+    assert_eq!(shown(&events, ["resource_id"]), [["a"], ["b"], ["c"]]);
+    let readings = lakeside.rows("readings").await;
+    let names = ["value", "value_text", "quality"];
+    assert_eq!(shown(&readings, names), [["-", "NaN", "bad"]]);
+    let dead = lakeside.rows("dead_letters").await;
+    assert_eq!((dead.len(), dead[0]["reason_code"].as_str()), (1, "fhir_shape_unknown"));
+    assert!(dead[0]["reason"].starts_with("line 3: "), "{}", dead[0]["reason"]);
+}

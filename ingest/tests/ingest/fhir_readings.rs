@@ -130,3 +130,22 @@ async fn a_time_that_cannot_be_read_is_kept_as_it_came() {
     let names = ["time_text", "time_source", "device_ts", "flags"];
     assert_eq!(fields(row, names), ["last tuesday", "received", "-", "time_unparsable"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv11_what_people_wrote_may_be_a_number_a_bound_or_that_there_is_none() {
+    let texts = ["97", "<70", "-", "-999", "about 97"];
+    let members: Vec<String> =
+        texts.iter().map(|text| format!(r#""status":"final","valueString":"{text}""#)).collect();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    let rows = readings(&members).await;
+    let names = ["value", "comparator", "value_text", "quality"];
+    let shown: Vec<_> = rows.iter().map(|row| fields(row, names)).collect();
+    let expected = [
+        ["97.0", "-", "97", "good"],
+        ["70.0", "<", "<70", "suspect"],
+        ["-", "-", "-", "bad"],
+        ["-", "-", "-999", "bad"],
+        ["-", "-", "about 97", "bad"],
+    ];
+    assert_eq!(shown, expected);
+}
