@@ -3,6 +3,7 @@
 use anyhow::Context;
 use arrow::array::{
     Array, AsArray, BinaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use simulator::fingerprint::{DeadLetterRow, EhrRow, EventTime, ReadingRow, StatusRow, Value};
@@ -21,6 +22,7 @@ pub(crate) const AUDITED: [(&str, &[&str]); 4] = [
             "device_id",
             "metric",
             "event_ts",
+            "device_ts",
             "value",
             "value_text",
             "unit",
@@ -64,6 +66,7 @@ pub(crate) const AUDITED: [(&str, &[&str]); 4] = [
             "site",
             "device_id",
             "event_ts",
+            "device_ts",
             "status",
             "battery",
             "firmware",
@@ -116,7 +119,7 @@ impl<'a> Columns<'a> {
             .with_context(|| format!("column {name} is not double"))
     }
 
-    fn time(&self, name: &str) -> anyhow::Result<&'a arrow::array::TimestampMicrosecondArray> {
+    fn time(&self, name: &str) -> anyhow::Result<&'a TimestampMicrosecondArray> {
         self.named(name)?
             .as_primitive_opt::<TimestampMicrosecondType>()
             .with_context(|| format!("column {name} is not a timestamp"))
@@ -188,6 +191,7 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
     let (event, quality, flags) =
         (columns.time("event_ts")?, columns.text("quality")?, columns.text("flags")?);
     let (extra, time_text) = (columns.text("extra")?, columns.text("time_text")?);
+    let device_ts = columns.time("device_ts")?;
     let (patient, boot, seq) =
         (columns.text("patient_id")?, columns.long("boot_id")?, columns.long("seq")?);
     for row in 0..count {
@@ -195,7 +199,7 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
             site: site.value(row),
             device_id: device.value(row),
             metric: metric.value(row),
-            event: EventTime::of_row(event.value(row), text(flags, row)),
+            event: event_time(event, device_ts, text(flags, row), row),
             value: value(number, words, row),
             unit: text(unit, row),
             quality: quality.value(row),
@@ -208,6 +212,17 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
         sink(&LakeRow::reading(at(row), &reading).with_flags(text(flags, row)))?;
     }
     Ok(())
+}
+
+/// When it happened, by what the device said.
+fn event_time(
+    event: &TimestampMicrosecondArray,
+    device: &TimestampMicrosecondArray,
+    flags: Option<&str>,
+    row: usize,
+) -> EventTime {
+    let device = device.is_valid(row).then(|| device.value(row));
+    EventTime::of_row(event.value(row), device, flags)
 }
 
 fn ehr_events(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Result<()> {
@@ -245,13 +260,14 @@ fn device_status(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow:
     let (event, flags, battery) =
         (columns.time("event_ts")?, columns.text("flags")?, columns.double("battery")?);
     let (extra, time_text) = (columns.text("extra")?, columns.text("time_text")?);
+    let device_ts = columns.time("device_ts")?;
     let (firmware, boot, seq) =
         (columns.text("firmware")?, columns.long("boot_id")?, columns.long("seq")?);
     for row in 0..count {
         let status = StatusRow {
             site: site.value(row),
             device_id: device.value(row),
-            event: EventTime::of_row(event.value(row), text(flags, row)),
+            event: event_time(event, device_ts, text(flags, row), row),
             status: text(status, row),
             battery: double(battery, row),
             firmware: text(firmware, row),

@@ -9,7 +9,7 @@ use telemetry_core::spool::record::{MAYBE_REPEAT, Record};
 use telemetry_core::topic::DeviceTopic;
 
 use crate::access::Access;
-use crate::batch::{Batch, Layout, Origin, Route, Row, Rows};
+use crate::batch::{Batch, Layout, Origin, Route, Row, Rows, Said};
 use crate::columns;
 use crate::config::Config;
 use crate::decode::place::{Around, Whence};
@@ -166,7 +166,8 @@ impl Decoding {
             return Err(Reject::new(Code::EmptyPayload, "the payload has no bytes"));
         }
         let message = message(record);
-        let mut rows = Rows { batch, origin: *origin, places: &rule.places };
+        let said = Said::new(message.topic, message.payload, is_retained(record));
+        let mut rows = Rows { batch, origin: *origin, places: &rule.places, said };
         if !rule.decoder.locates() && !rule.places.are_of_topic() {
             let (topic, publisher) = (message.topic, message.publisher);
             // What is packed says it inside.
@@ -314,7 +315,14 @@ fn origin(source: u32, record: &Record<'_>, now_us: i64) -> Origin {
         maybe_repeat: record.flags & MAYBE_REPEAT != 0,
         received_absurd,
         unmapped: false,
+        repeat: false,
     }
+}
+
+/// The broker had kept it for whoever subscribes.
+fn is_retained(record: &Record<'_>) -> bool {
+    attributes::read(record.attributes)
+        .any(|attribute| matches!(attribute, Attribute::Delivery { retain: true, .. }))
 }
 
 /// Refuses a record that stands for a message whose payload is not here.

@@ -3,6 +3,7 @@
 //! Whatever fails, the answer is the same: read the ledger again, finish what was decided, and say where the sources
 //! really are. A batch that was not decided is dropped; its sources send it again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -17,6 +18,8 @@ use tracing::{debug, error, warn};
 
 use crate::batch::Batch;
 use crate::config::Config;
+use crate::keeper::Keeper;
+use crate::memory::Memory;
 use crate::metrics::IngestMetrics;
 use crate::sequencer::Key;
 
@@ -42,8 +45,8 @@ pub(crate) enum Order {
 /// What became of an order.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The rows can be read: these sources are landed to there, with that chain value.
-    Landed(Vec<(Key, Offset, u64)>),
+    /// The rows can be read: these sources are landed to there, with that chain value; and what is known of devices there.
+    Landed(Vec<(Key, Offset, u64)>, Arc<Memory>),
     /// The batch could not be encoded; else as [`Report::Reset`].
     Unfit(Vec<(Key, Offset, u64)>),
     /// Nothing of the batch counts. All sources of this worker are at these positions.
@@ -82,18 +85,20 @@ pub(crate) struct Worker {
     /// Where it says whether the lake can be used, as part `lake`.
     pub(crate) readiness: Readiness,
     pub(crate) backoff: Backoff,
+    pub(crate) keeper: Keeper,
 }
 
 impl Worker {
     pub(crate) fn new(
         lander: Lander,
+        keeper: Keeper,
         clock: Clock,
         metrics: IngestMetrics,
         readiness: Readiness,
     ) -> Self {
         let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
         readiness.set(PART, Ok(()));
-        Self { lander, clock, metrics, readiness, backoff }
+        Self { lander, clock, metrics, readiness, backoff, keeper }
     }
 
     /// Serves orders until there are no more.
@@ -107,14 +112,20 @@ impl Worker {
                 Order::Land(batch) => self.land(*batch).await,
                 Order::Reread => self.recovered().await,
             };
+            if let Report::Landed(_, memory) = &report {
+                self.keeper.landed(memory.clone());
+            }
             if reports.send(report).await.is_err() {
                 break;
             }
+            self.keeper.keep_if_due(self.clock.uptime()).await;
         }
+        self.keeper.keep().await;
         Ok(())
     }
 
-    async fn land(&mut self, batch: Batch) -> Report {
+    async fn land(&mut self, mut batch: Batch) -> Report {
+        let memory = Arc::new(std::mem::take(&mut batch.memory));
         let (started, rows, messages) = (self.clock.uptime(), batch.rows(), batch.messages());
         let (staged, sources) = match self.stage(batch).await {
             Ok(staged) => staged,
@@ -128,7 +139,7 @@ impl Worker {
                 let took = self.clock.uptime() - started;
                 self.metrics.landed(rows as u64, took);
                 debug!(version, rows, messages, ms = took.as_millis(), "landed");
-                return Report::Landed(advanced());
+                return Report::Landed(advanced(), memory);
             }
             Ok(LandOutcome::Lost(lost)) => {
                 self.metrics.landing("lost");
@@ -154,7 +165,7 @@ impl Worker {
         if sources.iter().all(there) {
             self.works();
             self.metrics.landing("found_landed");
-            return Report::Landed(advanced());
+            return Report::Landed(advanced(), memory);
         }
         report
     }

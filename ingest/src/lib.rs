@@ -21,7 +21,9 @@ pub mod decode;
 mod decoding;
 pub mod describe;
 pub mod explain;
+mod keeper;
 mod lander;
+mod memory;
 mod metrics;
 mod mistake;
 mod mqtt;
@@ -162,6 +164,7 @@ pub async fn start_with(
     let decoding = Decoding::with(&config, layout, decoders).context("[ingest] topics")?;
     let (orders, orders_receiver) = mpsc::channel(1);
     let (reports_sender, reports) = mpsc::channel(1);
+    let (keeper, remembered) = keeper::Keeper::begin(lake, &config.worker, clock.uptime()).await;
     let pipeline = pipeline::Pipeline {
         lake_id: lake.id().to_owned(),
         lanes: config.own_lanes(),
@@ -170,14 +173,14 @@ pub async fn start_with(
         metrics: metrics.clone(),
         sequencer: sequencer::Sequencer::new(config.sources_max, positions),
         ends: pipeline::Ends { inbox, outbox, orders, reports },
-        state: pipeline::State::new(decoding.batch()),
+        state: pipeline::State::new(decoding.batch(), remembered),
         decoding,
         dead_letters: dead_letters::DeadLetters::new(metrics.clone()),
         budget: budget::Budget::new(config.memory_bytes),
         attempts: attempts::Attempts::begin(lake, &config.worker).await,
         config,
     };
-    let worker = lander::Worker::new(lander, clock, metrics, readiness);
+    let worker = lander::Worker::new(lander, keeper, clock, metrics, readiness);
     tasks.spawn("lander", worker.run(orders_receiver, reports_sender));
     let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
     tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));

@@ -4,6 +4,7 @@
 //! It never waits for the lake: while a batch is being landed the next one fills, and when the memory is used up frames
 //! are dropped and their sources told to wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::dead_letters::DeadLetters;
 use crate::decoding::Decoding;
 use crate::lander::{Order, Report};
+use crate::memory::Memory;
 use crate::metrics::IngestMetrics;
 use crate::sequencer::{Key, Sequencer, Verdict, window};
 
@@ -94,14 +96,18 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// Messages of the batch that is being landed.
     landing: u64,
+    /// What is known of devices as of the last landing.
+    landed: Arc<Memory>,
 }
 
 impl State {
     /// Nothing was taken yet.
-    pub(crate) fn new(filling: Batch) -> Self {
+    pub(crate) fn new(mut filling: Batch, remembered: Memory) -> Self {
+        let landed = Arc::new(remembered);
+        filling.memory = (*landed).clone();
         let (since, no_room, rereading, careful) = (None, false, None, None);
         let (closed, landing) = (false, 0);
-        Self { filling, since, no_room, rereading, careful, closed, landing }
+        Self { filling, since, no_room, rereading, careful, closed, landing, landed }
     }
 }
 
@@ -220,6 +226,7 @@ impl Pipeline {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         let batch = std::mem::replace(&mut self.state.filling, self.decoding.batch());
+        self.state.filling.memory = batch.memory.clone();
         (self.state.since, self.state.no_room, self.state.closed) = (None, false, false);
         self.state.landing = batch.messages();
         self.budget.learn(&batch);
@@ -234,13 +241,16 @@ impl Pipeline {
             self.attempts.failed().await;
         }
         match report {
-            Report::Landed(positions) => {
+            Report::Landed(positions, memory) => {
+                self.state.landed = memory;
                 self.attempts.landed(self.state.landing, &positions).await;
                 self.sequencer.landed(positions);
             }
             Report::Reset(positions) | Report::Unfit(positions) => {
                 // What was decoded since builds on what was lost.
                 let dropped = std::mem::replace(&mut self.state.filling, self.decoding.batch());
+                // Else what is decoded again would look like a repeat of itself.
+                self.state.filling.memory = (*self.state.landed).clone();
                 (self.state.since, self.state.closed) = (None, false);
                 debug!(
                     messages = dropped.messages(),
@@ -299,7 +309,7 @@ impl Pipeline {
                 self.flush()?;
             }
             let report = self.ends.reports.recv().await.context("the lander has ended")?;
-            complete &= matches!(report, Report::Landed(_));
+            complete &= matches!(report, Report::Landed(..));
             self.on_report(report).await;
             self.take_carefully().await;
         }

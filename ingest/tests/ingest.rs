@@ -23,6 +23,8 @@ mod fhir_readings;
 mod flow;
 #[path = "ingest/kit.rs"]
 mod kit;
+#[path = "ingest/memory.rs"]
+mod memory;
 #[path = "ingest/open.rs"]
 mod open;
 #[path = "ingest/recovery.rs"]

@@ -20,6 +20,7 @@ pub mod landing;
 mod ledger;
 mod location;
 pub mod maintain;
+mod memory;
 pub mod parquet;
 pub mod plan;
 mod reader;

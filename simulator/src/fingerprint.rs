@@ -56,12 +56,20 @@ pub enum EventTime {
 }
 
 impl EventTime {
-    /// The time of a row: a flag `time_…` says that the device's own was useless.
+    /// The time of a row, as the device meant it: a flag says that its own was useless, or that `event_ts` is corrected by what is
+    /// known of its clock; then `device_us` is what it said.
     #[must_use]
-    pub fn of_row(event_us: i64, flags: Option<&str>) -> Self {
-        let names = ["time_absurd", "time_missing", "time_unparsable"];
-        let useless = |flags: &str| flags.split(',').any(|flag| names.contains(&flag));
-        if flags.is_some_and(useless) { Self::Received } else { Self::At(event_us) }
+    pub fn of_row(event_us: i64, device_us: Option<i64>, flags: Option<&str>) -> Self {
+        let has = |names: &[&str]| {
+            flags.is_some_and(|flags| flags.split(',').any(|flag| names.contains(&flag)))
+        };
+        if has(&["time_absurd", "time_missing", "time_unparsable"]) {
+            Self::Received
+        } else if has(&["time_corrected"]) {
+            device_us.map_or(Self::Received, Self::At)
+        } else {
+            Self::At(event_us)
+        }
     }
 }
 
@@ -408,9 +416,13 @@ mod tests {
 
     #[test]
     fn a_row_with_a_time_flag_counts_as_received() {
-        assert_eq!(EventTime::of_row(5, None), EventTime::At(5));
-        assert_eq!(EventTime::of_row(5, Some("sentinel,untimely")), EventTime::At(5));
-        assert_eq!(EventTime::of_row(5, Some("sentinel,time_absurd")), EventTime::Received);
+        assert_eq!(EventTime::of_row(5, None, None), EventTime::At(5));
+        assert_eq!(EventTime::of_row(5, Some(4), Some("sentinel,untimely")), EventTime::At(5));
+        assert_eq!(
+            EventTime::of_row(5, Some(4), Some("sentinel,time_absurd")),
+            EventTime::Received
+        );
+        assert_eq!(EventTime::of_row(5, Some(4), Some("repeat,time_corrected")), EventTime::At(4));
     }
 
     #[test]

@@ -43,16 +43,19 @@ flags! {
     OUT_OF_RANGE = "out_of_range": "Outside the metric's plausible range.";
     PLANNED = "planned": "It tells of the future: `effective_start` says when, `event_ts` when that was written down or received.";
     RECEIVED_ABSURD = "received_absurd": "The time at which the source says that it received the message can't be right: ingest's own stands in.";
+    REPEAT = "repeat": "The device sent it already: the same boot and number, or the same payload with the same time, or a retained message once more.";
     RETRACTED = "retracted": "It was entered in error, or the measurement was cancelled: the value is no result.";
     SAMPLED = "sampled": "It is from a series of samples in one message.";
     SAMPLES_IN_RESOURCE = "samples_in_resource": "More than 10,000 samples in one message: they are in the resource (`ehr_events`).";
     SENTINEL = "sentinel": "A code for \"no value\": `value_text` has it as it came.";
     TEXT_NUMBER = "text_number": "The number came as a text: `value_text` has it as it came.";
-    TIME_ABSURD = "time_absurd": "The device's time can't be right (before 2000, more than a day ahead): `received_ts` stands in, `device_ts` has it.";
+    TIME_ABSURD = "time_absurd": "The device's time can't be right (before 2000, more than a day ahead): `received_ts` stands in unless it could be corrected, `device_ts` has it.";
+    TIME_CORRECTED = "time_corrected": "The device's clock is wrong by a known time: `event_ts` is corrected by it, `device_ts` is as it came.";
     TIME_MISSING = "time_missing": "The message says no time: `received_ts` stands in.";
     TIME_RECORDED = "time_recorded": "It does not say when it happened: the time is when it was written down.";
     TIME_RELATIVE = "time_relative": "When it happened is an age, a range or a text: the resource has it.";
     TIME_UNPARSABLE = "time_unparsable": "The time can't be read: `received_ts` stands in, `time_text` (or `extra`, if it is no plain value) has it as it came.";
+    UNIT_CHANGED = "unit_changed": "The device named another unit for the metric before.";
     UNIT_CONVERTED = "unit_converted": "Converted to the catalogue's unit: `value_original` and `unit_original` have what came.";
     UNIT_DIFFERS = "unit_differs": "Not the catalogue's unit, nor one that can be converted to it: the range was not checked.";
     UNKNOWN_METRIC = "unknown_metric": "The metric is not in the catalogue: its range was not checked.";
@@ -109,7 +112,11 @@ impl Flags {
     /// Number of whose time the event's is in [`TIME_SOURCES`].
     pub(crate) fn time_source(self) -> u8 {
         let received = Self::TIME_MISSING | Self::TIME_UNPARSABLE | Self::TIME_ABSURD;
-        if self.has(received) { 2 } else { 1 }
+        match (self.has(Self::TIME_CORRECTED), self.has(received)) {
+            (true, _) => 0,
+            (_, true) => 2,
+            _ => 1,
+        }
     }
 
     /// Number of the quality in [`QUALITIES`].
@@ -182,7 +189,7 @@ mod tests {
             (
                 "good",
                 "boolean code_missing date_of_landing date_only decimal_comma extra_too_long integer_beyond_double maybe_repeat \
-                 not_converted planned received_absurd sampled text_number time_missing time_recorded unit_converted unmapped word",
+                 not_converted planned received_absurd repeat sampled text_number time_corrected time_missing time_recorded unit_changed unit_converted unmapped word",
             ),
         ];
         let of = |name: &str| {

@@ -23,6 +23,7 @@ use telemetry_core::lane::lane_of;
 
 use crate::decode::members::Shape;
 use crate::decode::reject::Reject;
+use crate::memory::Memory;
 use crate::rules::places::Whereabouts;
 use crate::sequencer::Key;
 use arrays::Sealed;
@@ -34,6 +35,7 @@ use intern::Seeded;
 pub use layout::{Handle, Layout};
 pub use readings::Origin;
 use readings::Readings;
+pub(crate) use rows::{Remembering, Said};
 pub use rows::{Row, Rows};
 use table::RowTable;
 
@@ -68,6 +70,8 @@ pub struct Batch {
     layout: Arc<Layout>,
     pub(crate) readings: Readings,
     pub(crate) devices: Devices,
+    /// Of devices, as of its last message.
+    pub(crate) memory: Memory,
     /// How objects of readings look here.
     pub(crate) shape: Shape,
     /// By the number of the table.
@@ -120,6 +124,7 @@ impl Batch {
             layout,
             readings: Readings::default(),
             devices: Devices::default(),
+            memory: Memory::default(),
             shape: Shape::default(),
             slots: Vec::new(),
             names: SourceNames::default(),
@@ -149,6 +154,7 @@ impl Batch {
             + self.small_bytes()
             + self.names_bytes
             + self.devices.memory_bytes()
+            + self.memory.memory_bytes()
     }
 
     /// What it takes in memory while it lands: a second copy of the small tables (sorted), the order of the readings, their texts

@@ -31,13 +31,16 @@ pub struct Origin {
     pub received_absurd: bool,
     /// No rule of the configuration is for its topic.
     pub unmapped: bool,
+    /// The device sent it before.
+    pub repeat: bool,
 }
 
 impl Origin {
     /// What there is to say of every row of the message.
     pub(crate) fn flags(&self) -> Flags {
         let when = |said, flag| if said { flag } else { Flags::default() };
-        when(self.maybe_repeat, Flags::MAYBE_REPEAT)
+        when(self.repeat, Flags::REPEAT)
+            | when(self.maybe_repeat, Flags::MAYBE_REPEAT)
             | when(self.received_absurd, Flags::RECEIVED_ABSURD)
             | when(self.unmapped, Flags::UNMAPPED)
     }

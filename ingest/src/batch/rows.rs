@@ -7,10 +7,11 @@ use super::cells::{Cell, Column, Misfit, OfKind};
 use super::flags::Flags;
 use super::judging::Measured;
 use super::layout::Handle;
-use super::readings::{Context, Origin, Readings};
+use super::readings::{ABSENT, Context, Origin, Readings};
 use crate::decode::members::Shape;
 use crate::decode::place::{Around, Whence};
 use crate::decode::reject::Reject;
+use crate::memory::{Heard, Mark, Memory};
 use crate::rules::places::Places;
 
 /// A row that is being filled in. What is not set is NULL.
@@ -64,9 +65,82 @@ pub struct Rows<'a> {
     pub(crate) batch: &'a mut Batch,
     pub(crate) origin: Origin,
     pub(crate) places: &'a Places,
+    pub(crate) said: Said<'a>,
 }
 
-impl Rows<'_> {
+/// A message as it came, to be known again.
+#[derive(Debug)]
+pub(crate) struct Said<'a> {
+    topic: &'a str,
+    payload: &'a [u8],
+    retained: bool,
+    /// Whether it is a repeat, once that was looked at.
+    repeat: Option<bool>,
+}
+
+impl<'a> Said<'a> {
+    pub(crate) fn new(topic: &'a str, payload: &'a [u8], retained: bool) -> Self {
+        Self { topic, payload, retained, repeat: None }
+    }
+}
+
+/// What is known of the device that a message is from.
+pub(crate) struct Remembering<'a, 'b> {
+    pub(crate) memory: &'a mut Memory,
+    pub(crate) device: (&'a str, &'a str),
+    pub(crate) said: &'a mut Said<'b>,
+    pub(crate) received_us: i64,
+}
+
+impl Remembering<'_, '_> {
+    /// Takes an object's own numbers and time, [`ABSENT`] where there are none. Returns when it happened, by all that is known of
+    /// the device's clock, and what is remarkable about that and about the message.
+    pub(crate) fn object(
+        &mut self,
+        (boot, seq): (i64, i64),
+        (event_us, device_us, flags): (i64, i64, Flags),
+    ) -> (i64, Flags) {
+        let given = |number: i64| (number != ABSENT).then_some(number);
+        let repeat = self.is_repeat(given(boot).zip(given(seq)), device_us != ABSENT);
+        let flags = if repeat { flags | Flags::REPEAT } else { flags };
+        if device_us == ABSENT {
+            return (event_us, flags);
+        }
+        let (boot, seq, received_us) = (given(boot), given(seq), self.received_us);
+        let heard = Heard { boot, seq, device_us, received_us };
+        match self.memory.clock(self.device, &heard) {
+            Some(us) => (us, flags | Flags::TIME_CORRECTED),
+            None => (event_us, flags),
+        }
+    }
+
+    /// By the device's own numbers, else by the payload if that says when it is from, or if a broker had kept it: other messages
+    /// may well say the same twice.
+    fn is_repeat(&mut self, numbers: Option<(i64, i64)>, timed: bool) -> bool {
+        if let Some(repeat) = self.said.repeat {
+            return repeat;
+        }
+        let mark = match numbers {
+            Some((boot, seq)) => Some(Mark::Numbered { boot, seq }),
+            None => (timed || self.said.retained).then_some(Mark::Payload(self.said.payload)),
+        };
+        let repeat = mark.is_some_and(|mark| {
+            self.memory.repeats(self.device, self.said.topic, mark, self.received_us)
+        });
+        self.said.repeat = Some(repeat);
+        repeat
+    }
+
+    /// Takes the unit that the device names for a metric. Returns what is remarkable about it.
+    pub(crate) fn unit(&mut self, metric: &str, unit: Option<&str>) -> Flags {
+        let changed = unit.is_some_and(|unit| {
+            self.memory.other_unit(self.device, metric, unit, self.received_us)
+        });
+        if changed { Flags::UNIT_CHANGED } else { Flags::default() }
+    }
+}
+
+impl<'a> Rows<'a> {
     /// Which message they come from.
     #[must_use]
     pub fn origin(&self) -> &Origin {
@@ -131,9 +205,17 @@ impl Rows<'_> {
         &mut self.batch.readings
     }
 
-    /// The readings, and how their objects look here.
-    pub(crate) fn readings_and_shape(&mut self) -> (&mut Readings, &mut Shape) {
-        (&mut self.batch.readings, &mut self.batch.shape)
+    /// What is known of the device.
+    pub(crate) fn remembering(&mut self) -> Remembering<'_, 'a> {
+        self.parts().2
+    }
+
+    /// The readings, how their objects look here, and what is known of the device.
+    pub(crate) fn parts(&mut self) -> (&mut Readings, &mut Shape, Remembering<'_, 'a>) {
+        let Batch { readings, shape, memory, devices, .. } = &mut *self.batch;
+        let device = devices.names(self.origin.device);
+        let received_us = self.origin.received_us;
+        (readings, shape, Remembering { memory, device, said: &mut self.said, received_us })
     }
 
     /// Counts the readings that came since there were `before`.

@@ -25,11 +25,11 @@ use super::reject::{Code, Reject};
 use super::scan::Scan;
 use super::time;
 use super::{Decoder, Message, Spec};
-use crate::batch::Rows;
 use crate::batch::flags::Flags;
 use crate::batch::intern::NONE;
 use crate::batch::judging::Measured;
 use crate::batch::readings::{ABSENT, Context, Origin, READINGS_JSON, Readings};
+use crate::batch::{Remembering, Rows};
 
 pub(super) const SPEC: Spec = Spec {
     name: "readings",
@@ -53,14 +53,14 @@ impl Decoder for Plain {
 
 fn decode(text: &str, manner: &Manner, into: &mut Rows<'_>) -> Result<(), Reject> {
     let origin = *into.origin();
-    let (readings, shape) = into.readings_and_shape();
+    let (readings, shape, remembering) = into.parts();
     let start = readings.mark();
-    let mut rows = Gathered::new(readings, (&origin, manner), text);
+    let mut rows = Gathered::new(readings, (&origin, manner), remembering, text);
     let read = match rows.fast(text, shape) {
         Some(()) => Ok(()),
         None => {
             rows.readings.truncate(start);
-            rows = Gathered::new(rows.readings, (&origin, manner), text);
+            rows = Gathered::new(rows.readings, (&origin, manner), rows.remembering, text);
             rows.careful(text)
         }
     };
@@ -86,10 +86,11 @@ const MESSAGE_ROWS_MAX: i32 = 100_000;
 const EXACT_MAX: u64 = 1 << 53;
 
 /// The rows of one message.
-struct Gathered<'a> {
+struct Gathered<'a, 'b> {
     readings: &'a mut Readings,
     origin: &'a Origin,
     manner: &'a Manner,
+    remembering: Remembering<'a, 'b>,
     next: i32,
     /// What is wrong with the first bad reading.
     reject: Option<Reject>,
@@ -97,13 +98,14 @@ struct Gathered<'a> {
     room: Room,
 }
 
-impl<'a> Gathered<'a> {
+impl<'a, 'b> Gathered<'a, 'b> {
     fn new(
         readings: &'a mut Readings,
         (origin, manner): (&'a Origin, &'a Manner),
+        remembering: Remembering<'a, 'b>,
         text: &str,
     ) -> Self {
-        Self { readings, origin, manner, next: 0, reject: None, room: Room::of(text) }
+        Self { readings, origin, manner, remembering, next: 0, reject: None, room: Room::of(text) }
     }
 
     fn finish(self) -> Result<(), Reject> {
@@ -219,7 +221,9 @@ impl<'a> Gathered<'a> {
             _ => {}
         }
         let place = self.readings.place(place.each_ref().map(Option::as_deref))?;
-        let (flags, extra) = (time | object.flags, object.rest());
+        let when = (event_us, device_us, time | object.flags);
+        let (event_us, flags) = self.remembering.object((boot, seq), when);
+        let extra = object.rest();
         let at = Context::at(READINGS_JSON, event_us, device_us);
         let context = Context { boot, seq, place, flags, time_text, ..at };
         let Some(values) = values else {
@@ -379,7 +383,9 @@ impl<'a> Gathered<'a> {
             }
             _ => return Err(wrong_type("metric", "a text")),
         };
-        self.readings.push(self.origin, context, self.next, metric, unit, measured)?;
+        let flags = context.flags | self.remembering.unit(metric, unit);
+        let context = Context { flags, ..*context };
+        self.readings.push(self.origin, &context, self.next, metric, unit, measured)?;
         self.next += 1;
         Ok(())
     }
@@ -407,6 +413,7 @@ impl<'a> Gathered<'a> {
             return Err(wrong_type("ts", "a time"));
         }
         let place = self.readings.place(place)?;
+        let (event_us, flags) = self.remembering.object((boot, seq), (event_us, device_us, flags));
         let at = Context::at(READINGS_JSON, event_us, device_us);
         let context = Context { boot, seq, place, flags, ..at };
         Ok(self.with_extra(context, &members.extra, None))

@@ -71,6 +71,10 @@ impl Status {
         let firmware = report.text("firmware");
         let ((event_us, device_us, mut flags), time_text) =
             report.time(&self.manner.clock, rows.origin().received_us);
+        let numbers = (boot.unwrap_or(ABSENT), seq.unwrap_or(ABSENT));
+        let (event_us, known) = rows.remembering().object(numbers, (event_us, device_us, flags));
+        flags = known;
+
         let said = report.raw("battery");
         let mut battery = report.number("battery");
         let mut sentinel = None;

@@ -100,7 +100,9 @@ struct Filling<'a, 'b> {
 impl Filling<'_, '_> {
     /// The rows of one object; `first` is for the first of them.
     fn group<'c>(&mut self, group: &Group<'c>, mut first: Extra<'c>) -> Result<(), Reject> {
-        let (event_us, device_us, flags) = when(group.time, self.rows.origin().received_us);
+        let when = when(group.time, self.rows.origin().received_us);
+        let (event_us, flags) = self.rows.remembering().object((ABSENT, ABSENT), when);
+        let device_us = when.1;
         let Group { readings, report, extra, .. } = group;
         let time_text = match group.time {
             Told::Unreadable(raw) => time::column_text(raw),
@@ -132,7 +134,8 @@ impl Filling<'_, '_> {
     }
 
     fn reading(&mut self, mut context: Context, leaf: &Leaf<'_>) -> Result<(), Reject> {
-        context.flags |= leaf.flags;
+        let unit = leaf.unit.as_deref();
+        context.flags |= leaf.flags | self.rows.remembering().unit(&leaf.metric, unit);
         let measured = match &leaf.value {
             Said::Number(number) => Measured::Number(*number),
             Said::Word { number, text } => Measured::Word(*number, text),
@@ -149,8 +152,7 @@ impl Filling<'_, '_> {
             Said::Nested => Measured::Elsewhere,
         };
         let row_no = self.next;
-        let pushed =
-            self.rows.reading(&context, row_no, &leaf.metric, leaf.unit.as_deref(), measured);
+        let pushed = self.rows.reading(&context, row_no, &leaf.metric, unit, measured);
         match pushed {
             Ok(()) => self.next += 1,
             // The others are there; the dead letter has what this one could not say.

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::batch::Said;
+use crate::memory::Memory;
 
 const ORIGIN: Origin = Origin {
     source: 0,
@@ -13,13 +15,18 @@ const ORIGIN: Origin = Origin {
     maybe_repeat: false,
     received_absurd: false,
     unmapped: false,
+    repeat: false,
 };
 
 /// The rows as texts, so that numbers of interned texts don't matter, and the first reject.
 fn rows(text: &str, fast: bool) -> Option<(Vec<String>, Option<Code>)> {
     let mut readings = Readings::default();
     let manner = Manner::of(&Default::default()).unwrap();
-    let mut rows = Gathered::new(&mut readings, (&ORIGIN, &manner), text);
+    let (mut memory, mut said) = (Memory::default(), Said::new("t", text.as_bytes(), false));
+    let received_us = ORIGIN.received_us;
+    let remembering =
+        Remembering { memory: &mut memory, device: ("s", "d"), said: &mut said, received_us };
+    let mut rows = Gathered::new(&mut readings, (&ORIGIN, &manner), remembering, text);
     if fast {
         rows.fast(text, &mut Shape::default())?;
     } else {

@@ -1,0 +1,194 @@
+//! What is remembered of devices from message to message: by how much their clocks are wrong, and what they said already.
+//!
+//! A batch takes it along while it fills, so that it always belongs to what was decoded; the next batch goes on with a copy. After
+//! a landing it may be saved, never before: what is saved is never ahead of the ledger, else a message that is decoded again after
+//! a kill would look like a repeat of itself. Bounded: of more devices than it has room for, those that were silent longest are
+//! forgotten.
+
+mod clock;
+mod saved;
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::batch::intern::Seeded;
+use clock::DeviceClock;
+pub(crate) use clock::Heard;
+
+/// Devices that are remembered, at most.
+pub(crate) const DEVICES_MAX: usize = 10_000;
+/// Messages of a device that are remembered.
+const MESSAGES: usize = 32;
+/// Units of a device that are remembered.
+const UNITS_MAX: usize = 64;
+
+/// What is remembered of a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Device {
+    clock: DeviceClock,
+    /// Marks of its last messages, the next goes to `next`.
+    messages: Vec<u32>,
+    next: usize,
+    /// Marks of a metric and of its unit.
+    units: Vec<(u32, u32)>,
+    /// When it was heard last.
+    heard_us: i64,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory {
+    devices: HashMap<u64, Device, Seeded>,
+}
+
+/// What tells a message of a device from its others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mark<'a> {
+    /// The device's own numbers.
+    Numbered { boot: i64, seq: i64 },
+    /// What it says, with when it says so.
+    Payload(&'a [u8]),
+}
+
+impl Memory {
+    /// What it takes in memory, at most.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let device = size_of::<Device>() + 4 * MESSAGES + 8 * 8 + 16;
+        (self.devices.capacity() * device) as u64
+    }
+
+    /// Takes the time of a message of a device. Returns when it was made, if the device's own time is wrong and it is known by how
+    /// much.
+    pub(crate) fn clock(&mut self, (site, name): (&str, &str), heard: &Heard) -> Option<i64> {
+        self.device(site, name, heard.received_us).clock.hear(heard)
+    }
+
+    /// Takes a message of a device. Returns whether it was there already, among its last.
+    pub(crate) fn repeats(
+        &mut self,
+        (site, name): (&str, &str),
+        topic: &str,
+        mark: Mark<'_>,
+        received_us: i64,
+    ) -> bool {
+        let topic = xxh3_64(topic.as_bytes());
+        let mark = match mark {
+            Mark::Numbered { boot, seq } => {
+                let mut bytes = [0; 16];
+                bytes[..8].copy_from_slice(&boot.to_le_bytes());
+                bytes[8..].copy_from_slice(&seq.to_le_bytes());
+                xxh3_64_with_seed(&bytes, topic)
+            }
+            Mark::Payload(payload) => xxh3_64_with_seed(payload, topic),
+        };
+        let mark = short(mark);
+        let device = self.device(site, name, received_us);
+        if device.messages.contains(&mark) {
+            return true;
+        }
+        match device.messages.get_mut(device.next) {
+            Some(oldest) => *oldest = mark,
+            None => device.messages.push(mark),
+        }
+        device.next = (device.next + 1) % MESSAGES;
+        false
+    }
+
+    /// Takes the unit that a device names. Returns whether it was another before.
+    pub(crate) fn other_unit(
+        &mut self,
+        (site, name): (&str, &str),
+        metric: &str,
+        unit: &str,
+        received_us: i64,
+    ) -> bool {
+        let (metric, unit) = (short(xxh3_64(metric.as_bytes())), short(xxh3_64(unit.as_bytes())));
+        let units = &mut self.device(site, name, received_us).units;
+        match units.iter_mut().find(|(own, _)| *own == metric) {
+            Some((_, before)) => std::mem::replace(before, unit) != unit,
+            None => {
+                if units.len() < UNITS_MAX {
+                    units.push((metric, unit));
+                }
+                false
+            }
+        }
+    }
+
+    fn device(&mut self, site: &str, name: &str, received_us: i64) -> &mut Device {
+        let key = xxh3_64_with_seed(name.as_bytes(), xxh3_64(site.as_bytes()));
+        if self.devices.len() >= DEVICES_MAX && !self.devices.contains_key(&key) {
+            self.forget();
+        }
+        let device = self.devices.entry(key).or_default();
+        device.heard_us = device.heard_us.max(received_us);
+        device
+    }
+
+    /// Makes room: a quarter that was silent longest goes.
+    fn forget(&mut self) {
+        let mut heard: Vec<i64> = self.devices.values().map(|device| device.heard_us).collect();
+        let (_, limit, _) = heard.select_nth_unstable(DEVICES_MAX / 4);
+        let limit = *limit;
+        self.devices.retain(|_, device| device.heard_us > limit);
+    }
+}
+
+fn short(hash: u64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are folded into one")]
+    let folded = (hash ^ (hash >> 32)) as u32;
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: (&str, &str) = ("icu", "mon-1");
+
+    fn numbered(boot: i64, seq: i64) -> Mark<'static> {
+        Mark::Numbered { boot, seq }
+    }
+
+    #[test]
+    fn a_message_is_a_repeat_if_it_is_among_the_last_of_its_device() {
+        let mut memory = Memory::default();
+        assert!(!memory.repeats(AT, "t", numbered(1, 1), 1));
+        assert!(memory.repeats(AT, "t", numbered(1, 1), 2));
+        assert!(!memory.repeats(AT, "t", numbered(2, 1), 3), "another boot");
+        assert!(!memory.repeats(AT, "u", numbered(1, 1), 4), "another topic has its own numbers");
+        assert!(!memory.repeats(("icu", "mon-2"), "t", numbered(1, 1), 5));
+        assert!(!memory.repeats(AT, "t", Mark::Payload(b"a"), 6));
+        assert!(memory.repeats(AT, "t", Mark::Payload(b"a"), 7));
+        for seq in 10..10 + i64::try_from(MESSAGES).unwrap() {
+            assert!(!memory.repeats(AT, "t", numbered(1, seq), 8));
+        }
+        assert!(!memory.repeats(AT, "t", numbered(1, 1), 9), "too long ago");
+        assert!(memory.repeats(AT, "t", numbered(1, 30), 9));
+    }
+
+    #[test]
+    fn a_device_that_changes_its_unit_is_told_once() {
+        let mut memory = Memory::default();
+        let mut changed = |metric, unit| memory.other_unit(AT, metric, unit, 1);
+        assert!(!changed("t", "Cel"));
+        assert!(!changed("t", "Cel"));
+        assert!(!changed("u", "[degF]"));
+        assert!(changed("t", "[degF]"));
+        assert!(!changed("t", "[degF]"));
+    }
+
+    #[test]
+    fn those_that_were_silent_longest_are_forgotten() {
+        let mut memory = Memory::default();
+        for n in 0..DEVICES_MAX + 1 {
+            let name = n.to_string();
+            memory.repeats(("s", &name), "t", numbered(1, 1), i64::try_from(n).unwrap());
+        }
+        assert!(memory.devices.len() <= DEVICES_MAX);
+        assert!(!memory.repeats(("s", "0"), "t", numbered(1, 1), 20_000), "forgotten");
+        assert!(memory.repeats(("s", "9999"), "t", numbered(1, 1), 20_000));
+    }
+}

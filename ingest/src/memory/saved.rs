@@ -1,0 +1,100 @@
+//! How the memory is saved: JSON in zstd. Devices have no names in it, only the hashes of their names.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DEVICES_MAX, Device, MESSAGES, Memory};
+use crate::batch::intern::Seeded;
+
+/// The version that this code writes and reads; of another one nothing is remembered.
+const VERSION: u32 = 1;
+/// A saved memory is never longer than this, unpacked.
+const BYTES_MAX: usize = 32 << 20;
+/// zstd's fastest.
+const LEVEL: i32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    devices: HashMap<u64, Device, Seeded>,
+}
+
+impl Memory {
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// None that could be expected: it is plain data.
+    pub(crate) fn save(&self) -> std::io::Result<Vec<u8>> {
+        let saved = Saved { version: VERSION, devices: self.devices.clone() };
+        zstd::bulk::compress(&serde_json::to_vec(&saved)?, LEVEL)
+    }
+
+    /// Takes what was saved, also by other workers: of a device that is known already what was heard last.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub(crate) fn recall(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let text = zstd::bulk::decompress(bytes, BYTES_MAX)?;
+        let saved: Saved = serde_json::from_slice(&text)?;
+        if saved.version != VERSION {
+            return Ok(());
+        }
+        for (key, mut device) in saved.devices.into_iter().take(DEVICES_MAX) {
+            device.messages.truncate(MESSAGES);
+            device.next %= MESSAGES;
+            let full = self.devices.len() >= DEVICES_MAX;
+            match self.devices.get(&key) {
+                Some(known) if known.heard_us >= device.heard_us => {}
+                None if full => {}
+                _ => drop(self.devices.insert(key, device)),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Heard, Mark};
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_remembered_and_the_newer_of_two_counts() {
+        let at = ("icu", "mon-1");
+        let mut memory = Memory::default();
+        memory.repeats(at, "t", Mark::Numbered { boot: 1, seq: 7 }, 10);
+        let heard = Heard { boot: Some(1), seq: Some(7), device_us: 5, received_us: 10 };
+        memory.clock(at, &heard);
+        let mut older = Memory::default();
+        older.repeats(at, "t", Mark::Numbered { boot: 1, seq: 6 }, 9);
+        let mut again = Memory::default();
+        for bytes in [memory.save().unwrap(), older.save().unwrap()] {
+            again.recall(&bytes).unwrap();
+        }
+        assert_eq!(again.devices, memory.devices);
+        assert!(again.repeats(at, "t", Mark::Numbered { boot: 1, seq: 7 }, 11));
+    }
+
+    #[test]
+    fn what_is_no_memory_is_an_error_and_changes_nothing() {
+        let mut memory = Memory::default();
+        assert!(memory.recall(b"x").is_err());
+        assert!(memory.recall(&zstd::bulk::compress(b"{}", 1).unwrap()).is_err());
+        let other = br#"{"version":9,"devices":{}}"#;
+        assert!(memory.recall(&zstd::bulk::compress(other, 1).unwrap()).is_ok());
+        assert!(memory.devices.is_empty());
+    }
+
+    /// A full memory is far below what may be read.
+    #[test]
+    fn golden_size_of_a_device() {
+        let mut memory = Memory::default();
+        for seq in 0..40 {
+            memory.repeats(("s", "d"), "t", Mark::Numbered { boot: 1, seq }, i64::MAX);
+        }
+        let saved = Saved { version: VERSION, devices: memory.devices.clone() };
+        let bytes = serde_json::to_vec(&saved).unwrap().len();
+        assert!(bytes * DEVICES_MAX < BYTES_MAX, "{bytes}");
+    }
+}
