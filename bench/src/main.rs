@@ -100,6 +100,12 @@ struct LandingsOptions {
     /// Ingest's memory_bytes, in MiB.
     #[arg(long, default_value_t = 192)]
     memory_mib: u64,
+    /// Keep the lake in this folder.
+    #[arg(long)]
+    lake: Option<PathBuf>,
+    /// Ingest looks after the lake every so many seconds; 0: never.
+    #[arg(long, default_value_t = 60)]
+    maintain_every: u64,
     /// Say how it stands after so many frames.
     #[arg(long, default_value_t = 500)]
     every: usize,
