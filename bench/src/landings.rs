@@ -87,7 +87,8 @@ fn payload(offset: u64, readings: u64) -> String {
 /// Runs the measurement and prints it.
 pub(crate) async fn run(options: LandingsOptions) -> anyhow::Result<()> {
     let (folder, clock) = (tempfile::tempdir()?, Clock::default());
-    let url = folder.path().display().to_string();
+    let path = options.lake.as_deref().unwrap_or(folder.path());
+    let url = path.display().to_string();
     let lake = Lake::open(&url, &[].into(), OpenMode::Create).await?;
     let mut config = Config {
         flush_rows: options.flush_rows.unwrap_or(1),
@@ -95,6 +96,7 @@ pub(crate) async fn run(options: LandingsOptions) -> anyhow::Result<()> {
         flush_bytes: (options.memory_mib << 20) / 3,
         ..Config::default()
     };
+    config.maintain.every_seconds = options.maintain_every;
     config.beside_gateway("bench");
     let (inbox, inbound) = mpsc::channel(QUEUE);
     let (outbound, receipts) = mpsc::channel(QUEUE);

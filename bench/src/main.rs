@@ -1,5 +1,6 @@
 //! Throughput of the path from device to lake, against its own limits and against mosquitto, in one run.
 
+mod compaction;
 mod gateway;
 mod landings;
 mod limits;
@@ -31,6 +32,8 @@ enum Command {
     Gateway(GatewayOptions),
     /// Memory and threads of ingest over many landings on a folder, or under messages with many readings.
     Landings(LandingsOptions),
+    /// Merging the files of a date, against a bare read, sort and write.
+    Compaction(CompactionOptions),
     /// Size and idle memory of the edge agent's release binary.
     Agent {
         /// The binary: cargo build -p edge-agent --profile edge.
@@ -97,9 +100,31 @@ struct LandingsOptions {
     /// Ingest's memory_bytes, in MiB.
     #[arg(long, default_value_t = 192)]
     memory_mib: u64,
+    /// Keep the lake in this folder.
+    #[arg(long)]
+    lake: Option<PathBuf>,
+    /// Ingest looks after the lake every so many seconds; 0: never.
+    #[arg(long, default_value_t = 60)]
+    maintain_every: u64,
     /// Say how it stands after so many frames.
     #[arg(long, default_value_t = 500)]
     every: usize,
+}
+
+#[derive(Debug, Clone, Args)]
+struct CompactionOptions {
+    /// Files of the date.
+    #[arg(long, default_value_t = 50)]
+    files: u64,
+    /// Rows of a file.
+    #[arg(long, default_value_t = 200_000)]
+    rows: u64,
+    /// Devices that the rows are from.
+    #[arg(long, default_value_t = 1_000)]
+    devices: u64,
+    /// Also read, sort and write all rows at once in memory.
+    #[arg(long)]
+    bare: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,6 +150,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Path(options) => path::run(options).await,
         Command::Gateway(options) => gateway::run(options).await,
         Command::Landings(options) => landings::run(options).await,
+        Command::Compaction(options) => compaction::run(options).await,
         Command::Agent { binary } => path::agent(&binary).await,
         Command::Serve { role, config } => serve::run(role, &config).await,
     }

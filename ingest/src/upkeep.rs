@@ -15,10 +15,13 @@ const TOLD_MAX: usize = 1000;
 
 /// Runs until `stop`. Whatever fails is tried again: nothing depends on it being done now.
 pub(crate) async fn look_after(lake: Lake, config: MaintainConfig, clock: Clock, stop: Stop) {
+    if config.every_seconds == 0 {
+        return;
+    }
     let every = Duration::from_secs(config.every_seconds);
     let between_sweeps = Duration::from_secs(u64::from(config.sweep_hours) * 3600);
     let (mut swept, mut told): (Option<Duration>, HashSet<String>) = (None, HashSet::new());
-    while config.every_seconds > 0 {
+    loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}

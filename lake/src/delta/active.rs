@@ -1,7 +1,7 @@
 //! The files of a table as its log says: those that are part of it, and those that were and may still be read.
 //!
-//! Bounded: beyond [`FILES_MAX`] the newest dates are left out ([`Active::cut`]), so that who merges files begins with the oldest
-//! ones and has all of them after some runs.
+//! Bounded: beyond [`FILES_MAX`] the newest dates are left out, so that who merges files begins with the oldest ones and has all of
+//! them after some runs. Who sweeps may look at what is before [`Active::known_before`] only.
 
 use std::collections::{HashMap, HashSet};
 
@@ -38,7 +38,10 @@ pub(crate) struct Active {
     removed: HashMap<String, i64>,
     /// The objects of those files whose path is quoted in the log: other writers' only.
     quoted: HashSet<String>,
+    /// From this date on files are missing here.
     cut: Option<i32>,
+    /// From this date on removed files are missing here.
+    blurred: Option<i32>,
     max: Option<usize>,
 }
 
@@ -63,6 +66,11 @@ impl Active {
         Self { max: Some(max), ..Self::default() }
     }
 
+    /// The files, for good.
+    pub(crate) fn into_files(self) -> impl Iterator<Item = ActiveFile> {
+        self.files.into_values()
+    }
+
     /// The files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &ActiveFile> {
         self.files.values()
@@ -78,9 +86,9 @@ impl Active {
         self.removed.get(path).copied()
     }
 
-    /// The first date that was left out, if there were too many files: nothing is known of it and what is behind it.
-    pub(crate) fn cut(&self) -> Option<i32> {
-        self.cut
+    /// Before this date everything is known; `None`: everything.
+    pub(crate) fn known_before(&self) -> Option<i32> {
+        self.cut.into_iter().chain(self.blurred).min()
     }
 
     pub(super) fn add(&mut self, file: ActiveFile) {
@@ -94,32 +102,30 @@ impl Active {
             self.quoted.extend(object.map(|path| path.to_string()));
         }
         self.files.insert(file.path.clone(), file);
-        let max = self.max.unwrap_or(FILES_MAX);
-        while self.files.len() > max {
-            let Some(last) = self.files.values().filter_map(|file| file.date).max() else { return };
+        if self.files.len() <= self.max.unwrap_or(FILES_MAX) {
+            return;
+        }
+        let Some(last) = self.files.values().filter_map(|file| file.date).max() else { return };
+        self.cut = Some(last);
+        // Where all are of one date, some of them are better than none.
+        if self.files.values().any(|file| file.date != Some(last)) {
             self.files.retain(|_, file| file.date != Some(last));
-            self.removed.retain(|path, _| date_in(path).is_none_or(|date| date < last));
-            self.cut = Some(last);
         }
     }
 
     pub(super) fn remove(&mut self, path: &str, at_ms: i64) {
         self.files.remove(path);
-        let date = date_in(path);
-        if self.beyond(date) {
+        let blurred = |at: Option<i32>| at.zip(date_in(path)).is_some_and(|(at, date)| date >= at);
+        if blurred(self.blurred) {
             return;
         }
-        if self.removed.len() >= self.max.unwrap_or(FILES_MAX) {
-            // Who sweeps takes what it knows nothing of for an orphan: so it must not look there.
+        self.removed.insert(path.to_owned(), at_ms);
+        if self.removed.len() > self.max.unwrap_or(FILES_MAX) {
             let Some(last) = self.removed.keys().filter_map(|path| date_in(path)).max() else {
                 return;
             };
-            self.files.retain(|_, file| file.date.is_none_or(|date| date < last));
-            self.removed.retain(|path, _| date_in(path).is_none_or(|date| date < last));
-            self.cut = Some(last);
-        }
-        if !self.beyond(date) {
-            self.removed.insert(path.to_owned(), at_ms);
+            self.blurred = Some(last);
+            self.removed.retain(|path, _| date_in(path) != Some(last));
         }
     }
 
@@ -229,14 +235,20 @@ mod tests {
         for (date, name) in [(5, 1), (3, 2), (5, 3), (4, 4), (3, 5), (5, 6), (6, 7)] {
             active.add(file(date, name));
         }
-        assert_eq!(active.cut(), Some(5));
+        assert_eq!(active.known_before(), Some(5));
         let mut dates: Vec<_> = active.files().filter_map(|file| file.date).collect();
         dates.sort_unstable();
         assert_eq!(dates, [3, 3, 4], "all of the older dates, none of the others");
         for name in 10..20 {
             active.remove(&file(4, name).path, 1);
         }
-        assert_eq!(active.cut(), Some(4), "nor is anything forgotten of what was removed");
-        assert!(active.files().all(|file| file.date == Some(3)));
+        assert_eq!(active.known_before(), Some(4), "nor is anything forgotten of what was removed");
+        assert_eq!(active.files().count(), 3, "what is to be merged is still known");
+
+        let mut one_date = Active::up_to(4);
+        (0..9).for_each(|name| one_date.add(file(5, name)));
+        assert_eq!((one_date.files().count(), one_date.known_before()), (5, Some(5)));
+        one_date.remove(&file(5, 0).path, 1);
+        assert!(!one_date.has(&file(5, 0).path));
     }
 }

@@ -30,9 +30,9 @@ impl Snapshot {
         // Files of ours would lack what the table has, or have what nobody sees.
         log.fit().writable(table)?;
         let mut dates: BTreeMap<i32, Vec<ActiveFile>> = BTreeMap::new();
-        for file in active.files() {
+        for file in active.into_files() {
             if let Some(date) = file.date {
-                dates.entry(date).or_default().push(file.clone());
+                dates.entry(date).or_default().push(file);
             }
         }
         Ok(Some(Self { log, dates }))
@@ -48,15 +48,22 @@ pub(crate) struct Compaction<'a> {
     pub(crate) told: &'a (dyn Fn(&Step) + Sync),
 }
 
+/// What a run over a table did.
+pub(crate) struct Compacted {
+    pub(crate) merged: Merged,
+    pub(crate) left: Vec<Left>,
+    pub(crate) version: u64,
+}
+
 impl Compaction<'_> {
-    /// Merges what is due. Returns what it did and what it could not.
+    /// Merges what is due. Returns what it did and what it could not, and the version of the table then; `None`: there is no table.
     ///
     /// # Errors
     /// [`LakeError::Stopped`], [`LakeError::Unproven`], else as the store fails; what is merged is merged.
-    pub(crate) async fn run(&self, pace: &mut Pace) -> Result<(Merged, Vec<Left>), LakeError> {
+    pub(crate) async fn run(&self, pace: &mut Pace) -> Result<Option<Compacted>, LakeError> {
         let (mut merged, mut left) = (Merged::default(), Vec::new());
         let Some(mut snapshot) = Snapshot::load(self.lake, self.table).await? else {
-            return Ok((merged, left));
+            return Ok(None);
         };
         let (mut distrusted, mut from) = (HashSet::new(), i32::MIN);
         let mut skipped: HashSet<String> = HashSet::new();
@@ -117,7 +124,7 @@ impl Compaction<'_> {
                 snapshot = fresh;
             }
         }
-        Ok((merged, left))
+        Ok(Some(Compacted { merged, left, version: snapshot.log.version() }))
     }
 
     fn due(

@@ -35,24 +35,25 @@ pub async fn run_once(
 ) -> Result<Vec<Maintained>, LakeError> {
     let mut done = Vec::new();
     for table in lake.catalog().tables() {
-        done.extend(of_table(lake, table, commits, now_us).await?);
+        let Some(log) = TableLog::load(lake.store(), table).await? else { continue };
+        done.extend(of_table(lake, table, log.version(), commits, now_us).await?);
     }
     Ok(done)
 }
 
-/// As [`run_once`], of one table.
+/// As [`run_once`], of one table at `version`.
 ///
 /// # Errors
 /// As [`run_once`].
 pub(crate) async fn of_table(
     lake: &Lake,
     table: &Arc<Table>,
+    version: u64,
     commits: u64,
     now_us: i64,
 ) -> Result<Option<Maintained>, LakeError> {
-    let Some(log) = TableLog::load(lake.store(), table).await? else { return Ok(None) };
     let last = last_checkpoint(&lake.store().child(&table.name)).await?;
-    if log.version() < last.unwrap_or(0) + commits {
+    if version < last.unwrap_or(0) + commits {
         return Ok(None);
     }
     let keep_after_ms = (now_us - LOG_RETENTION_US).div_euclid(1000);

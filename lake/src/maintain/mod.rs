@@ -224,9 +224,13 @@ async fn one(
     }
     let now = select::Now { ms: now_ms, quiet_ms: settings.quiet_us / 1000 };
     let compaction = Compaction { lake: store, table, now, dry_run, told };
-    (done.merged, done.left) = compaction.run(pace).await?;
-    if !dry_run && let Some(log) = logs::of_table(lake, table, settings.commits, now_us).await? {
-        (done.checkpoint, done.log_entries) = (Some(log.checkpoint), log.removed);
+    let Some(compacted) = compaction.run(pace).await? else { return Ok(done) };
+    let compact::Compacted { merged, left, version } = compacted;
+    (done.merged, done.left) = (merged, left);
+    if !dry_run {
+        let log = logs::of_table(lake, table, version, settings.commits, now_us).await?;
+        done.checkpoint = log.as_ref().map(|log| log.checkpoint);
+        done.log_entries = log.map_or(0, |log| log.removed);
     }
     Ok(done)
 }

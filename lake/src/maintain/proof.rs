@@ -79,10 +79,12 @@ mod tests {
     use crate::parquet::view_schema;
     use crate::tables::replays;
 
-    /// One row per (offset, origin, topic).
-    fn rows(list: &[(i64, &str, &str)]) -> RecordBatch {
+    /// Offset, origin, topic.
+    type Row<'a> = (i64, &'a str, &'a str);
+
+    fn rows(list: &[Row<'_>]) -> RecordBatch {
         let table = replays::table();
-        let text = |text: &dyn Fn(&(i64, &str, &str)) -> Option<String>| -> ArrayRef {
+        let text = |text: &dyn Fn(&Row<'_>) -> Option<String>| -> ArrayRef {
             Arc::new(list.iter().map(text).collect::<StringViewArray>())
         };
         let columns = table.file_columns().map(|column| -> ArrayRef {

@@ -84,11 +84,13 @@ impl Place<'_> {
             return Err(error);
         }
         crash_point::reach(Point::MergedProven);
+        // As old as its newest rows: what came last is still found last, and a date is as quiet as it was.
+        let modified_ms = used.iter().map(|file| file.modified_ms).max().unwrap_or(now_ms);
         let add = AddFile {
             path: path.clone(),
             partition_values: [(PARTITION.to_owned(), Some(date_text(date)))].into(),
             size,
-            modification_time: now_ms,
+            modification_time: modified_ms,
             data_change: false,
             stats: Some(stats),
         };
@@ -96,7 +98,7 @@ impl Place<'_> {
             Committed::Ours => {
                 crash_point::reach(Point::MergedCommitted);
                 let (date, rows) = (Some(date), Some(rows));
-                let made = ActiveFile { path, date, bytes: size, modified_ms: now_ms, rows };
+                let made = ActiveFile { path, date, bytes: size, modified_ms, rows };
                 Outcome::Merged { used, made }
             }
             Committed::Theirs => {

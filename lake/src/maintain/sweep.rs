@@ -85,7 +85,7 @@ impl<'a> Sweep<'a> {
     fn is_free(&self, path: &str, active: &Active) -> bool {
         // Other tools keep things of theirs beside the files.
         let Some(date) = date_in(path).filter(|_| path.ends_with(".parquet")) else { return false };
-        let known = active.cut().is_none_or(|cut| date < cut);
+        let known = active.known_before().is_none_or(|end| date < end);
         let late = active.removed_ms(path).is_some_and(|removed| removed >= self.before_ms);
         known && !active.has(path) && !late
     }

@@ -7,6 +7,7 @@ use arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
 use lake::Table;
 use lake::date::date_of;
+use lake::maintain::{Pace, Settings, run};
 use lake::tables::{device_status, ehr_events, readings as readings_table};
 use lake::{Lake, LakeError, LandOutcome, Lander, OpenMode, SourceAdvance, TableRows, check};
 use serde_json::Value;
@@ -156,6 +157,12 @@ async fn inv10_two_versions_of_ingest_land_side_by_side_and_old_files_read_null(
     land_readings(&mut new, &lake, [2, 3], None).await.unwrap();
     assert_eq!(extras(&lake).await, [(0, None), (1, some()), (2, None)]);
     assert_eq!(lake.tables().await.unwrap()[0].rows, 3);
+
+    // Merged, all of them have the column.
+    let (settings, later) = (Settings::default(), NOW + 4 * 24 * 3600 * 1_000_000);
+    run(&lake, &settings, later, &mut Pace::unhurt(), &|_| {}).await.unwrap();
+    assert_eq!(lake.files("readings").await.unwrap().len(), 1);
+    assert_eq!(extras(&lake).await, [(0, None), (1, some()), (2, None)]);
 }
 
 /// Kills whoever adds the columns at each of its writes, before or after the write reached the store.
