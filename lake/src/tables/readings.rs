@@ -42,6 +42,25 @@ pub fn table() -> Table {
         BOOT_ID,
         SEQ,
         PROTOCOL,
+    ];
+    let parts = Parts {
+        sort: &["device_id", "metric", "event_ts"],
+        stats: &["event_ts", "received_ts", "device_id"],
+        time: "event_ts",
+        bloom: &["patient_id"],
+    };
+    Table::new(
+        NAME,
+        "One scalar measurement a row.",
+        columns.into_iter().chain(rarely()).chain(IDENTITY),
+        parts,
+    )
+}
+
+/// What few rows have.
+fn rarely() -> [Column; 13] {
+    let text = |name, about| Column::optional(name, Kind::Text, about);
+    [
         Column::optional(
             "value_original",
             Kind::Double,
@@ -75,12 +94,5 @@ pub fn table() -> Table {
             "All codings of what was measured, where there are several: a JSON array, as it came.",
         )
         .up_to(TEXT_BYTES_MAX),
-    ];
-    let parts = Parts {
-        sort: &["device_id", "metric", "event_ts"],
-        stats: &["event_ts", "received_ts", "device_id"],
-        time: "event_ts",
-        bloom: &["patient_id"],
-    };
-    Table::new(NAME, "One scalar measurement a row.", columns.into_iter().chain(IDENTITY), parts)
+    ]
 }
