@@ -133,7 +133,7 @@ async fn inv10_numbers_that_json_does_not_have_cost_nothing_but_themselves() {
         ["t", "-", "nan", "bad"],
         ["h", "51.5", "-", "unchecked"],
     ] {
-        assert!(shown.iter().any(|row| *row == expected), "{expected:?} in {shown:?}");
+        assert!(shown.contains(&expected), "{expected:?} in {shown:?}");
     }
 }
 
@@ -177,7 +177,7 @@ async fn inv10_a_time_is_read_or_kept_as_it_came() {
         let mut shown = fields(row, names);
         if expected[0] == "-" {
             assert_eq!(row["event_ts"], row["received_ts"], "{ts}");
-            shown[0] = "-".into();
+            shown[0] = "-";
         }
         assert_eq!(shown, *expected, "{ts}");
     }

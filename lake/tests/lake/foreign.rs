@@ -96,7 +96,9 @@ async fn rows_in_any_order_are_merged_in_the_order_of_the_table() {
     let place = Place::memory();
     let (lake, mut lander) = three_files(&place).await;
     let turned = |rows: &RecordBatch| {
-        let rows_back = UInt32Array::from_iter_values((0..rows.num_rows() as u32).rev());
+        let rows_back = UInt32Array::from_iter_values(
+            (0..).take(rows.num_rows()).collect::<Vec<u32>>().into_iter().rev(),
+        );
         take_record_batch(rows, &rows_back).unwrap()
     };
     append(&place.store(), "theirs", &turned(&readings("other", 0, 500)), 500).await;

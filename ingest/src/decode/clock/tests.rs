@@ -15,6 +15,7 @@ fn read(clock: &Clock, raw: &str) -> Option<(i64, bool)> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_devices_write_is_read_without_being_told() {
     let clock = Clock::default();
     for raw in [
