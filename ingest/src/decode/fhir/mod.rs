@@ -110,7 +110,8 @@ impl Resources<'_, '_> {
             let resource = json::parse_object(text)?;
             return self.resource(&resource, text, &Beside::default(), &Index::default());
         };
-        (object.take("resourceType"), object.take("entry"));
+        object.take("resourceType");
+        object.take("entry");
         // What it says about all of them is in its first row.
         let about = object.rest().text(ehr_events::NAME, None).map_err(Reject::from);
         let mut result = about.as_ref().map(|_| ()).map_err(Clone::clone);
