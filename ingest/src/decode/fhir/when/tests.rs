@@ -15,6 +15,7 @@ fn shown(us: Option<i64>) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of expectations")]
 fn every_time_element_becomes_start_end_event_and_flags() {
     let day = "2026-07-01T00:00:00Z";
     let moment = "2026-07-01T10:00:00Z";
