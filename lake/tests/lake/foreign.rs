@@ -96,7 +96,8 @@ async fn rows_in_any_order_are_merged_in_the_order_of_the_table() {
     let place = Place::memory();
     let (lake, mut lander) = three_files(&place).await;
     let turned = |rows: &RecordBatch| {
-        let rows_back = UInt32Array::from_iter_values((0..rows.num_rows() as u32).rev());
+        let rows_back =
+            UInt32Array::from_iter_values((0..u32::try_from(rows.num_rows()).unwrap()).rev());
         take_record_batch(rows, &rows_back).unwrap()
     };
     append(&place.store(), "theirs", &turned(&readings("other", 0, 500)), 500).await;
