@@ -81,15 +81,18 @@ pub(crate) async fn two(scene: &mut Scene) -> anyhow::Result<()> {
     scene.play_both()?;
     scene.under_way().await?;
     let maintainers = [start(scene, "maintain-a")?, start(scene, "maintain-b")?];
-    scene.pass(5.0, 8.0).await;
+    scene.pass(1.0, 3.0).await;
+    let all = |scene: &Scene| {
+        let [first, second] = ["maintain-a", "maintain-b"].map(|name| merges(scene, name));
+        anyhow::Ok([first?, second?])
+    };
+    until("a run to end well", PATIENCE, async || Ok(all(scene)? != [0, 0])).await?;
     for maintainer in maintainers {
         maintainer.stop().await?;
     }
     scene.recovered().await?;
-    let merges = [merges(scene, "maintain-a")?, merges(scene, "maintain-b")?];
-    ensure!(merges.iter().sum::<u64>() > 0, "nothing was merged beside the landings");
+    let [first, second] = all(scene)?;
     whole(scene).await?;
-    let [first, second] = merges;
     scene.note(format!("two maintainers, {first} and {second} merges, beside two workers"));
     Ok(())
 }

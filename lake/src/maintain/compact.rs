@@ -37,6 +37,14 @@ impl Snapshot {
         }
         Ok(Some(Self { log, dates }))
     }
+
+    fn paths(&self) -> impl Iterator<Item = &String> {
+        self.dates.values().flatten().map(|file| &file.path)
+    }
+
+    fn retain(&mut self, known: &HashSet<String>) {
+        self.dates.values_mut().for_each(|files| files.retain(|file| known.contains(&file.path)));
+    }
 }
 
 /// What a run over a table has to know.
@@ -65,6 +73,8 @@ impl Compaction<'_> {
         let Some(mut snapshot) = Snapshot::load(self.lake, self.table).await? else {
             return Ok(None);
         };
+        // What lands from now on is for the next run: else one that is slower than landings would never end.
+        let mut known: HashSet<String> = snapshot.paths().cloned().collect();
         let (mut distrusted, mut from) = (HashSet::new(), i32::MIN);
         let mut skipped: HashSet<String> = HashSet::new();
         for _ in 0..MERGES_MAX {
@@ -80,20 +90,13 @@ impl Compaction<'_> {
             let version = snapshot.log.version();
             let (lake, log) = (self.lake, &mut snapshot.log);
             let mut place = Place { lake, log, distrusted: &distrusted, pace };
-            let result = place.merge(date, files.clone(), self.now.ms).await;
-            let Rewritten { outcome, left: refused } = match result {
-                Ok(rewritten) => rewritten,
+            let merging = place.merge(date, files.clone(), self.now.ms).await;
+            let Rewritten { outcome, left: refused } = match merging {
                 Err(LakeError::Disorder { path, .. }) => {
                     distrusted.insert(path);
                     continue;
                 }
-                // Of these files; there may be others.
-                Err(error @ (LakeError::File { .. } | LakeError::Damaged { .. })) => {
-                    skipped.extend(files.iter().map(|file| file.path.clone()));
-                    left.push(Left::new(&files[0], &error));
-                    continue;
-                }
-                Err(error) => return Err(error),
+                merging => refusing(merging, &files)?,
             };
             skipped.extend(refused.iter().map(|(file, _)| file.path.clone()));
             left.extend(refused.iter().map(|(file, error)| Left::new(file, error)));
@@ -103,6 +106,7 @@ impl Compaction<'_> {
                     (self.told)(&self.step(date, std::slice::from_ref(&made), true));
                     let gone: Vec<String> = used.into_iter().map(|file| file.path).collect();
                     forget(&mut snapshot, date, &gone);
+                    known.insert(made.path.clone());
                     snapshot.dates.entry(date).or_default().push(made);
                     // Somebody else may have taken out others at the versions in between.
                     snapshot.log.version() != version + 1
@@ -122,6 +126,7 @@ impl Compaction<'_> {
             if stale {
                 let Some(fresh) = Snapshot::load(self.lake, self.table).await? else { break };
                 snapshot = fresh;
+                snapshot.retain(&known);
             }
         }
         Ok(Some(Compacted { merged, left, version: snapshot.log.version() }))
@@ -149,6 +154,22 @@ impl Compaction<'_> {
         } else {
             Step::Merging { table, date, files, bytes }
         }
+    }
+}
+
+/// What is wrong with these files is no error of others.
+fn refusing(
+    merging: Result<Rewritten, LakeError>,
+    files: &[ActiveFile],
+) -> Result<Rewritten, LakeError> {
+    match merging {
+        Err(error @ (LakeError::File { .. } | LakeError::Damaged { .. })) => {
+            let reason = Left::new(&files[0], &error).reason;
+            let left =
+                files.iter().map(|file| (file.clone(), LakeError::damaged(&file.path, &reason)));
+            Ok(Rewritten { outcome: Outcome::Nothing, left: left.collect() })
+        }
+        merging => merging,
     }
 }
 
