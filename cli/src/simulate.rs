@@ -7,7 +7,7 @@ use clap::Args;
 use service_runtime::Stop;
 use service_runtime::signals::Signals;
 use simulator::config::Pace;
-use simulator::{Progress, Simulation, Summary};
+use simulator::{Progress, ReplayForm, Simulation, Summary};
 
 use crate::options::{BrokerLogin, Format, path};
 use crate::{config, print};
@@ -67,15 +67,55 @@ pub(crate) struct Simulate {
     /// Cut each connection after about so many messages.
     #[arg(long)]
     pub(crate) disconnect_every: Option<u64>,
-    /// CSV file of time series to publish as a device; may be given several times.
+    /// Recorded series to publish as a device: CSV or NDJSON, UTF-8 or UTF-16; may be given several times. How it is written is
+    /// guessed, and said; the next options say it.
     #[arg(long, value_parser = path)]
     pub(crate) replay: Vec<PathBuf>,
-    /// Folder of FHIR resources (*.json) to publish once.
+    #[command(flatten)]
+    pub(crate) replay_form: ReplayOptions,
+    /// Folder of FHIR resources (*.json, or one a line in *.ndjson) to publish once.
     #[arg(long, value_parser = path)]
     pub(crate) fhir: Option<PathBuf>,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// How recorded series are written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayOptions {
+    /// What is between the cells of CSV: , ; | or a tab.
+    #[arg(long, value_name = "CHAR")]
+    replay_delimiter: Option<char>,
+    /// Whether the first line of CSV names the columns.
+    #[arg(long, value_name = "BOOL")]
+    replay_header: Option<bool>,
+    /// Whether numbers are as 21,5.
+    #[arg(long, value_name = "BOOL")]
+    replay_decimal_comma: Option<bool>,
+    /// The column (name, or number from 1) or member that has the time.
+    #[arg(long, value_name = "NAME")]
+    replay_time_column: Option<String>,
+    /// How times are written: auto, unix_s, unix_ms, unix_us, unix_ns, or a pattern such as "%d/%m/%Y %H:%M".
+    #[arg(long, value_name = "FORMAT")]
+    replay_time_format: Option<String>,
+    /// The zone of times that say none, as Europe/Berlin; UTC if it is not given.
+    #[arg(long, value_name = "ZONE")]
+    replay_zone: Option<String>,
+}
+
+impl ReplayOptions {
+    /// What is given counts more than what the configuration says.
+    fn over(self, form: ReplayForm) -> ReplayForm {
+        ReplayForm {
+            delimiter: self.replay_delimiter.or(form.delimiter),
+            header: self.replay_header.or(form.header),
+            decimal_comma: self.replay_decimal_comma.or(form.decimal_comma),
+            time_column: self.replay_time_column.or(form.time_column),
+            time_format: self.replay_time_format.or(form.time_format),
+            zone: self.replay_zone.or(form.zone),
+        }
+    }
 }
 
 /// Publishes until it is done or Ctrl-C; true when everything was acknowledged.
@@ -135,6 +175,7 @@ fn apply(mut config: simulator::Config, options: Simulate) -> simulator::Config 
     config.messages = options.messages.or(config.messages);
     config.fhir = options.fhir.or(config.fhir);
     config.replay.extend(options.replay);
+    config.replay_form = options.replay_form.over(config.replay_form);
     config
 }
 
@@ -164,6 +205,13 @@ fn print_summary(summary: &Summary) -> std::io::Result<()> {
             aside.name,
             print::grouped(aside.bytes as u64),
         ))?;
+    }
+    for line in &summary.unusable_lines {
+        print::line(&format!("left out: {} line {}: {}", line.file, line.line, line.why))?;
+    }
+    let more = summary.unusable - summary.unusable_lines.len() as u64;
+    if more > 0 {
+        print::line(&format!("left out: {} further lines", print::grouped(more)))?;
     }
     print::line(&format!(
         "published {} messages and {} duplicates in {:.1} s: {} acknowledged, {} refused, {} unanswered",

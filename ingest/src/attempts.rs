@@ -4,8 +4,8 @@ use lake::Lake;
 use telemetry_core::id::Offset;
 use tracing::{error, warn};
 
+use crate::causes::chain;
 use crate::caution::{Caution, Note};
-use crate::lander::chain;
 use crate::sequencer::Key;
 
 /// The worker's caution, and where its note is.

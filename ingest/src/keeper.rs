@@ -6,7 +6,7 @@ use std::time::Duration;
 use lake::Lake;
 use tracing::warn;
 
-use crate::lander::chain;
+use crate::causes::chain;
 use crate::memory::Memory;
 
 /// A kill costs what was learned in this time, no row: a minute of a clock's estimate, and what could be known as a repeat.

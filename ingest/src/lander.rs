@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 
 use crate::batch::Batch;
+use crate::causes::chain;
 use crate::config::Config;
 use crate::keeper::Keeper;
 use crate::memory::Memory;
@@ -249,18 +250,6 @@ fn position(source: &SourceAdvance) -> Option<(Key, Offset, u64)> {
 
 fn parse_key(key: &lake::SourceKey) -> Option<Key> {
     Some((key.source_id.parse().ok()?, key.epoch.try_into().ok()?))
-}
-
-/// An error with its causes: for the log.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn jitter() -> u64 {

@@ -14,6 +14,7 @@ pub mod access;
 mod attempts;
 pub mod batch;
 mod budget;
+mod causes;
 mod caution;
 pub mod config;
 mod dead_letters;

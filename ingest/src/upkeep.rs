@@ -8,7 +8,7 @@ use lake::{Lake, MaintainConfig};
 use service_runtime::{Clock, Stop};
 use tracing::{info, warn};
 
-use crate::lander::chain;
+use crate::causes::chain;
 
 /// Files that can't be merged and were told of; beyond, all are told of again.
 const TOLD_MAX: usize = 1000;

@@ -81,10 +81,30 @@ pub struct Config {
     pub ward: Ward,
     /// What goes wrong on purpose.
     pub disorder: Disorder,
-    /// CSV files of time series to publish; each file is one device.
+    /// Recorded series to publish, CSV or NDJSON; each file is one device.
     pub replay: Vec<PathBuf>,
-    /// Folder of FHIR resources (`*.json`) to publish once.
+    /// How they are written, where that can't be guessed.
+    pub replay_form: ReplayForm,
+    /// Folder of FHIR resources (`*.json`, and `*.ndjson` with one a line) to publish once.
     pub fhir: Option<PathBuf>,
+}
+
+/// What is said of all files to replay; what is not said is guessed for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReplayForm {
+    /// Between cells: `,`, `;`, a tab, `|`.
+    pub delimiter: Option<char>,
+    /// Whether the first line has the names of the columns.
+    pub header: Option<bool>,
+    /// Whether numbers are as `21,5`.
+    pub decimal_comma: Option<bool>,
+    /// The column that has the time: its name, or its number from 1.
+    pub time_column: Option<String>,
+    /// How times are written: `auto`, `unix_s`, `unix_ms`, `unix_us`, `unix_ns`, or a pattern of strptime.
+    pub time_format: Option<String>,
+    /// The zone of times that say none, as `Europe/Berlin` or `+02:00`; by default UTC.
+    pub zone: Option<String>,
 }
 
 /// PEM files for TLS.
@@ -175,6 +195,7 @@ impl Default for Config {
             ward: Ward::default(),
             disorder: Disorder::default(),
             replay: Vec::new(),
+            replay_form: ReplayForm::default(),
             fhir: None,
         }
     }

@@ -1,13 +1,14 @@
 //! Counters that can be read while the simulation runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use tracing::warn;
 
 use crate::disorder::Sending;
 use crate::latency::{Histogram, Percentiles};
+use crate::left_out::{LeftOut, Unusable};
 use crate::message::Message;
 
 /// A number that only grows.
@@ -97,6 +98,8 @@ pub struct Progress {
     pub connects: Counter,
     /// Messages that were to be published and never were: no connection took them.
     pub not_sent: Counter,
+    /// Lines of recorded files that can't be used.
+    pub left_out: Arc<LeftOut>,
     /// The first that were set aside.
     set_aside: Mutex<Vec<SetAside>>,
     /// Why the last connection ended or was not made.
@@ -144,6 +147,7 @@ impl Progress {
     /// Everything that was counted, at the end or on the way.
     #[must_use]
     pub fn summary(&self, seconds: f64) -> Summary {
+        let (unusable, unusable_lines) = self.left_out.all();
         let published = self.published.get();
         let acknowledged = self.acknowledged.get();
         let sends = published + self.duplicates.get();
@@ -167,6 +171,8 @@ impl Progress {
             awaiting_receipt: self.awaiting_receipt.get(),
             not_sent: self.not_sent.get(),
             trouble: self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            unusable,
+            unusable_lines,
             set_aside: self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -204,6 +210,10 @@ pub struct Summary {
     pub awaiting_receipt: u64,
     /// Messages that could never be taken, the first hundred; a part of `refused`.
     pub set_aside: Vec<SetAside>,
+    /// Lines of recorded files that were left out.
+    pub unusable: u64,
+    /// The first hundred of them.
+    pub unusable_lines: Vec<Unusable>,
 }
 
 /// A simulation that did nothing: whatever is audited after it proves nothing.

@@ -154,7 +154,7 @@ impl Simulation {
         let number = folder.map_or(Ok(1), Journal::next_run)?;
         let boot = self.config.boot.unwrap_or(i64::try_from(number).unwrap_or(i64::MAX));
         let run = Run { boot, horizon_us: self.clock.now_us().saturating_add(HORIZON_US) };
-        let plan = Plan::open(&self.config, run)?;
+        let plan = Plan::open(&self.config, run, &self.progress.left_out)?;
         let journal = match folder {
             Some(folder) => Some(Journal::create(folder, number, plan.devices().to_vec())?),
             None => None,

@@ -23,7 +23,7 @@ use telemetry_core::lane::lane_of;
 
 use crate::decode::members::Shape;
 use crate::decode::reject::Reject;
-use crate::memory::Memory;
+use crate::memory::{Memory, Places};
 use crate::rules::places::Whereabouts;
 use crate::sequencer::Key;
 use arrays::Sealed;
@@ -72,6 +72,7 @@ pub struct Batch {
     pub(crate) devices: Devices,
     /// Of devices, as of its last message.
     pub(crate) memory: Memory,
+    pub(crate) places: Places,
     /// How objects of readings look here.
     pub(crate) shape: Shape,
     /// By the number of the table.
@@ -125,6 +126,7 @@ impl Batch {
             readings: Readings::default(),
             devices: Devices::default(),
             memory: Memory::default(),
+            places: Places::default(),
             shape: Shape::default(),
             slots: Vec::new(),
             names: SourceNames::default(),
@@ -155,6 +157,7 @@ impl Batch {
             + self.names_bytes
             + self.devices.memory_bytes()
             + self.memory.memory_bytes()
+            + self.places.memory_bytes()
     }
 
     /// What it takes in memory while it lands: a second copy of the small tables (sorted), the order of the readings, their texts

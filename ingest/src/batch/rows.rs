@@ -87,7 +87,8 @@ impl<'a> Said<'a> {
 /// What is known of the device that a message is from.
 pub(crate) struct Remembering<'a, 'b> {
     pub(crate) memory: &'a mut Memory,
-    pub(crate) device: (&'a str, &'a str),
+    /// The device's place in it.
+    pub(crate) place: u32,
     pub(crate) said: &'a mut Said<'b>,
     pub(crate) received_us: i64,
 }
@@ -108,7 +109,7 @@ impl Remembering<'_, '_> {
         }
         let (boot, seq, received_us) = (given(boot), given(seq), self.received_us);
         let heard = Heard { boot, seq, device_us, received_us };
-        match self.memory.clock(self.device, &heard) {
+        match self.memory.clock(self.place, &heard) {
             Some(us) => (us, flags | Flags::TIME_CORRECTED),
             None => (event_us, flags),
         }
@@ -125,7 +126,7 @@ impl Remembering<'_, '_> {
             None => (timed || self.said.retained).then_some(Mark::Payload(self.said.payload)),
         };
         let repeat = mark.is_some_and(|mark| {
-            self.memory.repeats(self.device, self.said.topic, mark, self.received_us)
+            self.memory.repeats(self.place, self.said.topic, mark, self.received_us)
         });
         self.said.repeat = Some(repeat);
         repeat
@@ -133,9 +134,8 @@ impl Remembering<'_, '_> {
 
     /// Takes the unit that the device names for a metric. Returns what is remarkable about it.
     pub(crate) fn unit(&mut self, metric: &str, unit: Option<&str>) -> Flags {
-        let changed = unit.is_some_and(|unit| {
-            self.memory.other_unit(self.device, metric, unit, self.received_us)
-        });
+        let changed = unit
+            .is_some_and(|unit| self.memory.other_unit(self.place, metric, unit, self.received_us));
         if changed { Flags::UNIT_CHANGED } else { Flags::default() }
     }
 }
@@ -212,10 +212,11 @@ impl<'a> Rows<'a> {
 
     /// The readings, how their objects look here, and what is known of the device.
     pub(crate) fn parts(&mut self) -> (&mut Readings, &mut Shape, Remembering<'_, 'a>) {
-        let Batch { readings, shape, memory, devices, .. } = &mut *self.batch;
-        let device = devices.names(self.origin.device);
+        let Batch { readings, shape, memory, places, devices, .. } = &mut *self.batch;
+        let number = self.origin.device;
+        let place = places.place(memory, number, devices.names(number));
         let received_us = self.origin.received_us;
-        (readings, shape, Remembering { memory, device, said: &mut self.said, received_us })
+        (readings, shape, Remembering { memory, place, said: &mut self.said, received_us })
     }
 
     /// Counts the readings that came since there were `before`.

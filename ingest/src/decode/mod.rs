@@ -1,6 +1,7 @@
 //! Payloads to rows: what a decoder is, and the list of those that there are.
 
 pub(crate) mod clock;
+mod eras;
 mod extra;
 mod fhir;
 mod json;
@@ -11,6 +12,7 @@ pub(crate) mod number;
 mod object;
 pub(crate) mod place;
 mod plain_settings;
+mod read;
 mod readings;
 pub mod reject;
 mod scan;

@@ -1,7 +1,7 @@
 //! What a text says where a number is meant: a number, a bound of one, that there is none, or only a text.
 
 use super::json::Given;
-use super::object::Read;
+use super::read::Read;
 use crate::batch::flags::Flags;
 use crate::batch::judging::Comparator;
 

@@ -178,7 +178,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::decode::object::Read;
+    use crate::decode::read::Read;
 
     fn scalar(text: &str) -> Option<Given<'_>> {
         let mut scan = Scan::new(text);

@@ -5,16 +5,10 @@ use std::borrow::Cow;
 use lake::table::NAME_BYTES_MAX;
 
 use super::clock::{Clock, When};
+pub(crate) use super::eras::{DAY_US, YEAR_1900_US, YEAR_2000_US};
 use super::json::{self, Given};
 use crate::batch::flags::Flags;
 use crate::batch::readings::ABSENT;
-
-/// Microseconds in a day.
-pub(crate) const DAY_US: i64 = 86_400_000_000;
-/// 2000-01-01T00:00:00Z: a device that says it is earlier has lost its clock.
-pub(crate) const YEAR_2000_US: i64 = 946_684_800_000_000;
-/// 1900-01-01T00:00:00Z: earlier than anything in a living patient's record.
-pub(crate) const YEAR_1900_US: i64 = -2_208_988_800_000_000;
 
 /// 2020-01-01T00:00:00Z: no source is older than this software.
 const YEAR_2020_US: i64 = 1_577_836_800_000_000;

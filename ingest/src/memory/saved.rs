@@ -1,11 +1,8 @@
 //! How the memory is saved: JSON in zstd. Devices have no names in it, only the hashes of their names.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::{DEVICES_MAX, Device, MESSAGES, Memory};
-use crate::batch::intern::Seeded;
 
 /// The version that this code writes and reads; of another one nothing is remembered.
 const VERSION: u32 = 1;
@@ -17,7 +14,8 @@ const LEVEL: i32 = 1;
 #[derive(Serialize, Deserialize)]
 struct Saved {
     version: u32,
-    devices: HashMap<u64, Device, Seeded>,
+    /// By the hash of its name.
+    devices: Vec<(u64, Device)>,
 }
 
 impl Memory {
@@ -43,11 +41,10 @@ impl Memory {
         for (key, mut device) in saved.devices.into_iter().take(DEVICES_MAX) {
             device.messages.truncate(MESSAGES);
             device.next %= MESSAGES;
-            let full = self.devices.len() >= DEVICES_MAX;
-            match self.devices.get(&key) {
-                Some(known) if known.heard_us >= device.heard_us => {}
-                None if full => {}
-                _ => drop(self.devices.insert(key, device)),
+            match self.places.get(&key).and_then(|place| self.devices.get_mut(*place as usize)) {
+                Some((_, known)) if known.heard_us >= device.heard_us => {}
+                Some((_, known)) => *known = device,
+                None => drop(self.add(key, device)),
             }
         }
         Ok(())
@@ -61,12 +58,13 @@ mod tests {
 
     #[test]
     fn what_is_saved_is_remembered_and_the_newer_of_two_counts() {
-        let at = ("icu", "mon-1");
         let mut memory = Memory::default();
+        let at = memory.place(("icu", "mon-1"));
         memory.repeats(at, "t", Mark::Numbered { boot: 1, seq: 7 }, 10);
         let heard = Heard { boot: Some(1), seq: Some(7), device_us: 5, received_us: 10 };
         memory.clock(at, &heard);
         let mut older = Memory::default();
+        older.place(("icu", "mon-1"));
         older.repeats(at, "t", Mark::Numbered { boot: 1, seq: 6 }, 9);
         let mut again = Memory::default();
         for bytes in [memory.save().unwrap(), older.save().unwrap()] {
@@ -81,7 +79,7 @@ mod tests {
         let mut memory = Memory::default();
         assert!(memory.recall(b"x").is_err());
         assert!(memory.recall(&zstd::bulk::compress(b"{}", 1).unwrap()).is_err());
-        let other = br#"{"version":9,"devices":{}}"#;
+        let other = br#"{"version":9,"devices":[]}"#;
         assert!(memory.recall(&zstd::bulk::compress(other, 1).unwrap()).is_ok());
         assert!(memory.devices.is_empty());
     }
@@ -90,8 +88,9 @@ mod tests {
     #[test]
     fn golden_size_of_a_device() {
         let mut memory = Memory::default();
+        let at = memory.place(("s", "d"));
         for seq in 0..40 {
-            memory.repeats(("s", "d"), "t", Mark::Numbered { boot: 1, seq }, i64::MAX);
+            memory.repeats(at, "t", Mark::Numbered { boot: 1, seq }, i64::MAX);
         }
         let saved = Saved { version: VERSION, devices: memory.devices.clone() };
         let bytes = serde_json::to_vec(&saved).unwrap().len();

@@ -1,3 +1,5 @@
+//! Spellings and conversions, by table.
+
 use proptest::prelude::*;
 use telemetry_core::catalog::{METRICS, metric};
 

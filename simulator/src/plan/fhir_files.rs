@@ -1,8 +1,10 @@
-//! Publishes a folder of FHIR resources, one message a file.
+//! Publishes a folder of FHIR resources: one message a file (`*.json`), or a line (`*.ndjson`).
 //!
 //! The content is not the simulator's own, so what it must become is left open: rows, or a dead letter. The identity of
 //! its resources is read from the JSON, to tell the message among the rows.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -21,6 +23,8 @@ const SYSTEM: &str = "ehr-files";
 pub struct FhirFiles {
     /// Not read yet, the next one last.
     paths: Vec<PathBuf>,
+    /// The file of lines that is being read, and how many were.
+    lines: Option<(PathBuf, BufReader<File>, u64)>,
     device: DeviceName,
     number: u32,
     run: Run,
@@ -28,7 +32,7 @@ pub struct FhirFiles {
 }
 
 impl FhirFiles {
-    /// Lists `*.json` in `folder`.
+    /// Lists `*.json` and `*.ndjson` in `folder`.
     ///
     /// # Errors
     /// When the folder cannot be read or has none.
@@ -37,7 +41,7 @@ impl FhirFiles {
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(read)? {
             let path = entry.map_err(read)?.path();
-            if path.extension().is_some_and(|extension| extension == "json") {
+            if is_one(&path, "json") || is_one(&path, "ndjson") {
                 paths.push(path);
             }
         }
@@ -45,7 +49,8 @@ impl FhirFiles {
             return Err(PlanError::NoFhir { path: folder.to_owned() });
         }
         paths.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(Self { paths, device: DeviceName::new(site, SYSTEM), number, run, seq: 0 })
+        let lines = None;
+        Ok(Self { paths, lines, device: DeviceName::new(site, SYSTEM), number, run, seq: 0 })
     }
 
     /// The sending system.
@@ -54,7 +59,29 @@ impl FhirFiles {
         &self.device
     }
 
-    fn message(&mut self, path: &Path, payload: Vec<u8>) -> Message {
+    /// The next line of the file that is being read.
+    fn line(&mut self) -> Option<Result<Message, PlanError>> {
+        let (path, lines, number) = self.lines.as_mut()?;
+        let mut line = Vec::new();
+        loop {
+            *number += 1;
+            line.clear();
+            match lines.read_until(b'\n', &mut line) {
+                Ok(0) => {
+                    self.lines = None;
+                    return None;
+                }
+                Ok(_) if line.trim_ascii().is_empty() => {}
+                Ok(_) => break,
+                Err(source) => return Some(Err(PlanError::Read { path: path.clone(), source })),
+            }
+        }
+        let name = path.file_name().map(|name| format!("{}:{number}", name.to_string_lossy()));
+        let payload = without_mark(line.trim_ascii()).to_vec();
+        Some(Ok(self.message(name, payload)))
+    }
+
+    fn message(&mut self, file: Option<String>, payload: Vec<u8>) -> Message {
         self.seq += 1;
         let topic = self.device.topic(StreamKind::Fhir.as_str());
         let key = self.key(&payload).unwrap_or_else(|| payload_key(&topic, &payload));
@@ -69,7 +96,7 @@ impl FhirFiles {
             seq: self.seq,
             key,
             expect,
-            file: path.file_name().map(|name| name.to_string_lossy().into()),
+            file: file.map(Into::into),
         }
     }
 
@@ -87,14 +114,37 @@ impl Iterator for FhirFiles {
     type Item = Result<Planned, PlanError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(line) = self.line() {
+            return Some(line.map(|message| Planned { due_us: 0, message }));
+        }
         let path = self.paths.pop()?;
+        if is_one(&path, "ndjson") {
+            return match File::open(&path) {
+                Ok(file) => {
+                    self.lines = Some((path, BufReader::new(file), 0));
+                    self.next()
+                }
+                Err(source) => Some(Err(PlanError::Read { path, source })),
+            };
+        }
         // However long: what is too much for the gateway is for the gateway to say.
         let payload = match std::fs::read(&path) {
             Ok(payload) => payload,
             Err(source) => return Some(Err(PlanError::Read { path, source })),
         };
-        Some(Ok(Planned { due_us: 0, message: self.message(&path, payload) }))
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let payload = without_mark(&payload).to_vec();
+        Some(Ok(Planned { due_us: 0, message: self.message(name, payload) }))
     }
+}
+
+fn is_one(path: &Path, kind: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == kind)
+}
+
+/// Some editors put a mark of the byte order before UTF-8.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -112,19 +162,26 @@ mod tests {
             r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","id":"p","meta":{"versionId":"2"}}},{"resource":{"resourceType":"Patient","id":"q"}}]}"#,
         );
         write("c.json", "{ not json");
-        write("d.txt", "ignored");
+        write(
+            "d.ndjson",
+            "\u{feff}{\"resourceType\":\"Patient\",\"id\":\"r\"}\r\n\n{\"resourceType\":\"Patient\",\"id\":\"s\"}",
+        );
+        write("e.txt", "ignored");
         let files = FhirFiles::open(folder.path(), "s", Run::of_boot(4), 9).unwrap();
         let messages: Vec<_> = files.map(|planned| planned.unwrap().message).collect();
         let p = resource_key("s", "ehr-files", "Patient", "p", "2");
         let q = resource_key("s", "ehr-files", "Patient", "q", "");
         let keys: Vec<_> = messages.iter().map(|m| m.key).collect();
-        assert_eq!(keys, [p, p.and(q), payload_key("dt/s/ehr-files/fhir", b"{ not json")]);
+        let [r, s] = ["r", "s"].map(|id| resource_key("s", "ehr-files", "Patient", id, ""));
+        let broken = payload_key("dt/s/ehr-files/fhir", b"{ not json");
+        assert_eq!(keys, [p, p.and(q), broken, r, s]);
+        assert_eq!(messages[4].file.as_deref(), Some("d.ndjson:3"));
         assert!(
             messages
                 .iter()
                 .all(|m| m.expect.outcome == Outcome::Any && m.boot == 4 && m.device == 9)
         );
-        assert_eq!(messages.iter().map(|m| m.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(messages.iter().map(|m| m.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! Everything that will be sent, merged in the order in which it is due: the ward, replayed files, FHIR resources.
 
-mod csv;
 mod fhir_files;
 mod fhir_keys;
 mod replay;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::Config;
+use crate::left_out::LeftOut;
 use crate::message::{DeviceName, Planned, Run};
 use crate::world::World;
 
 pub use fhir_files::FhirFiles;
-pub use replay::Replay;
+pub use replay::{Replay, Say};
 
 /// Why a plan cannot be made or continued.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,7 @@ pub enum PlanError {
         problem: String,
     },
     /// Nothing to publish in a folder.
-    #[error("there is no `*.json` in {}", path.display())]
+    #[error("there is no `*.json` or `*.ndjson` in {}", path.display())]
     NoFhir {
         /// Which folder.
         path: PathBuf,
@@ -55,15 +56,16 @@ impl Plan {
     ///
     /// # Errors
     /// When a file to replay cannot be opened or is not a time series.
-    pub fn open(config: &Config, run: Run) -> Result<Self, PlanError> {
+    pub fn open(config: &Config, run: Run, left_out: &Arc<LeftOut>) -> Result<Self, PlanError> {
         let mut plan = Self { devices: Vec::new(), sources: Vec::new() };
         if config.plays_ward() {
             let ward = World::ward(config, run, 0);
             plan.devices.extend_from_slice(ward.devices());
             plan.add(Box::new(ward.map(Ok)))?;
         }
+        let say = Say { form: config.replay_form.clone(), left_out: left_out.clone() };
         for path in &config.replay {
-            let replay = Replay::open(path, &config.site, run, plan.next_number())?;
+            let replay = Replay::open(path, &config.site, run, plan.next_number(), &say)?;
             plan.devices.push(replay.device().clone());
             plan.add(Box::new(replay))?;
         }
@@ -119,7 +121,7 @@ mod tests {
             .unwrap();
         let mut config = Config { replay: vec![csv], ..Config::default() };
         config.ward.enabled = Some(true);
-        let mut plan = Plan::open(&config, Run::of_boot(1)).unwrap();
+        let mut plan = Plan::open(&config, Run::of_boot(1), &Arc::default()).unwrap();
         assert_eq!(plan.devices().len(), 62);
         let (mut due_us, mut replayed) = (0, 0);
         for planned in plan.by_ref().take(500) {
@@ -134,7 +136,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let config = Config { replay: vec!["/nowhere/x.csv".into()], ..Config::default() };
-        let error = Plan::open(&config, Run::of_boot(1)).err().unwrap();
+        let error = Plan::open(&config, Run::of_boot(1), &Arc::default()).err().unwrap();
         assert_eq!(error.to_string(), "cannot read /nowhere/x.csv");
     }
 }

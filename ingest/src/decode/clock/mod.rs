@@ -7,10 +7,10 @@ use jiff::civil::DateTime;
 use jiff::fmt::{strtime, temporal};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
+use super::eras::YEAR_2000_US;
 use super::json::Given;
-use super::object::Read;
+use super::read::Read;
 use super::sound::Pointer;
-use super::time::YEAR_2000_US;
 use super::values::{Pointers, Time, Written};
 use crate::batch::flags::Flags;
 use crate::mistake::Mistake;

@@ -1,7 +1,9 @@
+//! What can be read as a time, and what not.
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::decode::time::DAY_US;
+use crate::decode::eras::DAY_US;
 
 const EVENING: i64 = 1_795_633_285_000_000;
 

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::json;
-use super::super::object::{Object, Read};
+use super::super::object::Object;
+use super::super::read::Read;
 use super::element::{Found, Tree, first, text_of};
 use super::paths::Paths;
 

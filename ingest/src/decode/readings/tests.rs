@@ -24,8 +24,7 @@ fn rows(text: &str, fast: bool) -> Option<(Vec<String>, Option<Code>)> {
     let manner = Manner::of(&Default::default()).unwrap();
     let (mut memory, mut said) = (Memory::default(), Said::new("t", text.as_bytes(), false));
     let received_us = ORIGIN.received_us;
-    let remembering =
-        Remembering { memory: &mut memory, device: ("s", "d"), said: &mut said, received_us };
+    let remembering = Remembering { memory: &mut memory, place: 0, said: &mut said, received_us };
     let mut rows = Gathered::new(&mut readings, (&ORIGIN, &manner), remembering, text);
     if fast {
         rows.fast(text, &mut Shape::default())?;

@@ -6,7 +6,7 @@ use super::Said;
 use crate::batch::flags::Flags;
 use crate::decode::json::Given;
 use crate::decode::number::{self, Comma, Told};
-use crate::decode::object::Read;
+use crate::decode::read::Read;
 
 /// Whole numbers up to here are exact in a double.
 const EXACT_MAX: u64 = 1 << 53;

@@ -46,7 +46,11 @@ fn verdict(metric: &str, number: f64) -> Verdict {
     known.map_or(Verdict::Plausible, |known| judge(known, Some(number), number))
 }
 
-pub(super) fn sample<'a>(metric: &'a str, cell: &'a str, decimal_comma: bool) -> Option<Sample<'a>> {
+pub(super) fn sample<'a>(
+    metric: &'a str,
+    cell: &'a str,
+    decimal_comma: bool,
+) -> Option<Sample<'a>> {
     let cell = cell.trim();
     let given = match number(cell, decimal_comma) {
         Some(number) if number.is_finite() => match verdict(metric, number) {

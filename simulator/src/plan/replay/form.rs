@@ -18,8 +18,18 @@ pub(super) struct Form {
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Names that a column with the time has, in lower case.
 const TIME_NAMES: [&str; 12] = [
-    "time", "timestamp", "ts", "datetime", "date_time", "date", "date time", "zeit", "zeitstempel", "datum",
-    "charttime", "recorded_at",
+    "time",
+    "timestamp",
+    "ts",
+    "datetime",
+    "date_time",
+    "date",
+    "date time",
+    "zeit",
+    "zeitstempel",
+    "datum",
+    "charttime",
+    "recorded_at",
 ];
 /// Lines that are looked at.
 const LINES: usize = 50;
@@ -40,7 +50,8 @@ impl Form {
         };
         let lines = lines(beginning, delimiter);
         let [first, rest @ ..] = lines.as_slice() else { return Err("it is empty".to_owned()) };
-        let is_value = |cell: &String| times.read(cell).is_some() || cells::number(cell, true).is_some();
+        let is_value =
+            |cell: &String| times.read(cell).is_some() || cells::number(cell, true).is_some();
         let header = said.header.unwrap_or_else(|| !first.iter().any(is_value));
         let values = if header { rest } else { lines.as_slice() };
         let time = match &said.time_column {
@@ -82,27 +93,37 @@ fn column(name: &str, first: &[String], header: bool) -> Result<usize, String> {
 fn time_column(first: &[String], values: &[Vec<String>], times: &Times, header: bool) -> usize {
     let reads = |at: usize| {
         let cells: Vec<&String> = values.iter().filter_map(|line| line.get(at)).collect();
-        !cells.is_empty() && cells.iter().filter(|cell| times.read(cell).is_some()).count() * 2 > cells.len()
+        !cells.is_empty()
+            && cells.iter().filter(|cell| times.read(cell).is_some()).count() * 2 > cells.len()
     };
-    let is_named = |at: usize| {
-        header && TIME_NAMES.contains(&first[at].trim().to_lowercase().as_str())
-    };
+    let is_named =
+        |at: usize| header && TIME_NAMES.contains(&first[at].trim().to_lowercase().as_str());
     let all = 0..first.len();
     let both = all.clone().find(|at| is_named(*at) && reads(*at));
-    both.or_else(|| all.clone().find(|at| reads(*at))).or_else(|| all.clone().find(|at| is_named(*at))).unwrap_or(0)
+    both.or_else(|| all.clone().find(|at| reads(*at)))
+        .or_else(|| all.clone().find(|at| is_named(*at)))
+        .unwrap_or(0)
 }
 
 /// Numbers such as `21,5` and none such as `21.5`.
 fn decimal_comma(values: &[Vec<String>], time: usize) -> bool {
-    let cells = || values.iter().flat_map(|line| line.iter().enumerate().filter(|(at, _)| *at != time));
+    let cells =
+        || values.iter().flat_map(|line| line.iter().enumerate().filter(|(at, _)| *at != time));
     let with = |separator: char| {
-        cells().filter(|(_, cell)| {
-            let cell = cell.trim();
-            let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            let parts = cell.trim_start_matches('-').split_once(separator);
-            // Three digits may be a thousand.
-            parts.is_some_and(|(whole, part)| digits(whole) && digits(part) && (part.len() != 3 || separator == '.' || whole == "0"))
-        }).count()
+        cells()
+            .filter(|(_, cell)| {
+                let cell = cell.trim();
+                let digits =
+                    |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let parts = cell.trim_start_matches('-').split_once(separator);
+                // Three digits may be a thousand.
+                parts.is_some_and(|(whole, part)| {
+                    digits(whole)
+                        && digits(part)
+                        && (part.len() != 3 || separator == '.' || whole == "0")
+                })
+            })
+            .count()
     };
     with(',') > 0 && with('.') == 0
 }
@@ -146,14 +167,35 @@ mod tests {
     #[test]
     fn how_a_file_is_written_is_guessed_from_its_beginning() {
         for (text, expected) in [
-            ("time,t\n2026-11-25 10:00:00,21.5\n", "delimiter `,`, header, decimal point, time in `time`"),
-            ("time;t\n2026-11-25 10:00:00;21,5\n", "delimiter `;`, header, decimal comma, time in `time`"),
-            ("time,t\n2026-11-25 10:00:00,\"21,5\"\n", "delimiter `,`, header, decimal comma, time in `time`"),
-            ("Zeit\tTemp\n25.11.2026 10:00:00\t21,5\n", "delimiter tab, header, decimal comma, time in `Zeit`"),
-            ("2026-11-25T10:00:00Z,1,2\n2026-11-25T10:00:01Z,1,2\n", "delimiter `,`, no header, decimal point, time in column 1"),
-            ("id;when;hr\n1;2026-11-25 10:00:00;72\n2;2026-11-25 10:01:00;73\n", "delimiter `;`, header, decimal point, time in `when`"),
+            (
+                "time,t\n2026-11-25 10:00:00,21.5\n",
+                "delimiter `,`, header, decimal point, time in `time`",
+            ),
+            (
+                "time;t\n2026-11-25 10:00:00;21,5\n",
+                "delimiter `;`, header, decimal comma, time in `time`",
+            ),
+            (
+                "time,t\n2026-11-25 10:00:00,\"21,5\"\n",
+                "delimiter `,`, header, decimal comma, time in `time`",
+            ),
+            (
+                "Zeit\tTemp\n25.11.2026 10:00:00\t21,5\n",
+                "delimiter tab, header, decimal comma, time in `Zeit`",
+            ),
+            (
+                "2026-11-25T10:00:00Z,1,2\n2026-11-25T10:00:01Z,1,2\n",
+                "delimiter `,`, no header, decimal point, time in column 1",
+            ),
+            (
+                "id;when;hr\n1;2026-11-25 10:00:00;72\n2;2026-11-25 10:01:00;73\n",
+                "delimiter `;`, header, decimal point, time in `when`",
+            ),
             ("hr|ts\n72|1795633285000\n", "delimiter `|`, header, decimal point, time in `ts`"),
-            ("t,v\n2026-11-25 10:00:00,\"1,234\"\n", "delimiter `,`, header, decimal point, time in `t`"),
+            (
+                "t,v\n2026-11-25 10:00:00,\"1,234\"\n",
+                "delimiter `,`, header, decimal point, time in `t`",
+            ),
         ] {
             assert_eq!(told(text), expected, "{text:?}");
         }
@@ -162,7 +204,11 @@ mod tests {
     #[test]
     fn what_is_said_counts_and_what_cannot_be_is_named() {
         let of = |said: ReplayForm| Form::of(&said, "a;b\n1;2026-11-25 10:00:00\n");
-        let said = ReplayForm { time_column: Some("B".into()), header: Some(true), ..ReplayForm::default() };
+        let said = ReplayForm {
+            time_column: Some("B".into()),
+            header: Some(true),
+            ..ReplayForm::default()
+        };
         assert_eq!(of(said).unwrap().time, 1);
         let numbered = ReplayForm { time_column: Some("2".into()), ..ReplayForm::default() };
         assert_eq!(of(numbered).unwrap().time, 1);

@@ -1,5 +1,6 @@
 //! The lines of a file that can be used, and those that can't, with why.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Chain, Cursor, Read};
 
@@ -45,19 +46,24 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn samples(&self, decimal_comma: bool) -> Vec<Sample<'_>> {
-        let samples = self.cells.iter().filter_map(|(metric, cell)| sample(metric, cell, decimal_comma));
+        let samples =
+            self.cells.iter().filter_map(|(metric, cell)| sample(metric, cell, decimal_comma));
         samples.collect()
     }
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Lines {
     form: Form,
     kind: Kind,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
 enum Kind {
     Csv { records: Box<csv::StringRecordsIntoIter<Text>>, metrics: Vec<String> },
     Json { lines: Box<BufReader<Text>>, time: Option<String>, number: u64 },
@@ -78,7 +84,13 @@ impl Lines {
         let text = Cursor::new(beginning).chain(text);
         if shown.trim_start().starts_with('{') {
             // The cells of NDJSON are numbers already.
-            let plain = ReplayForm { delimiter: Some(','), header: Some(false), decimal_comma: Some(false), time_column: None, ..said.clone() };
+            let plain = ReplayForm {
+                delimiter: Some(','),
+                header: Some(false),
+                decimal_comma: Some(false),
+                time_column: None,
+                ..said.clone()
+            };
             let form = Form::of(&plain, "0,0\n").map_err(Problem::Form)?;
             let (lines, time) = (Box::new(BufReader::new(text)), said.time_column.clone());
             let told = "NDJSON, an object a line".to_owned();
@@ -114,7 +126,8 @@ impl Lines {
                 };
                 let number = record.position().map_or(0, csv::Position::line);
                 let mut cells = Vec::with_capacity(record.len());
-                for (at, cell) in record.iter().enumerate().filter(|(at, _)| *at != self.form.time) {
+                for (at, cell) in record.iter().enumerate().filter(|(at, _)| *at != self.form.time)
+                {
                     let metric = metrics.get(at).cloned();
                     let metric = metric.unwrap_or_else(|| format!("column_{}", at + 1));
                     cells.push((metric, cell.to_owned()));
@@ -134,7 +147,10 @@ impl Lines {
                     Ok(_) if line.trim().is_empty() => Some(Ok(None)),
                     Ok(_) => Some(object(&self.form, time.as_deref(), *number, &line)),
                     Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                        Some(Err(Unread::Line { number: *number, why: "it is not UTF-8".to_owned() }))
+                        Some(Err(Unread::Line {
+                            number: *number,
+                            why: "it is not UTF-8".to_owned(),
+                        }))
                     }
                     Err(error) => Some(Err(Unread::File(error))),
                 }
@@ -183,7 +199,12 @@ fn dated(
 }
 
 /// A line of NDJSON: its members are metrics, nested ones by their path.
-fn object(form: &Form, time: Option<&str>, number: u64, line: &str) -> Result<Option<Line>, Unread> {
+fn object(
+    form: &Form,
+    time: Option<&str>,
+    number: u64,
+    line: &str,
+) -> Result<Option<Line>, Unread> {
     let why = |why: &str| Unread::Line { number, why: why.to_owned() };
     let object: Map<String, Value> =
         serde_json::from_str(line).map_err(|_| why("it is no JSON object"))?;

@@ -51,9 +51,9 @@ impl Times {
         };
         let zone = match zone {
             None => TimeZone::UTC,
-            Some(name) => temporal::DateTimeParser::new()
-                .parse_time_zone(name)
-                .map_err(|_| format!("zone `{name}` is unknown: it must be as Europe/Berlin or +02:00"))?,
+            Some(name) => temporal::DateTimeParser::new().parse_time_zone(name).map_err(|_| {
+                format!("zone `{name}` is unknown: it must be as Europe/Berlin or +02:00")
+            })?,
         };
         Ok(Self { format, zone })
     }
@@ -77,7 +77,8 @@ impl Times {
         }
         // Fewer digits are a year, or a number of the line.
         let whole = cell.split('.').next().unwrap_or_default();
-        if (9..=19).contains(&whole.len()) && whole.len() != 14 {
+        let digits = whole.bytes().all(|digit| digit.is_ascii_digit());
+        if digits && (9..=19).contains(&whole.len()) && whole.len() != 14 {
             let unit = match whole.len() {
                 ..=11 => 1_000_000_000,
                 ..=14 => 1_000_000,
@@ -107,7 +108,8 @@ impl Times {
 fn count(cell: &str, unit_ns: i128) -> Option<i64> {
     let (whole, part) = cell.split_once(['.', ',']).unwrap_or((cell, ""));
     let digits = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
-    if whole.is_empty() || part.len() > 9 || !digits(part) || !digits(whole.trim_start_matches('-')) {
+    if whole.is_empty() || part.len() > 9 || !digits(part) || !digits(whole.trim_start_matches('-'))
+    {
         return None;
     }
     let places = 10_i128.pow(u32::try_from(part.len()).ok()?);
