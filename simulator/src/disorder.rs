@@ -131,7 +131,7 @@ fn malformed(good: &Message, n: u64, stream: &mut Stream) -> Message {
         // A fifth of a JSON text is never whole, nor is its first element if it is an array of up to four.
         0 => (good.stream.as_str(), good.payload[..good.payload.len() / 5].to_vec()),
         1 => (readings, format!(r#"{head},"metric":["x"],"value":{{}}}}"#).into_bytes()),
-        2 => (readings, format!(r#"{head},"metric":"heart_rate","value":NaN}}"#).into_bytes()),
+        2 => (readings, format!(r#"{head},"metric":"heart_rate","value":None}}"#).into_bytes()),
         3 => (readings, format!(r#"{head},"metric":"heart_rate","value":1e999}}"#).into_bytes()),
         4 => (readings, format!(r#"{head},"value":72}}"#).into_bytes()),
         5 => (readings, format!(r#"{head},"metric":"heart_rate"}}"#).into_bytes()),
