@@ -80,9 +80,9 @@ impl Times {
         let digits = whole.bytes().all(|digit| digit.is_ascii_digit());
         if digits && (9..=19).contains(&whole.len()) && whole.len() != 14 {
             let unit = match whole.len() {
-                ..=11 => 1_000_000_000,
-                ..=14 => 1_000_000,
-                ..=17 => 1_000,
+                0..=11 => 1_000_000_000,
+                12..=14 => 1_000_000,
+                15..=17 => 1_000,
                 _ => 1,
             };
             return count(cell, unit);
