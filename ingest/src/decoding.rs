@@ -166,7 +166,7 @@ impl Decoding {
             return Err(Reject::new(Code::EmptyPayload, "the payload has no bytes"));
         }
         let message = message(record);
-        let said = Said::new(message.topic, message.payload, is_retained(record));
+        let said = Said::new(message.topic, message.payload, record.attributes);
         let mut rows = Rows { batch, origin: *origin, places: &rule.places, said };
         if !rule.decoder.locates() && !rule.places.are_of_topic() {
             let (topic, publisher) = (message.topic, message.publisher);
@@ -317,12 +317,6 @@ fn origin(source: u32, record: &Record<'_>, now_us: i64) -> Origin {
         unmapped: false,
         repeat: false,
     }
-}
-
-/// The broker had kept it for whoever subscribes.
-fn is_retained(record: &Record<'_>) -> bool {
-    attributes::read(record.attributes)
-        .any(|attribute| matches!(attribute, Attribute::Delivery { retain: true, .. }))
 }
 
 /// Refuses a record that stands for a message whose payload is not here.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use telemetry_core::spool::attributes::{self, Attribute};
+
 use super::Batch;
 use super::cells::{Cell, Column, Misfit, OfKind};
 use super::flags::Flags;
@@ -69,18 +71,23 @@ pub struct Rows<'a> {
 }
 
 /// A message as it came, to be known again.
-#[derive(Debug)]
 pub(crate) struct Said<'a> {
     topic: &'a str,
     payload: &'a [u8],
-    retained: bool,
+    attributes: &'a [u8],
     /// Whether it is a repeat, once that was looked at.
     repeat: Option<bool>,
 }
 
 impl<'a> Said<'a> {
-    pub(crate) fn new(topic: &'a str, payload: &'a [u8], retained: bool) -> Self {
-        Self { topic, payload, retained, repeat: None }
+    pub(crate) fn new(topic: &'a str, payload: &'a [u8], attributes: &'a [u8]) -> Self {
+        Self { topic, payload, attributes, repeat: None }
+    }
+
+    /// The broker had kept it for whoever subscribes.
+    fn is_retained(&self) -> bool {
+        attributes::read(self.attributes)
+            .any(|attribute| matches!(attribute, Attribute::Delivery { retain: true, .. }))
     }
 }
 
@@ -123,7 +130,7 @@ impl Remembering<'_, '_> {
         }
         let mark = match numbers {
             Some((boot, seq)) => Some(Mark::Numbered { boot, seq }),
-            None => (timed || self.said.retained).then_some(Mark::Payload(self.said.payload)),
+            None => (timed || self.said.is_retained()).then_some(Mark::Payload(self.said.payload)),
         };
         let repeat = mark.is_some_and(|mark| {
             self.memory.repeats(self.place, self.said.topic, mark, self.received_us)

@@ -1,7 +1,7 @@
 //! Payloads to rows: what a decoder is, and the list of those that there are.
 
 pub(crate) mod clock;
-mod eras;
+pub(crate) mod eras;
 mod extra;
 mod fhir;
 mod json;

@@ -7,6 +7,8 @@
 //!
 //! A clock that is set ends this: the device's time jumps, against the order of its own numbers or beyond the present.
 
+use crate::decode::eras::YEAR_2000_US;
+
 /// What is less wrong is not corrected.
 const TOLERANCE_US: i64 = 60_000_000;
 /// How far behind a clock may be that is corrected: a wrong zone, a wrong date. What is further back is more likely an old series
@@ -23,8 +25,6 @@ const RUN_MESSAGES: u16 = 5;
 const WINDOW_US: i64 = 600_000_000;
 /// A corrected time may be ahead of the receipt by so much: the estimate is as good as that.
 const SLACK_US: i64 = 5_000_000;
-/// 2000-01-01: before that no clock is right.
-const YEAR_2000_US: i64 = 946_684_800_000_000;
 
 /// A message of a device, as far as it tells about its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,7 @@ const ORIGIN: Origin = Origin {
 fn rows(text: &str, fast: bool) -> Option<(Vec<String>, Option<Code>)> {
     let mut readings = Readings::default();
     let manner = Manner::of(&Default::default()).unwrap();
-    let (mut memory, mut said) = (Memory::default(), Said::new("t", text.as_bytes(), false));
+    let (mut memory, mut said) = (Memory::default(), Said::new("t", text.as_bytes(), &[]));
     let received_us = ORIGIN.received_us;
     let remembering = Remembering { memory: &mut memory, place: 0, said: &mut said, received_us };
     let mut rows = Gathered::new(&mut readings, (&ORIGIN, &manner), remembering, text);
