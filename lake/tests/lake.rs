@@ -27,5 +27,7 @@ mod reading;
 mod s3;
 #[path = "lake/sweep.rs"]
 mod sweep;
+#[path = "lake/together.rs"]
+mod together;
 #[path = "lake/whole.rs"]
 mod whole;

@@ -333,7 +333,8 @@ async fn listed(store: &Store) -> Result<Vec<u64>, LakeError> {
     Ok(objects.iter().filter_map(|object| version(&object.path)).collect())
 }
 
-fn entry_path(version: u64) -> String {
+/// Where the entry of a version is, below the table's folder.
+pub(crate) fn entry_path(version: u64) -> String {
     format!("_delta_log/{version:020}.json")
 }
 

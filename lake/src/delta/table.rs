@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use crash_point::Point;
 use deltalake_core::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
 use deltalake_core::kernel::transaction::CommitProperties;
@@ -13,12 +14,15 @@ use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::SaveMode;
 use deltalake_core::{DeltaTable, DeltaTableError};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use object_store::prefix::PrefixStore;
 use serde::Deserialize;
 use tracing::info;
 
 use super::action::Widening;
 use super::fit::{metadata, widened};
+use super::log::entry_path;
 use super::{Appended, TableLog};
 use crate::date::date_parse;
 use crate::error::LakeError;
@@ -48,8 +52,13 @@ pub struct FileInfo {
 
 fn log_store(lake: &Store, table: &Table) -> LogStoreRef {
     let folder = lake.child(&table.name);
-    let prefixed = Arc::new(PrefixStore::new(folder.root(), folder.base().clone()));
-    default_logstore(prefixed, folder.root(), folder.url(), &StorageConfig::default())
+    log_store_on(folder.root(), &folder)
+}
+
+/// The log of the table in `folder`, on `root`.
+fn log_store_on(root: Arc<dyn ObjectStore>, folder: &Store) -> LogStoreRef {
+    let prefixed = Arc::new(PrefixStore::new(Arc::clone(&root), folder.base().clone()));
+    default_logstore(prefixed, root, folder.url(), &StorageConfig::default())
 }
 
 fn failed(action: &'static str, table: &Table) -> impl FnOnce(DeltaTableError) -> LakeError {
@@ -129,16 +138,33 @@ pub(crate) async fn widen(lake: &Store, mut log: TableLog, now_ms: i64) -> Resul
 
 /// Creates the table. One that exists already, perhaps since a moment, is left as it is.
 ///
+/// deltalake makes the first entry, but does not commit it: of two that create a table at the same moment its loser would
+/// commit its own metadata, and with it another id, as the next version.
+///
 /// # Errors
-/// [`LakeError::Delta`].
+/// [`LakeError::Delta`], [`LakeError::Store`].
 pub(crate) async fn create(lake: &Store, table: &Table) -> Result<(), LakeError> {
+    let store = lake.child(&table.name);
+    let entry = first_entry(lake, table).await?;
+    let created = store.create(&entry_path(0), entry).await;
+    // An answer that got lost may have been that of a success; what counts is whether the table is there.
+    if created.is_err() && matches!(store.get(&entry_path(0)).await, Ok(Some(_))) {
+        return Ok(());
+    }
+    created.map(|_| ())
+}
+
+/// The entry that makes the table, as deltalake writes it in memory.
+async fn first_entry(lake: &Store, table: &Table) -> Result<Bytes, LakeError> {
+    let folder = lake.child(&table.name);
+    let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let created = CreateBuilder::new()
-        .with_log_store(log_store(lake, table))
+        .with_log_store(log_store_on(Arc::clone(&memory), &folder))
         .with_table_name(table.name.as_ref())
         .with_comment(table.about.as_ref())
         .with_columns(table.columns.iter().map(field))
         .with_partition_columns([PARTITION])
-        .with_save_mode(SaveMode::Ignore)
+        .with_save_mode(SaveMode::ErrorIfExists)
         .with_configuration([
             // Other writers, say somebody's OPTIMIZE, must not put identifying values into the log either.
             ("delta.dataSkippingStatsColumns", Some(table.stats.join(","))),
@@ -148,16 +174,10 @@ pub(crate) async fn create(lake: &Store, table: &Table) -> Result<(), LakeError>
         ])
         .with_commit_properties(plain_commit())
         .await;
-    match created {
-        Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => Ok(()),
-        Err(error) => {
-            // Somebody else's creation at the same moment shows in several ways; what counts is whether the table is there.
-            match load(lake, table).await {
-                Ok(_) => Ok(()),
-                Err(_) => Err(failed("create", table)(error)),
-            }
-        }
-    }
+    created.map_err(failed("create", table))?;
+    let there = Store::on(memory, folder.url().clone())?;
+    let entry = there.get(&entry_path(0)).await?;
+    entry.ok_or_else(|| failed("create", table)(DeltaTableError::NotATable(table.name.to_string())))
 }
 
 /// The table's files and its version, as of now.

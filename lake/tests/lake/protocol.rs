@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use lake::{LandOutcome, Lander, Lost, SourceAdvance, SourcePosition, TableRows};
+use lake::{Lake, LandOutcome, Lander, Lost, OpenMode, SourceAdvance, SourcePosition, TableRows};
 
 use super::kit::{Fragile, LANE, Mumbling, NOW, key, land, offsets, readings, stage};
 use super::place::{Place, on_memory_and_s3};
+use super::together::Together;
 
 on_memory_and_s3! {
     inv2_a_landed_range_shows_in_every_table_and_the_source_moves_with_its_chain
@@ -242,7 +243,7 @@ async fn a_lake_on_disk_keeps_the_protocol_too() {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().join("a lake").display().to_string();
     let env = [].into();
-    let lake = lake::Lake::open(&url, &env, lake::OpenMode::Create).await.unwrap();
+    let lake = Lake::open(&url, &env, OpenMode::Create).await.unwrap();
     let mut a = Lander::open(&lake, "a", [LANE], NOW).await.unwrap();
     let mut b = Lander::open(&lake, "b", [LANE], NOW).await.unwrap();
     let (left, right) = (
@@ -254,7 +255,7 @@ async fn a_lake_on_disk_keeps_the_protocol_too() {
         matches!(left.unwrap(), LandOutcome::Landed { .. }),
         matches!(right.unwrap(), LandOutcome::Landed { .. })
     );
-    let again = lake::Lake::open(&url, &env, lake::OpenMode::Create).await.unwrap();
+    let again = Lake::open(&url, &env, OpenMode::Create).await.unwrap();
     assert_eq!(again.id(), lake.id());
     assert_eq!(offsets(&again, "readings", "gw").await, [0, 1, 2, 3]);
 }
@@ -262,8 +263,17 @@ async fn a_lake_on_disk_keeps_the_protocol_too() {
 async fn two_processes_may_create_the_same_lake_at_once(place: Place) {
     let (a, b) = tokio::join!(place.create(), place.create());
     assert_eq!(a.id(), b.id());
+    // However close: each puts its first entries when the other stands before that too.
+    let together = Together::over(&place.beside().store());
+    let create = || Lake::open_on(together.clone(), OpenMode::Create);
+    let (a, b) = tokio::join!(create(), create());
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert_eq!(a.id(), b.id());
+    for table in a.tables().await.unwrap() {
+        assert_eq!(table.version, 0, "{}: nothing is committed over a creation", table.name);
+    }
     let empty = place.beside().store();
     let url = empty.url().clone();
-    let missing = lake::Lake::open_on(empty, lake::OpenMode::Read).await.unwrap_err();
+    let missing = Lake::open_on(empty, OpenMode::Read).await.unwrap_err();
     assert!(missing.to_string().contains(url.as_str()), "{missing}");
 }
