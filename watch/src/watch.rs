@@ -402,3 +402,15 @@ fn columns<'a>(row: &Reading<'a>, at_us: i64) -> Columns<'a> {
 pub(crate) fn nobody() -> Arc<str> {
     Arc::default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stage that feeds it may move between threads.
+    #[test]
+    fn it_may_be_sent_to_another_thread() {
+        fn sent<T: Send + Sync>() {}
+        sent::<Watch>();
+    }
+}

@@ -1,6 +1,8 @@
 //! INV-14: alerts are a function of the rows. However they are cut, and however often the state was saved and loaded in between,
 //! the transitions are the same to the byte, and so is the state.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use watch::{Action, Limits, Quality, SourceState, Transition, Watch};
 
@@ -277,4 +279,35 @@ fn inv14_strides_of_time_do_not_matter() {
     for stride in [SECOND, 7 * SECOND, MINUTE, 11 * MINUTE] {
         assert_eq!(run(stride), once);
     }
+}
+
+/// What the properties are about happens in them: every rule speaks, and every state and reason is come to.
+#[test]
+fn inv12_the_inputs_of_the_properties_move_every_rule() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    let mut runner = TestRunner::deterministic();
+    let steps = prop::collection::vec(step(), 300..301);
+    let (mut spoke, mut states, mut reasons) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for _ in 0..60 {
+        let steps = steps.new_tree(&mut runner).unwrap().current();
+        let (mut watch, mut told) = (new(), Vec::new());
+        for input in &inputs(&steps) {
+            feed(&mut watch, input, &mut told);
+        }
+        for step in told {
+            spoke.insert(step.rule.to_string());
+            states.insert(step.to);
+            reasons.insert(step.reason);
+        }
+    }
+    let rules = ALL.lines().filter_map(|line| line.strip_prefix("name = \""));
+    let silent: Vec<&str> = rules
+        .map(|name| name.trim_end_matches('"'))
+        .filter(|name| !spoke.contains(*name))
+        .collect();
+    assert_eq!(silent, [] as [&str; 0]);
+    // A rule that changed has tests of its own.
+    assert_eq!((states.len(), reasons.len()), (5, 4), "{states:?} {reasons:?}");
 }
