@@ -111,6 +111,7 @@ async fn land(
             to,
             chain: to,
             appended: to,
+            received_us: None,
             gaps: vec![],
             tables: [(table.name.clone(), counts)].into(),
         };

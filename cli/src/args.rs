@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::maintain::Maintain;
 use crate::map::{Map, Profiles};
 use crate::policy::Policy;
+use crate::sealed::Sealed;
 use crate::services::Service;
 use crate::session::Session;
 use crate::simulate::Simulate;
@@ -53,7 +54,7 @@ pub(crate) enum Command {
     Tables(Tables),
     /// Lists the files that a table consists of right now, for tools that do not read Delta.
     Files(Files),
-    /// Checkpoints the logs of a lake's tables and removes log entries older than 7 days, once; ingest does it by itself.
+    /// Looks after a lake once: views, small files, old rows, logs; ingest does it by itself.
     Maintain(Maintain),
     /// Looks whether a lake is one whole: ledger, tables, data files. Exits with 1 if it is not.
     Check(Check),
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Reprocess(Reprocess),
     /// Shows how far sources are: appended, synced, sent, landed, lag.
     Status(Status),
+    /// Says whether an hour of a site is complete, or waits until it is. Exits with 1 if it is not.
+    Sealed(Sealed),
     /// Waits until a message is readable in the lake.
     Wait(Wait),
     /// Says who may connect to the gateway: keeps the file of identities.

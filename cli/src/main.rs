@@ -18,6 +18,7 @@ mod map;
 mod options;
 mod policy;
 mod print;
+mod sealed;
 mod services;
 mod session;
 mod simulate;
@@ -77,6 +78,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::DeadLetters(options) => dead_letters::run(&options).await?,
         Command::Reprocess(options) => dead_letters::reprocess(&options).await?,
         Command::Status(options) => status::run(&options).await?,
+        Command::Sealed(options) => return sealed::run(&options).await,
         Command::Wait(options) => return wait::run(&options).await,
         Command::Identity(options) => return identity::run(&options).await,
         Command::Session(options) => return session::run(&options).await,

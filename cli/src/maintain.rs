@@ -118,7 +118,8 @@ fn show(report: &Report, options: &Maintain) -> anyhow::Result<()> {
         return Ok(print::json(report)?);
     }
     let done: Vec<&Done> = report.tables.iter().filter(|done| !done.is_nothing()).collect();
-    if done.is_empty() && report.plans.files == 0 {
+    let views: Vec<_> = report.views.iter().filter(|view| !view.is_nothing()).collect();
+    if done.is_empty() && views.is_empty() && report.plans.files == 0 {
         return Ok(print::line("nothing to do")?);
     }
     let header = ["table", "merged", "into", "bytes", "into", "retired", "swept", "checkpoint"];
@@ -136,7 +137,14 @@ fn show(report: &Report, options: &Maintain) -> anyhow::Result<()> {
         std::iter::once(done.table.clone()).chain(counts).chain([checkpoint]).collect()
     };
     let rows: Vec<Vec<String>> = done.iter().map(row).collect();
-    print::columns(&header, &rows)?;
+    if !rows.is_empty() {
+        print::columns(&header, &rows)?;
+    }
+    for view in views {
+        let (read, written) = (print::grouped(view.rows_read), print::grouped(view.rows_written));
+        let anew = if view.anew { ", made anew" } else { "" };
+        print::line(&format!("{}: {read} rows read, {written} written{anew}", view.view))?;
+    }
     if report.plans.files > 0 {
         print::line(&format!("{} applied plans swept", print::grouped(report.plans.files)))?;
     }

@@ -75,7 +75,8 @@ pub(crate) async fn tables(options: &Tables) -> anyhow::Result<()> {
     if options.describe {
         return Ok(print::line(ingest::describe::describe(lake.catalog()).trim_end())?);
     }
-    let tables = lake.tables().await?;
+    let mut tables = lake.tables().await?;
+    tables.extend(lake.views().await?);
     let tables: Vec<Shown<'_>> = tables.iter().map(shown).collect();
     if options.format == Format::Json {
         return Ok(print::json(&tables)?);

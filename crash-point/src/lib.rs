@@ -47,11 +47,15 @@ pub enum Point {
     CheckpointWritten,
     /// Old log entries are removed.
     LogCleaned,
+    /// The files of a view's new rows are stored.
+    ViewWritten,
+    /// They are in the place of others.
+    ViewCommitted,
 }
 
 impl Point {
     /// Every point, in the order in which a message passes them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::SpoolWritten,
         Self::SpoolSynced,
         Self::PubackSent,
@@ -72,6 +76,8 @@ impl Point {
         Self::ObjectSwept,
         Self::CheckpointWritten,
         Self::LogCleaned,
+        Self::ViewWritten,
+        Self::ViewCommitted,
     ];
 
     /// Returns the name that the environment variable takes.
@@ -97,6 +103,8 @@ impl Point {
             Self::ObjectSwept => "object-swept",
             Self::CheckpointWritten => "checkpoint-written",
             Self::LogCleaned => "log-cleaned",
+            Self::ViewWritten => "view-written",
+            Self::ViewCommitted => "view-committed",
         }
     }
 }

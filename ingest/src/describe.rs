@@ -20,7 +20,21 @@ pub fn describe(catalog: &Catalog) -> String {
     for table in catalog.tables() {
         write(&mut text, table);
     }
-    text.push_str("\n## Quality\n\n");
+    text.push_str(
+        "\n# Views\n\nTables that `maintain` makes of the others. They can be thrown away (remove their folder): the next run makes them anew, with the same rows. The \
+         application version `view/true_up_to` in their log is the version of the ledger up to which they are true.\n",
+    );
+    for view in catalog.views() {
+        match catalog.tables().find(|table| table.columns == view.columns) {
+            Some(same) => {
+                let like =
+                    format!("\n## {}\n\n{} Columns as in `{}`.", view.name, view.about, same.name);
+                line(&mut text, &like);
+            }
+            None => write(&mut text, view),
+        }
+    }
+    text.push_str("\n# Values\n\n## Quality\n\n");
     for (name, about) in QUALITIES_ABOUT {
         list(&mut text, name, about);
     }
@@ -42,16 +56,23 @@ pub fn describe(catalog: &Catalog) -> String {
     text
 }
 
-const QUALITIES_ABOUT: [(&str, &str); 3] = [
+const QUALITIES_ABOUT: [(&str, &str); 4] = [
     (
         QUALITIES[0],
         "There is no value that could be used: nothing was sent, or a code for \"no value\", or something that no column takes.",
     ),
     (
         QUALITIES[1],
-        "There is a value, and nothing is known against it. Whether its range was checked say the flags `unknown_metric` and `unit_differs`.",
+        "The value was understood, is in the catalogue's unit (as it came, or converted) and inside the metric's range, and nothing says otherwise.",
     ),
-    (QUALITIES[2], "The value is outside what is plausible for the metric."),
+    (
+        QUALITIES[2],
+        "There is a value, and something is known against it: it is outside what is plausible, its unit is not the metric's, its time can't be right, its status or its method says so.",
+    ),
+    (
+        QUALITIES[3],
+        "There is a value, and nothing is known to check it by: the metric has no entry in the catalogue, or the entry no range.",
+    ),
 ];
 
 fn write(text: &mut String, table: &Table) {

@@ -22,6 +22,7 @@ pub mod decode;
 mod decoding;
 pub mod describe;
 pub mod explain;
+mod heard;
 mod keeper;
 mod lander;
 mod memory;
@@ -165,6 +166,8 @@ pub async fn start_with(
     let decoding = Decoding::with(&config, layout, decoders).context("[ingest] topics")?;
     let (orders, orders_receiver) = mpsc::channel(1);
     let (reports_sender, reports) = mpsc::channel(1);
+    let (hearing, heard) = heard::Hearing::new(config.sources_max);
+    let keeping = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
     let (keeper, remembered) = keeper::Keeper::begin(lake, &config.worker, clock.uptime()).await;
     let pipeline = pipeline::Pipeline {
         lake_id: lake.id().to_owned(),
@@ -179,9 +182,11 @@ pub async fn start_with(
         dead_letters: dead_letters::DeadLetters::new(metrics.clone()),
         budget: budget::Budget::new(config.memory_bytes),
         attempts: attempts::Attempts::begin(lake, &config.worker).await,
+        hearing,
         config,
     };
     let worker = lander::Worker::new(lander, keeper, clock, metrics, readiness);
+    tasks.spawn("heard", keeping);
     tasks.spawn("lander", worker.run(orders_receiver, reports_sender));
     let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
     tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));

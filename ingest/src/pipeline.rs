@@ -25,6 +25,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
 use crate::decoding::Decoding;
+use crate::heard::Hearing;
 use crate::lander::{Order, Report};
 use crate::memory::Memory;
 use crate::metrics::IngestMetrics;
@@ -79,6 +80,7 @@ pub(crate) struct Pipeline {
     pub(crate) budget: Budget,
     pub(crate) attempts: Attempts,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) hearing: Hearing,
 }
 
 /// The batches.
@@ -174,6 +176,11 @@ impl Pipeline {
             }
             Verdict::Take { next, chain } => self.take(&frame, next, chain, u64::MAX),
             Verdict::Repeat => {
+                let landed = self.sequencer.position(&key).map(|(landed, _)| landed);
+                if let Some(at_us) = frame.probe_time().filter(|_| landed == Some(header.appended))
+                {
+                    self.hearing.hear(&key.0, at_us.min(self.clock.now_us()));
+                }
                 self.metrics.frame(if header.count == 0 { "probe" } else { "repeat" });
             }
             Verdict::Gap => self.metrics.frame("gap"),

@@ -31,7 +31,7 @@ impl Pipeline {
         let before = self.state.filling.messages();
         let (mut source, mut stopped) = (None, false);
         let (mut reached, mut chain) = (next, expected.unwrap_or_default());
-        let (mut bytes, mut checked) = (0, 0);
+        let (mut bytes, mut checked, mut received) = (0, 0, None);
         for (item, chain_after) in frame.items() {
             if item.end() <= next {
                 continue;
@@ -48,6 +48,9 @@ impl Pipeline {
             let dates = self.state.filling.dates();
             self.take_item(&key, source, &item, next);
             (reached, chain) = (item.end(), chain_after);
+            if let Item::Record(record) = item {
+                received = Some(record.received_us);
+            }
             bytes += item_bytes(&item);
             let look = bytes - checked >= CHECK_BYTES;
             checked = if look { bytes } else { checked };
@@ -64,6 +67,9 @@ impl Pipeline {
         let raw_bytes = (if stopped { bytes } else { frame.records.len() }) as u64;
         let batch = &mut self.state.filling;
         batch.advance(source, reached, chain, frame.header.appended);
+        if let Some(at_us) = received {
+            batch.received(source, at_us);
+        }
         batch.add_raw_bytes(raw_bytes);
         self.metrics.taken(raw_bytes, batch.messages() - before);
         self.sequencer.took(&key, reached, chain);

@@ -21,6 +21,8 @@ mod fhir_bundles;
 mod fhir_readings;
 #[path = "ingest/flow.rs"]
 mod flow;
+#[path = "ingest/heard.rs"]
+mod heard;
 #[path = "ingest/kit.rs"]
 mod kit;
 #[path = "ingest/memory.rs"]

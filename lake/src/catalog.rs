@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use crate::table::{IDENTITY, Kind, PARTITION, Table};
 use crate::tables::{
-    dead_letters, device_status, ehr_events, landings, messages, readings, replays,
+    completeness, dead_letters, device_latest, device_status, ehr_current, ehr_events,
+    ehr_retracted, landings, messages, readings, replays, vitals_1m,
 };
 
 /// See the module. Cheap to clone. The ledger is the last table: a lake whose ledger exists is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     tables: Arc<[Arc<Table>]>,
+    views: Arc<[Arc<Table>]>,
 }
 
 /// Tables of a lake at most.
@@ -110,7 +112,17 @@ impl Catalog {
             replays::table(),
             landings::table(),
         ];
-        Self { tables: tables.into_iter().map(Arc::new).collect() }
+        let views = [
+            completeness::table(),
+            vitals_1m::table(),
+            device_latest::table(),
+            ehr_retracted::table(),
+            ehr_current::table(),
+        ];
+        Self {
+            tables: tables.into_iter().map(Arc::new).collect(),
+            views: views.into_iter().map(Arc::new).collect(),
+        }
     }
 
     /// The same with one more table.
@@ -120,7 +132,7 @@ impl Catalog {
     pub fn with(&self, table: Table) -> Result<Self, CatalogError> {
         check(&table)?;
         let name = || table.name.clone().into_owned();
-        if self.get(&table.name).is_some() {
+        if self.find(&table.name).is_some() {
             return Err(CatalogError::Taken { table: name(), what: "the table", name: name() });
         }
         if self.tables.len() >= TABLES_MAX {
@@ -129,7 +141,7 @@ impl Catalog {
         }
         let (ledger, others) = self.tables.split_last().expect("there is a ledger");
         let tables = others.iter().cloned().chain([Arc::new(table), ledger.clone()]);
-        Ok(Self { tables: tables.collect() })
+        Ok(Self { tables: tables.collect(), views: self.views.clone() })
     }
 
     /// All tables, the ledger last.
@@ -150,6 +162,23 @@ impl Catalog {
     #[must_use]
     pub fn ledger(&self) -> &Arc<Table> {
         self.tables.last().expect("there is a ledger")
+    }
+
+    /// The tables that are made of the others ([`crate::views`]), in the order in which they are made. A lake need not have them.
+    #[must_use]
+    pub fn views(&self) -> &[Arc<Table>] {
+        &self.views
+    }
+
+    /// All tables, then all views.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.iter().chain(self.views.iter())
+    }
+
+    /// The table or view of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Arc<Table>> {
+        self.get(name).or_else(|| self.views.iter().find(|view| view.name == name))
     }
 
     /// The table of that name.

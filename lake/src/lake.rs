@@ -168,6 +168,20 @@ impl Lake {
         Ok(summaries)
     }
 
+    /// The views that there are, in numbers, as of now.
+    ///
+    /// # Errors
+    /// As [`Lake::tables`].
+    pub async fn views(&self) -> Result<Vec<TableSummary>, LakeError> {
+        let mut summaries = Vec::new();
+        for view in self.catalog().views() {
+            if TableLog::load(self.store(), view).await?.is_some() {
+                summaries.push(reader::summary(self.store(), view).await?);
+            }
+        }
+        Ok(summaries)
+    }
+
     /// The exact data files of a table's current version. A raw listing of its folder would see uncommitted and superseded
     /// files too.
     ///
@@ -231,7 +245,7 @@ impl Lake {
 
     fn known(&self, table: &str) -> Result<&Arc<Table>, LakeError> {
         let unknown = || LakeError::Unknown { what: "a table", name: table.to_owned() };
-        self.catalog().get(table).ok_or_else(unknown)
+        self.catalog().find(table).ok_or_else(unknown)
     }
 
     /// Begins a landing (see [`crate::Lander::land`]). Files that are written but never landed are orphans.

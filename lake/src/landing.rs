@@ -95,6 +95,8 @@ pub struct SourceAdvance {
     pub chain: u64,
     /// How many messages the source had accepted when it sent the last frame of the range.
     pub appended: u64,
+    /// When it accepted the last message of the range, by its clock, Unix microseconds; `None`: there is none in it.
+    pub received_us: Option<i64>,
     /// Offsets in the range that were not delivered.
     pub gaps: Vec<Gap>,
     /// What each table got.
@@ -325,6 +327,7 @@ mod tests {
             to,
             chain: u64::MAX - to,
             appended: to,
+            received_us: None,
             gaps: vec![],
             tables: BTreeMap::new(),
         }

@@ -104,6 +104,7 @@ pub(crate) fn rows(
         long(&|row| adds(row).iter().map(|add| add.size).sum()),
         text(&|_| Some(path.clone())),
         long(&|row| row.source.appended),
+        time(&|row| row.source.received_us),
     ];
     RecordBatch::try_new(ledger.file_arrow(), columns)
         .map_err(|error| LakeError::file("encode", landings::NAME, error))

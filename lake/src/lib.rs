@@ -14,6 +14,7 @@ mod declared;
 mod definitions;
 mod delta;
 mod error;
+mod heard;
 mod lake;
 mod lander;
 pub mod landing;
@@ -30,6 +31,7 @@ mod stage;
 mod store;
 pub mod table;
 pub mod tables;
+pub mod views;
 mod whole;
 
 pub use books::SourceBooks;
@@ -38,6 +40,7 @@ pub use config::LakeConfig;
 pub use declared::{ColumnType, DeclaredColumn, DeclaredTable, DeclaredTables, WholeColumn};
 pub use delta::{AddFile, FileInfo};
 pub use error::{Cause, LakeError};
+pub use heard::Heard;
 pub use lake::{Lake, OpenMode};
 pub use lander::{LandOutcome, Lander};
 pub use landing::{

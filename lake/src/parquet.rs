@@ -7,6 +7,7 @@
 
 mod sink;
 mod whole_rows;
+mod within;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::table::{Column, Kind, Table, Text};
 
 pub(crate) use sink::{Ending, Sink};
 pub(crate) use whole_rows::{WholeFile, view_schema};
+pub(crate) use within::Within;
 
 /// Rows of a row group, at most.
 const ROW_GROUP_ROWS: usize = 1 << 20;
@@ -297,7 +299,7 @@ pub(crate) fn read(
 }
 
 /// Streams the named columns of a file, a few thousand rows at a time, in file order. A column that the file does not have
-/// (it is older than the column) is left out.
+/// (it is older than the column) is left out, and so are row groups that have nothing of what is asked for.
 ///
 /// # Errors
 /// [`LakeError::File`], here or in the stream.
@@ -307,6 +309,7 @@ pub(crate) async fn stream(
     path: Path,
     size: u64,
     columns: &[&str],
+    within: &Within,
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
     let reader = Ranges { store: store.root(), path, size, held: None };
     let builder = ParquetRecordBatchStreamBuilder::new(reader)
@@ -316,7 +319,9 @@ pub(crate) async fn stream(
     let roots: Vec<usize> =
         roots.filter(|(_, f)| columns.contains(&f.name().as_str())).map(|(n, _)| n).collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    let groups = within.row_groups(table, builder.metadata());
     let stream = builder
+        .with_row_groups(groups)
         .with_projection(mask)
         .with_batch_size(READ_ROWS)
         .build()

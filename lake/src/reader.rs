@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::delta::{self, FileInfo};
 use crate::error::LakeError;
-use crate::parquet;
+use crate::parquet::{self, Within};
 use crate::store::Store;
 use crate::table::{Column, PARTITION, Table};
 
@@ -52,6 +52,17 @@ pub(crate) fn scan(
     files: Vec<FileInfo>,
     columns: &[&str],
 ) -> Result<Rows, LakeError> {
+    scan_within(lake, table, files, columns, &Within::default())
+}
+
+/// As [`scan`], without row groups that have nothing of what is asked for; what is read has other rows too.
+pub(crate) fn scan_within(
+    lake: &Store,
+    table: &Arc<Table>,
+    files: Vec<FileInfo>,
+    columns: &[&str],
+    within: &Within,
+) -> Result<Rows, LakeError> {
     let wanted = columns.iter().map(|name| {
         let unknown =
             || LakeError::Unknown { what: "a column", name: format!("{}.{name}", table.name) };
@@ -64,14 +75,21 @@ pub(crate) fn scan(
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let (folder, table) = (lake.child(&table.name), table.clone());
     let wanted = Arc::new(wanted);
+    let within = within.clone();
     let opened = stream::iter(files).then(move |file| {
         let (folder, schema, wanted) = (folder.clone(), schema.clone(), wanted.clone());
-        let table = table.clone();
+        let (table, within) = (table.clone(), within.clone());
         async move {
             let names: Vec<&str> = wanted.iter().map(|column| column.name.as_ref()).collect();
-            let batches =
-                parquet::stream(&folder, &table, folder.path(&file.path), file.bytes, &names)
-                    .await?;
+            let batches = parquet::stream(
+                &folder,
+                &table,
+                folder.path(&file.path),
+                file.bytes,
+                &names,
+                &within,
+            )
+            .await?;
             let shape =
                 move |batch: RecordBatch| shape(&table, &schema, &wanted, file.date, &batch);
             Ok::<_, LakeError>(batches.and_then(move |batch| futures::future::ready(shape(batch))))

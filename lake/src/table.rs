@@ -173,7 +173,7 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The columns that tell a row from every other: [`IDENTITY`], or those of the ledger, which has none of it.
+    /// The columns that tell a row from every other: [`IDENTITY`], or those of the ledger, or a view's whole order.
     #[must_use]
     pub fn identity(&self) -> Vec<&'static str> {
         const LEDGER: [&str; 5] = ["landing_id", "source_id", "epoch", "from_offset", "table_name"];
@@ -181,8 +181,18 @@ impl Table {
             Text::Borrowed(name) => name,
             Text::Owned(_) => unreachable!("they are written in the program"),
         });
-        let whole = own.iter().all(|name| self.column(name).is_some());
-        if whole { own.into() } else { LEDGER.into() }
+        // A view may say which row something is from, where it is from one.
+        if own.iter().all(|name| self.column(name).is_some_and(|column| !column.nullable)) {
+            return own.into();
+        }
+        if self.column(LEDGER[0]).is_some() {
+            return LEDGER.into();
+        }
+        let key = self.sort.iter().map(|name| match name {
+            Text::Borrowed(name) => *name,
+            Text::Owned(_) => unreachable!("a declared table has an identity"),
+        });
+        key.collect()
     }
 
     /// The columns that are in the files: all but the partition column.

@@ -35,6 +35,18 @@ pub(crate) fn behind(
     })
 }
 
+/// Whether `table` has every landing that the ledger knows.
+pub(crate) fn has_all(
+    table: &str,
+    ledger: &HashMap<String, i64>,
+    own: &HashMap<String, i64>,
+) -> bool {
+    lanes(ledger).into_keys().all(|lane| {
+        let last = ledger.get(&table_app(table, lane)).copied().unwrap_or(0);
+        own.get(&lane_app(lane)).copied().unwrap_or(0) >= last
+    })
+}
+
 /// Whether the ledger says that anything landed in `table`; `None`: it was written by a version that did not say.
 pub(crate) fn touched(table: &str, ledger: &HashMap<String, i64>) -> Option<bool> {
     let says = |app: &String| app.starts_with("table/");

@@ -29,5 +29,7 @@ mod s3;
 mod sweep;
 #[path = "lake/together.rs"]
 mod together;
+#[path = "lake/views.rs"]
+mod views;
 #[path = "lake/whole.rs"]
 mod whole;

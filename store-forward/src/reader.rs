@@ -28,9 +28,9 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Asks for a receipt: no records, so that every reader understands it.
-    pub(crate) fn probe(from: Offset) -> Self {
-        let records = Vec::new();
+    /// Asks for a receipt: no records, so that every reader understands it. Who hears it knows when that was.
+    pub(crate) fn probe(from: Offset, now_us: i64) -> Self {
+        let records = now_us.to_le_bytes().to_vec();
         Self { format: Format::V1, records, end: from, chain_end: 0, gap: None }
     }
 }

@@ -227,7 +227,7 @@ impl<T: Transport> Uplink<T> {
                 let random = self.next_random();
                 self.delivery.on_probed(now, random);
                 self.spool.shared.metrics.probes.inc();
-                let batch = Batch::probe(from);
+                let batch = Batch::probe(from, self.clock.now_us());
                 let bytes = self.encode(from, batch).await?.1;
                 self.transport.send(&self.topic, bytes).await;
                 Ok(Step::Again)

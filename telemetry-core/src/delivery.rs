@@ -32,6 +32,8 @@ pub struct Patience {
     pub rewind_first: Duration,
     /// Longest time between two such rewinds.
     pub rewind_max: Duration,
+    /// Who has nothing to send says so, by a probe, once in so long: an hour is over only for a source that is heard.
+    pub word_every: Duration,
 }
 
 impl Default for Patience {
@@ -41,6 +43,7 @@ impl Default for Patience {
             probe_max: Duration::from_secs(60),
             rewind_first: Duration::from_secs(60),
             rewind_max: Duration::from_secs(600),
+            word_every: Duration::from_secs(30),
         }
     }
 }
@@ -146,6 +149,8 @@ pub struct Delivery {
     rewind_at: Duration,
     probes: Backoff,
     rewinds: Backoff,
+    word_at: Duration,
+    word_every: Duration,
 }
 
 impl Delivery {
@@ -174,6 +179,8 @@ impl Delivery {
             rewind_at: now + rewinds.delay(0),
             probes,
             rewinds,
+            word_at: now,
+            word_every: patience.word_every,
         }
     }
 
@@ -210,8 +217,14 @@ impl Delivery {
 
     /// Decides what to send.
     pub fn next(&self, now: Duration) -> Next {
-        if self.fork.is_some() || self.at.landed == self.at.synced {
+        if self.fork.is_some() {
             return Next::Wait { until: None };
+        }
+        if self.at.landed == self.at.synced {
+            return match now >= self.word_at {
+                true => Next::Probe { from: self.at.sent },
+                false => Next::Wait { until: Some(self.word_at) },
+            };
         }
         if now >= self.probe_at {
             return Next::Probe { from: self.at.sent };
@@ -249,6 +262,7 @@ impl Delivery {
     /// Takes note of a probe that was handed to the transport.
     pub fn on_probed(&mut self, now: Duration, random: u64) {
         self.probe_at = now + self.probes.delay(random);
+        self.word_at = now + self.word_every;
     }
 
     /// Rewinds to `landed` when nothing moved for a long while; tells whether it did.
@@ -263,6 +277,7 @@ impl Delivery {
 
     /// Takes note of a new connection: frames may have been lost with the old one, so ask at once.
     pub fn on_connected(&mut self, now: Duration) {
+        self.word_at = now;
         if self.at.sent > self.at.landed {
             self.probe_at = now;
         }

@@ -13,7 +13,8 @@
 //! 2 lz4 block), are `raw_len` bytes of spool records (see [`crate::spool::record`]) that cover
 //! `first_offset .. first_offset + count`. `oldest` is the first undropped offset at or after what is landed, `appended` the
 //! source's end when the frame was made, so that a lake alone can say how far a source lags "as of the last frame".
-//! A frame with `count` 0 is a probe: it asks for a receipt.
+//! A frame with `count` 0 is a probe: it asks for a receipt. Its raw bytes are the time of it, by the source's clock: microseconds
+//! since the Unix epoch, i64. (Older sources' probes have none; older readers do not look.)
 //!
 //! Raw and stored bytes are at most [`FRAME_MAX`] each.
 
@@ -184,6 +185,13 @@ impl Frame {
         let header =
             FrameHeader { source_id, epoch, oldest, first_offset, count, appended, format };
         Ok(Self { header, records })
+    }
+
+    /// Returns when a probe was made, by its source's clock: microseconds since the Unix epoch. `None`: it is no probe, or an older
+    /// source's.
+    pub fn probe_time(&self) -> Option<i64> {
+        let bytes = self.records.as_ref().try_into().ok().filter(|_| self.header.count == 0);
+        bytes.map(i64::from_le_bytes)
     }
 
     /// Returns the items of the frame in offset order. They always cover exactly `first_offset .. end`.

@@ -30,7 +30,9 @@ fn deaths(point: Point) -> &'static [(Victim, u32)] {
         | Point::MergedProven
         | Point::MergedCommitted
         | Point::CheckpointWritten
-        | Point::LogCleaned => &[(Victim::Maintain, 2)],
+        | Point::LogCleaned
+        | Point::ViewWritten
+        | Point::ViewCommitted => &[(Victim::Maintain, 2)],
     }
 }
 
@@ -92,6 +94,8 @@ dies! {
     inv14_at_object_swept and inv14_at_object_swept_in_s3: ObjectSwept,
     inv5_at_checkpoint_written and inv5_at_checkpoint_written_in_s3: CheckpointWritten,
     inv5_at_log_cleaned and inv5_at_log_cleaned_in_s3: LogCleaned,
+    inv14_at_view_written and inv14_at_view_written_in_s3: ViewWritten,
+    inv14_at_view_committed and inv14_at_view_committed_in_s3: ViewCommitted,
 }
 
 #[test]

@@ -58,6 +58,7 @@ struct Slot {
     to: u64,
     chain: u64,
     appended: u64,
+    received_us: Option<i64>,
     gaps: Vec<Gap>,
     /// By the number of the table.
     counts: Vec<TableRows>,
@@ -207,7 +208,8 @@ impl Batch {
         let (gaps, routes) = (Vec::new(), HashMap::default());
         let counts = vec![TableRows::default(); self.tables.len()];
         let (to, chain, appended) = (from, 0, 0);
-        self.slots.push(Slot { key, from, to, chain, appended, gaps, counts, routes });
+        let received_us = None;
+        self.slots.push(Slot { key, from, to, chain, appended, received_us, gaps, counts, routes });
         number
     }
 
@@ -216,6 +218,11 @@ impl Batch {
     pub fn advance(&mut self, source: u32, to: u64, chain: u64, appended: u64) {
         let slot = &mut self.slots[source as usize];
         (slot.to, slot.chain, slot.appended) = (to, chain, appended);
+    }
+
+    /// When `source` accepted the last message that was taken, by its clock, Unix microseconds.
+    pub fn received(&mut self, source: u32, at_us: i64) {
+        self.slots[source as usize].received_us = Some(at_us);
     }
 
     /// Offsets of `source` that will never come. Gaps for one reason that follow each other are one.
@@ -348,6 +355,7 @@ impl Slot {
             to: self.to,
             chain: self.chain,
             appended: self.appended,
+            received_us: self.received_us,
             gaps: self.gaps,
             tables,
         }

@@ -236,7 +236,9 @@ impl Run<'_> {
         }
         let to = from + letters.len() as u64;
         let (lane, chain, appended, gaps) = (LANE, 0, to, Vec::new());
-        let advance = SourceAdvance { key, lane, from, to, chain, appended, gaps, tables };
+        let received_us = None;
+        let advance =
+            SourceAdvance { key, lane, from, to, chain, appended, received_us, gaps, tables };
         let landed = lander.land(&staging.finish(staged, vec![advance]), now_us).await?;
         Ok(matches!(landed, LandOutcome::Landed { .. }))
     }

@@ -128,6 +128,11 @@ impl Source {
     pub(crate) fn probe(&self) -> Inbound {
         self.wrap(self.next, 0, &[])
     }
+
+    /// A probe that says when it was made, Unix microseconds.
+    pub(crate) fn probe_at(&self, at_us: i64) -> Inbound {
+        self.wrap(self.next, 0, &at_us.to_le_bytes())
+    }
 }
 
 /// A good reading whose value and `seq` are `n`.

@@ -50,6 +50,8 @@ const UNAPPLIED: &str =
     "start ingest for that lane: it applies the landing; if one runs, look again in a minute";
 const DOUBLED: &str = "another program rewrote files beside `tidemark maintain`: bring the table back to the version before (RESTORE in delta-rs or Spark) and keep that program off";
 const UNEVEN: &str = "look again while ingest rests; if it stays, a table was changed by another program: RESTORE it to the version before, or restore the whole lake";
+const ANEW: &str =
+    "remove the folder of this view: the next run of `tidemark maintain` makes it anew";
 
 /// What a check saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +99,14 @@ pub async fn run_to(lake: &Lake, depth: Depth) -> Result<Checked, LakeError> {
         let retired = retired.get(table.name.as_ref()).copied().unwrap_or(0).cast_unsigned();
         check.files(table, counted.as_ref(), retired).await?;
     }
+    for view in catalog.views() {
+        if TableLog::load(lake.store(), view).await.is_ok_and(|log| log.is_none()) {
+            continue;
+        }
+        if check.log(view).await?.is_some() {
+            check.files(view, None, 0).await?;
+        }
+    }
     Ok(check.checked)
 }
 
@@ -108,6 +118,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn find(&mut self, table: &Table, problem: impl Into<String>, remedy: &'static str) {
+        let view = self.lake.catalog().get(&table.name).is_none();
+        let remedy = if view { ANEW } else { remedy };
         let (table, problem) = (table.name.to_string(), problem.into());
         self.checked.findings.push(Finding { table, problem, remedy });
     }

@@ -216,6 +216,13 @@ pub(super) struct Added<'a> {
     pub(super) modification_time: i64,
     #[serde(borrow, default)]
     pub(super) stats: Option<Cow<'a, str>>,
+    /// False: its rows were there before, in other files.
+    #[serde(default = "yes")]
+    pub(super) data_change: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A file that is part of the table no more.
@@ -225,6 +232,9 @@ pub(super) struct Removed<'a> {
     #[serde(borrow)]
     pub(super) path: Cow<'a, str>,
     pub(super) deletion_timestamp: Option<i64>,
+    /// False: its rows are still there, in other files.
+    #[serde(default = "yes")]
+    pub(super) data_change: bool,
 }
 
 #[derive(Debug, Deserialize)]

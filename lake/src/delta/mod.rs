@@ -2,6 +2,7 @@
 
 mod action;
 mod active;
+mod changes;
 mod fit;
 mod log;
 mod replay;
@@ -10,6 +11,7 @@ mod table;
 pub use action::AddFile;
 pub(crate) use action::{Entry, Rewrite};
 pub(crate) use active::{Active, ActiveFile, date_in};
+pub(crate) use changes::{Changes, changes};
 pub(crate) use log::{Appended, TableLog, last_checkpoint};
 pub use table::FileInfo;
 pub(crate) use table::{checkpoint, create, files, widen};

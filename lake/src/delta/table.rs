@@ -19,6 +19,7 @@ use object_store::memory::InMemory;
 use object_store::prefix::PrefixStore;
 use serde::Deserialize;
 use tracing::info;
+use url::Url;
 
 use super::action::Widening;
 use super::fit::{metadata, widened};
@@ -42,6 +43,8 @@ pub struct FileInfo {
     pub bytes: u64,
     /// Partition date, days since 1970-01-01.
     pub date: Option<i32>,
+    /// Oldest time in it, Unix microseconds, rounded down to a millisecond.
+    pub oldest_us: Option<i64>,
     /// Newest time in it, Unix microseconds, rounded up to a millisecond.
     pub newest_us: Option<i64>,
     /// When it was made, Unix milliseconds.
@@ -154,12 +157,14 @@ pub(crate) async fn create(lake: &Store, table: &Table) -> Result<(), LakeError>
     created.map(|_| ())
 }
 
-/// The entry that makes the table, as deltalake writes it in memory.
+/// The entry that makes the table, as deltalake writes it: in memory, where it wants the address of a folder that is there.
 async fn first_entry(lake: &Store, table: &Table) -> Result<Bytes, LakeError> {
-    let folder = lake.child(&table.name);
+    const THERE: &str = "memory:///new";
     let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let there = Url::parse(THERE).expect("it is one");
+    let there = Store::on(Arc::clone(&memory), there)?;
     let created = CreateBuilder::new()
-        .with_log_store(log_store_on(Arc::clone(&memory), &folder))
+        .with_log_store(log_store_on(memory, &there))
         .with_table_name(table.name.as_ref())
         .with_comment(table.about.as_ref())
         .with_columns(table.columns.iter().map(field))
@@ -175,9 +180,11 @@ async fn first_entry(lake: &Store, table: &Table) -> Result<Bytes, LakeError> {
         .with_commit_properties(plain_commit())
         .await;
     created.map_err(failed("create", table))?;
-    let there = Store::on(memory, folder.url().clone())?;
     let entry = there.get(&entry_path(0)).await?;
-    entry.ok_or_else(|| failed("create", table)(DeltaTableError::NotATable(table.name.to_string())))
+    let entry = entry.and_then(|entry| String::from_utf8(entry.into()).ok());
+    let none = || failed("create", table)(DeltaTableError::NotATable(table.name.to_string()));
+    let address = lake.child(&table.name).url().as_str().trim_end_matches('/').to_owned();
+    Ok(entry.ok_or_else(none)?.replace(THERE, &address).into())
 }
 
 /// The table's files and its version, as of now.
@@ -189,31 +196,45 @@ pub(crate) async fn files(lake: &Store, table: &Table) -> Result<(Vec<FileInfo>,
     let snapshot = loaded.snapshot().map_err(failed("load", table))?;
     let folder = lake.child(&table.name);
     let files = snapshot.log_data().into_iter().map(|file| {
-        let stats = file
-            .stats()
-            .and_then(|stats| serde_json::from_str::<Stats>(&stats).ok())
-            .unwrap_or_default();
         let date = file.partition_values_map().get(PARTITION).cloned().flatten();
         let path = file.object_store_path().to_string();
+        let mut info = FileInfo::new(&folder, table, path, file.stats().as_deref());
+        if info.rows == 0 {
+            info.rows = file.num_records().and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
+        }
+        info.bytes = u64::try_from(file.size()).unwrap_or(0);
+        info.date = date.as_deref().and_then(date_parse);
+        info.modified_ms = file.modification_time();
+        info
+    });
+    let files = files.collect();
+    Ok((files, snapshot.version()))
+}
+
+impl FileInfo {
+    /// What the log's statistics say of a file, and nothing else yet. `folder` is the table's.
+    pub(super) fn new(folder: &Store, table: &Table, path: String, stats: Option<&str>) -> Self {
+        let stats = stats.and_then(|stats| serde_json::from_str::<Stats>(stats).ok());
+        let stats = stats.unwrap_or_default();
         let range = |column: &str| {
             let bound = |bounds: &serde_json::Value| bounds.get(column).cloned();
             stats.min_values.as_ref().and_then(bound).zip(stats.max_values.as_ref().and_then(bound))
         };
-        FileInfo {
+        let times = range(&table.time);
+        let times =
+            times.and_then(|(low, high)| time_us(low.as_str()?).zip(time_us(high.as_str()?)));
+        Self {
             address: folder.address(&path),
-            rows: stats.num_records.unwrap_or_else(|| {
-                file.num_records().and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0)
-            }),
-            bytes: u64::try_from(file.size()).unwrap_or(0),
-            date: date.as_deref().and_then(date_parse),
-            newest_us: range(&table.time).and_then(|(_, newest)| time_us(newest.as_str()?)),
-            modified_ms: file.modification_time(),
+            rows: stats.num_records.unwrap_or(0),
+            bytes: 0,
+            date: None,
+            oldest_us: times.map(|(oldest, _)| oldest),
+            newest_us: times.map(|(_, newest)| newest),
+            modified_ms: 0,
             lanes: range("lane").and_then(|(low, high)| Some(low.as_i64()?..=high.as_i64()?)),
             path,
         }
-    });
-    let files = files.collect();
-    Ok((files, snapshot.version()))
+    }
 }
 
 #[derive(Default, Deserialize)]

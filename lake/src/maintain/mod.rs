@@ -23,6 +23,7 @@ use crate::delta::ActiveFile;
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::table::Table;
+use crate::views::{self, Viewed};
 use compact::Compaction;
 use sweep::Sweep;
 
@@ -167,9 +168,12 @@ pub struct Report {
     pub tables: Vec<Done>,
     /// Plans of landings that are long applied.
     pub plans: Swept,
+    /// Each view that was brought up to date.
+    pub views: Vec<Viewed>,
 }
 
-/// Looks after a lake once: every table is merged, its old dates go, its log gets a checkpoint; then what nothing needs is swept.
+/// Looks after a lake once: views are brought up to date; every table is merged, its old dates go, its log gets a checkpoint; then what
+/// nothing needs is swept.
 ///
 /// # Errors
 /// [`LakeError::Stopped`], [`LakeError::Unproven`], [`LakeError::Store`] and what else keeps a table from being looked after;
@@ -182,7 +186,18 @@ pub async fn run(
     told: &(dyn Fn(&Step) + Sync),
 ) -> Result<Report, LakeError> {
     let (mut report, mut failed) = (Report::default(), None);
-    for table in lake.catalog().tables() {
+    for view in lake.catalog().views() {
+        if settings.dry_run || !settings.has_view(&view.name) {
+            continue;
+        }
+        match views::run(lake, view, now_us).await {
+            Ok(viewed) => report.views.push(viewed),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    for table in lake.catalog().all() {
         match one(lake, table, settings, now_us, pace, told).await {
             Ok(done) => report.tables.push(done),
             Err(LakeError::Stopped) => return Err(LakeError::Stopped),
@@ -198,7 +213,7 @@ pub async fn run(
     if settings.sweep {
         let before_ms = (now_us - settings.keep_us).div_euclid(1000);
         let sweep = Sweep::begin(lake, before_ms, settings.dry_run).await?;
-        for (table, done) in lake.catalog().tables().zip(&mut report.tables) {
+        for (table, done) in lake.catalog().all().zip(&mut report.tables) {
             if !settings.on_hold(&table.name) {
                 done.swept = sweep.table(table, told).await?;
             }

@@ -8,11 +8,14 @@ use super::logs::CHECKPOINT_COMMITS;
 use crate::catalog::Catalog;
 use crate::date::date_of;
 use crate::table::Table;
-use crate::tables::landings;
+use crate::tables::{completeness, device_latest, ehr_current, ehr_retracted, landings, vitals_1m};
 
 /// Days that superseded files stay at least, for readers of older versions and for whoever sleeps.
 pub const KEEP_DAYS: u32 = 7;
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
+/// The views that there are. With `ehr_current` comes `ehr_retracted`.
+const VIEWS: [&str; 4] =
+    [completeness::NAME, vitals_1m::NAME, device_latest::NAME, ehr_current::NAME];
 /// What stands for all tables.
 const ALL: &str = "*";
 
@@ -34,6 +37,8 @@ pub struct MaintainConfig {
     pub retention_days: BTreeMap<String, u32>,
     /// Tables that nothing is removed from, whatever their retention; "*": all.
     pub legal_hold: Vec<String>,
+    /// The views that are kept up to date.
+    pub views: Vec<String>,
 }
 
 impl Default for MaintainConfig {
@@ -46,6 +51,7 @@ impl Default for MaintainConfig {
             sweep_hours: 6,
             retention_days: BTreeMap::new(),
             legal_hold: Vec::new(),
+            views: VIEWS.map(str::to_owned).into(),
         }
     }
 }
@@ -68,6 +74,12 @@ pub enum SettingsError {
         key: &'static str,
         /// The name.
         table: String,
+    },
+    /// No such view.
+    #[error("[maintain] views: `{view}` is not a view: {}", VIEWS.join(", "))]
+    View {
+        /// The name.
+        view: String,
     },
     /// What would make the books wrong.
     #[error(
@@ -108,6 +120,9 @@ impl MaintainConfig {
         if let Some(mistake) = mistake {
             return Err(mistake);
         }
+        if let Some(view) = self.views.iter().find(|view| !VIEWS.contains(&view.as_str())) {
+            return Err(SettingsError::View { view: view.clone() });
+        }
         if self.retention_days.contains_key(landings::NAME) {
             return Err(SettingsError::Ledger { table: landings::NAME.to_owned() });
         }
@@ -130,6 +145,8 @@ pub struct Settings {
     pub retention_days: BTreeMap<String, u32>,
     /// Tables that nothing is removed from.
     pub legal_hold: Vec<String>,
+    /// The views that are brought up to date.
+    pub views: Vec<String>,
     /// Only says what it would do.
     pub dry_run: bool,
 }
@@ -144,6 +161,7 @@ impl Default for Settings {
             sweep: true,
             retention_days: BTreeMap::new(),
             legal_hold: Vec::new(),
+            views: VIEWS.map(str::to_owned).into(),
             dry_run: false,
         }
     }
@@ -156,12 +174,19 @@ impl From<&MaintainConfig> for Settings {
             keep_us: i64::from(config.keep_days) * DAY_US,
             retention_days: config.retention_days.clone(),
             legal_hold: config.legal_hold.clone(),
+            views: config.views.clone(),
             ..Self::default()
         }
     }
 }
 
 impl Settings {
+    /// Whether a view is brought up to date.
+    pub(crate) fn has_view(&self, view: &str) -> bool {
+        let named = if view == ehr_retracted::NAME { ehr_current::NAME } else { view };
+        self.views.iter().any(|wanted| wanted == named)
+    }
+
     /// Whether nothing may be removed from that table.
     pub(crate) fn on_hold(&self, table: &str) -> bool {
         self.legal_hold.iter().any(|held| held == table || held == ALL)
@@ -201,6 +226,8 @@ mod tests {
         assert!(unknown.contains("`reading` is not a table"), "{unknown}");
         assert!(refused(|config| name(config, "landings")).contains("ledger"));
         assert!(refused(|config| config.legal_hold.push("all".into())).contains("`all`"));
+        let view = refused(|config| config.views.push("vitals".into()));
+        assert!(view.contains("`vitals` is not a view: completeness, vitals_1m"), "{view}");
     }
 
     #[test]

@@ -208,7 +208,17 @@ async fn land(lake: &Lake, lander: &mut Lander, [from, to]: [u64; 2]) {
         tables.insert(table.name.clone(), TableRows { rows: to - from, time: Some((NOW, NOW)) });
     }
     let (chain, appended, gaps) = (to, to, vec![]);
-    let advance = SourceAdvance { key: key(), lane: LANE, from, to, chain, appended, gaps, tables };
+    let advance = SourceAdvance {
+        key: key(),
+        lane: LANE,
+        from,
+        to,
+        chain,
+        appended,
+        received_us: None,
+        gaps,
+        tables,
+    };
     let outcome = lander.land(&staging.finish(files, vec![advance]), NOW).await.unwrap();
     assert!(matches!(outcome, LandOutcome::Landed { .. }), "{outcome:?}");
 }

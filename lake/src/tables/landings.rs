@@ -51,6 +51,11 @@ pub fn table() -> Table {
             Kind::Long,
             "Messages that the source had accepted when it sent these.",
         ),
+        optional(
+            "received_to",
+            Kind::Timestamp,
+            "When the source accepted the last of these messages, by its clock.",
+        ),
     ];
     let parts = Parts {
         sort: &[],

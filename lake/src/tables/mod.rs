@@ -1,12 +1,17 @@
-//! The tables that every lake has, one in each file.
+//! The tables that every lake has, and its views, one in each file.
 
+pub mod completeness;
 pub mod dead_letters;
+pub mod device_latest;
 pub mod device_status;
+pub mod ehr_current;
 pub mod ehr_events;
+pub mod ehr_retracted;
 pub mod landings;
 pub mod messages;
 pub mod readings;
 pub mod replays;
+pub mod vitals_1m;
 
 use crate::table::{Column, Kind};
 

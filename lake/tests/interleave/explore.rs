@@ -120,6 +120,7 @@ async fn offsets_of(
                 rows: 0,
                 bytes: size,
                 date: None,
+                oldest_us: None,
                 newest_us: None,
                 modified_ms: 0,
                 lanes: None,

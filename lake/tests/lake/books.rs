@@ -17,7 +17,17 @@ fn books(key: SourceKey, landed: u64, dropped: u64, appended: Option<u64>) -> So
 async fn land_gap(lander: &mut Lander, lake: &Lake, key: SourceKey, [from, to]: [u64; 2]) {
     let gaps = vec![Gap { first: from, count: to - from, reason: "dropped".into() }];
     let (chain, appended, tables) = (to * 1000, to + 100, [].into());
-    let advance = SourceAdvance { key, lane: LANE, from, to, chain, appended, gaps, tables };
+    let advance = SourceAdvance {
+        key,
+        lane: LANE,
+        from,
+        to,
+        chain,
+        appended,
+        received_us: None,
+        gaps,
+        tables,
+    };
     let staged = lake.stage(NOW).finish(vec![], vec![advance]);
     assert!(matches!(lander.land(&staged, NOW).await.unwrap(), LandOutcome::Landed { .. }));
 }

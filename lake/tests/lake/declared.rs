@@ -44,6 +44,7 @@ async fn stage(lake: &Lake, to: u64) -> Staged {
         to,
         chain: to,
         appended: to,
+        received_us: None,
         gaps: vec![],
         tables: [("tides".into(), counts)].into(),
     };

@@ -117,6 +117,7 @@ async fn rows_in_any_order_are_merged_in_the_order_of_the_table() {
         to,
         chain: 1,
         appended: to,
+        received_us: None,
         gaps: vec![],
         tables: [(table.name.clone(), counts)].into(),
     };

@@ -94,6 +94,7 @@ async fn land_readings(
         to,
         chain: to * 1000,
         appended: to,
+        received_us: None,
         gaps: vec![],
         tables: [("readings".into(), counts)].into(),
     };

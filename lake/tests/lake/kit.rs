@@ -257,6 +257,7 @@ pub(crate) async fn stage_in(
         to,
         chain: to * 1000,
         appended: to + 5,
+        received_us: None,
         gaps: vec![],
         tables: counted,
     };

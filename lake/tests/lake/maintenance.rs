@@ -135,6 +135,7 @@ async fn a_lake_on_disk_is_checkpointed_and_opened_from_the_checkpoint() {
             to,
             chain: to * 1000,
             appended: to,
+            received_us: None,
             gaps,
             tables,
         };

@@ -217,6 +217,7 @@ async fn inv4_a_landing_that_counts_rows_which_are_in_no_file_is_not_decided() {
         to: 1,
         chain: 1000,
         appended: 1,
+        received_us: None,
         gaps: vec![],
         tables: [("readings".into(), counts)].into(),
     };

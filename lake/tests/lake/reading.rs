@@ -177,6 +177,7 @@ async fn the_ledgers_counts_can_be_summed_and_gaps_are_recorded() {
         to: 13,
         chain: 9,
         appended: 20,
+        received_us: None,
         gaps,
         tables,
     };
@@ -190,6 +191,7 @@ async fn the_ledgers_counts_can_be_summed_and_gaps_are_recorded() {
         to: 15,
         chain: 9,
         appended: 21,
+        received_us: None,
         gaps,
         tables: [].into(),
     };

@@ -80,7 +80,13 @@ impl Lake {
 
 fn patience() -> Patience {
     let ms = Duration::from_millis;
-    Patience { probe_first: ms(20), probe_max: ms(40), rewind_first: ms(200), rewind_max: ms(400) }
+    Patience {
+        probe_first: ms(20),
+        probe_max: ms(40),
+        rewind_first: ms(200),
+        rewind_max: ms(400),
+        word_every: ms(30),
+    }
 }
 
 fn wired(running: &Running) -> (Uplink<Wire>, mpsc::Receiver<Bytes>, mpsc::Sender<TransportEvent>) {
@@ -98,6 +104,32 @@ fn wired(running: &Running) -> (Uplink<Wire>, mpsc::Receiver<Bytes>, mpsc::Sende
         || 5,
     );
     (uplink, received, sender)
+}
+
+/// Else nobody could tell a source that has nothing to send from one that is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_has_nothing_to_send_says_so_and_when() {
+    let folder = tempfile::tempdir().unwrap();
+    let running =
+        tokio::task::block_in_place(|| Running::open(folder.path(), small(WhenFull::Refuse)));
+    let (uplink, mut frames, events) = wired(&running);
+    let (stop, clock) = (Stop::new(), Clock::default());
+    let before = clock.now_us();
+    let ingest = async {
+        events.send(TransportEvent::Connected).await.unwrap();
+        for _ in 0..3 {
+            let probe = Frame::decode(&frames.recv().await.unwrap()).unwrap();
+            assert_eq!((probe.header.count, probe.header.appended), (0, 0));
+            let at = probe.probe_time().unwrap();
+            assert!((before..=clock.now_us()).contains(&at), "{at}");
+            assert_eq!(probe.items().count(), 0);
+        }
+        stop.cancel();
+        while frames.recv().await.is_some() {}
+    };
+    let (result, ()) = tokio::join!(uplink.run(stop.clone(), std::future::ready(())), ingest);
+    result.unwrap();
+    tokio::task::block_in_place(|| running.close());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -268,3 +268,21 @@ proptest! {
         prop_assert_eq!(delivery.positions().landed, synced);
     }
 }
+
+#[test]
+fn who_has_nothing_to_send_says_so_now_and_then_and_at_each_connection() {
+    let mut idle = delivery(0);
+    assert_eq!(idle.next(at(0)), Next::Probe { from: 0 });
+    idle.on_probed(at(0), 0);
+    assert_eq!(idle.next(at(1)), Next::Wait { until: Some(at(30)) });
+    idle.on_connected(at(2));
+    assert_eq!(idle.next(at(2)), Next::Probe { from: 0 });
+    idle.on_probed(at(2), 0);
+    // What is sent is what it says.
+    idle.on_synced(at(3), 5, 5);
+    send(&mut idle, 5);
+    accept(&mut idle, &receipt(5, 1 << 20));
+    assert_eq!(idle.positions().landed, 5);
+    assert_eq!(idle.next(at(4)), Next::Wait { until: Some(at(32)) });
+    assert_eq!(idle.next(at(32)), Next::Probe { from: 5 });
+}

@@ -1,0 +1,267 @@
+//! What a view has to know to be brought up to date, and the commit that does it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crash_point::Point;
+
+use super::Viewed;
+use crate::delta::{self, ActiveFile, AddFile, Appended, Changes, FileInfo, Rewrite, TableLog};
+use crate::error::LakeError;
+use crate::lake::Lake;
+use crate::parquet::Within;
+use crate::reader::{self, Rows};
+use crate::store::Store;
+use crate::table::Table;
+use crate::tables::landings;
+use crate::whole;
+
+/// How rows of views are made. Whoever changes what a view's rows are counts up: then all are made anew.
+const FORMAT: i64 = 1;
+const FORMAT_APP: &str = "view/format";
+/// A view that nothing touches says once in so many commits of its tables that it has seen them: their logs are cleaned up.
+const SEEN_COMMITS: u64 = 256;
+
+/// A table that a view is made of.
+pub(crate) struct Base {
+    pub(crate) table: Arc<Table>,
+    /// All its files, at the version that is followed up to.
+    pub(crate) files: Vec<FileInfo>,
+    /// Files whose rows the view has not seen.
+    pub(crate) added: Vec<FileInfo>,
+    /// Dates that rows were taken out of.
+    pub(crate) dates: BTreeSet<i32>,
+    version: u64,
+    seen: Option<u64>,
+}
+
+/// See the module.
+pub(crate) struct Followed {
+    pub(crate) lake: Store,
+    pub(crate) view: Arc<Table>,
+    /// The view's own files.
+    pub(crate) own: Vec<FileInfo>,
+    pub(crate) bases: Vec<Base>,
+    /// Nothing of what the view has is to stay.
+    pub(crate) anew: bool,
+    /// Files that go.
+    pub(crate) removes: Vec<FileInfo>,
+    /// Files that come.
+    pub(crate) adds: Vec<AddFile>,
+    pub(crate) rows_read: u64,
+    pub(crate) rows_written: u64,
+    /// Unix milliseconds.
+    pub(crate) now_ms: i64,
+    /// Up to where every landing is in all the tables.
+    ledger: Option<u64>,
+    log: TableLog,
+}
+
+impl Followed {
+    /// Reads what there is and what is new. A view that is not there is made. `beside`: another view, which has not seen more than
+    /// this one then is made to have.
+    ///
+    /// # Errors
+    /// As reading logs does.
+    pub(crate) async fn load(
+        lake: &Lake,
+        view: &Arc<Table>,
+        tables: Vec<Arc<Table>>,
+        beside: Option<&Arc<Table>>,
+        now_us: i64,
+    ) -> Result<Self, LakeError> {
+        let store = lake.store();
+        let missing =
+            || LakeError::Missing { table: view.name.to_string(), url: lake.url().to_owned() };
+        if TableLog::load(store, view).await?.is_none() {
+            delta::create(store, view).await?;
+        }
+        let log = TableLog::load(store, view).await?.ok_or_else(missing)?;
+        log.fit().writable(view)?;
+        let (own, _) = delta::files(store, view).await?;
+        // Before the tables: what is decided then may be in them, and what is in them is not missed.
+        let ledger = TableLog::load(store, lake.catalog().ledger()).await?.ok_or_else(missing)?;
+        let mut anew = log.txn(FORMAT_APP) != FORMAT;
+        let mut logs = vec![&log];
+        let beside = match beside {
+            Some(beside) => TableLog::load(store, beside).await?,
+            None => None,
+        };
+        if let Some(beside) = &beside {
+            anew |= beside.txn(FORMAT_APP) != FORMAT;
+            logs.push(beside);
+        }
+        let (mut bases, mut whole) = (Vec::new(), true);
+        for table in tables {
+            let app = app(&table);
+            let seen = logs.iter().map(|log| log.txns().get(&app).copied());
+            // Of several the one that is behind.
+            let seen = seen.collect::<Option<Vec<_>>>().and_then(|seen| seen.into_iter().min());
+            let seen = seen.filter(|_| !anew).and_then(|seen| u64::try_from(seen).ok());
+            let (base, applied) = Base::load(store, table, seen, &ledger).await?;
+            whole &= applied;
+            anew |= base.seen.is_none();
+            bases.push(base);
+        }
+        let ledger = (whole && ledger.version() > 0).then(|| ledger.version());
+        let (removes, adds) = (Vec::new(), Vec::new());
+        let (lake, view, now_ms) = (store.clone(), view.clone(), now_us.div_euclid(1000));
+        let (rows_read, rows_written) = (0, 0);
+        let mut followed = Self {
+            lake,
+            view,
+            own,
+            bases,
+            anew,
+            removes,
+            adds,
+            rows_read,
+            rows_written,
+            now_ms,
+            ledger,
+            log,
+        };
+        if anew {
+            followed.begin_anew();
+        }
+        Ok(followed)
+    }
+
+    /// Forgets what the view has: all rows of all tables are new.
+    pub(crate) fn begin_anew(&mut self) {
+        self.anew = true;
+        self.removes = self.own.clone();
+        self.adds.clear();
+        for base in &mut self.bases {
+            base.added = base.files.clone();
+            base.dates.clear();
+        }
+    }
+
+    /// Whether rows were taken out of a table.
+    pub(crate) fn lost_rows(&self) -> bool {
+        self.bases.iter().any(|base| !base.dates.is_empty())
+    }
+
+    /// Whether no table has anything that the view has not seen.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        !self.anew && !self.lost_rows() && self.bases.iter().all(|base| base.added.is_empty())
+    }
+
+    /// The rows of some files of a table.
+    ///
+    /// # Errors
+    /// As [`reader::scan`].
+    pub(crate) fn scan(
+        &self,
+        table: &Arc<Table>,
+        files: Vec<FileInfo>,
+        columns: &[&str],
+        within: &Within,
+    ) -> Result<Rows, LakeError> {
+        reader::scan_within(&self.lake, table, files, columns, within)
+    }
+
+    /// Puts the new files in the place of the old ones.
+    ///
+    /// # Errors
+    /// As [`TableLog::rewrite`].
+    pub(crate) async fn commit(mut self) -> Result<Viewed, LakeError> {
+        let lags = |base: &Base| base.seen.is_none_or(|seen| base.version - seen >= SEEN_COMMITS);
+        let nothing = self.removes.is_empty() && self.adds.is_empty();
+        if !self.anew && nothing && !self.bases.iter().any(lags) {
+            return Ok(self.done(false));
+        }
+        let now_ms = self.now_ms;
+        let removes: Vec<_> =
+            self.removes.iter().map(|file| active(file).removal(true, now_ms)).collect();
+        let mut txns: Vec<(String, i64)> = vec![(FORMAT_APP.to_owned(), FORMAT)];
+        txns.extend(self.bases.iter().map(|base| (app(&base.table), base.version.cast_signed())));
+        if let Some(ledger) = self.ledger {
+            txns.push((LEDGER_APP.to_owned(), ledger.cast_signed()));
+        }
+        let rewrite = Rewrite {
+            operation: "WRITE",
+            removes: &removes,
+            adds: &self.adds,
+            txns: txns.into_iter().collect(),
+            now_ms,
+        };
+        crash_point::reach(Point::ViewWritten);
+        let committed = match self.log.rewrite(&self.lake, &rewrite).await {
+            Ok(Appended::At(_)) => true,
+            // Somebody else brought it up to date, or merged its files: what we wrote is known nowhere.
+            Ok(Appended::Conflict) | Err(LakeError::Changed { .. }) => {
+                let folder = self.lake.child(&self.view.name);
+                for add in &self.adds {
+                    folder.delete(&add.path).await?;
+                }
+                false
+            }
+            Ok(Appended::Reloaded) => false,
+            Err(error) => return Err(error),
+        };
+        crash_point::reach(Point::ViewCommitted);
+        Ok(self.done(committed))
+    }
+
+    fn done(&self, committed: bool) -> Viewed {
+        Viewed {
+            view: self.view.name.to_string(),
+            anew: self.anew && committed,
+            rows_read: self.rows_read,
+            rows_written: if committed { self.rows_written } else { 0 },
+            ledger_version: self.ledger,
+        }
+    }
+}
+
+/// Up to where every landing is in the view. Not the position in the ledger's own log, which a view may follow as a table.
+pub(crate) const LEDGER_APP: &str = "view/true_up_to";
+
+fn app(table: &Table) -> String {
+    format!("view/{}", table.name)
+}
+
+fn active(file: &FileInfo) -> ActiveFile {
+    ActiveFile {
+        path: file.path.clone(),
+        date: file.date,
+        bytes: file.bytes,
+        modified_ms: file.modified_ms,
+        rows: Some(file.rows),
+    }
+}
+
+impl Base {
+    /// Reads a table and what of it is new. The other value: whether it has every landing that the ledger knows.
+    async fn load(
+        store: &Store,
+        table: Arc<Table>,
+        seen: Option<u64>,
+        ledger: &TableLog,
+    ) -> Result<(Self, bool), LakeError> {
+        let (files, version) = delta::files(store, &table).await?;
+        let applied = if table.name == landings::NAME {
+            true
+        } else {
+            // Of that version or a later one: what it lacks, the files lack.
+            let mut log = TableLog::load(store, &table).await?;
+            if let Some(log) = &mut log {
+                log.refresh().await?;
+            }
+            log.is_some_and(|log| {
+                log.version() == version && whole::has_all(&table.name, ledger.txns(), log.txns())
+            })
+        };
+        let mut base =
+            Self { table, files, added: Vec::new(), dates: BTreeSet::new(), version, seen: None };
+        let Some(seen) = seen else { return Ok((base, applied)) };
+        if let Some(Changes { added, dates }) =
+            delta::changes(store, &base.table, seen, version).await?
+        {
+            (base.added, base.dates, base.seen) = (added, dates, Some(seen));
+        }
+        Ok((base, applied))
+    }
+}
