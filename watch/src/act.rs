@@ -41,11 +41,11 @@ impl Watch {
         };
         match action {
             Action::Acknowledge { alert, by } => {
-                self.to_alert(*alert, &said(Event::Acknowledge, by, NEVER), out)
+                self.on_alert(*alert, &said(Event::Acknowledge, by, NEVER), out)
             }
             Action::Silence { until_us, .. } if *until_us <= now_us => Err(ActError::Over),
             Action::Silence { alert, until_us, by } => {
-                self.to_alert(*alert, &said(Event::Silence, by, *until_us), out)
+                self.on_alert(*alert, &said(Event::Silence, by, *until_us), out)
             }
             Action::Maintain { site, device, from_us, until_us, by } => {
                 if *until_us <= now_us || until_us <= from_us {
@@ -65,7 +65,7 @@ impl Watch {
         }
     }
 
-    fn to_alert(
+    fn on_alert(
         &mut self,
         alert: AlertId,
         said: &Said,
