@@ -10,6 +10,7 @@ mod path;
 mod processes;
 mod report;
 mod serve;
+mod watching;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Command {
     Landings(LandingsOptions),
     /// Merging the files of a date, against a bare read, sort and write.
     Compaction(CompactionOptions),
+    /// Rows a second through alert rules on one core, and the memory of many devices.
+    Watch(WatchOptions),
     /// Size and idle memory of the edge agent's release binary.
     Agent {
         /// The binary: cargo build -p edge-agent --profile edge.
@@ -127,6 +130,19 @@ struct CompactionOptions {
     bare: bool,
 }
 
+#[derive(Debug, Clone, Args)]
+struct WatchOptions {
+    /// Devices that rows are of.
+    #[arg(long, default_value_t = 1_000)]
+    devices: usize,
+    /// Rows of a measurement.
+    #[arg(long, default_value_t = 10_000_000)]
+    rows: usize,
+    /// Devices whose memory is measured.
+    #[arg(long, default_value_t = 100_000)]
+    many: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.
@@ -151,6 +167,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Gateway(options) => gateway::run(options).await,
         Command::Landings(options) => landings::run(options).await,
         Command::Compaction(options) => compaction::run(options).await,
+        Command::Watch(options) => watching::run(&options),
         Command::Agent { binary } => path::agent(&binary).await,
         Command::Serve { role, config } => serve::run(role, &config).await,
     }

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::alerts::Alerts;
 use crate::audit::Audit;
 use crate::certs::Certs;
 use crate::check::Check;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Policy(Policy),
     /// Changes a source's spool. The gateway or agent that uses it must be stopped.
     Source(Source),
+    /// Checks alert rules, and plays the rows of a lake through them.
+    Alerts(Alerts),
 }
 
 #[cfg(test)]

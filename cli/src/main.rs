@@ -1,6 +1,7 @@
 //! `tidemark`: everything of Tidemark in one program.
 
 mod admin;
+mod alerts;
 mod args;
 mod audit;
 mod audit_rows;
@@ -86,6 +87,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Certs(options) => certs::run(&options)?,
         Command::Policy(options) => return policy::run(&options),
         Command::Source(options) => source::run(&options)?,
+        Command::Alerts(options) => return alerts::run(&options).await,
     }
     Ok(true)
 }

@@ -1,8 +1,9 @@
 //! `tidemark simulate`: plays devices against a gateway.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use service_runtime::Stop;
 use service_runtime::signals::Signals;
@@ -76,6 +77,10 @@ pub(crate) struct Simulate {
     /// Folder of FHIR resources (*.json, or one a line in *.ndjson) to publish once.
     #[arg(long, value_parser = path)]
     pub(crate) fhir: Option<PathBuf>,
+    /// File for what is true of the ward: each scenario (sepsis, respiratory failure, fridge failure) with its device and times, for
+    /// `tidemark alerts backtest --truth`. Written at the end.
+    #[arg(long, value_parser = path)]
+    pub(crate) truth: Option<PathBuf>,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -122,8 +127,9 @@ impl ReplayOptions {
 pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
     let signals = Signals::listen()?;
     let everything = config::start(options.config.as_deref())?;
-    let format = options.format;
-    let simulation = Simulation::secured(apply(everything.simulator, options))?;
+    let (format, truth) = (options.format, options.truth.clone());
+    let config = apply(everything.simulator, options);
+    let simulation = Simulation::secured(config.clone())?;
     let progress = simulation.progress();
     let stop = Stop::new();
     let run = signals.until(stop.clone(), simulation.run(stop));
@@ -137,12 +143,27 @@ pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
         }
     };
     live.finish()?;
+    if let Some(truth) = truth {
+        let played_us = i64::try_from(progress.simulated_us.get()).unwrap_or(i64::MAX);
+        let write = move || write_truth(&truth, &config, played_us);
+        tokio::task::spawn_blocking(write).await??;
+    }
     match format {
         Format::Json => print::json(&summary)?,
         Format::Text => print_summary(&summary)?,
     }
     summary.check()?;
     Ok(summary.is_complete())
+}
+
+/// Writes what was true: a JSON object a line.
+fn write_truth(path: &Path, config: &simulator::Config, played_us: i64) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for truth in simulator::truth::truths(config, played_us) {
+        text.push_str(&serde_json::to_string(&truth)?);
+        text.push('\n');
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn apply(mut config: simulator::Config, options: Simulate) -> simulator::Config {

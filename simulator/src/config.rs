@@ -137,6 +137,8 @@ pub struct Ward {
     pub ehr: bool,
     /// Share of patients who become septic or fail to breathe.
     pub deteriorating: f64,
+    /// Share of fridges that lose their power once, for hours.
+    pub failing_fridges: f64,
     /// Seconds between two messages of a monitor.
     pub monitor_s: f64,
     /// Seconds between two messages of a pump.
@@ -212,6 +214,7 @@ impl Default for Ward {
             rooms: 18,
             ehr: true,
             deteriorating: 0.2,
+            failing_fridges: 0.0,
             monitor_s: 5.0,
             pump_s: 60.0,
             building_s: 60.0,
@@ -326,6 +329,7 @@ impl Config {
             ("disorder.bad_time", bad_time),
             ("disorder.unknown_members", unknown_members),
             ("ward.deteriorating", self.ward.deteriorating),
+            ("ward.failing_fridges", self.ward.failing_fridges),
         ];
         for (key, value) in shares {
             bounds(key, value, (0.0..=1.0).contains(&value), "between 0 and 1")?;

@@ -17,6 +17,7 @@ pub mod progress;
 mod publisher;
 pub mod seeded;
 pub mod simulation;
+pub mod truth;
 pub mod world;
 
 pub use audit::{Audit, AuditReport, LakeRow, Position, Unproven};

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod agent;
+mod alerts;
 mod crash;
 mod crash_points;
 mod demo;

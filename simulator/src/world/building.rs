@@ -16,10 +16,20 @@ pub(crate) struct Fridge {
     cooling: bool,
     door_open_s: i64,
     now_s: i64,
+    /// When it has no power, seconds.
+    fails: Option<(i64, i64)>,
 }
 
 impl Fridge {
-    pub(crate) fn new(device: Device, seed: u64) -> Self {
+    /// `failing`: the chance that it fails once, 2 to 20 hours from the start, for 3 to 6 hours.
+    pub(crate) fn new(device: Device, seed: u64, failing: f64) -> Self {
+        let mut draw = Stream::new(seed, "fridge", &device.name.device_id, "failure");
+        let fails = draw.chance(failing).then(|| {
+            #[expect(clippy::cast_possible_truncation, reason = "a day, in seconds")]
+            let mut hours = |low, high| (draw.range(low, high) * 3_600.0) as i64;
+            let from_s = hours(2.0, 20.0);
+            (from_s, from_s + hours(3.0, 6.0))
+        });
         let mut stream = Stream::new(seed, "fridge", &device.name.device_id, "physics");
         let air = stream.range(4.2, 5.8);
         Self {
@@ -30,7 +40,13 @@ impl Fridge {
             cooling: false,
             door_open_s: 0,
             now_s: 0,
+            fails,
         }
+    }
+
+    /// When it has no power, microseconds of simulated time.
+    pub(crate) fn fails(&self) -> Option<(i64, i64)> {
+        self.fails.map(|(from_s, until_s)| (from_s * 1_000_000, until_s * 1_000_000))
     }
 
     fn run_until(&mut self, now_s: i64, hour: f64) {
@@ -46,7 +62,8 @@ impl Fridge {
                 let open_s = self.stream.exponential(25.0).min(600.0) as i64;
                 self.door_open_s = open_s;
             }
-            self.cooling = if self.cooling { self.air > 4.0 } else { self.air > 6.0 };
+            let power = self.fails.is_none_or(|(from, until)| !(from..until).contains(&self.now_s));
+            self.cooling = power && if self.cooling { self.air > 4.0 } else { self.air > 6.0 };
             let leak = (22.0 - self.air) / 21_600.0;
             let cold = if self.cooling { (self.air + 12.0) / 3_960.0 } else { 0.0 };
             let door = if self.door_open_s > 0 { (22.0 - self.air) / 240.0 } else { 0.0 };
@@ -133,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_healthy_fridge_keeps_its_probe_between_two_and_eight_degrees() {
-        let mut fridge = Fridge::new(device("fridge-1"), 1);
+        let mut fridge = Fridge::new(device("fridge-1"), 1, 0.0);
         let (mut low, mut high) = (f64::MAX, f64::MIN);
         for minute in 0..1440 {
             let hour = f64::from(minute) / 60.0;
@@ -143,6 +160,18 @@ mod tests {
         }
         assert!(low > 2.0 && high < 8.0, "{low} {high}");
         assert!(high - low > 0.3, "the compressor cycles: {low} {high}");
+    }
+
+    #[test]
+    fn a_fridge_without_power_gets_warm_and_recovers() {
+        let mut fridge = Fridge::new(device("fridge-1"), 1, 1.0);
+        let (from_us, until_us) = fridge.fails().unwrap();
+        fridge.run_until(from_us / 1_000_000, 12.0);
+        assert!(fridge.probe < 8.0, "{}", fridge.probe);
+        fridge.run_until(until_us / 1_000_000, 12.0);
+        assert!(fridge.probe > 8.0, "{}", fridge.probe);
+        fridge.run_until(until_us / 1_000_000 + 7_200, 12.0);
+        assert!(fridge.probe < 8.0, "{}", fridge.probe);
     }
 
     #[test]

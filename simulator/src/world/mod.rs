@@ -11,6 +11,7 @@ mod monitor;
 mod noise;
 mod patient;
 mod pump;
+mod scenarios;
 mod stays;
 #[cfg(test)]
 mod tests;
@@ -134,7 +135,8 @@ impl World {
             self.infusions.push(0);
         }
         for n in 0..ward.fridges {
-            self.fridges.push(Fridge::new(device("fridge", n + 1, 2), seed));
+            let device = device("fridge", n + 1, 2);
+            self.fridges.push(Fridge::new(device, seed, ward.failing_fridges));
         }
         for n in 0..ward.rooms {
             let ward_name = WARDS[n as usize % WARDS.len()];

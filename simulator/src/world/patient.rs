@@ -6,6 +6,7 @@
 
 use crate::seeded::Stream;
 use crate::world::noise::{Slow, daily};
+use crate::world::scenarios::Times;
 
 /// What is wrong with a patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +116,16 @@ impl Patient {
         }
     }
 
+    /// What is wrong with the patient, and when.
+    pub(super) fn scenario(&self) -> Option<(&'static str, Times)> {
+        let name = match self.course.illness {
+            Illness::Stable => return None,
+            Illness::Sepsis => "sepsis",
+            Illness::RespiratoryFailure => "respiratory_failure",
+        };
+        Some((name, self.course.times()))
+    }
+
     /// Moves on to `now_s` (never back) and returns the vital signs; `hour` is the hour of the day.
     pub(crate) fn at(&mut self, now_s: i64, hour: f64) -> Vitals {
         while self.now_s < now_s {
@@ -192,6 +203,25 @@ impl Course {
         if self.illness == Illness::Sepsis { 2.5 * 3600.0 } else { 2.0 * 3600.0 }
     }
 
+    /// It grows to half its most in three time constants, and fades by two thirds in that of its recovery.
+    fn times(&self) -> Times {
+        let us = |s: f64| {
+            #[expect(clippy::cast_possible_truncation, reason = "days, in microseconds")]
+            let us = (s * 1e6) as i64;
+            us
+        };
+        Times {
+            onset_us: us(self.onset_s),
+            half_us: us(self.onset_s + 3.0 * self.tau_s()),
+            treated_us: us(self.treated_s),
+            faded_us: us(self.treated_s + self.recovery_s()),
+        }
+    }
+
+    fn recovery_s(&self) -> f64 {
+        if self.illness == Illness::Sepsis { 36_000.0 } else { 28_800.0 }
+    }
+
     fn on_oxygen(&self, now_s: i64) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "as above")]
         let now = now_s as f64;
@@ -205,8 +235,8 @@ impl Course {
         }
         #[expect(clippy::cast_precision_loss, reason = "as above")]
         let now = now_s as f64;
-        let (most, recovery_s) =
-            if illness == Illness::Sepsis { (0.95, 36_000.0) } else { (0.85, 28_800.0) };
+        let most = if illness == Illness::Sepsis { 0.95 } else { 0.85 };
+        let recovery_s = self.recovery_s();
         let tau = self.tau_s();
         let grown = |t: f64| most / (1.0 + libm::exp(-(t - self.onset_s - 3.0 * tau) / tau));
         if now <= self.treated_s {

@@ -1,0 +1,157 @@
+//! `bench watch`: rows a second through 20 alert rules on one core, and the memory of many devices.
+
+use std::io::Write;
+
+use service_runtime::Clock;
+use watch::{Limits, Quality, Reading, RowId, Rules, Watch};
+
+use crate::WatchOptions;
+use crate::processes::usage_of;
+
+/// Of the first rules say something; those after are for none.
+const METRICS: [&str; 5] = ["heart_rate", "spo2", "resp_rate", "temp_body", "etco2"];
+const START_US: i64 = 1_767_225_600_000_000;
+
+/// Runs the measurement and prints it.
+pub(crate) fn run(options: &WatchOptions) -> anyhow::Result<()> {
+    let WatchOptions { devices, rows, many } = *options;
+    say(&format!(
+        "{devices} devices with {} metrics, 20 rules, {rows} rows, one core:",
+        METRICS.len()
+    ))?;
+    speed("rows that no rule is for", "monitor-*", &elsewhere(), devices, rows)?;
+    speed(
+        "rows that one rule is for (above)",
+        "monitor-*",
+        &one_each("above = 250"),
+        devices,
+        rows,
+    )?;
+    speed(
+        "rows that one rule is for (rise)",
+        "monitor-*",
+        &one_each("rise = 200\nwithin = \"10m\""),
+        devices,
+        rows,
+    )?;
+    speed("rows that NEWS2 is for", "monitor-*", &score(), devices, rows)?;
+    speed("rows that an expression is for", "monitor-*", &expression(), devices, rows / 10)?;
+    memory("silence and 19 thresholds", &elsewhere(), many)?;
+    memory("silence and NEWS2", &format!("{SILENCE}{}", score()), many)
+}
+
+const SILENCE: &str = "[[rule]]\nname = \"silence\"\nsilent_for = \"5m\"\n";
+
+/// A rule of silence, and 19 for devices that are not there.
+fn elsewhere() -> String {
+    let mut text = SILENCE.to_owned();
+    for n in 0..19 {
+        let metric = METRICS[n % METRICS.len()];
+        rule(
+            &mut text,
+            n,
+            &format!("metric = \"{metric}\"\ndevice = \"bed-*\"\nrise = 5\nwithin = \"1m\""),
+        );
+    }
+    text
+}
+
+/// One rule for each of the metrics, and the others for none.
+fn one_each(condition: &str) -> String {
+    let mut text = SILENCE.to_owned();
+    for n in 0..19 {
+        let device = if n < METRICS.len() { "monitor-*" } else { "bed-*" };
+        let metric = METRICS[n % METRICS.len()];
+        // The highest that all of them can have.
+        let condition = match metric {
+            "heart_rate" => condition.to_owned(),
+            "etco2" => condition.replace("250", "140").replace("200", "140"),
+            "spo2" => condition.replace("250", "99").replace("200", "60"),
+            "resp_rate" => condition.replace("250", "79").replace("200", "60"),
+            _ => condition.replace("250", "44").replace("200", "19"),
+        };
+        rule(&mut text, n, &format!("metric = \"{metric}\"\ndevice = \"{device}\"\n{condition}"));
+    }
+    text
+}
+
+fn score() -> String {
+    "[[rule]]\nname = \"news2\"\nnews2 = { at_least = 15 }\n".to_owned()
+}
+
+fn expression() -> String {
+    "[[rule]]\nname = \"when\"\nwhen = \"metric == 'spo2' && value < 40.0\"\n".to_owned()
+}
+
+fn rule(text: &mut String, n: usize, lines: &str) {
+    text.push_str(&format!("[[rule]]\nname = \"r-{n}\"\n{lines}\n"));
+}
+
+fn watch(rules: &str) -> anyhow::Result<Watch> {
+    let rules = Rules::parse(rules).map_err(|errors| anyhow::anyhow!("{}", errors[0]))?;
+    Ok(Watch::new(rules, Limits::default()))
+}
+
+/// The nth row of devices that all measure all once a second.
+fn row(names: &[String], n: usize) -> Reading<'_> {
+    let metric = n % METRICS.len();
+    let device = n / METRICS.len() % names.len();
+    let second = i64::try_from(n / METRICS.len() / names.len()).unwrap_or(i64::MAX);
+    let at_us = START_US + second * 1_000_000;
+    Reading {
+        id: RowId { source_id: "gw", epoch: 1, source_offset: n as i64, row_no: 0 },
+        site: "icu",
+        device: &names[device],
+        metric: METRICS[metric],
+        unit: "/min",
+        value: Some([70.0, 97.0, 16.0, 36.8, 38.0][metric] + (n % 7) as f64 / 10.0),
+        text: None,
+        quality: Quality::Good,
+        event_us: at_us,
+        received_us: at_us,
+    }
+}
+
+fn speed(what: &str, kind: &str, rules: &str, devices: usize, rows: usize) -> anyhow::Result<()> {
+    let names: Vec<String> = (0..devices).map(|n| kind.replace('*', &format!("{n:06}"))).collect();
+    let (mut watch, mut told) = (watch(rules)?, Vec::new());
+    // Every device and metric is known before it counts.
+    let known = devices * METRICS.len();
+    (0..known).for_each(|n| watch.reading(&row(&names, n), &mut told));
+    let mut transitions = 0;
+    // Not what the clock says: others may be on the core, too.
+    let began = usage_of("self")?.cpu_seconds;
+    for n in known..known + rows {
+        watch.reading(&row(&names, n), &mut told);
+        if !told.is_empty() {
+            transitions += told.len();
+            told.clear();
+        }
+    }
+    let seconds = usage_of("self")?.cpu_seconds - began;
+    say(&format!(
+        "  {:>5.2} M rows/s  {what}, {transitions} transitions",
+        rows as f64 / seconds / 1e6
+    ))
+}
+
+fn memory(what: &str, rules: &str, devices: usize) -> anyhow::Result<()> {
+    let names: Vec<String> = (0..devices).map(|n| format!("monitor-{n:06}")).collect();
+    let before = usage_of("self")?.now_kib;
+    let (mut watch, mut told) = (watch(rules)?, Vec::new());
+    (0..devices * METRICS.len()).for_each(|n| watch.reading(&row(&names, n), &mut told));
+    let taken = (usage_of("self")?.now_kib - before) / 1024.0;
+    let counted = watch.memory_bytes() as f64 / 1e6;
+    let clock = Clock::default();
+    let began = clock.uptime();
+    let saved = watch.save().len() as f64 / 1e6;
+    let seconds = (clock.uptime() - began).as_secs_f64();
+    say(&format!(
+        "{devices} devices with {} metrics, {what}: {taken:.0} MiB resident, {counted:.0} MB by its own count; saved {saved:.0} MB in {seconds:.2} s",
+        METRICS.len()
+    ))
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{text}")?)
+}

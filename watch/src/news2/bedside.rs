@@ -1,0 +1,383 @@
+//! What is known of the patient at a device: the newest observations, how old they are, and how the score came to be.
+
+use std::collections::VecDeque;
+
+use super::chart::{Consciousness, Observations, Scale, Score, score};
+use crate::wire::{Broken, Reader, Writer};
+
+/// What a metric is to the score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parameter {
+    Respiration,
+    Saturation,
+    OxygenShare,
+    OxygenFlow,
+    Systolic,
+    Pulse,
+    Consciousness,
+    Temperature,
+}
+
+impl Parameter {
+    /// All with the metrics that say them.
+    pub(crate) const METRICS: [(&'static str, Self); 11] = [
+        ("resp_rate", Self::Respiration),
+        ("spo2", Self::Saturation),
+        ("inhaled_o2_conc", Self::OxygenShare),
+        ("o2_flow", Self::OxygenFlow),
+        ("nibp_sys", Self::Systolic),
+        ("abp_sys", Self::Systolic),
+        ("heart_rate", Self::Pulse),
+        ("pulse_rate", Self::Pulse),
+        ("consciousness", Self::Consciousness),
+        ("temp_body", Self::Temperature),
+        ("temp_core", Self::Temperature),
+    ];
+
+    pub(crate) fn of_metric(metric: &str) -> Option<Self> {
+        Self::METRICS.iter().find(|(name, _)| *name == metric).map(|(_, parameter)| *parameter)
+    }
+
+    /// Its place in the chart.
+    fn place(self) -> usize {
+        match self {
+            Self::Respiration => 0,
+            Self::Saturation => 1,
+            Self::OxygenShare | Self::OxygenFlow => 2,
+            Self::Systolic => 3,
+            Self::Pulse => 4,
+            Self::Consciousness => 5,
+            Self::Temperature => 6,
+        }
+    }
+
+    /// Those that are measured all the time are smoothed.
+    fn ring(self) -> Option<usize> {
+        match self {
+            Self::Respiration => Some(0),
+            Self::Saturation => Some(1),
+            Self::Pulse => Some(2),
+            _ => None,
+        }
+    }
+}
+
+/// For how long an observation counts, microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ages {
+    /// Respiration, saturation and pulse.
+    pub(crate) vitals_us: i64,
+    pub(crate) pressure_us: i64,
+    pub(crate) temperature_us: i64,
+    /// Consciousness and oxygen, which people observe.
+    pub(crate) observed_us: i64,
+}
+
+impl Ages {
+    fn of(&self, place: usize) -> i64 {
+        match place {
+            0 | 1 | 4 => self.vitals_us,
+            3 => self.pressure_us,
+            6 => self.temperature_us,
+            _ => self.observed_us,
+        }
+    }
+}
+
+/// What stands in where nothing was said, by the rule's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Assumed {
+    pub(crate) oxygen: Option<bool>,
+    pub(crate) consciousness: Option<Consciousness>,
+}
+
+/// How the score is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) ages: Ages,
+    pub(crate) assumed: Assumed,
+    /// The score's past that is kept, microseconds; 0: none.
+    pub(crate) past_us: i64,
+}
+
+/// Samples that are smoothed, at most, and within how long.
+const SAMPLES: usize = 5;
+const SAMPLES_US: i64 = 60_000_000;
+/// Scores of the past that are kept.
+const PAST_MAX: usize = 64;
+const NEVER: i64 = i64::MIN;
+
+/// One parameter, as it was observed last. Consciousness and oxygen are numbers here, too.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Observed {
+    at_us: i64,
+    value: f64,
+}
+
+/// A score of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Past {
+    at_us: i64,
+    total: u8,
+    known: u8,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bedside {
+    observed: [Observed; 7],
+    samples: [VecDeque<(i64, f64)>; 3],
+    past: VecDeque<Past>,
+    now_us: i64,
+}
+
+impl Default for Bedside {
+    fn default() -> Self {
+        let observed = [Observed { at_us: NEVER, value: 0.0 }; 7];
+        Self { observed, samples: Default::default(), past: VecDeque::new(), now_us: NEVER }
+    }
+}
+
+impl Bedside {
+    /// Takes an observation. False if it says nothing.
+    pub(crate) fn observe(
+        &mut self,
+        parameter: Parameter,
+        value: Option<f64>,
+        text: Option<&str>,
+        at_us: i64,
+    ) -> bool {
+        let value = match parameter {
+            Parameter::Consciousness => text.and_then(Consciousness::of_word).map(number_of),
+            Parameter::OxygenShare => value.map(|share| f64::from(u8::from(share > 21.0))),
+            Parameter::OxygenFlow => value.map(|flow| f64::from(u8::from(flow > 0.0))),
+            _ => value,
+        };
+        let Some(value) = value.filter(|value| value.is_finite()) else { return false };
+        let place = parameter.place();
+        // Two metrics may say the same parameter: what happened last counts.
+        if at_us < self.observed[place].at_us {
+            return false;
+        }
+        self.now_us = self.now_us.max(at_us);
+        let value =
+            parameter.ring().map_or(value, |ring| smoothed(&mut self.samples[ring], value, at_us));
+        self.observed[place] = Observed { at_us, value };
+        true
+    }
+
+    /// The score of what is fresh, and the score that counts what has grown old as it was.
+    pub(crate) fn scores(&self, settings: &Settings, scale: Scale) -> (Score, Score) {
+        let fresh = self.seen(|place| {
+            self.now_us.saturating_sub(self.observed[place].at_us) <= settings.ages.of(place)
+        });
+        (score(&settings.filled(fresh), scale), score(&settings.filled(self.seen(|_| true)), scale))
+    }
+
+    /// By how much the score is above its lowest within the past, among scores that know the same parameters; keeps it.
+    pub(crate) fn rise(&mut self, score: &Score, past_us: i64) -> (u8, bool) {
+        let now = Past { at_us: self.now_us, total: score.total(), known: score.known() };
+        let from = now.at_us.saturating_sub(past_us);
+        while self.past.front().is_some_and(|past| past.at_us < from) {
+            self.past.pop_front();
+        }
+        // Of scores that know the same, only one that is lower than all after it will ever be the lowest.
+        self.past.retain(|past| past.known != now.known || past.total < now.total);
+        let full = self.past.len() >= PAST_MAX;
+        if full {
+            self.past.pop_front();
+        }
+        self.past.push_back(now);
+        let lowest =
+            self.past.iter().filter(|past| past.known == now.known).map(|past| past.total).min();
+        (now.total - lowest.unwrap_or(now.total).min(now.total), full)
+    }
+
+    fn seen(&self, counts: impl Fn(usize) -> bool) -> Observations {
+        let of = |place: usize| {
+            let known = self.observed[place].at_us != NEVER && counts(place);
+            known.then_some(self.observed[place].value)
+        };
+        Observations {
+            resp_rate: of(0),
+            spo2: of(1),
+            oxygen: of(2).map(|given| given > 0.0),
+            systolic: of(3),
+            pulse: of(4),
+            consciousness: of(5).and_then(level_of),
+            temperature: of(6),
+        }
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let samples: usize = self.samples.iter().map(VecDeque::capacity).sum();
+        samples * 16 + self.past.capacity() * size_of::<Past>()
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
+        out.signed(self.now_us);
+        for observed in &self.observed {
+            out.signed(observed.at_us);
+            out.double(observed.value);
+        }
+        for samples in &self.samples {
+            out.count(samples.len());
+            for (at_us, value) in samples {
+                out.signed(*at_us);
+                out.double(*value);
+            }
+        }
+        out.count(self.past.len());
+        for past in &self.past {
+            out.signed(past.at_us);
+            out.byte(past.total);
+            out.byte(past.known);
+        }
+    }
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, Broken> {
+        let mut bedside = Self { now_us: from.signed()?, ..Self::default() };
+        for observed in &mut bedside.observed {
+            *observed = Observed { at_us: from.signed()?, value: from.double()? };
+        }
+        for samples in &mut bedside.samples {
+            for _ in 0..within(from.count()?, SAMPLES)? {
+                samples.push_back((from.signed()?, from.double()?));
+            }
+        }
+        for _ in 0..within(from.count()?, PAST_MAX)? {
+            bedside.past.push_back(Past {
+                at_us: from.signed()?,
+                total: from.byte()?,
+                known: from.byte()?,
+            });
+        }
+        Ok(bedside)
+    }
+}
+
+impl Settings {
+    fn filled(&self, mut seen: Observations) -> Observations {
+        seen.oxygen = seen.oxygen.or(self.assumed.oxygen);
+        seen.consciousness = seen.consciousness.or(self.assumed.consciousness);
+        seen
+    }
+}
+
+fn within(count: usize, most: usize) -> Result<usize, Broken> {
+    if count > most { Err(Broken) } else { Ok(count) }
+}
+
+/// The median of the last samples of a minute.
+fn smoothed(samples: &mut VecDeque<(i64, f64)>, value: f64, at_us: i64) -> f64 {
+    if samples.len() >= SAMPLES {
+        samples.pop_front();
+    }
+    samples.push_back((at_us, value));
+    samples.retain(|(sampled_us, _)| at_us.saturating_sub(*sampled_us) < SAMPLES_US);
+    let mut values: Vec<f64> = samples.iter().map(|(_, value)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let (low, high) = (values[(values.len() - 1) / 2], values[middle]);
+    f64::midpoint(low, high)
+}
+
+fn number_of(level: Consciousness) -> f64 {
+    if level == Consciousness::Alert { 0.0 } else { 1.0 }
+}
+
+/// All levels but alert score the same.
+fn level_of(number: f64) -> Option<Consciousness> {
+    Some(if number > 0.0 { Consciousness::Confusion } else { Consciousness::Alert })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000_000;
+    const SETTINGS: Settings = Settings {
+        ages: Ages {
+            vitals_us: 10 * MINUTE,
+            pressure_us: 120 * MINUTE,
+            temperature_us: 360 * MINUTE,
+            observed_us: 720 * MINUTE,
+        },
+        assumed: Assumed { oxygen: None, consciousness: None },
+        past_us: 0,
+    };
+
+    #[test]
+    fn an_observation_grows_old_and_is_missing_then() {
+        let mut bed = Bedside::default();
+        assert!(bed.observe(Parameter::Respiration, Some(26.0), None, 0));
+        assert!(bed.observe(Parameter::Systolic, Some(95.0), None, MINUTE));
+        let (fresh, kept) = bed.scores(&SETTINGS, Scale::One);
+        assert_eq!((fresh.total(), kept.total()), (5, 5));
+        bed.observe(Parameter::Temperature, Some(37.0), None, 10 * MINUTE + 1);
+        let (fresh, kept) = bed.scores(&SETTINGS, Scale::One);
+        assert_eq!((fresh.total(), kept.total()), (2, 5), "the respiration is too old");
+        assert!(fresh.missing().any(|name| name == "respiration"));
+    }
+
+    #[test]
+    fn one_sample_of_five_moves_nothing() {
+        let mut bed = Bedside::default();
+        for (at, rate) in [(0, 16.0), (5, 16.0), (10, 40.0), (15, 17.0), (20, 16.0)] {
+            bed.observe(Parameter::Respiration, Some(rate), None, at * 1_000_000);
+            let (fresh, _) = bed.scores(&SETTINGS, Scale::One);
+            assert!(at == 10 || fresh.total() == 0, "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_assumed_stands_in_only_for_what_was_never_said() {
+        let assumed = Assumed { oxygen: Some(false), consciousness: Some(Consciousness::Alert) };
+        let settings = Settings { assumed, ..SETTINGS };
+        let mut bed = Bedside::default();
+        let (fresh, _) = bed.scores(&settings, Scale::One);
+        assert_eq!((fresh.parts[2], fresh.parts[5]), (Some(0), Some(0)));
+        bed.observe(Parameter::OxygenFlow, Some(2.0), None, 1);
+        bed.observe(Parameter::Consciousness, None, Some("V"), 1);
+        assert!(!bed.observe(Parameter::Consciousness, None, Some("asleep"), 2));
+        let (fresh, _) = bed.scores(&settings, Scale::One);
+        assert_eq!((fresh.parts[2], fresh.parts[5]), (Some(2), Some(3)));
+    }
+
+    #[test]
+    fn a_rise_counts_only_against_scores_that_knew_the_same() {
+        let mut bed = Bedside::default();
+        let scores = |bed: &Bedside| bed.scores(&SETTINGS, Scale::One).0;
+        bed.observe(Parameter::Systolic, Some(120.0), None, 0);
+        let score = scores(&bed);
+        assert_eq!(bed.rise(&score, 240 * MINUTE).0, 0);
+        bed.observe(Parameter::Temperature, Some(39.5), None, MINUTE);
+        let score = scores(&bed);
+        assert_eq!(bed.rise(&score, 240 * MINUTE).0, 0, "the fever may be old");
+        bed.observe(Parameter::Systolic, Some(98.0), None, 2 * MINUTE);
+        let score = scores(&bed);
+        assert_eq!(bed.rise(&score, 240 * MINUTE).0, 2);
+        bed.observe(Parameter::Temperature, Some(39.5), None, 242 * MINUTE);
+        bed.observe(Parameter::Systolic, Some(98.0), None, 242 * MINUTE);
+        let score = scores(&bed);
+        assert_eq!(bed.rise(&score, 240 * MINUTE).0, 0, "it is so since long");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut bed = Bedside::default();
+        for n in 0..20_i32 {
+            bed.observe(
+                Parameter::Pulse,
+                Some(f64::from(n) + 60.0),
+                None,
+                i64::from(n) * 1_000_000,
+            );
+            let score = bed.scores(&SETTINGS, Scale::One).0;
+            bed.rise(&score, 240 * MINUTE);
+        }
+        let mut out = Writer::default();
+        bed.write(&mut out);
+        assert_eq!(Bedside::read(&mut Reader(&out.0)), Ok(bed));
+    }
+}

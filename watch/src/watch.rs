@@ -1,0 +1,416 @@
+//! The state and what moves it: rows, time, what is known of sources, and people.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::condition::{Condition, Row, Truth};
+use crate::device::{Device, Order, Series};
+use crate::limits::{AHEAD_MAX_US, Counts, Limits, NAME_BYTES_MAX};
+use crate::names::{Index, Names};
+use crate::news2::Parameter;
+use crate::reading::{Mark, Reading};
+use crate::rules::{Columns, Rules, Window};
+use crate::scene::{Scene, Step, Subject};
+use crate::source::Source;
+use crate::track::{NOT_DUE, Track};
+use crate::transition::Transition;
+
+/// Rules and all that they remember. Everything in it is a function of what it was given, in that order.
+#[derive(Debug)]
+pub struct Watch {
+    pub(crate) rules: Rules,
+    pub(crate) limits: Limits,
+    pub(crate) counts: Counts,
+    /// Metrics, units and sites.
+    pub(crate) names: Names,
+    pub(crate) source_names: Names,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) index: Index,
+    /// Maintenance windows that people asked for.
+    pub(crate) windows: Vec<Window>,
+    /// The device of the last row: messages have several rows.
+    pub(crate) last: u32,
+}
+
+impl Watch {
+    /// A state that knows nothing yet.
+    #[must_use]
+    pub fn new(rules: Rules, limits: Limits) -> Self {
+        let mut names = Names::default();
+        // The unit of what has none, and the site of a source that no device was heard through.
+        names.take("", usize::MAX);
+        Self {
+            rules,
+            limits,
+            counts: Counts::default(),
+            names,
+            source_names: Names::default(),
+            sources: Vec::new(),
+            devices: Vec::new(),
+            index: Index::default(),
+            windows: Vec::new(),
+            last: 0,
+        }
+    }
+
+    /// What was counted since it was made or loaded.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Takes a row, in the order of arrival. First its source's time comes to the row's receipt: what became silent until then
+    /// is told before it.
+    pub fn reading(&mut self, row: &Reading<'_>, out: &mut Vec<Transition>) {
+        self.counts.rows += 1;
+        let Some((source, device)) = self.places(row, out) else {
+            self.counts.beyond_limits += 1;
+            return;
+        };
+        let id = row.id;
+        let mark = Mark { source, row_no: id.row_no, epoch: id.epoch, offset: id.source_offset };
+        self.hear_source(source, mark, row.received_us, out);
+        self.hear_device(device, mark, row.received_us, out);
+        let Some(series) = self.series(device, row) else {
+            self.counts.beyond_limits += 1;
+            return;
+        };
+        if self.devices[device as usize].silences > 0 {
+            self.heard_again(device, Some(series), out);
+        }
+        let at_us = if row.event_us > row.received_us.saturating_add(AHEAD_MAX_US) {
+            self.counts.ahead += 1;
+            row.received_us
+        } else {
+            row.event_us
+        };
+        let unit = self.names.take(row.unit, self.limits.names).unwrap_or(0);
+        let own = &mut self.devices[device as usize].series[series];
+        match own.order(row, at_us) {
+            Order::Late => {
+                self.counts.late += 1;
+                return;
+            }
+            Order::Newest => own.keep(row, unit),
+            Order::Anew => {
+                own.keep(row, unit);
+                self.counts.clocks_set_back += 1;
+                self.restart(device, series, at_us);
+            }
+        }
+        self.judge(device, series, row, (at_us, mark), out);
+    }
+
+    /// Where a row's source and device are.
+    fn places(&mut self, row: &Reading<'_>, out: &mut Vec<Transition>) -> Option<(u32, u32)> {
+        let source = self.source_number(row.id.source_id)?;
+        self.follow_clock(source, row.received_us);
+        self.advance(source, row.received_us, out);
+        let device = self.device_number(row, source)?;
+        Some((source, device))
+    }
+
+    pub(crate) fn source_number(&mut self, name: &str) -> Option<u32> {
+        let number = self.source_names.take(name, self.limits.sources)?;
+        if number as usize == self.sources.len() {
+            let mark = Mark { source: number, ..Mark::default() };
+            let mut source = Source::new(0, mark);
+            source.attach(&self.rules.rules, name);
+            self.sources.push(source);
+        }
+        Some(number)
+    }
+
+    fn device_number(&mut self, row: &Reading<'_>, source: u32) -> Option<u32> {
+        let is = |device: &Device, names: &Names| {
+            device.name.as_ref() == row.device && names.get(device.site).as_ref() == row.site
+        };
+        if self.devices.get(self.last as usize).is_some_and(|device| is(device, &self.names)) {
+            return Some(self.last);
+        }
+        let hash = hash_of(row.site, row.device);
+        let found = self.index.find(hash, |number| {
+            self.devices.get(number as usize).is_some_and(|device| is(device, &self.names))
+        });
+        let device = match found {
+            Ok(device) => device,
+            Err(_) => self.add_device(row, source)?,
+        };
+        self.last = device;
+        Some(device)
+    }
+
+    fn add_device(&mut self, row: &Reading<'_>, source: u32) -> Option<u32> {
+        if row.device.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        if self.devices.len() >= self.limits.devices {
+            self.make_room();
+        }
+        if self.devices.len() >= self.limits.devices {
+            return None;
+        }
+        let site = self.names.take(row.site, self.limits.names)?;
+        let mut device = Device::new(row.device, site, source, Mark { source, ..Mark::default() });
+        device.attach(&self.rules.rules, row.site);
+        let own = &mut self.sources[source as usize];
+        own.members += u32::from(device.has_clock(&self.rules.rules));
+        if own.site == 0 {
+            own.site = site;
+        }
+        let number = u32::try_from(self.devices.len()).ok()?;
+        self.devices.push(device);
+        self.put_in_index(number);
+        Some(number)
+    }
+
+    fn put_in_index(&mut self, number: u32) {
+        let device = &self.devices[number as usize];
+        let hash = hash_of(self.names.get(device.site), &device.name);
+        if let Err(key) = self.index.find(hash, |other| other == number) {
+            self.index.put(key, number);
+        }
+    }
+
+    /// Forgets a quarter of the devices: those that were not heard for longest, and have no alert.
+    fn make_room(&mut self) {
+        let mut quiet: Vec<(i64, u32)> = (0..)
+            .zip(&self.devices)
+            .filter(|(_, device)| !device.has_alert())
+            .map(|(number, device)| (device.received_us, number))
+            .collect();
+        quiet.sort_unstable();
+        quiet.truncate((self.limits.devices / 4).max(1));
+        let mut goes = vec![false; self.devices.len()];
+        for (_, number) in &quiet {
+            goes[*number as usize] = true;
+        }
+        let mut number = 0;
+        self.devices.retain(|_| {
+            number += 1;
+            !goes[number - 1]
+        });
+        self.counts.forgotten += quiet.len() as u64;
+        self.rebuild();
+    }
+
+    /// Makes what follows from the devices: the index, the sources' members and queues.
+    pub(crate) fn rebuild(&mut self) {
+        self.index = Index::default();
+        self.last = 0;
+        for source in &mut self.sources {
+            source.queue.clear();
+            source.members = 0;
+        }
+        for number in 0..u32::try_from(self.devices.len()).unwrap_or(u32::MAX) {
+            self.put_in_index(number);
+            let device = &mut self.devices[number as usize];
+            device.queued_us = NOT_DUE;
+            let has_clock = device.has_clock(&self.rules.rules);
+            self.sources[device.source as usize].members += u32::from(has_clock);
+            self.requeue(number);
+        }
+    }
+
+    fn hear_device(
+        &mut self,
+        number: u32,
+        mark: Mark,
+        received_us: i64,
+        out: &mut Vec<Transition>,
+    ) {
+        let device = &mut self.devices[number as usize];
+        let new = device.received_us == crate::track::NEVER;
+        device.hear(mark, received_us);
+        if device.source != mark.source {
+            let counts = u32::from(device.has_clock(&self.rules.rules));
+            self.sources[device.source as usize].members -= counts;
+            self.sources[mark.source as usize].members += counts;
+            device.source = mark.source;
+            device.queued_us = NOT_DUE;
+            self.requeue(number);
+        } else if new {
+            self.requeue(number);
+        }
+        if self.devices[number as usize].silences > 0 {
+            self.heard_again(number, None, out);
+        }
+    }
+
+    /// The series of a row, which is new if it was not known.
+    fn series(&mut self, number: u32, row: &Reading<'_>) -> Option<usize> {
+        let device = &mut self.devices[number as usize];
+        let metric = self.names.find(row.metric);
+        let found =
+            metric.and_then(|metric| device.series.iter().position(|own| own.metric == metric));
+        if found.is_some() {
+            return found;
+        }
+        if device.series.len() >= self.limits.metrics_per_device {
+            return None;
+        }
+        let metric = self.names.take(row.metric, self.limits.names)?;
+        let mut series = Series::new(metric, 0, Parameter::of_metric(row.metric));
+        series.received_us = row.received_us;
+        device.series.push(series);
+        let at = device.series.len() - 1;
+        let counted = device.has_clock(&self.rules.rules);
+        device.attach_series(at, &self.rules.rules, row.site, row.metric);
+        let counts = device.has_clock(&self.rules.rules);
+        self.sources[device.source as usize].members += u32::from(counts && !counted);
+        self.requeue(number);
+        Some(at)
+    }
+
+    /// What the rules of a series remember is of before its clock was set back.
+    fn restart(&mut self, device: u32, series: usize, at_us: i64) {
+        let device = &mut self.devices[device as usize];
+        for at in &device.series[series].feeds {
+            device.tracks[usize::from(*at)].restart(at_us);
+        }
+    }
+
+    fn judge(
+        &mut self,
+        number: u32,
+        series: usize,
+        row: &Reading<'_>,
+        (at_us, mark): (i64, Mark),
+        out: &mut Vec<Transition>,
+    ) {
+        let Self { rules, counts, names, source_names, windows, devices, sources, .. } = self;
+        let Device { name, site, series: all, tracks, .. } = &mut devices[number as usize];
+        let own = &all[series];
+        if own.feeds.is_empty() {
+            return;
+        }
+        let windows = [rules.maintenance.as_slice(), windows.as_slice()];
+        let scene = Scene { rules: &rules.rules, names, sources: source_names, windows };
+        let subject = Subject { site: *site, device: name, source: mark.source };
+        let heard_us = sources[mark.source as usize].stream_us;
+        let mut moved = false;
+        for at in &own.feeds {
+            let track = &mut tracks[usize::from(*at)];
+            let Some((truth, value)) = truth(&scene, track, own, row, at_us, counts) else {
+                continue;
+            };
+            if truth == Truth::Met {
+                track.witness(mark);
+            }
+            let rule = &scene.rules[usize::from(track.rule)];
+            let at_us = track.time_of(at_us);
+            if let Some((event, at_us)) = track.take(rule, truth, at_us) {
+                let value = Some(value.say(rule, track, row));
+                let step = Step { value, ..Step::new(event, at_us, heard_us, mark) };
+                moved |= scene.step(subject, track, step, out);
+            }
+        }
+        if moved {
+            self.requeue(number);
+        }
+    }
+
+    /// What it takes in memory, roughly.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let devices: usize = self.devices.iter().map(Device::heap_bytes).sum();
+        let sources: usize = self.sources.iter().map(Source::heap_bytes).sum();
+        let names = (self.names.all().len() + self.source_names.all().len()) * 64;
+        // The index: key and number, at least half full, and a byte of control each.
+        let index = self.devices.len() * 2 * 17;
+        self.devices.capacity() * size_of::<Device>()
+            + self.sources.capacity() * size_of::<Source>()
+            + devices
+            + sources
+            + names
+            + index
+    }
+}
+
+pub(crate) fn hash_of(site: &str, device: &str) -> u64 {
+    xxh3_64_with_seed(device.as_bytes(), xxh3_64(site.as_bytes()))
+}
+
+/// The row as the condition saw it, for saying what was measured.
+struct Measured<'a>(Row<'a>);
+
+impl Measured<'_> {
+    fn say(&self, rule: &crate::rules::Rule, track: &Track, row: &Reading<'_>) -> String {
+        rule.condition.measured(&track.memory, &self.0, row.unit)
+    }
+}
+
+/// What a row says of a rule's condition; none: nothing.
+fn truth<'a>(
+    scene: &Scene<'_>,
+    track: &mut Track,
+    series: &Series,
+    row: &Reading<'a>,
+    at_us: i64,
+    counts: &mut Counts,
+) -> Option<(Truth, Measured<'a>)> {
+    let rule = &scene.rules[usize::from(track.rule)];
+    if !rule.accepts(row.quality) {
+        return None;
+    }
+    let passes = match &rule.when {
+        None => true,
+        Some(expression) => {
+            let holds = expression.holds(&columns(row, at_us));
+            counts.undecided += u64::from(holds.is_none());
+            holds?
+        }
+    };
+    let seen = Row {
+        at_us,
+        value: row.value.filter(|value| value.is_finite()),
+        text: row.text,
+        quality: row.quality,
+        parameter: series.parameter,
+        scale: rule.scale_of(row.device),
+    };
+    let truth = match (&rule.condition, passes) {
+        (Condition::When, passes) => Truth::of(passes),
+        (Condition::Count(count), false) => count.pass(&mut track.memory, at_us),
+        (_, false) => return None,
+        (condition, true) => {
+            let judged = condition.judge(&mut track.memory, &seen)?;
+            counts.thinned += u64::from(judged.thinned);
+            judged.truth
+        }
+    };
+    Some((truth, Measured(seen)))
+}
+
+fn columns<'a>(row: &Reading<'a>, at_us: i64) -> Columns<'a> {
+    Columns {
+        value: row.value,
+        text: row.text,
+        unit: row.unit,
+        quality: row.quality.name(),
+        site: row.site,
+        device: row.device,
+        metric: row.metric,
+        event_us: at_us,
+        received_us: row.received_us,
+    }
+}
+
+/// Of a source's own alerts.
+pub(crate) fn nobody() -> Arc<str> {
+    Arc::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stage that feeds it may move between threads.
+    #[test]
+    fn it_may_be_sent_to_another_thread() {
+        fn sent<T: Send + Sync>() {}
+        sent::<Watch>();
+    }
+}
