@@ -177,6 +177,7 @@ def spark_session(folder):
         "spark.sql.shuffle.partitions": "1",
         "spark.sql.adaptive.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     }
     builder = SparkSession.builder.master("local[2]")
     for name, value in settings.items():

@@ -10,6 +10,7 @@ import time
 
 import boto3
 import engines
+import stream
 
 tidemark, lake = sys.argv[1], os.path.abspath(sys.argv[2])
 jars = sys.argv[3] if len(sys.argv) > 3 else None
@@ -130,6 +131,10 @@ def main():
                         same, cells = same + 1, cells + len(answer["rows"]) * len(answer["columns"])
                 all_of = time.monotonic() - started
                 print(f"{name:10} {told['version']:8} {where:6} {moment:9} {same} of {len(expected)} answers alike, {cells} cells, {told['seconds']:.1f} s, {all_of:.1f} s with its start", flush=True)
+    if spark:
+        wrong = stream.check(spark, lake, os.path.join(os.path.dirname(lake), "stream"), maintain)
+        if wrong:
+            fail(f"stream: {wrong}")
     print("FAILED" if failures else "all engines answer alike", f"({files(lake)} files)")
     return len(failures)
 
