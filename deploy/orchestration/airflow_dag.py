@@ -1,0 +1,51 @@
+"""Airflow: once an hour of a site is sealed, its readings are counted by device and quality. See docs/orchestration.md.
+
+Connection by environment: TIDEMARK_LAKE is the lake (a folder or s3://…, with the usual AWS_* variables), TIDEMARK_SITE the site.
+"""
+import os
+from datetime import datetime, timedelta, timezone
+
+from airflow.providers.standard.sensors.bash import BashSensor
+from airflow.sdk import DAG, task
+
+SITE = os.environ.get("TIDEMARK_SITE", "ward")
+LAKE = os.environ.get("TIDEMARK_LAKE", "tidemark-data/lake")
+HOUR = "{{ data_interval_start.strftime('%Y-%m-%dT%H') }}"
+
+SQL = """
+SELECT device_id, quality, count(*) AS readings FROM readings
+WHERE event_date = DATE '{day}' AND site = '{site}' AND event_ts >= TIMESTAMP '{hour}:00:00Z' AND event_ts < TIMESTAMP '{hour}:00:00Z' + INTERVAL '1' HOUR
+GROUP BY device_id, quality ORDER BY device_id, quality
+"""
+
+with DAG(
+    dag_id="tidemark_hour",
+    schedule="@hourly",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=4,
+) as dag:
+    # Exit codes of `tidemark sealed`: 0 the hour is sealed, 3 not yet (looked at again), anything else is an error and fails the task.
+    sealed = BashSensor(
+        task_id="sealed",
+        bash_command='tidemark sealed --site "$SITE" --hour "$HOUR" --lake "$LAKE"',
+        env={"SITE": SITE, "HOUR": HOUR, "LAKE": LAKE},
+        append_env=True,
+        retry_exit_code=3,
+        # Between two looks the task holds no worker.
+        mode="reschedule",
+        poke_interval=timedelta(minutes=1),
+        timeout=timedelta(hours=6),
+    )
+
+    @task
+    def count_readings(hour: str) -> list[dict]:
+        import deltalake
+        import pyarrow
+
+        options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        builder = deltalake.QueryBuilder().register("readings", deltalake.DeltaTable(f"{LAKE}/readings", storage_options=options))
+        sql = SQL.format(day=hour[:10], hour=hour, site=SITE.replace("'", "''"))
+        return pyarrow.table(builder.execute(sql).read_all()).to_pylist()
+
+    sealed >> count_readings(HOUR)
