@@ -81,20 +81,26 @@ def expect(what, true, said=""):
         print(f"FAILED: {what}: {said}", flush=True)
 
 
-def case(name, act, says=None, back=None, unmerged=None, may_say=None):
+def case(name, act, says=None, back=None, unmerged=None, may_say=None, landed=False):
     """`act` on a copy of the lake. `says`: the words with which the check must notice it, then `back` or a RESTORE mends it; without words it must
-    survive. `may_say`: the words with which the check may notice it. `unmerged`: what maintain says of the files that it leaves as they are."""
+    survive. `may_say`: the words with which the check may notice it. `unmerged`: what maintain says of the files that it leaves as they are. `landed`: something is
+    landed before it is noticed."""
     lake = os.path.join(WORK, name.replace(" ", "-"))
     shutil.copytree(LAKE, lake)
     before, version = rows(lake), readings(lake).version()
     act(lake)
     changed = rows(lake) - before
+    if landed:
+        expect(f"{name}: ingest goes on beside it", lands(lake) is None)
+        before += 1
     expect(f"{name}: it did something", readings(lake).version() > version or name.endswith("VACUUM") or name.endswith("checkpoint"))
     code, said = check(lake)
     says = may_say if may_say and code else says
     if says:
         expect(f"{name}: is noticed", code == 1 and says in said, said)
         (back or (lambda lake: readings(lake).restore(version)))(lake)
+        # Texts as delta-rs writes them the check reads only once they were merged.
+        maintain(lake)
         code, said = check(lake)
         expect(f"{name}: the way back", code == 0 and rows(lake) == before, said)
     else:
@@ -124,6 +130,26 @@ def delete_theirs(lake):
     readings(lake).delete("source_id = 'theirs'")
 
 
+def put_back(lake):
+    """Rows that were deleted come from the last version that has them."""
+    for number in range(readings(lake).version(), 0, -1):
+        builder = deltalake.QueryBuilder().register("readings", deltalake.DeltaTable(f"{lake}/readings", version=number))
+        deleted = pyarrow.table(builder.execute(f"SELECT * FROM readings WHERE {SOME}").read_all())
+        if deleted.num_rows:
+            deltalake.write_deltalake(f"{lake}/readings", deleted, mode="append")
+            return
+
+
+def stale_compaction(lake):
+    """A handle from before our merge. It may be refused; if it is not, rows are there twice."""
+    stale = readings(lake)
+    maintain(lake)
+    try:
+        stale.optimize.compact()
+    except Exception as error:  # whatever it calls it
+        print("a stale compaction of delta-rs was refused:", type(error).__name__)
+
+
 def merge(lake):
     some = readings(lake).to_pyarrow_dataset().head(5)
     same = " AND ".join(f"t.{column} = s.{column}" for column in ("source_id", "epoch", "source_offset", "row_no"))
@@ -142,8 +168,10 @@ def delta_rs():
     case("delta-rs checkpoint", lambda lake: readings(lake).create_checkpoint())
     case("delta-rs ADD COLUMN", lambda lake: readings(lake).alter.add_columns([Field("their_note", PrimitiveType("string"), nullable=True)]))
     case("delta-rs append", append, says=TWICE)
-    case("delta-rs append of their own", append_theirs, says=ROWS_DIFFER, back=delete_theirs)
+    case("delta-rs append of their own", append_theirs, says=ROWS_DIFFER, back=delete_theirs, landed=True)
     case("delta-rs DELETE", lambda lake: readings(lake).delete(SOME), says=ROWS_DIFFER)
+    case("delta-rs DELETE, later", lambda lake: readings(lake).delete(SOME), says=ROWS_DIFFER, back=put_back, landed=True)
+    case("delta-rs stale OPTIMIZE", stale_compaction, may_say=TWICE)
     case("delta-rs UPDATE", lambda lake: readings(lake).update(updates={"ward": "'x'"}, predicate=SOME), may_say=UNREAD)
     case("delta-rs MERGE", merge, may_say=UNREAD)
     case("delta-rs RESTORE", lambda lake: readings(lake).restore(readings(lake).version() - 1), says=ROWS_DIFFER)

@@ -25,13 +25,13 @@ with DAG(
     catchup=False,
     max_active_runs=4,
 ) as dag:
-    # Exit codes of `tidemark sealed`: 0 the hour is sealed, 3 not yet (looked at again), anything else is an error and fails the task.
+    # Exit codes of `tidemark sealed`: 0 the hour is sealed, 1 not yet (looked at again), anything else is an error and fails the task.
     sealed = BashSensor(
         task_id="sealed",
         bash_command='tidemark sealed --site "$SITE" --hour "$HOUR" --lake "$LAKE"',
         env={"SITE": SITE, "HOUR": HOUR, "LAKE": LAKE},
         append_env=True,
-        retry_exit_code=3,
+        retry_exit_code=1,
         # Between two looks the task holds no worker.
         mode="reschedule",
         poke_interval=timedelta(minutes=1),

@@ -43,10 +43,10 @@ job = dagster.define_asset_job("hour", selection=[readings_of_hour], partitions_
 
 
 def sealed(hour: str) -> bool:
-    """Whether the hour is complete. Exit codes: 0 it is, 3 not yet; anything else is an error, with its words."""
+    """Whether the hour is complete. Exit codes: 0 it is, 1 not yet; anything else is an error, with its words."""
     command = ["tidemark", "sealed", "--site", SITE, "--hour", hour, "--lake", LAKE]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
-    if done.returncode not in (0, 3):
+    if done.returncode not in (0, 1):
         raise dagster.Failure(f"tidemark sealed ended with {done.returncode}: {done.stdout.strip()}")
     return done.returncode == 0
 
