@@ -105,10 +105,10 @@ def case(name, act, says=None, back=None, unmerged=None, may_say=None, landed=Fa
         expect(f"{name}: the way back", code == 0 and rows(lake) == before, said)
     else:
         expect(f"{name}: is none of the check's business", code == 0, said)
-    code, said = maintain(lake)
-    expect(f"{name}: maintain", code == 0 and (unmerged or "") in said, said)
     words = lands(lake)
     expect(f"{name}: ingest goes on", words is None, words)
+    code, said = maintain(lake)
+    expect(f"{name}: maintain", code == 0 and (unmerged or "") in said, said)
     code, said = check(lake)
     expect(f"{name}: one whole in the end", code == 0, said)
     print(f"{name:30} {changed:+6} rows; {'noticed: ' + says if says else 'no word'}", flush=True)

@@ -1,15 +1,14 @@
 """Airflow: once an hour of a site is sealed, its readings are counted by device and quality. See docs/orchestration.md.
 
-Connection by environment: TIDEMARK_LAKE is the lake (a folder or s3://…, with the usual AWS_* variables), TIDEMARK_SITE the site.
+In the environment of the workers: TIDEMARK_LAKE is the lake (a folder or s3://…, with the usual AWS_* variables), TIDEMARK_SITE the site.
 """
 import os
 from datetime import datetime, timedelta, timezone
 
 from airflow.providers.standard.sensors.bash import BashSensor
 from airflow.sdk import DAG, task
+from airflow.timetables.interval import CronDataIntervalTimetable
 
-SITE = os.environ.get("TIDEMARK_SITE", "ward")
-LAKE = os.environ.get("TIDEMARK_LAKE", "tidemark-data/lake")
 HOUR = "{{ data_interval_start.strftime('%Y-%m-%dT%H') }}"
 
 SQL = """
@@ -20,7 +19,8 @@ GROUP BY device_id, quality ORDER BY device_id, quality
 
 with DAG(
     dag_id="tidemark_hour",
-    schedule="@hourly",
+    # Not "@hourly": the run of 11:00 is for the hour from 10:00 on only with data intervals.
+    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=4,
@@ -28,9 +28,8 @@ with DAG(
     # Exit codes of `tidemark sealed`: 0 the hour is sealed, 1 not yet (looked at again), anything else is an error and fails the task.
     sealed = BashSensor(
         task_id="sealed",
-        bash_command='tidemark sealed --site "$SITE" --hour "$HOUR" --lake "$LAKE"',
-        env={"SITE": SITE, "HOUR": HOUR, "LAKE": LAKE},
-        append_env=True,
+        # Site and lake come from the worker's environment, so that no name is ever a part of the command's text.
+        bash_command='tidemark sealed --site "$TIDEMARK_SITE" --lake "$TIDEMARK_LAKE" --hour ' + HOUR,
         retry_exit_code=1,
         # Between two looks the task holds no worker.
         mode="reschedule",
@@ -43,9 +42,10 @@ with DAG(
         import deltalake
         import pyarrow
 
+        lake, site = os.environ["TIDEMARK_LAKE"], os.environ["TIDEMARK_SITE"]
         options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-        builder = deltalake.QueryBuilder().register("readings", deltalake.DeltaTable(f"{LAKE}/readings", storage_options=options))
-        sql = SQL.format(day=hour[:10], hour=hour, site=SITE.replace("'", "''"))
+        builder = deltalake.QueryBuilder().register("readings", deltalake.DeltaTable(f"{lake}/readings", storage_options=options))
+        sql = SQL.format(day=hour[:10], hour=hour, site=site.replace("'", "''"))
         return pyarrow.table(builder.execute(sql).read_all()).to_pylist()
 
     sealed >> count_readings(HOUR)
