@@ -20,7 +20,7 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 const LATER: i64 = NOW + 4 * DAY;
 
 async fn upkeep(lake: &Lake, now_us: i64) -> Result<Vec<Done>, LakeError> {
-    let settings = Settings { sweep: false, ..Settings::default() };
+    let settings = Settings { sweep: false, views: vec![], ..Settings::default() };
     let report = run(lake, &settings, now_us, &mut Pace::unhurt(), &|_| {}).await;
     report.map(|report| report.tables)
 }
@@ -141,7 +141,7 @@ async fn inv14_wherever_upkeep_dies_the_rows_are_the_same_and_the_next_run_finis
             }
             let fragile = Fragile::over(&place, n, reaches);
             let dying = place.through(fragile.clone()).await.unwrap();
-            let settings = Settings { commits: 2, ..Settings::default() };
+            let settings = Settings { commits: 2, views: vec![], ..Settings::default() };
             let result = run(&dying, &settings, LATER, &mut Pace::unhurt(), &|_| {}).await;
             let died = fragile.died();
             assert_eq!(died, result.is_err(), "{result:?}");
