@@ -18,7 +18,7 @@ fn refused(lines: &str) -> String {
 }
 
 /// Lines of a rule, and why they are refused.
-const REFUSED: [(&str, &str); 26] = [
+const REFUSED: [(&str, &str); 27] = [
     (
         "metric = \"heart_rate\"\nabove = 120\nclear = 125",
         "line 7: rule `r`: `clear` is beyond `above`: it must be at most 120",
@@ -112,6 +112,10 @@ const REFUSED: [(&str, &str); 26] = [
         "line 5: rule `r`: `news2` must say one of at_least = 5, single_red = true, rise = 2",
     ),
     ("news2 = { at_least = 5, scale = 3 }", "line 5: rule `r`: `news2.scale` must be 1 or 2"),
+    (
+        "news2 = { at_least = 5, clear = 5 }",
+        "line 5: rule `r`: `news2.clear` is beyond `at_least`: it must be below 5",
+    ),
     (
         "metric = \"spo2\"\nbelow = 90\nrepeat = \"1s\"",
         "line 7: rule `r`: `repeat` is shorter than 1m",
