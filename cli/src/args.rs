@@ -9,6 +9,7 @@ use crate::check::Check;
 use crate::dead_letters::{DeadLetters, Reprocess};
 use crate::demo::Demo;
 use crate::drills::Drill;
+use crate::erase::EraseOptions;
 use crate::identity::Identity;
 use crate::maintain::Maintain;
 use crate::map::{Map, Profiles};
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Files(Files),
     /// Looks after a lake once: views, small files, old rows, logs; ingest does it by itself.
     Maintain(Maintain),
+    /// Takes all that is known of one patient out of a lake, and proves it. Exits with 1 if something is left.
+    Erase(EraseOptions),
     /// Looks whether a lake is one whole: ledger, tables, data files. Exits with 1 if it is not.
     Check(Check),
     /// Shows what a message becomes: for writing topic rules.

@@ -11,6 +11,7 @@ mod config;
 mod dead_letters;
 mod demo;
 mod drills;
+mod erase;
 mod identity;
 mod listen_mqtt;
 mod maintain;
@@ -68,6 +69,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Agent(options) => services::agent(&options).await?,
         Command::Simulate(options) => return simulate::run(*options).await,
         Command::Audit(options) => return audit::run(&options).await,
+        Command::Erase(options) => return erase::run(&options).await,
         Command::Check(options) => return check::run(&options).await,
         Command::Drill(options) => return drills::run(&options).await,
         Command::Tables(options) => tables::tables(&options).await?,

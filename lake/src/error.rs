@@ -170,6 +170,14 @@ pub enum LakeError {
         /// "3 rows instead of 4", "other values in `value`".
         what: String,
     },
+    /// A table that nothing may be removed from.
+    #[error(
+        "table `{table}` is on legal hold ([maintain] legal_hold) and has such rows: nothing was removed; take it out of the setting once the hold is over"
+    )]
+    Held {
+        /// Table name.
+        table: String,
+    },
     /// The rows of a file are not in the order that it says.
     #[error("the rows of `{path}` of table `{table}` are not in the order that the file says")]
     Disorder {

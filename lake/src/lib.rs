@@ -13,6 +13,7 @@ pub mod date;
 mod declared;
 mod definitions;
 mod delta;
+pub mod erase;
 mod error;
 mod heard;
 mod lake;

@@ -7,6 +7,8 @@ mod books;
 mod compaction;
 #[path = "lake/declared.rs"]
 mod declared;
+#[path = "lake/erase.rs"]
+mod erase;
 #[path = "lake/foreign.rs"]
 mod foreign;
 #[path = "lake/grow.rs"]

@@ -52,7 +52,7 @@ pub(crate) fn reading(device: &str, metric: &str, event_us: i64, value: f64) -> 
     }
 }
 
-fn resource(id: &str, status: &str, updated_us: i64) -> Row {
+pub(crate) fn resource(id: &str, status: &str, updated_us: i64) -> Row {
     let texts = [
         ("system_id", "ehr"),
         ("resource_type", "Observation"),
@@ -77,14 +77,14 @@ fn status(device: &str, at_us: i64, status: &str) -> Row {
     Row { table: device_status::NAME, texts, event_us: at_us, received_us: at_us, ..Row::default() }
 }
 
-fn letter(at_us: i64) -> Row {
+pub(crate) fn letter(at_us: i64) -> Row {
     let texts = [("reason_code", "not_json"), ("reason", ""), ("stage", "decode")];
     let texts = texts.map(|(name, text)| (name, text.to_owned())).into();
     Row { table: dead_letters::NAME, texts, event_us: at_us, received_us: at_us, ..Row::default() }
 }
 
 impl Row {
-    fn with(mut self, name: &'static str, text: &str) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, text: &str) -> Self {
         self.texts.insert(name, text.to_owned());
         self
     }
@@ -121,7 +121,12 @@ fn batch(table: &Table, rows: &[(u64, &Row)], source: &str) -> RecordBatch {
                 Arc::new(Int64Array::from_iter_values(offsets))
             }
             "row_no" => Arc::new(Int32Array::from(vec![0; rows.len()])),
-            "payload" => Arc::new(arrow::array::BinaryArray::from(vec![&b"?"[..]; rows.len()])),
+            "payload" => {
+                let payloads = rows.iter().map(|(_, row)| row.texts.get("payload"));
+                let payloads =
+                    payloads.map(|text| Some(text.map_or("?", String::as_str).as_bytes()));
+                Arc::new(payloads.collect::<arrow::array::BinaryArray>())
+            }
             "protocol" => Arc::new(StringArray::from(vec!["test"; rows.len()])),
             name if rows.iter().any(|(_, row)| row.texts.contains_key(name)) => text(name),
             _ => new_null_array(&column.kind.arrow(), rows.len()),
