@@ -21,7 +21,7 @@ fn the_rules_that_are_shipped_make_sense() {
     let shown = alerts(&["test", shipped().to_str().unwrap()]);
     assert_eq!(shown.status.code(), Some(0), "{}", text(&shown));
     assert!(
-        text(&shown).contains("news2-emergency (critical): NEWS2 at least 7 for 5m"),
+        text(&shown).contains("news2-emergency (critical): NEWS2 at least 7 for 2m"),
         "{}",
         text(&shown)
     );
