@@ -27,16 +27,8 @@ struct Row<'a> {
     first: bool,
 }
 
-/// The ledger's rows of one landing, one per source and table.
-///
-/// # Errors
-/// [`LakeError::File`] if Arrow refuses them, which would be a defect.
-pub(crate) fn rows(
-    ledger: &Table,
-    staged: &Staged,
-    plan: &Plan,
-    landed_at_us: i64,
-) -> Result<RecordBatch, LakeError> {
+/// One row per source and table, or per source that added none.
+fn counted(staged: &Staged) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
     for source in &staged.sources {
         let touched = source.tables.iter().filter(|(_, counts)| counts.rows > 0);
@@ -55,6 +47,20 @@ pub(crate) fn rows(
             rows.push(Row { source, table: None, rows: 0, time: None, first: true });
         }
     }
+    rows
+}
+
+/// The ledger's rows of one landing, one per source and table.
+///
+/// # Errors
+/// [`LakeError::File`] if Arrow refuses them, which would be a defect.
+pub(crate) fn rows(
+    ledger: &Table,
+    staged: &Staged,
+    plan: &Plan,
+    landed_at_us: i64,
+) -> Result<RecordBatch, LakeError> {
+    let rows = counted(staged);
     let path = Plan::path(plan.landing);
     let long = |value: &dyn Fn(&Row<'_>) -> u64| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| value(row).cast_signed())))

@@ -312,7 +312,9 @@ pub(crate) async fn stream(
     within: &Within,
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
     let reader = Ranges { store: store.root(), path, size, held: None };
-    let builder = ParquetRecordBatchStreamBuilder::new(reader)
+    // What another program's Arrow says of its texts is no matter: they are read as what the table says.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
         .map_err(|error| LakeError::file("read", &table.name, error))?;
     let roots = builder.schema().fields().iter().enumerate();

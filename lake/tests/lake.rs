@@ -9,6 +9,8 @@ mod compaction;
 mod declared;
 #[path = "lake/erase.rs"]
 mod erase;
+#[path = "lake/features.rs"]
+mod features;
 #[path = "lake/foreign.rs"]
 mod foreign;
 #[path = "lake/grow.rs"]

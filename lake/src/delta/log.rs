@@ -99,6 +99,7 @@ impl TableLog {
             replay.entry(table, &entry_path(next), &entry)?;
             next += 1;
         }
+        replay.supported(table)?;
         let Some(id) = replay.id.clone() else {
             if next == 0 && !listed(&store).await?.is_empty() {
                 let reason =

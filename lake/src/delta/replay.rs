@@ -21,6 +21,8 @@ pub(super) struct Replay {
     pub(super) id: Option<String>,
     pub(super) fit: Fit,
     pub(super) txns: HashMap<String, i64>,
+    /// Reader and writer version that the table needs, as of the last entry: a feature may be dropped again.
+    pub(super) needs: Option<(i32, i32)>,
     /// Whether no row may be removed.
     pub(super) append_only: bool,
     /// The files, where somebody asked for them.
@@ -38,7 +40,7 @@ impl Replay {
         for line in lines(entry) {
             let line = line.map_err(|error| LakeError::damaged(path, error))?;
             if let Some(protocol) = line.protocol {
-                supported(table, protocol.min_reader_version, protocol.min_writer_version)?;
+                self.needs = Some((protocol.min_reader_version, protocol.min_writer_version));
             }
             if let Some(metadata) = line.meta_data {
                 self.metadata(table, path, metadata)?;
@@ -117,10 +119,15 @@ impl Replay {
             for row in (0..batch.num_rows()).filter(|row| protocol.is_valid(*row)) {
                 let needs = number("minReaderVersion", row).zip(number("minWriterVersion", row));
                 let (reader, writer) = needs.ok_or_else(|| damaged("protocol versions"))?;
-                supported(table, reader, writer)?;
+                self.needs = Some((reader, writer));
             }
         }
         Ok(())
+    }
+
+    /// Whether the table, as it is now, is one that we may write to.
+    pub(super) fn supported(&self, table: &Table) -> Result<(), LakeError> {
+        self.needs.map_or(Ok(()), |(reader, writer)| supported(table, reader, writer))
     }
 }
 

@@ -81,18 +81,23 @@ pub(crate) async fn update(followed: &mut Followed) -> Result<(), LakeError> {
         followed.begin_anew();
     }
     let mut of = 1;
-    'more: loop {
-        followed.adds.clear();
-        for number in 0..of {
-            let mut devices = Devices::default();
-            if !fold(followed, &mut devices, Pass { number, of }).await? {
-                of *= 2;
-                continue 'more;
-            }
-            write(followed, devices).await?;
-        }
-        return Ok(());
+    while !in_passes(followed, of).await? {
+        of *= 2;
     }
+    Ok(())
+}
+
+/// Makes all of it in so many passes. False: some of them had too much.
+async fn in_passes(followed: &mut Followed, of: u64) -> Result<bool, LakeError> {
+    followed.adds.clear();
+    for number in 0..of {
+        let mut devices = Devices::default();
+        if !fold(followed, &mut devices, Pass { number, of }).await? {
+            return Ok(false);
+        }
+        write(followed, devices).await?;
+    }
+    Ok(true)
 }
 
 /// Takes in what is new. False: there is too much of it for one pass.

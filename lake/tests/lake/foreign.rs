@@ -36,7 +36,7 @@ async fn upkeep(lake: &Lake) -> Done {
 }
 
 /// A lake with three files of readings, of the offsets 0, 1 and 2.
-async fn three_files(place: &Place) -> (Lake, Lander) {
+pub(crate) async fn three_files(place: &Place) -> (Lake, Lander) {
     let lake = place.create().await;
     let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
     for from in 0..3 {
@@ -46,7 +46,7 @@ async fn three_files(place: &Place) -> (Lake, Lander) {
 }
 
 /// Commits actions to the log of `readings`, as another program does.
-async fn commit(store: &Store, actions: &[Value]) {
+pub(crate) async fn commit(store: &Store, actions: &[Value]) {
     let lines: String = actions.iter().map(|action| action.to_string() + "\n").collect();
     let log = store.list("readings/_delta_log").await.unwrap();
     let entries = log.iter().filter(|object| object.path.ends_with(".json")).count();
@@ -54,7 +54,7 @@ async fn commit(store: &Store, actions: &[Value]) {
 }
 
 /// Writes a file as another program does, and commits it with that many rows said to be in it.
-async fn append(store: &Store, name: &str, rows: &RecordBatch, said: usize) {
+pub(crate) async fn append(store: &Store, name: &str, rows: &RecordBatch, said: usize) {
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).unwrap();
     writer.write(rows).unwrap();
     let bytes = writer.into_inner().unwrap();
