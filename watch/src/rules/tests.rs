@@ -206,3 +206,26 @@ fn a_metric_that_is_not_in_the_catalogue_must_be_said_to_be_so() {
             .contains("`uncatalogued` is said of `spo2`")
     );
 }
+
+proptest::proptest! {
+    /// Whatever is written: it is refused or taken, and an expression that is taken has an answer or none.
+    #[test]
+    fn no_file_makes_it_panic(
+        text in "[\\[\\]a-z=\" .\n0-9{}#_-]{0,200}",
+        at in 0..200_usize,
+        expression in "[a-z0-9 ()<>=!&|?:.,'+*/%\\[\\]-]{0,60}",
+    ) {
+        drop(Rules::parse(&text));
+        let rule = "[[rule]]\nname = \"r\"\nmetric = \"spo2\"\nbelow = 90\nclear = 95\nfor = \"10s\"\n[rule.news2]\nat_least = 5\n";
+        let (head, tail) = rule.split_at(at.min(rule.len()));
+        drop(Rules::parse(&format!("{head}{text}{tail}")));
+        if let Ok(rules) = Rules::parse(&format!("[[rule]]\nname = \"r\"\nwhen = \"{expression}\"\n")) {
+            let Some(when) = &rules.rules[0].when else { return Ok(()) };
+            let row = Columns {
+                value: Some(f64::NAN), text: Some(""), unit: "", quality: "", site: "", device: "", metric: "",
+                event_us: i64::MIN, received_us: i64::MAX,
+            };
+            when.holds(&row);
+        }
+    }
+}
