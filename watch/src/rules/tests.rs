@@ -18,7 +18,7 @@ fn refused(lines: &str) -> String {
 }
 
 /// Lines of a rule, and why they are refused.
-const REFUSED: [(&str, &str); 27] = [
+const REFUSED: [(&str, &str); 30] = [
     (
         "metric = \"heart_rate\"\nabove = 120\nclear = 125",
         "line 7: rule `r`: `clear` is beyond `above`: it must be at most 120",
@@ -110,6 +110,18 @@ const REFUSED: [(&str, &str); 27] = [
     (
         "[rule.news2]\nscale = 1",
         "line 5: rule `r`: `news2` must say one of at_least = 5, single_red = true, rise = 2",
+    ),
+    (
+        "silent_for = \"5m\"\nflapping = { times = 3, within = \"1h\" }",
+        "line 6: rule `r`: `flapping` does nothing here: it goes with conditions on values",
+    ),
+    (
+        "metric = \"spo2\"\nbelow = 90\ngap = \"1h\"",
+        "line 7: rule `r`: `gap` does nothing here: it goes with for",
+    ),
+    (
+        "news2 = { at_least = 5 }\nuncatalogued = true",
+        "line 6: rule `r`: `uncatalogued` does nothing here: it goes with metric",
     ),
     ("news2 = { at_least = 5, scale = 3 }", "line 5: rule `r`: `news2.scale` must be 1 or 2"),
     (
