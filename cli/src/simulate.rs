@@ -159,7 +159,7 @@ pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
 /// Writes what was true: a JSON object a line.
 fn write_truth(path: &Path, config: &simulator::Config, played_us: i64) -> anyhow::Result<()> {
     let mut text = String::new();
-    for truth in simulator::truth::truths(config, played_us) {
+    for truth in simulator::played::truths(config, played_us) {
         text.push_str(&serde_json::to_string(&truth)?);
         text.push('\n');
     }

@@ -105,7 +105,7 @@ fn the_core_has_no_io() {
 #[test]
 fn watching_has_no_io() {
     let tree = names("watch");
-    for banned in ["tokio", "tracing", "mio", "rustls", "arrow-array", "uuid"] {
+    for banned in ["tokio", "tracing", "mio", "rustls", "arrow-array", "chrono"] {
         assert!(!tree.contains(banned), "watch pulls in {banned}");
     }
     assert!(tree.len() <= 60, "watch's tree has grown to {} crates: is it worth it?", tree.len());

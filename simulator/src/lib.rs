@@ -13,6 +13,7 @@ pub mod latency;
 pub mod left_out;
 pub mod message;
 pub mod plan;
+pub mod played;
 pub mod progress;
 mod publisher;
 pub mod seeded;

@@ -2,10 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
-use crate::message::Run;
-use crate::world::World;
-
 /// One scenario on one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
@@ -21,13 +17,4 @@ pub struct Truth {
     pub treated_us: Option<i64>,
     /// When it was over, or nothing of it could be seen any more.
     pub until_us: i64,
-}
-
-/// The scenarios of a ward, from its start for so many simulated microseconds. The same configuration plays the same.
-#[must_use]
-pub fn truths(config: &Config, played_us: i64) -> Vec<Truth> {
-    if !config.plays_ward() {
-        return Vec::new();
-    }
-    World::ward(config, Run::of_boot(1), 0).truths(played_us)
 }

@@ -22,6 +22,8 @@ pub struct Watch {
     pub(crate) rules: Rules,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
+    /// Rows that each rule looked at.
+    pub(crate) looked_at: Vec<u64>,
     /// Metrics, units and sites.
     pub(crate) names: Names,
     pub(crate) source_names: Names,
@@ -42,6 +44,7 @@ impl Watch {
         // The unit of what has none, and the site of a source that no device was heard through.
         names.take("", usize::MAX);
         Self {
+            looked_at: vec![0; rules.rules.len()],
             rules,
             limits,
             counts: Counts::default(),
@@ -59,6 +62,28 @@ impl Watch {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// How many rows each rule looked at since it was made or loaded; of silence, how many devices (or metrics, or sources) it
+    /// watches. A rule that looked at none has a filter that fits nothing that is there.
+    pub fn looked_at(&self) -> impl Iterator<Item = (&str, u64)> {
+        let devices = self.devices.iter().flat_map(|device| &device.tracks);
+        let groups = self.sources.iter().flat_map(|source| &source.groups);
+        let mut silent = vec![0; self.rules.rules.len()];
+        for track in devices {
+            silent[usize::from(track.rule)] += 1;
+        }
+        for track in groups {
+            let of_source = matches!(
+                self.rules.rules[usize::from(track.rule)].condition,
+                Condition::Silent { of_source: true, .. }
+            );
+            silent[usize::from(track.rule)] += u64::from(of_source);
+        }
+        let all = self.rules.rules.iter().zip(&self.looked_at).zip(silent);
+        all.map(|((rule, rows), silent)| {
+            (rule.name.as_ref(), if rule.is_silence() { silent } else { *rows })
+        })
     }
 
     /// Takes a row, in the order of arrival. First its source's time comes to the row's receipt: what became silent until then
@@ -280,7 +305,9 @@ impl Watch {
         (at_us, mark): (i64, Mark),
         out: &mut Vec<Transition>,
     ) {
-        let Self { rules, counts, names, source_names, windows, devices, sources, .. } = self;
+        let Self {
+            rules, counts, looked_at, names, source_names, windows, devices, sources, ..
+        } = self;
         let Device { name, site, series: all, tracks, .. } = &mut devices[number as usize];
         let own = &all[series];
         if own.feeds.is_empty() {
@@ -296,6 +323,7 @@ impl Watch {
             let Some((truth, value)) = truth(&scene, track, own, row, at_us, counts) else {
                 continue;
             };
+            looked_at[usize::from(track.rule)] += 1;
             if truth == Truth::Met {
                 track.witness(mark);
             }

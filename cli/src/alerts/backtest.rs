@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use lake::Lake;
 use lake::date::date_of;
 use service_runtime::Clock;
+use simulator::truth::Truth;
 use watch::{Limits, Rules, Watch};
 
 use super::lines::moment;
@@ -68,10 +69,7 @@ pub(super) async fn run(options: &Backtest) -> anyhow::Result<bool> {
     let mut rows = read(&lake, (since_us, until_us), options.rows_max).await?;
     anyhow::ensure!(!rows.rows.is_empty(), "the lake has no rows in that time");
     order::sort(&mut rows, options.order);
-    let names: Vec<String> = rules.names().map(|(name, _)| name.to_owned()).collect();
-    let (mut report, fired) = play(rules, &rows, options)?;
-    report.rules = fired.by_rule(&names, truths.as_deref());
-    report.transitions = fired.transitions;
+    let report = play(rules, &rows, truths.as_deref(), options)?;
     report::show(&report, options.format)?;
     Ok(true)
 }
@@ -103,7 +101,12 @@ async fn read(lake: &Lake, (since_us, until_us): (i64, i64), most: usize) -> any
 }
 
 /// Plays the rows, each source's time with them.
-fn play(rules: Rules, rows: &Rows, options: &Backtest) -> anyhow::Result<(Report, Fired)> {
+fn play(
+    rules: Rules,
+    rows: &Rows,
+    truths: Option<&[Truth]>,
+    options: &Backtest,
+) -> anyhow::Result<Report> {
     let limits = Limits { devices: 1_000_000, ..Limits::default() };
     let mut watch = Watch::new(rules, limits);
     let (mut fired, mut told) = (Fired::default(), Vec::new());
@@ -130,20 +133,19 @@ fn play(rules: Rules, rows: &Rows, options: &Backtest) -> anyhow::Result<(Report
     let counts = watch.counts();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rows_per_second = (counts.rows as f64 / seconds.max(1e-9)).round();
-    let report = Report {
+    Ok(Report {
         rows: counts.rows,
         late_rows: counts.late,
         devices: watch.devices().count() as u64,
         device_days: days.len() as u64,
         first_us: rows.rows.iter().map(|row| row.event_us).min(),
         last_us: rows.rows.iter().map(|row| row.event_us).max(),
-        transitions: 0,
+        transitions: fired.transitions,
         beyond_limits: counts.beyond_limits,
         undecided: counts.undecided,
         rows_per_second,
-        rules: Vec::new(),
-    };
-    Ok((report, fired))
+        rules: fired.by_rule(watch.looked_at(), truths),
+    })
 }
 
 /// Says how far it is, beside the results.

@@ -48,7 +48,16 @@ pub(super) fn show(report: &Report, format: Format) -> anyhow::Result<()> {
     }
     let rows: Vec<Vec<String>> =
         report.rules.iter().map(|rule| cells(rule, report.device_days)).collect();
-    print::columns(&["rule", "alerts", "per device-day", "right", "precision"], &rows)?;
+    print::columns(
+        &["rule", "looked at", "alerts", "per device-day", "right", "precision"],
+        &rows,
+    )?;
+    for rule in report.rules.iter().filter(|rule| rule.looked_at == 0) {
+        print::line(&format!(
+            "{}: nothing in that time is for it: look at its filters",
+            rule.rule
+        ))?;
+    }
     for rule in &report.rules {
         for scenario in &rule.scenarios {
             let minutes = |minutes: Option<f64>| {
@@ -75,6 +84,7 @@ fn cells(rule: &OfRule, device_days: u64) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     vec![
         rule.rule.clone(),
+        print::grouped(rule.looked_at),
         print::grouped(rule.alerts),
         format!("{per_day:.3}"),
         or_dash(rule.right.map(print::grouped)),

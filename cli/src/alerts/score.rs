@@ -26,6 +26,8 @@ struct Alert {
 #[derive(Debug, Default, Serialize, PartialEq)]
 pub(super) struct OfRule {
     pub(super) rule: String,
+    /// Rows that it looked at; of silence, devices.
+    pub(super) looked_at: u64,
     pub(super) alerts: u64,
     /// Alerts of a device while a scenario of it was on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,8 +68,14 @@ impl Fired {
     }
 
     /// What came of each rule; against what was true, if that is known.
-    pub(super) fn by_rule(&self, rules: &[String], truths: Option<&[Truth]>) -> Vec<OfRule> {
-        rules.iter().map(|rule| self.of_rule(rule, truths)).collect()
+    pub(super) fn by_rule<'a>(
+        &self,
+        looked_at: impl Iterator<Item = (&'a str, u64)>,
+        truths: Option<&[Truth]>,
+    ) -> Vec<OfRule> {
+        looked_at
+            .map(|(rule, looked_at)| OfRule { looked_at, ..self.of_rule(rule, truths) })
+            .collect()
     }
 
     fn of_rule(&self, rule: &str, truths: Option<&[Truth]>) -> OfRule {
@@ -158,7 +166,7 @@ mod tests {
             vec![alert("a", 30), alert("a", 40), alert("a", 200), alert("b", 30), alert("c", 5)];
         let fired = Fired { alerts, ..Fired::default() };
         let truths = [truth("a", 10, 100), truth("b", 50, 100), truth("c", 0, 100)];
-        let found = fired.by_rule(&["r".to_owned(), "quiet".to_owned()], Some(&truths));
+        let found = fired.by_rule([("r", 9), ("quiet", 0)].into_iter(), Some(&truths));
         let r = &found[0];
         assert_eq!((r.alerts, r.right, r.precision), (5, Some(3), Some(0.6)));
         let sepsis = &r.scenarios[0];
@@ -171,7 +179,7 @@ mod tests {
     #[test]
     fn without_truth_alerts_are_only_counted() {
         let fired = Fired { alerts: vec![alert("a", 1)], ..Fired::default() };
-        let found = fired.by_rule(&["r".to_owned()], None);
+        let found = fired.by_rule([("r", 9)].into_iter(), None);
         assert_eq!((found[0].alerts, found[0].right), (1, None));
     }
 }

@@ -1,5 +1,6 @@
 //! Alert rules by command: checked with their lines, played over rows of a file, and over what a ward left in the lake.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Output;
 
@@ -21,7 +22,7 @@ fn the_rules_that_are_shipped_make_sense() {
     let shown = alerts(&["test", shipped().to_str().unwrap()]);
     assert_eq!(shown.status.code(), Some(0), "{}", text(&shown));
     assert!(
-        text(&shown).contains("news2-emergency (critical): NEWS2 at least 7 for 1m"),
+        text(&shown).contains("news2-emergency (critical): NEWS2 at least 7 for 2m"),
         "{}",
         text(&shown)
     );
@@ -131,17 +132,19 @@ fn a_backtest_finds_what_was_true() {
     assert_eq!((&warm["alerts"], &warm["right"]), (&3.into(), &3.into()), "{report:#}");
     assert_eq!(warm["scenarios"][0]["scenario"], "fridge_failure");
     assert_eq!(warm["scenarios"][0]["recall"], 1.0);
-    // The same alerts again, to the byte; and in the order of events, which is the same here.
+    // The same alerts again, to the byte; and in the order of events, which is the same here. What is repeated depends on when
+    // rows were received.
     let told = |order: &str| text(&backtest(&["--transitions", "--order", order]));
-    let lines = |told: &str| {
-        told.lines()
-            .filter(|line| line.contains("sim/fridge"))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
     let arrival = told("arrival");
     assert_eq!(arrival, told("arrival"));
+    let lines = |told: &str| {
+        let steps =
+            told.lines().filter(|line| line.contains("pending") || line.contains("resolved"));
+        // Which fridge was heard first is another matter.
+        steps.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
     assert_eq!(lines(&arrival), lines(&told("event")));
+    assert!(lines(&arrival).len() >= 6);
     let none = alerts(&[
         "backtest",
         rules.to_str().unwrap(),

@@ -6,7 +6,6 @@
 
 use crate::seeded::Stream;
 use crate::world::noise::{Slow, daily};
-use crate::world::scenarios::Times;
 
 /// What is wrong with a patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +21,15 @@ struct Course {
     illness: Illness,
     onset_s: f64,
     treated_s: f64,
+}
+
+/// When a scenario begins, is half way, is treated, and has faded; microseconds of simulated time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) onset_us: i64,
+    pub(super) half_us: i64,
+    pub(super) treated_us: i64,
+    pub(super) faded_us: i64,
 }
 
 /// The patient's state at one moment, in catalogue units.

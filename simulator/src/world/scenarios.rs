@@ -2,6 +2,7 @@
 
 use super::World;
 use super::agenda::{Event, seconds};
+use super::patient::{Patient, Times};
 use crate::truth::Truth;
 
 /// Who lies in a bed, as far as it matters here.
@@ -9,15 +10,6 @@ use crate::truth::Truth;
 struct Stay {
     since_us: i64,
     illness: Option<(&'static str, Times)>,
-}
-
-/// When a scenario begins, is half way, is treated, and has faded; microseconds of simulated time.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    pub(super) onset_us: i64,
-    pub(super) half_us: i64,
-    pub(super) treated_us: i64,
-    pub(super) faded_us: i64,
 }
 
 impl World {
@@ -36,8 +28,7 @@ impl World {
             self.ready.clear();
             match event {
                 Event::Admit { bed } => {
-                    let illness =
-                        self.beds[bed].patient.as_ref().and_then(super::patient::Patient::scenario);
+                    let illness = self.beds[bed].patient.as_ref().and_then(Patient::scenario);
                     stays[bed] = Some(Stay { since_us: now_us, illness });
                 }
                 Event::Discharge { bed, .. } if leaves => {

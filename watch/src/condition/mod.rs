@@ -93,7 +93,11 @@ pub(crate) enum Condition {
 /// What is asked of a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
-    AtLeast(u8),
+    /// So many points; cleared when it is at most `clear`.
+    AtLeast {
+        points: u8,
+        clear: u8,
+    },
     SingleRed,
     Rise(u8),
 }
@@ -208,7 +212,9 @@ impl fmt::Display for Condition {
             Self::Count(count) => count.fmt(f),
             Self::Share(share) => share.fmt(f),
             Self::Kinetic(kinetic) => kinetic.fmt(f),
-            Self::News2 { asks: Asks::AtLeast(points), .. } => write!(f, "NEWS2 at least {points}"),
+            Self::News2 { asks: Asks::AtLeast { points, .. }, .. } => {
+                write!(f, "NEWS2 at least {points}")
+            }
             Self::News2 { asks: Asks::SingleRed, .. } => write!(f, "a parameter of NEWS2 is 3"),
             Self::News2 { asks: Asks::Rise(points), settings } => {
                 write!(f, "NEWS2 rises by {points} within {}", span::show(settings.past_us))
@@ -248,7 +254,7 @@ fn news2(bed: &mut Bedside, settings: &Settings, asks: Asks, row: &Row<'_>) -> O
     }
     let (fresh, kept) = bed.scores(settings, row.scale);
     let (met, cleared, thinned) = match asks {
-        Asks::AtLeast(points) => (fresh.total() >= points, kept.total() < points, false),
+        Asks::AtLeast { points, clear } => (fresh.total() >= points, kept.total() <= clear, false),
         Asks::SingleRed => (fresh.red().next().is_some(), kept.red().next().is_none(), false),
         Asks::Rise(points) => {
             let (rise, thinned) = bed.rise(&fresh, settings.past_us);

@@ -157,7 +157,7 @@ fn a_score_that_lacks_parameters_says_so_and_age_makes_nobody_better() {
         assumed: crate::news2::Assumed::default(),
         past_us: 0,
     };
-    let five = Condition::News2 { settings, asks: Asks::AtLeast(5) };
+    let five = Condition::News2 { settings, asks: Asks::AtLeast { points: 5, clear: 4 } };
     let mut memory = Memory::default();
     let mut say = |minute, parameter, value| {
         let row = Row { parameter: Some(parameter), ..row(minute, value) };

@@ -69,6 +69,7 @@ pub(super) struct RawFlapping {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawNews2 {
     pub(super) at_least: Option<u8>,
+    pub(super) clear: Option<u8>,
     pub(super) single_red: Option<bool>,
     pub(super) rise: Option<u8>,
     pub(super) within: Option<String>,

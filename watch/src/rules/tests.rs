@@ -18,7 +18,7 @@ fn refused(lines: &str) -> String {
 }
 
 /// Lines of a rule, and why they are refused.
-const REFUSED: [(&str, &str); 26] = [
+const REFUSED: [(&str, &str); 30] = [
     (
         "metric = \"heart_rate\"\nabove = 120\nclear = 125",
         "line 7: rule `r`: `clear` is beyond `above`: it must be at most 120",
@@ -111,7 +111,23 @@ const REFUSED: [(&str, &str); 26] = [
         "[rule.news2]\nscale = 1",
         "line 5: rule `r`: `news2` must say one of at_least = 5, single_red = true, rise = 2",
     ),
+    (
+        "silent_for = \"5m\"\nflapping = { times = 3, within = \"1h\" }",
+        "line 6: rule `r`: `flapping` does nothing here: it goes with conditions on values",
+    ),
+    (
+        "metric = \"spo2\"\nbelow = 90\ngap = \"1h\"",
+        "line 7: rule `r`: `gap` does nothing here: it goes with for",
+    ),
+    (
+        "news2 = { at_least = 5 }\nuncatalogued = true",
+        "line 6: rule `r`: `uncatalogued` does nothing here: it goes with metric",
+    ),
     ("news2 = { at_least = 5, scale = 3 }", "line 5: rule `r`: `news2.scale` must be 1 or 2"),
+    (
+        "news2 = { at_least = 5, clear = 5 }",
+        "line 5: rule `r`: `news2.clear` is beyond `at_least`: it must be below 5",
+    ),
     (
         "metric = \"spo2\"\nbelow = 90\nrepeat = \"1s\"",
         "line 7: rule `r`: `repeat` is shorter than 1m",
@@ -201,4 +217,27 @@ fn a_metric_that_is_not_in_the_catalogue_must_be_said_to_be_so() {
         refused("metric = \"spo2\"\nuncatalogued = true\nbelow = 90")
             .contains("`uncatalogued` is said of `spo2`")
     );
+}
+
+proptest::proptest! {
+    /// Whatever is written: it is refused or taken, and an expression that is taken has an answer or none.
+    #[test]
+    fn no_file_makes_it_panic(
+        text in "[\\[\\]a-z=\" .\n0-9{}#_-]{0,200}",
+        at in 0..200_usize,
+        expression in "[a-z0-9 ()<>=!&|?:.,'+*/%\\[\\]-]{0,60}",
+    ) {
+        drop(Rules::parse(&text));
+        let rule = "[[rule]]\nname = \"r\"\nmetric = \"spo2\"\nbelow = 90\nclear = 95\nfor = \"10s\"\n[rule.news2]\nat_least = 5\n";
+        let (head, tail) = rule.split_at(at.min(rule.len()));
+        drop(Rules::parse(&format!("{head}{text}{tail}")));
+        if let Ok(rules) = Rules::parse(&format!("[[rule]]\nname = \"r\"\nwhen = \"{expression}\"\n")) {
+            let Some(when) = &rules.rules[0].when else { return Ok(()) };
+            let row = Columns {
+                value: Some(f64::NAN), text: Some(""), unit: "", quality: "", site: "", device: "", metric: "",
+                event_us: i64::MIN, received_us: i64::MAX,
+            };
+            when.holds(&row);
+        }
+    }
 }

@@ -9,3 +9,4 @@ mod limits;
 mod people;
 mod silence;
 mod state;
+mod view;

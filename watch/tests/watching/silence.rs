@@ -1,5 +1,8 @@
 //! Silence: told at the right time, once, and of whom it is true.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
 use watch::{SourceState, State, Status};
 
 use crate::harness::{HOUR, MINUTE, Row, SECOND, START, Scene, seconds};
@@ -185,4 +188,81 @@ fn a_source_whose_clock_was_set_back_is_followed() {
     }
     assert_eq!(scene.said(), [format!("r firing {}", 19 * 60 + 300)]);
     assert_eq!(scene.told[0].device.as_ref(), "b");
+}
+
+/// What silence is, worked out anew at each step, without queues: (when, whom, state) of each transition.
+#[derive(Default)]
+struct Naive {
+    last: BTreeMap<u8, i64>,
+    silent: BTreeMap<u8, bool>,
+    heard: i64,
+    here: i64,
+    group: bool,
+    told: Vec<(i64, String, State)>,
+}
+
+impl Naive {
+    const AFTER: i64 = 5 * MINUTE;
+
+    fn time(&mut self, to: i64) {
+        while !self.group {
+            let due = |(device, last): (&u8, &i64)| ((*last).max(self.here) + Self::AFTER, *device);
+            let waiting = self.last.iter().filter(|(device, _)| !self.silent[device]);
+            // Of several at one moment the one that was heard of first.
+            let Some((at, device)) = waiting.map(due).min() else { break };
+            if at > to {
+                break;
+            }
+            if self.last.len() > 1 && at - self.heard >= Self::AFTER / 2 {
+                self.group = true;
+                self.told.push((at, String::new(), State::Firing));
+            } else {
+                self.silent.insert(device, true);
+                self.told.push((at, format!("d-{device}"), State::Firing));
+            }
+        }
+    }
+
+    fn row(&mut self, device: u8, at: i64) {
+        self.time(at);
+        self.heard = at;
+        if std::mem::take(&mut self.group) {
+            self.here = at;
+            self.told.push((at, String::new(), State::Resolved));
+        }
+        self.last.insert(device, at);
+        if self.silent.insert(device, false) == Some(true) {
+            self.told.push((at, format!("d-{device}"), State::Resolved));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// No silence is missed, doubled or told with another time than it has by its definition.
+    #[test]
+    fn no_silence_is_missed(steps in prop::collection::vec((0..5_u8, 0..200_i64, any::<bool>()), 1..200)) {
+        let (mut scene, mut naive) = (Scene::rule(FIVE), Naive::default());
+        naive.here = i64::MIN / 2;
+        // Devices are heard of in the order of their numbers.
+        for device in 0..4 {
+            beat(&mut scene, &format!("d-{device}"), 0);
+            naive.row(device, 0);
+        }
+        let mut now = 0;
+        for (device, seconds, often) in steps {
+            now += if often { seconds * SECOND / 10 } else { seconds * SECOND * 2 };
+            if device == 4 {
+                scene.tick("gw", now);
+                naive.time(now);
+            } else {
+                beat(&mut scene, &format!("d-{device}"), now);
+                naive.row(device, now);
+            }
+        }
+        let told: Vec<_> =
+            scene.told.iter().map(|told| (told.at_us - START, told.device.to_string(), told.to)).collect();
+        prop_assert_eq!(told, naive.told);
+    }
 }

@@ -150,7 +150,11 @@ fn only(raw: &RawRule, condition: &Condition) -> Result<(), Wrong> {
         condition,
         Condition::Change(_) | Condition::Count(_) | Condition::Share(_) | Condition::Kinetic(_)
     );
+    let silence = matches!(condition, Condition::Silent { .. });
     let rules = [
+        ("flapping", raw.flapping.is_some(), !silence, "conditions on values"),
+        ("gap", raw.gap.is_some(), raw.hold.is_some(), "for"),
+        ("uncatalogued", raw.uncatalogued, raw.metric.is_some(), "metric"),
         (
             "clear",
             raw.clear.is_some(),
@@ -170,11 +174,11 @@ fn only(raw: &RawRule, condition: &Condition) -> Result<(), Wrong> {
             matches!(condition, Condition::Stuck(_) | Condition::Share(_)),
             "stuck_for or good_share_below",
         ),
-        ("per", raw.per.is_some(), matches!(condition, Condition::Silent { .. }), "silent_for"),
+        ("per", raw.per.is_some(), silence, "silent_for"),
         (
             "quality",
             raw.quality.is_some(),
-            !matches!(condition, Condition::Share(_) | Condition::Silent { .. }),
+            !silence && !matches!(condition, Condition::Share(_)),
             "conditions on values",
         ),
     ];

@@ -12,7 +12,16 @@ pub(super) fn of(raw: Option<&RawNews2>) -> Result<Condition, Wrong> {
     let standard = RawNews2::default();
     let raw = raw.unwrap_or(&standard);
     let asks = match (raw.at_least, raw.single_red, raw.rise) {
-        (Some(points), None, None) if (1..=TOTAL_MAX).contains(&points) => Asks::AtLeast(points),
+        (Some(points), None, None) if (1..=TOTAL_MAX).contains(&points) => {
+            let clear = raw.clear.unwrap_or(points - 1);
+            if clear >= points {
+                return wrong(
+                    "news2.clear",
+                    format!("is beyond `at_least`: it must be below {points}"),
+                );
+            }
+            Asks::AtLeast { points, clear }
+        }
         (Some(_), None, None) => {
             return wrong("news2.at_least", "must be 1 to 20: a score is nothing else");
         }
@@ -21,6 +30,9 @@ pub(super) fn of(raw: Option<&RawNews2>) -> Result<Condition, Wrong> {
         (None, None, Some(_)) => return wrong("news2.rise", "must be 1 to 20"),
         _ => return wrong("news2", "must say one of at_least = 5, single_red = true, rise = 2"),
     };
+    if raw.clear.is_some() && !matches!(asks, Asks::AtLeast { .. }) {
+        return wrong("news2.clear", "does nothing here: it goes with at_least");
+    }
     let past_us = match (asks, raw.within.as_deref()) {
         (Asks::Rise(_), Some(within)) => at_least("news2.within", within, SECOND_US)?,
         (Asks::Rise(_), None) => 4 * HOUR_US,
