@@ -29,6 +29,8 @@ mod protocol;
 mod reading;
 #[path = "lake/s3.rs"]
 mod s3;
+#[path = "lake/script.rs"]
+mod script;
 #[path = "lake/sweep.rs"]
 mod sweep;
 #[path = "lake/together.rs"]

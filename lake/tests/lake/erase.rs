@@ -7,7 +7,7 @@ use lake::{Lake, LakeError, Lander};
 
 use super::kit::{LANE, NOW};
 use super::place::{Place, on_memory_and_s3};
-use super::views::{HOUR, Row, land, letter, reading, resource, rows, upkeep};
+use super::script::{HOUR, Row, land, letter, reading, resource, rows, upkeep};
 
 on_memory_and_s3! {
     inv14_a_patient_is_gone_from_rows_messages_views_and_files_and_nobody_else_is
