@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -107,17 +108,22 @@ fn shape(
     batch: &RecordBatch,
 ) -> Result<RecordBatch, LakeError> {
     let rows = batch.num_rows();
-    let columns = wanted.iter().map(|column| -> ArrayRef {
+    let failed = |error| LakeError::file("read", &table.name, error);
+    let columns = wanted.iter().map(|column| -> Result<ArrayRef, LakeError> {
         if column.name == PARTITION {
-            Arc::new(Date32Array::from(vec![date; rows]))
-        } else {
-            let found = batch.column_by_name(&column.name).cloned();
-            found.unwrap_or_else(|| new_null_array(&column.kind.arrow(), rows))
+            return Ok(Arc::new(Date32Array::from(vec![date; rows])));
+        }
+        let kind = column.kind.arrow();
+        match batch.column_by_name(&column.name) {
+            None => Ok(new_null_array(&kind, rows)),
+            Some(found) if *found.data_type() == kind => Ok(found.clone()),
+            // Other programs write other types for the same: Spark nanoseconds.
+            Some(found) => cast(found, &kind).map_err(failed),
         }
     });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options)
-        .map_err(|error| LakeError::file("read", &table.name, error))
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(failed)
 }
 
 /// Counts rows by reading them, not by trusting statistics.
