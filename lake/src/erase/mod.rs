@@ -334,7 +334,8 @@ impl Erase<'_> {
         let (mut left, mut elsewhere) = (0, 0);
         for object in lake.store().list(&table.name).await? {
             let path = object.path.strip_prefix(&prefix).unwrap_or_default();
-            if date_in(path).is_none() || !path.ends_with(".parquet") {
+            // Files of others may be in no folder of a date: what is read is every one.
+            if path.starts_with("_delta_log/") || !path.ends_with(".parquet") {
                 continue;
             }
             let whole =

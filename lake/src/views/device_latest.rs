@@ -146,42 +146,19 @@ impl Devices {
 
     fn readings(&mut self, batch: &RecordBatch, pass: Pass) -> Result<(), LakeError> {
         let columns = Columns::of(readings::NAME, batch);
-        let [site, device, metric, text, unit, quality, source] =
-            ["site", "device_id", "metric", "value_text", "unit", "quality", "source_id"]
-                .map(|name| columns.text(name));
-        let (site, device, metric, text) = (site?, device?, metric?, text?);
-        let (unit, quality, source) = (unit?, quality?, source?);
-        let (event, received) = (columns.time("event_ts")?, columns.time("received_ts")?);
-        let value = columns.double("value")?;
-        let (epoch, offset) = (columns.long("epoch")?, columns.long("source_offset")?);
-        let number = columns.int("row_no")?;
-        for row in 0..batch.num_rows() {
+        let [site, device, metric] = ["site", "device_id", "metric"].map(|name| columns.text(name));
+        let (site, device, metric) = (site?, device?, metric?);
+        let values = Values::of(&columns)?;
+        // Of a metric the last stands last: with it first the others are only counted.
+        for row in (0..batch.num_rows()).rev() {
             if !pass.has(site.value(row), device.value(row)) {
                 continue;
             }
             let known = self.device(site.value(row), device.value(row));
-            known.seen(received.value(row));
+            known.seen(values.received.value(row));
             let before = known.metrics.len();
-            let good = quality.value(row) == "good";
-            let id = RowId {
-                source: source.value(row).to_owned(),
-                epoch: epoch.value(row),
-                offset: offset.value(row),
-                row: number.value(row),
-            };
-            let when = When { event_us: event.value(row), received_us: received.value(row), id };
-            known.value(
-                metric.value(row),
-                Last {
-                    when,
-                    value: at(value, row),
-                    text: text_at(text, row).map(str::to_owned),
-                    unit: text_at(unit, row).map(str::to_owned),
-                    quality: quality.value(row).to_owned(),
-                    n: 1,
-                    n_good: i64::from(good),
-                },
-            );
+            let good = i64::from(values.quality.value(row) == "good");
+            known.value(metric.value(row), values.time(row), (1, good), || values.last(row));
             self.held += known.metrics.len() - before;
         }
         Ok(())
@@ -218,47 +195,81 @@ impl Devices {
     /// Takes in what the view has.
     fn known(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
         let columns = Columns::of(device_latest::NAME, batch);
-        let [site, device, metric, text, unit, quality, status, source] =
-            ["site", "device_id", "metric", "value_text", "unit", "quality", "status", "source_id"]
-                .map(|name| columns.text(name));
-        let (site, device, metric, text) = (site?, device?, metric?, text?);
-        let (unit, quality, status, source) = (unit?, quality?, status?, source?);
+        let [site, device, metric, status] =
+            ["site", "device_id", "metric", "status"].map(|name| columns.text(name));
+        let (site, device, metric, status) = (site?, device?, metric?, status?);
         let seen = columns.time("last_seen_ts")?;
-        let (event, received) = (columns.time("event_ts")?, columns.time("received_ts")?);
         let (stated, stated_received) =
             (columns.time("status_ts")?, columns.time("status_received_ts")?);
-        let value = columns.double("value")?;
         let (n, n_good) = (columns.long("n")?, columns.long("n_good")?);
-        let (epoch, offset) = (columns.long("epoch")?, columns.long("source_offset")?);
-        let number = columns.int("row_no")?;
+        let values = Values::of(&columns)?;
         for row in 0..batch.num_rows() {
             let known = self.device(site.value(row), device.value(row));
             known.seen(seen.value(row));
             if let Some(status) = text_at(status, row) {
                 known.status(stated.value(row), stated_received.value(row), status);
             }
-            let Some(metric) = text_at(metric, row) else { continue };
-            let id = RowId {
-                source: source.value(row).to_owned(),
-                epoch: epoch.value(row),
-                offset: offset.value(row),
-                row: number.value(row),
-            };
-            let when = When { event_us: event.value(row), received_us: received.value(row), id };
-            known.value(
-                metric,
-                Last {
-                    when,
-                    value: at(value, row),
-                    text: text_at(text, row).map(str::to_owned),
-                    unit: text_at(unit, row).map(str::to_owned),
-                    quality: text_at(quality, row).unwrap_or_default().to_owned(),
-                    n: n.value(row),
-                    n_good: n_good.value(row),
-                },
-            );
+            if let Some(metric) = text_at(metric, row) {
+                let counts = (n.value(row), n_good.value(row));
+                known.value(metric, values.time(row), counts, || values.last(row));
+            }
         }
         Ok(())
+    }
+}
+
+/// The columns of a value, which readings and the view share.
+struct Values<'a> {
+    event: &'a TimestampMicrosecondArray,
+    received: &'a TimestampMicrosecondArray,
+    value: &'a Float64Array,
+    text: &'a StringArray,
+    unit: &'a StringArray,
+    quality: &'a StringArray,
+    source: &'a StringArray,
+    epoch: &'a Int64Array,
+    offset: &'a Int64Array,
+    number: &'a Int32Array,
+}
+
+impl<'a> Values<'a> {
+    fn of(columns: &Columns<'a>) -> Result<Self, LakeError> {
+        Ok(Self {
+            event: columns.time("event_ts")?,
+            received: columns.time("received_ts")?,
+            value: columns.double("value")?,
+            text: columns.text("value_text")?,
+            unit: columns.text("unit")?,
+            quality: columns.text("quality")?,
+            source: columns.text("source_id")?,
+            epoch: columns.long("epoch")?,
+            offset: columns.long("source_offset")?,
+            number: columns.int("row_no")?,
+        })
+    }
+
+    fn time(&self, row: usize) -> (i64, i64) {
+        (self.event.value(row), self.received.value(row))
+    }
+
+    /// What a row says, but for how many it stands for.
+    fn last(&self, row: usize) -> Last {
+        let id = RowId {
+            source: self.source.value(row).to_owned(),
+            epoch: self.epoch.value(row),
+            offset: self.offset.value(row),
+            row: self.number.value(row),
+        };
+        let (event_us, received_us) = self.time(row);
+        Last {
+            when: When { event_us, received_us, id },
+            value: at(self.value, row),
+            text: text_at(self.text, row).map(str::to_owned),
+            unit: text_at(self.unit, row).map(str::to_owned),
+            quality: text_at(self.quality, row).unwrap_or_default().to_owned(),
+            n: 0,
+            n_good: 0,
+        }
     }
 }
 

@@ -72,12 +72,11 @@ pub(crate) async fn update(lake: &Lake, followed: &mut Followed) -> Result<(), L
     if followed.is_up_to_date() {
         return Ok(());
     }
-    let bytes: u64 =
-        followed.bases.iter().flat_map(|base| &base.added).map(|file| file.bytes).sum();
-    if !followed.anew && bytes > PASS_BYTES {
+    if !followed.anew && added_bytes(followed) > PASS_BYTES {
         followed.begin_anew();
     }
-    let passes = bytes.div_ceil(PASS_BYTES).max(1);
+    // All made anew is more than what was new.
+    let passes = added_bytes(followed).div_ceil(PASS_BYTES).max(1);
     for pass in 0..passes {
         let mut resources = Resources::default();
         let mine = |key: &Key| passes == 1 || hash(key) % passes == pass;
@@ -95,6 +94,10 @@ pub(crate) async fn update(lake: &Lake, followed: &mut Followed) -> Result<(), L
         }
     }
     Ok(())
+}
+
+fn added_bytes(followed: &Followed) -> u64 {
+    followed.bases.iter().flat_map(|base| &base.added).map(|file| file.bytes).sum()
 }
 
 async fn fold(
@@ -158,7 +161,7 @@ impl Resources {
             used = true;
         }
         // Else its rows would be held for nothing.
-        self.batches.push(if used { batch } else { batch.slice(0, 0) });
+        self.batches.push(if used { batch } else { RecordBatch::new_empty(batch.schema()) });
         Ok(())
     }
 

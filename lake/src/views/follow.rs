@@ -73,10 +73,13 @@ impl Followed {
         let store = lake.store();
         let missing =
             || LakeError::Missing { table: view.name.to_string(), url: lake.url().to_owned() };
-        if TableLog::load(store, view).await?.is_none() {
-            delta::create(store, view).await?;
-        }
-        let log = TableLog::load(store, view).await?.ok_or_else(missing)?;
+        let log = match TableLog::load(store, view).await? {
+            Some(log) => log,
+            None => {
+                delta::create(store, view).await?;
+                TableLog::load(store, view).await?.ok_or_else(missing)?
+            }
+        };
         log.fit().writable(view)?;
         let (own, _) = delta::files(store, view).await?;
         // Before the tables: what is decided then may be in them, and what is in them is not missed.

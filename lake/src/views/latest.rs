@@ -56,15 +56,25 @@ impl Device {
         }
     }
 
-    /// Adds up the values of a metric.
-    pub(crate) fn value(&mut self, metric: &str, came: Last) {
+    /// Adds up the values of a metric: `n` of them, `n_good` of those good, the last measured and accepted at `at`. What it is, is
+    /// asked only if it may be the last of all.
+    pub(crate) fn value(
+        &mut self,
+        metric: &str,
+        at: (i64, i64),
+        (n, n_good): (i64, i64),
+        came: impl FnOnce() -> Last,
+    ) {
         let Some(last) = self.metrics.get_mut(metric) else {
-            self.metrics.insert(metric.to_owned(), came);
+            self.metrics.insert(metric.to_owned(), Last { n, n_good, ..came() });
             return;
         };
-        let (n, n_good) = (last.n + came.n, last.n_good + came.n_good);
-        if came.when > last.when {
-            *last = came;
+        let (n, n_good) = (last.n + n, last.n_good + n_good);
+        if at >= (last.when.event_us, last.when.received_us) {
+            let came = came();
+            if came.when > last.when {
+                *last = came;
+            }
         }
         (last.n, last.n_good) = (n, n_good);
     }
