@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mqtt_link::{Broker, BrokerError, Cuts, Standing, Trouble};
+use mqtt_link::{Broker, BrokerError, Cuts, Standing, Trouble, forget_connection};
 use rumqttc::{AsyncClient, ClientError, Event, EventLoop, LastWill, Outgoing, Packet, QoS};
 use service_runtime::Stop;
 use store_forward::uplink::{Transport, TransportEvent};
@@ -41,6 +41,17 @@ pub(crate) struct MqttTransport {
     frame_bytes: Arc<AtomicUsize>,
 }
 
+/// How far a connection's birth is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Birth {
+    Unasked,
+    /// The subscription has gone out, and the birth is what follows it.
+    Next,
+    /// Sent with this packet id.
+    Sent(u16),
+    Acknowledged,
+}
+
 /// The connection's own loop: run it as a task.
 pub(crate) struct Connection {
     client: AsyncClient,
@@ -53,8 +64,8 @@ pub(crate) struct Connection {
     cuts: Cuts,
     /// Bytes of the last frame that was handed over.
     frame_bytes: Arc<AtomicUsize>,
-    /// Packet id of this connection's birth; its acknowledgement says nothing of frames.
-    birth: Option<u16>,
+    /// This connection's birth; its acknowledgement says nothing of frames.
+    birth: Birth,
     random: u64,
 }
 
@@ -94,7 +105,7 @@ pub(crate) fn connect(
         standing,
         cuts: Cuts::default(),
         frame_bytes: frame_bytes.clone(),
-        birth: None,
+        birth: Birth::Unasked,
         random,
     };
     Ok((MqttTransport { client, events: receiver, epoch, frame_bytes }, connection))
@@ -138,7 +149,7 @@ impl Connection {
                 () = stop.cancelled() => return Ok(()),
                 Ok(()) = self.epoch.changed() => {
                     // Birth, will and receipts are another epoch's from here on: that takes a new connection.
-                    self.forget_connection();
+                    forget_connection(&mut self.events);
                     let epoch = *self.epoch.borrow();
                     self.events.mqtt_options.set_last_will(will(&self.topics, &self.source, epoch));
                     (connected, refused) = (self.gone(connected).await?, false);
@@ -153,11 +164,11 @@ impl Connection {
             };
             match event {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    self.birth = None;
+                    self.birth = Birth::Unasked;
                     // The loop that would make room is this one, so never wait here.
                     if self.introduce().is_err() {
                         warn!("cannot subscribe to receipts: connecting again");
-                        self.forget_connection();
+                        forget_connection(&mut self.events);
                     }
                 }
                 // Without receipts nothing that is sent would ever be known to have landed.
@@ -179,20 +190,24 @@ impl Connection {
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     self.tell(TransportEvent::Receipt(publish.payload)).await?;
                 }
-                Ok(Event::Outgoing(Outgoing::Publish(id))) if self.birth.is_none() => {
-                    self.birth = Some(id);
+                Ok(Event::Outgoing(Outgoing::Subscribe(_))) if self.birth == Birth::Unasked => {
+                    self.birth = Birth::Next;
                 }
+                Ok(Event::Outgoing(Outgoing::Publish(id))) if self.birth == Birth::Next => {
+                    self.birth = Birth::Sent(id);
+                }
+                // Frames that were handed over while the last connection was lost may go out before the birth.
                 Ok(Event::Outgoing(Outgoing::Publish(_))) => self.cuts.sent(),
-                Ok(Event::Incoming(Packet::PubAck(ack))) if self.birth == Some(ack.pkid) => {
-                    // The id is free for a frame now; 0 is none.
-                    self.birth = Some(0);
+                Ok(Event::Incoming(Packet::PubAck(ack))) if self.birth == Birth::Sent(ack.pkid) => {
+                    // The id is free for a frame now.
+                    self.birth = Birth::Acknowledged;
                 }
                 Ok(Event::Incoming(Packet::PubAck(_))) => self.cuts.acknowledged(),
                 Ok(_) => {}
                 Err(error) => {
                     let cut = self.cuts.lost(self.frame_bytes.load(Ordering::Relaxed));
                     self.standing.trouble(cut.unwrap_or_else(|| Trouble::of(&error)));
-                    self.forget_connection();
+                    forget_connection(&mut self.events);
                     (connected, refused) = (self.gone(connected).await?, false);
                     self.random =
                         self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -227,13 +242,5 @@ impl Connection {
         self.client.try_subscribe(self.receipts(), qos)?;
         let birth = Presence::new(State::Online, epoch).to_json();
         self.client.try_publish(self.topics.status(&self.source), qos, true, birth)
-    }
-
-    /// Frames of a lost connection must not be replayed: the uplink decides what is sent again.
-    fn forget_connection(&mut self) {
-        self.events.clean();
-        self.events.pending.clear();
-        // The client keeps a publish that waited for a packet id, and with it would send nothing any more.
-        self.events.state.collision = None;
     }
 }

@@ -82,11 +82,8 @@ pub(crate) async fn run(
             Ok(_) => {}
             Err(error) => {
                 (connected, refused) = (false, false);
-                // Receipts of the lost connection are old by now, and a publish that waited for a packet id would keep the
-                // client from sending anything at all.
-                events.clean();
-                events.pending.clear();
-                events.state.collision = None;
+                // Receipts of the lost connection are old by now.
+                mqtt_link::forget_connection(&mut events);
                 if stop.is_cancelled() {
                     break;
                 }

@@ -6,10 +6,12 @@
 
 mod broker;
 mod cuts;
+mod lost;
 mod standing;
 mod trouble;
 
 pub use broker::{Broker, BrokerError};
 pub use cuts::Cuts;
+pub use lost::forget_connection;
 pub use standing::{LinkMetrics, Standing};
 pub use trouble::Trouble;

@@ -119,7 +119,7 @@ impl Input<'_> {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    self.events.state.collision = None;
+                    mqtt_link::forget_connection(&mut self.events);
                     self.standing.trouble(Trouble::of(&error));
                     refused = false;
                     // One input of one agent: there is no fleet here to spread.
