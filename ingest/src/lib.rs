@@ -40,6 +40,7 @@ mod take;
 mod topic_rule;
 mod units;
 mod upkeep;
+pub mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;

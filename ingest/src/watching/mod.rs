@@ -1,0 +1,8 @@
+//! Watching what is decoded: the state of devices, alerts by rules, and whoever asks.
+
+mod now;
+
+pub use now::{
+    ALERTS_MAX, AlertNow, DEVICES_MAX, DeviceNow, Devices, DevicesWanted, Moved, NoAnswer,
+    ValueNow, Watcher,
+};
