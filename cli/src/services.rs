@@ -93,7 +93,8 @@ pub(crate) fn spawn_pair(
     });
     let stop_all = tasks.stop();
     tasks.spawn("ingest", async move {
-        let result = ingest::run(ingest, lake, metrics, readiness, ingest_stop).await;
+        let watched = ingest::watching::Watcher::new().1;
+        let result = ingest::run(ingest, lake, metrics, readiness, watched, ingest_stop).await;
         stop_all.cancel();
         result
     });

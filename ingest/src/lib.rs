@@ -62,6 +62,7 @@ pub use metrics::IngestMetrics;
 pub use mistake::Mistake;
 pub use pipeline::{Inbound, Outbound};
 pub use rules::RuleMistake;
+use watching::{Watched, Watcher};
 
 /// Frames that wait for the pipeline; each is at most 2 MiB.
 const INBOX_FRAMES: usize = 8;
@@ -78,6 +79,7 @@ pub async fn run(
     lake: Lake,
     metrics: Metrics,
     readiness: Readiness,
+    watched: Watched,
     stop: Stop,
 ) -> anyhow::Result<()> {
     config.check_with(&batch::Layout::of(lake.catalog()))?;
@@ -89,7 +91,8 @@ pub async fn run(
     let links = LinkMetrics::register(&metrics, "ingest");
     let clock = Clock::default();
     let standing = Standing::new("broker", config.broker.clone(), readiness.clone(), links, clock);
-    start(&mut tasks, config.clone(), &lake, &metrics, readiness, inbox, outbox).await?;
+    let own = (inbox, outbox, watched);
+    start_with(&mut tasks, config.clone(), &lake, &metrics, readiness, own, DECODERS).await?;
     let stop = tasks.stop();
     let ends = (inbox_sender, outbox_receiver);
     tasks.spawn("mqtt", mqtt::run(config, topics, ends, standing, stop));
@@ -119,7 +122,7 @@ pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result
     tasks.spawn("admin", admin::serve(listener, endpoint, closing.clone()));
     let grace = Duration::from_millis(config.shutdown_grace_ms) * 2;
     tasks.spawn("ingest", async move {
-        let result = run(config, lake, metrics, readiness, stop).await;
+        let result = run(config, lake, metrics, readiness, Watcher::new().1, stop).await;
         closing.cancel();
         result
     });
@@ -139,7 +142,7 @@ pub async fn start(
     inbox: mpsc::Receiver<Inbound>,
     outbox: mpsc::Sender<Outbound>,
 ) -> anyhow::Result<()> {
-    let ends = (inbox, outbox);
+    let ends = (inbox, outbox, Watcher::new().1);
     start_with(tasks, config, lake, metrics, readiness, ends, DECODERS).await
 }
 
@@ -153,7 +156,7 @@ pub async fn start_with(
     lake: &Lake,
     metrics: &Metrics,
     readiness: Readiness,
-    (inbox, outbox): (mpsc::Receiver<Inbound>, mpsc::Sender<Outbound>),
+    (inbox, outbox, watched): (mpsc::Receiver<Inbound>, mpsc::Sender<Outbound>, Watched),
     decoders: &[Spec],
 ) -> anyhow::Result<()> {
     let (clock, upkeep) = (Clock::default(), config.maintain.clone());
@@ -164,12 +167,17 @@ pub async fn start_with(
     let positions = pipeline::own(&config.own_lanes(), lander::positions(&lander));
     info!(lake = lake.url(), sources = positions.len(), worker = config.worker, "ledger read");
     let layout = Arc::new(batch::Layout::of(lake.catalog()));
-    let decoding = Decoding::with(&config, layout, decoders).context("[ingest] topics")?;
+    let decoding = Decoding::with(&config, layout.clone(), decoders).context("[ingest] topics")?;
     let (orders, orders_receiver) = mpsc::channel(1);
     let (reports_sender, reports) = mpsc::channel(1);
     let (hearing, heard) = heard::Hearing::new(config.sources_max);
-    let keeping = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
+    let hears = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
     let (keeper, remembered) = keeper::Keeper::begin(lake, &config.worker, clock.uptime()).await;
+    let (watching, keeping) =
+        match watching::open(&config, lake, &lander, &layout, watched, &metrics, clock).await? {
+            Some((watching, keeping)) => (Some(watching), Some(keeping)),
+            None => (None, None),
+        };
     let pipeline = pipeline::Pipeline {
         lake_id: lake.id().to_owned(),
         lanes: config.own_lanes(),
@@ -184,10 +192,11 @@ pub async fn start_with(
         budget: budget::Budget::new(config.memory_bytes),
         attempts: attempts::Attempts::begin(lake, &config.worker).await,
         hearing,
+        watching,
         config,
     };
-    let worker = lander::Worker::new(lander, keeper, clock, metrics, readiness);
-    tasks.spawn("heard", keeping);
+    let worker = lander::Worker::new(lander, keeper, keeping, clock, metrics, readiness);
+    tasks.spawn("heard", hears);
     tasks.spawn("lander", worker.run(orders_receiver, reports_sender));
     let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
     tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));

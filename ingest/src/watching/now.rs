@@ -161,16 +161,30 @@ pub struct Watcher {
     moves: broadcast::Sender<Moved>,
 }
 
-/// The pipeline's end.
+/// The pipeline's end: give it to ingest.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub struct Watched {
     pub(crate) asks: mpsc::Receiver<Ask>,
     pub(crate) moves: broadcast::Sender<Moved>,
 }
 
+impl Watched {
+    /// Tells whoever listens.
+    pub(crate) fn moved(&self, moved: Moved) {
+        // Nobody may be listening.
+        drop(self.moves.send(moved));
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn is_listened(&self) -> bool {
+        self.moves.receiver_count() > 0
+    }
+}
+
 impl Watcher {
     /// A way to ask, and the end that answers.
-    pub(crate) fn new() -> (Self, Watched) {
+    #[must_use]
+    pub fn new() -> (Self, Watched) {
         let (asks, asked) = mpsc::channel(QUESTIONS_MAX);
         let (moves, _) = broadcast::channel(MOVES_MAX);
         (Self { asks, moves: moves.clone() }, Watched { asks: asked, moves })
