@@ -29,6 +29,7 @@ mod memory;
 mod metrics;
 mod mistake;
 mod mqtt;
+pub mod notify;
 mod pipeline;
 pub mod profiles;
 pub mod replay;
@@ -79,7 +80,7 @@ pub async fn run(
     lake: Lake,
     metrics: Metrics,
     readiness: Readiness,
-    watched: Watched,
+    mut watched: Watched,
     stop: Stop,
 ) -> anyhow::Result<()> {
     config.check_with(&batch::Layout::of(lake.catalog()))?;
@@ -91,10 +92,12 @@ pub async fn run(
     let links = LinkMetrics::register(&metrics, "ingest");
     let clock = Clock::default();
     let standing = Standing::new("broker", config.broker.clone(), readiness.clone(), links, clock);
+    let (link, link_end) = notify::link(topics.clone());
+    watched.link = Some(link);
     let own = (inbox, outbox, watched);
     start_with(&mut tasks, config.clone(), &lake, &metrics, readiness, own, DECODERS).await?;
     let stop = tasks.stop();
-    let ends = (inbox_sender, outbox_receiver);
+    let ends = (inbox_sender, outbox_receiver, link_end);
     tasks.spawn("mqtt", mqtt::run(config, topics, ends, standing, stop));
     tasks.join(grace).await
 }
@@ -173,11 +176,20 @@ pub async fn start_with(
     let (hearing, heard) = heard::Hearing::new(config.sources_max);
     let hears = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
     let (keeper, remembered) = keeper::Keeper::begin(lake, &config.worker, clock.uptime()).await;
-    let (watching, keeping) =
-        match watching::open(&config, lake, &lander, &layout, watched, &metrics, clock).await? {
-            Some((watching, keeping)) => (Some(watching), Some(keeping)),
-            None => (None, None),
-        };
+    let (watching, keeping) = match watching::open(
+        &config,
+        lake,
+        &lander,
+        &layout,
+        watched,
+        &metrics,
+        (clock, &mut *tasks),
+    )
+    .await?
+    {
+        Some((watching, keeping)) => (Some(watching), Some(keeping)),
+        None => (None, None),
+    };
     let pipeline = pipeline::Pipeline {
         lake_id: lake.id().to_owned(),
         lanes: config.own_lanes(),

@@ -1,5 +1,7 @@
 //! The metrics of ingest. Names live here and nowhere else.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,6 +20,17 @@ struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Told {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Channel {
+    channel: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,6 +54,9 @@ pub struct IngestMetrics {
     alerts: Family<State, Counter>,
     watch_bytes: Gauge,
     watch_rows: Family<Outcome, Gauge>,
+    notifications: Family<Told, Counter>,
+    notifications_waiting: Family<Channel, Gauge>,
+    dropped: Arc<AtomicBool>,
     counts: Counts,
 }
 
@@ -62,6 +78,9 @@ impl IngestMetrics {
             alerts: Family::default(),
             watch_bytes: Gauge::default(),
             watch_rows: Family::default(),
+            notifications: Family::default(),
+            notifications_waiting: Family::default(),
+            dropped: Arc::default(),
             counts: metrics.counts(),
         };
         metrics.register("ingest", |registry| {
@@ -110,6 +129,16 @@ impl IngestMetrics {
 
     fn register_watching(&self, registry: &mut Registry) {
         registry.register(
+            "notifications",
+            "Steps of alerts that were told, by channel and outcome",
+            self.notifications.clone(),
+        );
+        registry.register(
+            "notifications_waiting",
+            "Steps of alerts that are not told yet, by channel",
+            self.notifications_waiting.clone(),
+        );
+        registry.register(
             "alert_steps",
             "Steps of alerts, by the state that they led to; those of a lost landing count again",
             self.alerts.clone(),
@@ -149,6 +178,25 @@ impl IngestMetrics {
 
     pub(crate) fn alert(&self, state: &'static str) {
         self.alerts.get_or_create(&State { state }).inc();
+    }
+
+    pub(crate) fn notified(&self, channel: &str, outcome: &'static str) {
+        let told = Told { channel: channel.to_owned(), outcome };
+        self.notifications.get_or_create(&told).inc();
+        if outcome != "told" {
+            self.counts.add(Group::Dropped, "notifications", 1);
+        }
+    }
+
+    /// Whether notifications are dropped for the first time.
+    pub(crate) fn is_first_drop(&self) -> bool {
+        !self.dropped.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn waiting(&self, channel: &str, count: usize) {
+        let channel = Channel { channel: channel.to_owned() };
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.notifications_waiting.get_or_create(&channel).set(count);
     }
 
     pub(crate) fn watching(&self, watch: &watch::Watch) {

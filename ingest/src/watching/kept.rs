@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! zstd( length of the head u32 LE | head, JSON | state of `watch` )
-//! head: {"v":1,"number":…,"next":…,"lanes":{"lane": landings}}
+//! head: {"v":1,"number":…,"next":…,"lanes":{"lane": landings},"waiting":[notices that were not told yet]}
 //! ```
 //!
 //! The lanes say which state of the ledger it belongs to: each landing moves at least one of them.
@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::notify::Waiting;
+
 const VERSION: u8 = 1;
 /// Bytes of a head at most.
-const HEAD_MAX: usize = 64 << 10;
+const HEAD_MAX: usize = 64 << 20;
 /// Bytes of all, unpacked, at most.
 const BYTES_MAX: usize = 512 << 20;
 /// zstd's fastest.
@@ -29,6 +31,9 @@ pub(crate) struct Kept {
     pub(crate) next: u64,
     /// Lane → landings of it, with this one.
     pub(crate) lanes: BTreeMap<u8, i64>,
+    /// What was not told yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) waiting: Vec<Waiting>,
     /// The state.
     #[serde(skip)]
     pub(crate) state: Vec<u8>,
@@ -41,7 +46,7 @@ pub(crate) struct Unreadable;
 
 impl Kept {
     pub(crate) fn new(number: u64, next: u64, state: Vec<u8>) -> Self {
-        Self { v: VERSION, number, next, lanes: BTreeMap::new(), state }
+        Self { v: VERSION, number, next, lanes: BTreeMap::new(), waiting: Vec::new(), state }
     }
 
     /// Its bytes.

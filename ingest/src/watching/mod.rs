@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lake::{Lake, Lander};
-use service_runtime::Clock;
+use service_runtime::{Clock, Tasks};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 use watch::{ActError, Action, Limits, Transition, Watch};
@@ -27,6 +27,7 @@ use crate::batch::{Batch, Layout, OwnSource};
 use crate::config::Config;
 use crate::metrics::IngestMetrics;
 use crate::mistake::Mistake;
+use crate::notify::{Channels, Desk, Notice};
 use crate::sequencer::Key;
 pub use config::AlertsConfig;
 pub(crate) use keeping::{Keeping, Restored};
@@ -79,6 +80,7 @@ pub(crate) struct Watching {
     filling_acts: Vec<Acted>,
     landing_acts: Vec<Acted>,
     metrics: IngestMetrics,
+    desk: Desk,
 }
 
 /// What it is made of.
@@ -88,6 +90,7 @@ struct Parts {
     pub(crate) watched: Watched,
     pub(crate) metrics: IngestMetrics,
     pub(crate) sources_max: usize,
+    pub(crate) desk: Desk,
 }
 
 /// Goes on from what was kept, and says where it is kept; `None`: nothing is watched.
@@ -99,9 +102,9 @@ pub(crate) async fn open(
     lake: &Lake,
     lander: &Lander,
     layout: &Layout,
-    watched: Watched,
+    mut watched: Watched,
     metrics: &IngestMetrics,
-    clock: Clock,
+    (clock, tasks): (Clock, &mut Tasks),
 ) -> anyhow::Result<Option<(Watching, (Keeping, OwnSource))>> {
     if !config.alerts.watch {
         return Ok(None);
@@ -112,8 +115,11 @@ pub(crate) async fn open(
     let (keeping, restored) =
         Keeping::begin(lake, &config.worker, &lander.counters(), next).await?;
     let sources_max = config.sources_max;
-    let parts =
-        Parts { own: own.clone(), restored, watched, metrics: metrics.clone(), sources_max };
+    let channels = Channels::open(&config.alerts, watched.link.take())?;
+    let desk = Desk::new(&channels.names(), metrics);
+    channels.start(tasks, &desk, clock);
+    let metrics = metrics.clone();
+    let parts = Parts { own: own.clone(), restored, watched, metrics, sources_max, desk };
     let now = (clock.uptime(), clock.now_us());
     let watching = Watching::begin(&config.alerts, layout, parts, now)?;
     Ok(Some((watching, (keeping, own))))
@@ -130,7 +136,7 @@ impl Watching {
         parts: Parts,
         (now, now_us): (Duration, i64),
     ) -> anyhow::Result<Self> {
-        let Parts { own, restored, watched, metrics, sources_max } = parts;
+        let Parts { own, restored, watched, metrics, sources_max, desk } = parts;
         let rules = RulesFile::open(config.rules.as_deref(), now)?;
         let limits = Limits { devices: config.devices_max, ..Limits::default() };
         let Restored { kept, next } = restored;
@@ -152,8 +158,16 @@ impl Watching {
             filling_acts: Vec::new(),
             landing_acts: Vec::new(),
             metrics,
+            desk,
         };
         watching.load();
+        watching
+            .watch
+            .alerts()
+            .filter_map(|alert| Notice::of_alert(&alert))
+            .for_each(|notice| watching.desk.begin(notice));
+        let waiting = watching.landed.waiting.clone();
+        watching.desk.resume(&waiting);
         for source in watching.watch.sources() {
             if let Ok(id) = source.source.parse() {
                 watching.sources.expect(id, source.is_unknown, now, now_us);
@@ -313,6 +327,9 @@ impl Watching {
             }
             self.next = batch.own_end().unwrap_or(self.next);
             self.metrics.alert(step.to.name());
+            if let Some(notice) = Notice::of(&step) {
+                self.desk.tell(notice);
+            }
             self.watched.moved(Moved::Alert(Arc::new(step)));
         }
     }
@@ -321,7 +338,9 @@ impl Watching {
     pub(crate) fn seal(&mut self, batch: &mut Batch) {
         self.number += 1;
         self.metrics.watching(&self.watch);
-        batch.watched = Some(Box::new(Kept::new(self.number, self.next, self.watch.save())));
+        let mut kept = Kept::new(self.number, self.next, self.watch.save());
+        kept.waiting = self.desk.waiting();
+        batch.watched = Some(Box::new(kept));
         self.landing_acts.append(&mut self.filling_acts);
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::notify::Link;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use watch::{ActError, Action, AlertId, Quality, State, Status, Transition};
 
@@ -166,6 +167,8 @@ pub struct Watcher {
 pub struct Watched {
     pub(crate) asks: mpsc::Receiver<Ask>,
     pub(crate) moves: broadcast::Sender<Moved>,
+    /// The way to the broker, if alerts may be told there.
+    pub(crate) link: Option<Link>,
 }
 
 impl Watched {
@@ -187,7 +190,7 @@ impl Watcher {
     pub fn new() -> (Self, Watched) {
         let (asks, asked) = mpsc::channel(QUESTIONS_MAX);
         let (moves, _) = broadcast::channel(MOVES_MAX);
-        (Self { asks, moves: moves.clone() }, Watched { asks: asked, moves })
+        (Self { asks, moves: moves.clone() }, Watched { asks: asked, moves, link: None })
     }
 
     /// A page of devices.

@@ -237,3 +237,112 @@ async fn inv14_rules_that_change_are_taken_without_a_restart() {
     ingest.stop().await;
     assert_eq!(steps(&told(&lakeside).await)[2..], [["mon-1", "faster", "firing"]]);
 }
+
+/// A server that answers each request with the next of these, and then with 200. Returns what was posted.
+async fn receiver(
+    answers: &'static [&'static str],
+) -> (String, tokio::sync::mpsc::Receiver<String>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (posted, seen) = tokio::sync::mpsc::channel(64);
+    tokio::spawn(async move {
+        let mut answers = answers.iter();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+            // The body ends with the JSON.
+            while !request.ends_with(b"}") && !request.ends_with(b"]") {
+                let read = stream.read(&mut piece).await.unwrap();
+                assert!(read > 0);
+                request.extend(&piece[..read]);
+            }
+            let answer = answers.next().unwrap_or(&"200 OK");
+            let answer =
+                format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            if posted.send(String::from_utf8(request).unwrap()).await.is_err() {
+                return;
+            }
+        }
+    });
+    (url, seen)
+}
+
+fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+    let head = request.lines().take_while(|line| !line.is_empty());
+    head.filter_map(|line| line.split_once(": "))
+        .find_map(|(own, value)| own.eq_ignore_ascii_case(name).then_some(value))
+}
+
+fn body(request: &str) -> serde_json::Value {
+    serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test]
+async fn inv14_webhook_and_alertmanager_are_told_before_anything_lands_and_again_until_they_take_it()
+ {
+    let lakeside = Lakeside::new().await;
+    let rules = rules(&lakeside, RULES);
+    let secret = lakeside.folder.path().join("secret");
+    std::fs::write(&secret, "hush\n").unwrap();
+    let (hook, mut hooked) = receiver(&["503 Service Unavailable", "404 Not Found"]).await;
+    let (manager, mut managed) = receiver(&[]).await;
+    let ingest = lakeside
+        .ingest(|config| {
+            (config.flush_rows, config.flush_age_ms) = (1_000_000, 3_600_000);
+            config.alerts.rules = Some(rules);
+            let (url, secret_file) = (format!("{hook}/alerts?key=hidden"), Some(secret));
+            config.alerts.webhooks = vec![ingest::notify::Webhook { url, secret_file }];
+            config.alerts.alertmanager = Some(manager);
+        })
+        .await;
+    let mut source = Source::new("gw");
+    for (second, rate) in [(0, 130.0), (1, 100.0)] {
+        ingest.send(beats(&mut source, "mon-1", second, rate)).await;
+    }
+    let mut tries = Vec::new();
+    for _ in 0..4 {
+        tries.push(hooked.recv().await.unwrap());
+    }
+    let states: Vec<_> = tries.iter().map(|request| body(request)["state"].clone()).collect();
+    assert_eq!(states, ["firing", "firing", "firing", "resolved"]);
+    assert!(tries[0].starts_with("POST /alerts?key=hidden HTTP/1.1"));
+    let ids: Vec<_> = tries.iter().map(|request| header(request, "idempotency-key")).collect();
+    assert_eq!((ids[0], ids[1]), (ids[2], ids[2]));
+    assert_ne!(ids[2], ids[3]);
+    assert!(header(&tries[0], "tidemark-signature").unwrap().starts_with("t="));
+    for state in ["firing", "resolved"] {
+        let told = body(&managed.recv().await.unwrap());
+        assert_eq!(told[0]["annotations"]["state"], state);
+        assert_eq!(told[0]["labels"]["alertname"], "fast");
+    }
+    assert_eq!(told(&lakeside).await, Vec::<Row>::new(), "nothing has landed yet");
+    ingest.stop().await;
+}
+
+#[tokio::test]
+async fn inv14_what_was_landed_and_not_told_is_told_by_the_next_life() {
+    let lakeside = Lakeside::new().await;
+    let rules = rules(&lakeside, RULES);
+    let mut source = Source::new("gw");
+    // Nobody listens there.
+    let nowhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = nowhere.local_addr().unwrap();
+    drop(nowhere);
+    let with = |url: String| {
+        let rules = rules.clone();
+        move |config: &mut ingest::Config| {
+            config.alerts.rules = Some(rules);
+            config.alerts.webhooks = vec![ingest::notify::Webhook { url, secret_file: None }];
+        }
+    };
+    let mut ingest = lakeside.ingest(with(format!("http://{address}"))).await;
+    ingest.send(beats(&mut source, "mon-1", 0, 130.0)).await;
+    ingest.landed(&source).await;
+    ingest.kill();
+    let (hook, mut hooked) = receiver(&[]).await;
+    let ingest = lakeside.ingest(with(hook)).await;
+    assert_eq!(body(&hooked.recv().await.unwrap())["state"], "firing");
+    ingest.stop().await;
+}
