@@ -30,6 +30,7 @@ use crate::lander::{Order, Report};
 use crate::memory::Memory;
 use crate::metrics::IngestMetrics;
 use crate::sequencer::{Key, Sequencer, Verdict, window};
+use crate::topics::Topics;
 
 /// How often receipts that are owed are looked at, and the age of the batch.
 const TICK: Duration = Duration::from_millis(100);
@@ -81,6 +82,7 @@ pub(crate) struct Pipeline {
     pub(crate) attempts: Attempts,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) hearing: Hearing,
+    pub(crate) seen: Topics,
 }
 
 /// The batches.
