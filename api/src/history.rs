@@ -8,6 +8,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use axum::Json;
 use axum::extract::State;
 use futures::TryStreamExt;
+use lake::tables::alerts;
 use lake::{Lake, LakeError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -18,8 +19,6 @@ use crate::extract::Asked;
 use crate::state::Api;
 use crate::times::{Time, cursor, from_cursor, page, read};
 
-/// The table.
-const TABLE: &str = "alerts";
 /// Time, unless the query says otherwise.
 const USUAL_US: i64 = 24 * 3_600_000_000;
 const TIMES: [&str; 2] = ["at_ts", "until_ts"];
@@ -107,9 +106,6 @@ pub(crate) async fn history(
     let from_us = from_us.map_or(Ok(to_us.saturating_sub(USUAL_US)), |text| read("from", text))?;
     let after: Option<Key> = from_cursor(query.after.as_deref())?;
     let lake = api.ingest()?.lake.clone();
-    if lake.catalog().find(TABLE).is_none() {
-        return Err(Error::NotFound("table of alerts in this lake".into()));
-    }
     let found = api.ask_lake(newest(&lake, (from_us, to_us), after.as_ref(), limit + 1)).await?;
     let mut steps: Vec<(Key, Step)> = found;
     let more = steps.len() > limit;
@@ -125,13 +121,13 @@ async fn newest(
     after: Option<&Key>,
     most: usize,
 ) -> Result<Vec<(Key, Step)>, LakeError> {
-    let mut files = lake.files(TABLE).await?;
+    let mut files = lake.files(alerts::NAME).await?;
     files.retain(|file| {
         file.oldest_us.is_none_or(|oldest| oldest <= to_us)
             && file.newest_us.is_none_or(|newest| newest >= from_us)
     });
     let columns: Vec<&str> = TIMES.into_iter().chain(TEXTS).chain(IDENTITY).collect();
-    let mut rows = lake.scan_files(TABLE, files, &columns)?;
+    let mut rows = lake.scan_files(alerts::NAME, files, &columns)?;
     let mut kept: BinaryHeap<Reverse<(Key, Step)>> = BinaryHeap::new();
     while let Some(batch) = rows.try_next().await? {
         for row in 0..batch.num_rows() {

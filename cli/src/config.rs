@@ -7,6 +7,7 @@ use api::ApiConfig;
 use edge_agent::AgentConfig;
 use gateway::GatewayConfig;
 use ingest::batch::Layout;
+use ingest::watching::AlertsConfig;
 use lake::{Catalog, DeclaredTables, Lake, LakeConfig, MaintainConfig, OpenMode};
 use serde::Serialize;
 use service_runtime::config::{ConfigFile, expand_home};
@@ -23,6 +24,7 @@ pub(crate) struct Everything {
     pub(crate) ingest: ingest::Config,
     pub(crate) maintain: MaintainConfig,
     pub(crate) api: ApiConfig,
+    pub(crate) alerts: AlertsConfig,
     pub(crate) agent: AgentConfig,
     pub(crate) simulator: simulator::Config,
     pub(crate) tables: DeclaredTables,
@@ -64,11 +66,13 @@ fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {
         ingest: file.section("ingest")?,
         maintain: file.section("maintain")?,
         api: file.section("api")?,
+        alerts: file.section("alerts")?,
         agent: file.section("agent")?,
         simulator: file.section("simulator")?,
         tables: file.section("tables")?,
     };
     everything.ingest.maintain = everything.maintain.clone();
+    everything.ingest.alerts = everything.alerts.clone();
     let catalog = everything.catalog()?;
     everything.gateway.check()?;
     everything.ingest.check_with(&Layout::of(&catalog))?;

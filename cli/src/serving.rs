@@ -26,7 +26,7 @@ impl Serving {
             clock: Clock::default(),
             gateway: None,
             ingest: None,
-            rules_file: None,
+            rules_file: everything.alerts.rules.clone(),
         })
     }
 

@@ -29,6 +29,7 @@ mod memory;
 mod metrics;
 mod mistake;
 mod mqtt;
+pub mod notify;
 mod pipeline;
 pub mod profiles;
 pub mod replay;
@@ -81,7 +82,7 @@ pub async fn run(
     lake: Lake,
     metrics: Metrics,
     readiness: Readiness,
-    watched: Watched,
+    mut watched: Watched,
     stop: Stop,
 ) -> anyhow::Result<()> {
     config.check_with(&batch::Layout::of(lake.catalog()))?;
@@ -93,10 +94,12 @@ pub async fn run(
     let links = LinkMetrics::register(&metrics, "ingest");
     let clock = Clock::default();
     let standing = Standing::new("broker", config.broker.clone(), readiness.clone(), links, clock);
+    let (link, link_end) = notify::link(topics.clone());
+    watched.link = Some(link);
     let own = (inbox, outbox, watched);
     start_with(&mut tasks, config.clone(), &lake, &metrics, readiness, own, DECODERS).await?;
     let stop = tasks.stop();
-    let ends = (inbox_sender, outbox_receiver);
+    let ends = (inbox_sender, outbox_receiver, link_end);
     tasks.spawn("mqtt", mqtt::run(config, topics, ends, standing, stop));
     tasks.join(grace).await
 }
@@ -184,12 +187,27 @@ pub async fn start_with(
     let positions = pipeline::own(&config.own_lanes(), lander::positions(&lander));
     info!(lake = lake.url(), sources = positions.len(), worker = config.worker, "ledger read");
     let layout = Arc::new(batch::Layout::of(lake.catalog()));
-    let decoding = Decoding::with(&config, layout, decoders).context("[ingest] topics")?;
+    let decoding = Decoding::with(&config, layout.clone(), decoders).context("[ingest] topics")?;
     let (orders, orders_receiver) = mpsc::channel(1);
     let (reports_sender, reports) = mpsc::channel(1);
     let (hearing, heard) = heard::Hearing::new(config.sources_max);
-    let keeping = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
+    let hears = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
     let (keeper, remembered) = keeper::Keeper::begin(lake, &config.worker, clock.uptime()).await;
+    let seen = watched.topics.clone();
+    let (watching, keeping) = match watching::open(
+        &config,
+        lake,
+        &lander,
+        &layout,
+        watched,
+        &metrics,
+        (clock, &mut *tasks),
+    )
+    .await?
+    {
+        Some((watching, keeping)) => (Some(watching), Some(keeping)),
+        None => (None, None),
+    };
     let pipeline = pipeline::Pipeline {
         lake_id: lake.id().to_owned(),
         lanes: config.own_lanes(),
@@ -204,11 +222,12 @@ pub async fn start_with(
         budget: budget::Budget::new(config.memory_bytes),
         attempts: attempts::Attempts::begin(lake, &config.worker).await,
         hearing,
-        seen: watched.topics,
+        seen,
+        watching,
         config,
     };
-    let worker = lander::Worker::new(lander, keeper, clock, metrics, readiness);
-    tasks.spawn("heard", keeping);
+    let worker = lander::Worker::new(lander, keeper, keeping, clock, metrics, readiness);
+    tasks.spawn("heard", hears);
     tasks.spawn("lander", worker.run(orders_receiver, reports_sender));
     let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
     tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));

@@ -23,6 +23,7 @@ async fn run() -> anyhow::Result<()> {
     let lake: LakeConfig = file.section("lake")?;
     let mut config: Config = file.section("ingest")?;
     config.maintain = file.section("maintain")?;
+    config.alerts = file.section("alerts")?;
     let catalog =
         Catalog::declared(&file.section::<DeclaredTables>("tables")?).context("[tables]")?;
     let environment = std::env::vars().collect();

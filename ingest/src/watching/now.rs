@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::notify::Link;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use watch::{ActError, Action, AlertId, Quality, State, Status, Transition};
 
@@ -171,6 +172,8 @@ pub struct Watched {
     pub(crate) moves: broadcast::Sender<Moved>,
     /// Where it notes the topics that it sees.
     pub(crate) topics: Topics,
+    /// The way to the broker, if alerts may be told there.
+    pub(crate) link: Option<Link>,
 }
 
 impl Watched {
@@ -178,6 +181,11 @@ impl Watched {
     pub fn moved(&self, moved: Moved) {
         // Nobody may be listening.
         drop(self.moves.send(moved));
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn is_listened(&self) -> bool {
+        self.moves.receiver_count() > 0
     }
 }
 
@@ -189,7 +197,7 @@ impl Watcher {
         let (moves, _) = broadcast::channel(MOVES_MAX);
         let topics = Topics::default();
         let watcher = Self { asks, moves: moves.clone(), topics: topics.clone() };
-        (watcher, Watched { asks: asked, moves, topics })
+        (watcher, Watched { asks: asked, moves, topics, link: None })
     }
 
     /// A page of devices.

@@ -136,6 +136,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// No rules: devices are known all the same.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { rules: Vec::new(), maintenance: Vec::new() }
+    }
+
     /// Reads and checks a file.
     ///
     /// # Errors
