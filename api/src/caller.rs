@@ -121,8 +121,7 @@ pub(crate) async fn admit(
     let caller = caller.unwrap_or(nowhere);
     match identify(&api, caller, request.headers()).await {
         Ok(who) => {
-            let key = if who.identity.is_some() { &*who.name } else { "" };
-            api.throttle().take(&format!("{}@{}", key, caller.peer.ip()), api.now())?;
+            api.throttle().take(&format!("{}@{}", who.name, caller.peer.ip()), api.now())?;
             request.extensions_mut().insert(who);
         }
         Err(error) => {

@@ -9,7 +9,7 @@ use ingest::watching::NoAnswer;
 use lake::LakeError;
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema, openapi};
+use utoipa::{IntoResponses, PartialSchema, ToSchema, openapi};
 use watch::ActError;
 
 use crate::caller::{Right, Role};
@@ -122,8 +122,8 @@ impl IntoResponses for Refused {
             ("401", "Nobody is let in without a login."),
             ("403", "The role may not, or the request is another site's."),
             ("404", "There is none, or this process does not know it."),
+            ("405", "Another method is meant."),
             ("409", "It is not in a state for that."),
-            ("413", "The body is too large."),
             ("429", "Asked too often."),
             ("503", "Busy, ending, or the lake cannot be read."),
         ];
@@ -134,6 +134,12 @@ impl IntoResponses for Refused {
                 .content("application/json", content.build());
             (status.to_owned(), RefOr::T(response.build()))
         });
-        made.into()
+        // The endpoint itself says so, before anybody is asked.
+        let text = ContentBuilder::new().schema(Some(<String as PartialSchema>::schema()));
+        let too_large = ResponseBuilder::new()
+            .description("The body is larger than 64 KiB.")
+            .content("text/plain", text.build());
+        let too_large = ("413".to_owned(), RefOr::T(too_large.build()));
+        made.into_iter().chain([too_large]).collect()
     }
 }

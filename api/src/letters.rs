@@ -14,6 +14,7 @@ use ingest::suggest::{Sample as Suggested, suggest};
 use lake::tables::dead_letters;
 use lake::{Lake, LakeError};
 use serde::{Deserialize, Serialize};
+use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::caller::{Right, Who};
@@ -267,5 +268,6 @@ pub(crate) async fn replay(
         done.await.map_err(|error| Error::Busy(format!("the replay stopped: {error}")))
     });
     let replay::Replayed { wanted, landed, before, refused, partly } = done.await?;
+    info!(by = %who.name, wanted, landed, refused, "dead letters were tried again");
     Ok(Json(Replayed { wanted, landed, before, refused, partly }))
 }

@@ -24,6 +24,7 @@ mod looking;
 mod mask;
 mod openapi;
 mod overview;
+mod pages;
 mod pulse;
 mod running;
 mod secrets;
@@ -47,6 +48,7 @@ use tower_service::Service as _;
 pub use caller::{Right, Role};
 pub use config::ApiConfig;
 pub use openapi::description;
+pub use pages::{Page, pages};
 pub use state::{Api, Ingest, Parts};
 
 use error::Error;

@@ -78,10 +78,7 @@ fn crates_depend_only_on_what_the_design_allows() {
         ),
         ("simulator", &["service-runtime", "telemetry-core"]),
         // It shows what gateway and ingest know, and nobody needs it but the program.
-        (
-            "api",
-            &["gateway", "ingest", "lake", "service-runtime", "telemetry-core", "watch"],
-        ),
+        ("api", &["gateway", "ingest", "lake", "service-runtime", "telemetry-core", "watch"]),
         // A pure core: it is fed by others.
         ("watch", &["telemetry-core"]),
         ("drill", &["s3-server", "service-runtime", "simulator", "telemetry-core"]),
