@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use api::ApiConfig;
 use edge_agent::AgentConfig;
 use gateway::GatewayConfig;
 use ingest::batch::Layout;
@@ -22,6 +23,7 @@ pub(crate) struct Everything {
     pub(crate) gateway: GatewayConfig,
     pub(crate) ingest: ingest::Config,
     pub(crate) maintain: MaintainConfig,
+    pub(crate) api: ApiConfig,
     pub(crate) alerts: AlertsConfig,
     pub(crate) agent: AgentConfig,
     pub(crate) simulator: simulator::Config,
@@ -63,6 +65,7 @@ fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {
         gateway: file.section("gateway")?,
         ingest: file.section("ingest")?,
         maintain: file.section("maintain")?,
+        api: file.section("api")?,
         alerts: file.section("alerts")?,
         agent: file.section("agent")?,
         simulator: file.section("simulator")?,
@@ -74,6 +77,7 @@ fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {
     everything.gateway.check()?;
     everything.ingest.check_with(&Layout::of(&catalog))?;
     everything.agent.check()?;
+    everything.api.check().map_err(anyhow::Error::msg)?;
     Ok(everything)
 }
 

@@ -108,7 +108,8 @@ async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<S
     let rules = folders.lake.with_file_name("alerts.toml");
     std::fs::write(&rules, RULES).with_context(|| format!("cannot write {}", rules.display()))?;
     let alerts = AlertsConfig { rules: Some(rules), ..AlertsConfig::default() };
-    let ingest = ingest::Config {
+    let mut everything = config::load(None)?;
+    everything.ingest = ingest::Config {
         alerts,
         broker: address.clone(),
         flush_age_ms: FLUSH_AGE_MS,
@@ -116,7 +117,7 @@ async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<S
     };
     let mut tasks = Tasks::new(Stop::new());
     let stop = tasks.stop();
-    services::spawn_pair(&mut tasks, gateway, ingest, lake, metrics);
+    services::spawn_pair(&mut tasks, gateway, &everything, lake, metrics);
     let simulation = Simulation::new(simulation(options, folders, address))?;
     let play = async {
         let played = watch_simulation(simulation, uplink, stop.clone()).await;

@@ -39,6 +39,7 @@ pub mod status;
 pub mod suggest;
 mod take;
 mod topic_rule;
+pub mod topics;
 mod units;
 mod upkeep;
 pub mod watching;
@@ -50,6 +51,7 @@ use anyhow::Context as _;
 use lake::Lake;
 use mqtt_link::{LinkMetrics, Standing};
 use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
+use service_runtime::application::Application;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
 use tokio::net::TcpListener;
@@ -102,30 +104,45 @@ pub async fn run(
     tasks.join(grace).await
 }
 
+/// What a process of its own is run with beside its settings.
+#[derive(Default)]
+pub struct Alone {
+    /// Its metrics.
+    pub metrics: Metrics,
+    /// Whether it can do its work.
+    pub readiness: Readiness,
+    /// Who answers what the admin endpoint itself does not know.
+    pub application: Option<Application>,
+    /// The end of whoever asks what goes on.
+    pub watched: Option<Watched>,
+}
+
 /// As [`run`], with the admin endpoint of a process of its own.
 ///
 /// # Errors
 /// As [`run`]; also when `admin_listen` is taken.
-pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result<()> {
+pub async fn run_alone(config: Config, lake: Lake, alone: Alone, stop: Stop) -> anyhow::Result<()> {
+    let Alone { metrics, readiness, application, watched } = alone;
     let address = config.admin_listen;
     let access = AdminAccess::open(address, config.admin_token_file.as_ref(), &config.admin_hosts)?;
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: is another ingest running? change ingest.admin_listen")
     })?;
-    let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let mut tasks = Tasks::new(stop);
     let (stop, closing) = (tasks.stop(), Stop::new());
     let endpoint = Endpoint {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         routes: status::routes(&config, metrics.counts()),
+        application,
         access,
         clock: Clock::default(),
     };
     tasks.spawn("admin", admin::serve(listener, endpoint, closing.clone()));
     let grace = Duration::from_millis(config.shutdown_grace_ms) * 2;
     tasks.spawn("ingest", async move {
-        let result = run(config, lake, metrics, readiness, Watcher::new().1, stop).await;
+        let watched = watched.unwrap_or_else(|| Watcher::new().1);
+        let result = run(config, lake, metrics, readiness, watched, stop).await;
         closing.cancel();
         result
     });
@@ -176,6 +193,7 @@ pub async fn start_with(
     let (hearing, heard) = heard::Hearing::new(config.sources_max);
     let hears = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
     let (keeper, remembered) = keeper::Keeper::begin(lake, &config.worker, clock.uptime()).await;
+    let seen = watched.topics.clone();
     let (watching, keeping) = match watching::open(
         &config,
         lake,
@@ -204,6 +222,7 @@ pub async fn start_with(
         budget: budget::Budget::new(config.memory_bytes),
         attempts: attempts::Attempts::begin(lake, &config.worker).await,
         hearing,
+        seen,
         watching,
         config,
     };

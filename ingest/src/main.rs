@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ingest::Config;
+use ingest::{Alone, Config};
 use lake::{Catalog, DeclaredTables, Lake, LakeConfig, OpenMode};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
@@ -29,5 +29,5 @@ async fn run() -> anyhow::Result<()> {
     let environment = std::env::vars().collect();
     let lake = Lake::open_with(&lake, &environment, OpenMode::Create, &catalog).await?;
     let stop = Stop::new();
-    signals.until(stop.clone(), ingest::run_alone(config, lake, stop)).await
+    signals.until(stop.clone(), ingest::run_alone(config, lake, Alone::default(), stop)).await
 }

@@ -30,6 +30,7 @@ use crate::lander::{Order, Report};
 use crate::memory::Memory;
 use crate::metrics::IngestMetrics;
 use crate::sequencer::{Key, Sequencer, Verdict, window};
+use crate::topics::Topics;
 use crate::watching::{Ask, Watching};
 
 /// How often receipts that are owed are looked at, and the age of the batch.
@@ -82,6 +83,7 @@ pub(crate) struct Pipeline {
     pub(crate) attempts: Attempts,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) hearing: Hearing,
+    pub(crate) seen: Topics,
     pub(crate) watching: Option<Watching>,
 }
 

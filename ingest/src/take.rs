@@ -7,6 +7,7 @@ use tracing::warn;
 use crate::batch::dates::DATES_FULL;
 use crate::pipeline::Pipeline;
 use crate::sequencer::Key;
+use crate::topics::Came;
 
 /// Bytes of a frame's messages after which it is looked whether there is memory for more.
 const CHECK_BYTES: usize = 64 << 10;
@@ -91,13 +92,18 @@ impl Pipeline {
         let batch = &mut self.state.filling;
         match *item {
             Item::Record(record) => {
+                let rows = batch.rows();
                 let code = if self.attempts.is_poison(key, record.offset) {
                     Some(self.decoding.unseen(batch, source, &record, now_us))
                 } else {
                     self.decoding.record(batch, source, &record, now_us)
                 };
+                let (topic, payload, dead) = (record.topic, record.payload, code.is_some());
+                let rows = batch.rows().saturating_sub(rows + usize::from(dead));
+                let came = Came { topic, payload, rows, dead, at_us: now_us };
+                self.seen.note(came, || self.decoding.about(topic));
                 if let Some(code) = code {
-                    self.dead_letters.note(now, code, &key.0, record.topic);
+                    self.dead_letters.note(now, code, &key.0, topic);
                 }
             }
             Item::Gap { first, count, reason, .. } => {
