@@ -22,8 +22,10 @@ function axis() {
 }
 
 function fill(u, name) {
-  const paint = u.ctx.createLinearGradient(0, u.bbox.top, 0, u.bbox.top + u.bbox.height)
   const ink = colour(name)
+  // The legend asks before there is a place to draw in.
+  if (!Number.isFinite(u.bbox.top) || !u.bbox.height) return ink
+  const paint = u.ctx.createLinearGradient(0, u.bbox.top, 0, u.bbox.top + u.bbox.height)
   paint.addColorStop(0, `${ink}40`)
   paint.addColorStop(1, `${ink}04`)
   return paint
