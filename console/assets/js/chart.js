@@ -1,6 +1,6 @@
 // Charts of uPlot, in the page's colours, that can be read with keys and as text.
 
-import { h } from './dom.js'
+import { h, patch } from './dom.js'
 import { clock, value } from './format.js'
 import { say } from './say.js'
 import { colour, onChange } from './theme.js'
@@ -31,15 +31,15 @@ function fill(u, name) {
   return paint
 }
 
-function seriesOf({ label, ink, points, area, unit }) {
-  const line = { label, value: (_, n) => (n === null || n === undefined ? '–' : `${value(n)}${unit ? ` ${unit}` : ''}`) }
+function seriesOf({ label, ink, points, area }, dense) {
+  const line = { label }
   if (points) return { ...line, stroke: null, paths: () => null, points: { show: true, size: 7, fill: colour(ink), stroke: colour('surface') } }
   return {
     ...line,
     stroke: colour(ink),
     width: 1.75,
     fill: area ? (u) => fill(u, ink) : undefined,
-    points: { show: (u) => u.data[0].length < 40, size: 5, fill: colour(ink), stroke: colour(ink) },
+    points: { show: (u) => !dense && u.data[0].length < 40, size: 5, fill: colour(ink), stroke: colour(ink) },
   }
 }
 
@@ -48,16 +48,29 @@ function optionsOf(chart, width) {
     width,
     height: chart.height,
     padding: [12, 8, 0, 0],
-    legend: { show: chart.series.length > 1, live: true },
+    legend: { show: false },
     cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: chart.range ?? undefined }, y: { range: (_, low, high) => around(low, high, chart.fromZero) } },
     axes: [
-      { ...axis(), grid: { show: false }, space: 70, values: (_, ticks) => ticks.map((tick) => shortClock(tick, chart.days)) },
+      { ...axis(), grid: { show: false }, size: 30, space: 70, values: (_, ticks) => ticks.map((tick) => shortClock(tick, chart.days)) },
       { ...axis(), size: 48, space: 36, values: (_, ticks) => ticks.map((tick) => value(tick)) },
     ],
-    series: [{ value: (_, at) => (at ? clock(at * 1000, Date.now()) : '–') }, ...chart.series.map(seriesOf)],
-    hooks: { draw: [(u) => drawLimits(u, chart.limits ?? [])] },
+    series: [{}, ...chart.series.map((one) => seriesOf(one, chart.fromZero))],
+    hooks: { draw: [(u) => drawLimits(u, chart.limits ?? [])], setCursor: [(u) => showTip(u, chart.series)] },
   }
+}
+
+/** The values at the cursor, beside it. */
+function showTip(u, series) {
+  const tip = u.over.querySelector('.chart-tip')
+  if (!tip) return
+  const { idx, left } = u.cursor
+  tip.hidden = idx === null || idx === undefined || left < 0
+  if (tip.hidden) return
+  const known = series.map((one, n) => ({ one, at: u.data[n + 1][idx] })).filter(({ at }) => at !== null && at !== undefined)
+  patch(tip, [h('span', { class: 'quiet' }, clock(u.data[0][idx] * 1000, Date.now())), ...known.map(({ one, at }) => h('strong', null, one.points ? one.label : `${one.label} ${value(at)} ${one.unit ?? ''}`))])
+  const right = left + tip.offsetWidth + 24 > u.over.clientWidth
+  tip.style.setProperty('transform', `translateX(${right ? left - tip.offsetWidth - 12 : left + 12}px)`)
 }
 
 /** Limits that are not flat against the frame. */
@@ -105,7 +118,11 @@ class Drawn {
   build() {
     this.plot?.destroy()
     this.plot = new globalThis.uPlot(optionsOf(this.chart, this.el.clientWidth || 600), this.chart.data, this.el)
-    // It says what it is through its figure; its legend is for those who see it.
+    const tip = document.createElement('div')
+    tip.className = 'chart-tip'
+    tip.hidden = true
+    this.plot.over.append(tip)
+    // It says what it is through its figure.
     this.plot.root.setAttribute('aria-hidden', 'true')
   }
 
@@ -164,4 +181,9 @@ export function chart(one) {
     }),
     h('figcaption', { class: 'unseen' }, text),
   ])
+}
+
+/** Which line is which. */
+export function chartKeys(series) {
+  return h('ul', { class: 'chart-keys' }, series.map((one) => h('li', { key: one.label }, [h('span', { class: `dot key-${one.ink}`, 'aria-hidden': 'true' }), one.label])))
 }

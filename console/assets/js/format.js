@@ -9,6 +9,11 @@ export function count(n) {
   return n === null || n === undefined ? '–' : whole.format(n)
 }
 
+/** An amount of something that is counted, or of bytes if its name says so. */
+export function amount(name, n) {
+  return /bytes/.test(name) ? bytes(n) : short(n)
+}
+
 /** 1.2M; numbers below 10,000 as they are. */
 export function short(n) {
   if (n === null || n === undefined) return '–'
@@ -59,7 +64,8 @@ export function ago(time, now) {
   const seconds = (now - Date.parse(time)) / 1000
   if (Number.isNaN(seconds)) return String(time)
   if (seconds < -5) return `in ${span(-seconds)}`
-  return seconds < 1.5 ? 'now' : `${span(seconds)} ago`
+  // The hour is enough; the exact time is a hover away.
+  return seconds < 1.5 ? 'now' : `${span(seconds < 3600 ? seconds : seconds - (seconds % 3600))} ago`
 }
 
 /** 12:03:09, with the date where it is not today's. */
@@ -72,9 +78,16 @@ export function clock(time, now) {
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${hours}`
 }
 
+const SPELLED = { spo2: 'SpO₂', etco2: 'EtCO₂', co2: 'CO₂', o2: 'O₂', nibp: 'NIBP', abp: 'ABP', ecg: 'ECG', news2: 'NEWS2', ehr: 'EHR', fhir: 'FHIR', json: 'JSON', cbor: 'CBOR', mqtt: 'MQTT', tls: 'TLS', utf8: 'UTF-8' }
+
 /** `heart_rate` as words. */
 export function words(name) {
-  return String(name).replaceAll('_', ' ')
+  return String(name).split('_').map((word) => SPELLED[word] ?? word).join(' ')
+}
+
+/** A rule's name, `fridge-warm`, as words. */
+export function ruleWords(name) {
+  return words(String(name ?? '').replaceAll('-', '_'))
 }
 
 /** Units as they are read: UCUM's `Cel`, `mm[Hg]`, `1` and annotations by their signs. */

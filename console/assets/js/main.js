@@ -2,7 +2,7 @@
 
 import { Api } from './api.js'
 import { patch } from './dom.js'
-import { words } from './format.js'
+import { ruleWords } from './format.js'
 import { frames } from './frame.js'
 import { History } from './history.js'
 import { Live } from './live.js'
@@ -187,7 +187,7 @@ class App {
 }
 
 function tellAlert({ rule, device, site, severity }) {
-  const text = `${severity} alert: ${words(rule)} on ${device}, ${site}`
+  const text = `${severity} alert: ${ruleWords(rule)} on ${device}, ${site}`
   if (severity === 'critical') alarm(text)
   else say(text)
 }

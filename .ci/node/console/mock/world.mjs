@@ -31,7 +31,8 @@ export function valueAt(device, metric, ms) {
   const slow = Math.sin(ms / 240_000 + phase) * 0.6 + Math.sin(ms / 47_000 + phase * 2) * 0.3
   const jitter = (noise(device, metric[0], Math.floor(ms / 1000)) - 0.5) * 0.35
   const offset = (noise('middle', device, metric[0]) - 0.5) * 1.2
-  return Math.round((middle + sway * (slow + jitter + offset)) * 100) / 100
+  const digits = middle < 10 || metric[1] === 'Cel' ? 10 : 1
+  return Math.round((middle + sway * (slow + jitter + offset)) * digits) / digits
 }
 
 export function rfc(ms) {

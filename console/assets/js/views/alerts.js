@@ -3,7 +3,7 @@
 import { at } from '../api.js'
 import { choose } from '../dialog.js'
 import { h, names } from '../dom.js'
-import { clock, count, plural, spanWords, unit, value, words } from '../format.js'
+import { clock, count, plural, ruleWords, spanWords, unit, value, words } from '../format.js'
 import { icon } from '../icons.js'
 import { List, grid } from '../list.js'
 import { Pages } from '../pages.js'
@@ -49,10 +49,10 @@ export function alerts(ctx) {
   }
   const acts = {
     busy,
-    acknowledge: (alert) => acting(alert, 'acknowledge', {}, `Acknowledged: ${words(alert.rule)} on ${alert.device}`),
+    acknowledge: (alert) => acting(alert, 'acknowledge', {}, `Acknowledged: ${ruleWords(alert.rule)} on ${alert.device}`),
     silence: async (alert) => {
-      const span = await choose({ title: `Silence ${words(alert.rule)}`, text: `On ${alert.device ?? alert.source}. It is not told until then, and comes back if it still holds.`, options: ['30m', '2h', '8h', '24h'].map((text) => ({ value: text, label: spanWords(text) })) })
-      if (span) await acting(alert, 'silence', { for: span }, `Silenced for ${spanWords(span)}: ${words(alert.rule)} on ${alert.device}`)
+      const span = await choose({ title: `Silence ${ruleWords(alert.rule)}`, text: `On ${alert.device ?? alert.source}. It is not told until then, and comes back if it still holds.`, options: ['30m', '2h', '8h', '24h'].map((text) => ({ value: text, label: spanWords(text) })) })
+      if (span) await acting(alert, 'silence', { for: span }, `Silenced for ${spanWords(span)}: ${ruleWords(alert.rule)} on ${alert.device}`)
     },
   }
 
@@ -113,7 +113,7 @@ function now(ctx, { list, all, query, acts }) {
 function about(alert) {
   const place = [alert.device ?? alert.source, alert.site].filter(Boolean).join(', ')
   return h('div', { class: 'two-lines' }, [
-    h('span', { class: 'name' }, words(alert.rule)),
+    h('span', { class: 'name' }, ruleWords(alert.rule)),
     alert.device ? h('a', { class: 'quiet', href: link('devices', [alert.site, alert.device], { metric: alert.metric }) }, place) : h('span', { class: 'quiet' }, place),
   ])
 }
@@ -123,7 +123,7 @@ function row(ctx, alert, acts) {
   const busy = acts.busy.has(alert.alert)
   const canAcknowledge = may && !busy && ['firing', 'pending'].includes(alert.state) && alert.state === 'firing'
   const canSilence = may && !busy && ['firing', 'acknowledged'].includes(alert.state)
-  const label = (what) => `${what} ${words(alert.rule)} on ${alert.device ?? alert.source}`
+  const label = (what) => `${what} ${ruleWords(alert.rule)} on ${alert.device ?? alert.source}`
   return {
     class: names(`alert-${alert.state}`, { busy }),
     open: alert.device ? () => go(link('devices', [alert.site, alert.device], { metric: alert.metric })) : null,

@@ -1,7 +1,7 @@
 // Who is connected to the gateway, since when, what waits for them; and who was refused, and why.
 
 import { h } from '../dom.js'
-import { count, short, words } from '../format.js'
+import { amount, count, short, words } from '../format.js'
 import { List, grid } from '../list.js'
 import { panel, pill, search, when } from '../parts.js'
 import { link, replace } from '../router.js'
@@ -62,13 +62,13 @@ function clients(ctx, list, all, q) {
 function refusals(ctx, all) {
   if (all.length === 0) return h('p', { class: 'quiet' }, 'Nobody was refused.')
   return h('ul', { class: 'lines' }, [...all].sort((a, b) => b.count - a.count).map((one) => h('li', { key: one.reason }, [
-    h('span', { class: 'lines-name' }, words(one.reason)), h('strong', null, short(one.count)), h('span', { class: 'quiet' }, when(one.last, ctx.now())),
+    h('span', { class: 'lines-name lines-words' }, words(one.reason)), h('strong', null, short(one.count)), h('span', { class: 'quiet' }, when(one.last, ctx.now())),
   ])))
 }
 
 function limitList({ limits }) {
   return h('ul', { class: 'lines lines-limits' }, limits.map((one) => h('li', { key: one.name }, [
-    h('span', { class: 'lines-name' }, words(one.name)), h('span', null, `${short(one.used)} of ${short(one.max)}`),
+    h('span', { class: 'lines-name lines-words' }, words(one.name)), h('span', null, `${amount(one.name, one.used)} of ${amount(one.name, one.max)}`),
     h('span', { class: 'quiet lines-more' }, [one.effect, ' ', h('code', null, one.setting)]),
   ])))
 }

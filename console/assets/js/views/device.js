@@ -4,7 +4,7 @@ import { at } from '../api.js'
 import { chart } from '../chart.js'
 import { choose } from '../dialog.js'
 import { h, names } from '../dom.js'
-import { clock, count, plural, rate, span, spanWords, unit, value, words } from '../format.js'
+import { clock, count, plural, rate, ruleWords, span, spanWords, unit, value, words } from '../format.js'
 import { icon } from '../icons.js'
 import { bar, copy, panel, segments, severity, stateOf, when } from '../parts.js'
 import { pretty } from '../payload.js'
@@ -98,7 +98,7 @@ function body(ctx, { device, query, series, live, pick }) {
   return [
     open.length ? h('ul', { class: 'attention attention-bare' }, open.map((alert) => h('li', { key: alert.alert }, [
       severity(alert.severity),
-      h('div', { class: 'attention-text' }, [h('p', { class: 'attention-what' }, [words(alert.rule), ' ', stateOf(alert.state)]), h('p', { class: 'quiet' }, [alert.metric ? `${words(alert.metric)} ` : '', value(alert.value), alert.threshold === null || alert.threshold === undefined ? '' : `, limit ${value(alert.threshold)}`])]),
+      h('div', { class: 'attention-text' }, [h('p', { class: 'attention-what' }, [ruleWords(alert.rule), ' ', stateOf(alert.state)]), h('p', { class: 'quiet' }, [alert.metric ? `${words(alert.metric)} ` : '', value(alert.value), alert.threshold === null || alert.threshold === undefined ? '' : `, limit ${value(alert.threshold)}`])]),
       h('span', { class: 'quiet attention-since' }, when(alert.since, ctx.now())),
     ]))) : null,
     device.metrics?.length ? metricTiles(device.metrics, metric, pick) : state({ look: 'devices', title: 'No reading yet', text: 'The device was heard of, by its status or an alert, but no reading of it came. The last message, below, may say why.' }),
@@ -161,8 +161,10 @@ function drawSeries(ctx, { device, metric, answer, live }) {
       range: [last - answer.seconds, last], days: answer.seconds > 86_400,
       series: [{ label: words(metric.metric), unit: unitText, ink: 'series-1', area: true }, { label: 'Suspect or bad', unit: unitText, ink: 'critical', points: true }],
     }),
-    answer.more ? h('p', { class: 'quiet small-print' }, 'Thinned: of each moment the lowest and the highest value are kept.') : null,
-    asTable(data, metric),
+    h('div', { class: 'chart-foot' }, [
+      asTable(data, metric),
+      h('p', { class: 'quiet small-print' }, [data[2].some((bad) => bad !== null) ? 'Red dots are suspect or bad. ' : '', answer.more ? 'Thinned: of each moment the lowest and the highest value are kept.' : '']),
+    ]),
   ]
 }
 
@@ -197,7 +199,7 @@ function qualityPanel(metric) {
 
 function rulesPanel({ rules }) {
   return panel({ title: 'Rules that watch it' }, rules?.length
-    ? h('ul', { class: 'rules' }, rules.map((rule) => h('li', { key: rule.name }, [h('strong', null, words(rule.name)), h('code', null, rule.condition)])))
+    ? h('ul', { class: 'rules' }, rules.map((rule) => h('li', { key: rule.name }, [h('strong', null, ruleWords(rule.name)), h('code', null, rule.condition)])))
     : h('p', { class: 'quiet' }, 'None. Rules are in the file that alerts are configured by; try one with tidemark alerts backtest.'))
 }
 

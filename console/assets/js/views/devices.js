@@ -127,7 +127,7 @@ function row(ctx, device, past) {
       ]),
       h('div', { class: 'row tight' }, [stateOf(device.status), alerts.length ? h('span', { class: `badge badge-${worst(alerts)}`, title: alerts.map((alert) => alert.rule).join(', ') }, [count(alerts.length), h('span', { class: 'unseen' }, ' firing')]) : null]),
       h('div', { class: 'values' }, (device.metrics ?? []).slice(0, 3).map((metric) => reading(metric))),
-      lead ? spark(past.of(device, lead), { slots: 40 }) : '',
+      lead ? spark(past.of(device, lead), { width: 150 }) : '',
       rate(device.rows_per_minute),
       when(device.heard, ctx.now()),
     ],

@@ -59,11 +59,11 @@ function sealed(ctx, { sealed: hours }) {
     const closed = shown.filter((hour) => known.has(`${site} ${hour}`)).length
     return h('li', { key: site }, [
       h('span', { class: 'sealed-site' }, site),
-      h('span', { class: 'sealed-hours', role: 'img', 'aria-label': `${site}: ${closed} of the last ${HOURS} hours are sealed` }, shown.map((hour) => {
+      h('span', { class: 'sealed-hours', role: 'img', 'aria-label': `${site}: ${closed} of the last ${HOURS - 1} hours are sealed` }, shown.map((hour) => {
         const what = hour === now ? 'now' : known.has(`${site} ${hour}`) ? 'sealed' : 'open'
         return h('span', { class: `hour hour-${what}`, title: `${clock(hour * HOUR_MS, ctx.now())}: ${what === 'now' ? 'going on' : what}` })
       })),
-      h('span', { class: 'quiet' }, `${closed} of ${HOURS}`),
+      h('span', { class: 'quiet' }, `${closed} of ${HOURS - 1}`),
     ])
   }))
 }

@@ -1,8 +1,8 @@
 // The first look: is everything well, what is not and what to do, how much comes and lands.
 
-import { chart } from '../chart.js'
+import { chart, chartKeys } from '../chart.js'
 import { h } from '../dom.js'
-import { count, plural, rate, short, span, value, words } from '../format.js'
+import { count, plural, rate, ruleWords, short, span, value, words } from '../format.js'
 import { icon } from '../icons.js'
 import { bar, meter, panel, severity, tile, when } from '../parts.js'
 import { link } from '../router.js'
@@ -21,8 +21,8 @@ export function overview(ctx) {
         tiles(ctx, now),
         h('div', { class: 'columns' }, [
           h('div', { class: 'column-main' }, [
-            panel({ title: 'What needs somebody', look: 'panel-attention' }, attention(ctx, now, alerts)),
-            panel({ title: 'Throughput', note: 'since you opened this page' }, throughput(ctx)),
+            panel({ title: 'Needs attention', look: 'panel-attention' }, attention(ctx, now, alerts)),
+            panel({ title: 'Throughput', note: 'since you opened this page', actions: chartKeys(RATES) }, throughput(ctx)),
           ]),
           h('div', { class: 'column-side' }, [
             panel({ title: 'Devices', actions: h('a', { class: 'panel-link', href: link('devices') }, 'All devices') }, fleet(now)),
@@ -38,13 +38,13 @@ export function overview(ctx) {
 
 function tiles(ctx, now) {
   const past = ctx.app.history
-  const slots = { slots: 60, width: 120, height: 32 }
+  const slots = { width: 110, height: 30 }
   const late = now.lag.oldest_s > 60 ? 'critical' : now.lag.oldest_s > 20 ? 'warning' : ''
   return h('div', { class: 'tiles' }, [
     tile({ label: 'Messages', number: rate(now.rates.messages_per_s), unit: '/s', chart: spark(past.last('messages'), slots), about: 'accepted' }),
     tile({ label: 'Rows', number: rate(now.rates.rows_per_s), unit: '/s', chart: spark(past.last('rows'), slots), about: `${rate(now.rates.landings_per_min)} landings a minute` }),
     tile({ label: 'Lag', number: span(now.lag.oldest_s), kind: late, chart: spark(past.last('lag'), { ...slots, kind: late && `spark-${late}` }), about: `${short(now.lag.messages)} not landed yet`, link: link('sources') }),
-    tile({ label: 'Alerts', number: count(now.alerts.firing), kind: now.alerts.firing ? 'critical' : '', about: `firing; ${count(now.alerts.acknowledged)} acknowledged, ${count(now.alerts.silenced)} silenced`, link: link('alerts') }),
+    tile({ label: 'Alerts firing', number: count(now.alerts.firing), kind: now.alerts.firing ? 'critical' : '', about: `${count(now.alerts.acknowledged)} acknowledged, ${count(now.alerts.silenced)} silenced`, link: link('alerts') }),
     tile({ label: 'Dead letters', number: short(now.dead_letters.last_hour), kind: now.dead_letters.last_hour ? 'warning' : '', about: `in the last hour, ${short(now.dead_letters.total)} in all`, link: link('dead-letters') }),
   ])
 }
@@ -58,7 +58,7 @@ function attention(ctx, now, alerts) {
   const firing = (alerts?.value?.alerts ?? []).map((alert) => ({
     key: `alert ${alert.alert}`,
     severity: alert.severity,
-    what: [words(alert.rule), h('span', { class: 'quiet' }, ` on ${alert.device ?? alert.source ?? alert.site}${alert.site ? `, ${alert.site}` : ''}`)],
+    what: [ruleWords(alert.rule), h('span', { class: 'quiet' }, ` on ${alert.device ?? alert.source ?? alert.site}${alert.site ? `, ${alert.site}` : ''}`)],
     remedy: alert.value === null || alert.value === undefined ? null : `${words(alert.metric ?? 'value')} ${value(alert.value)}${alert.threshold === null || alert.threshold === undefined ? '' : `, limit ${value(alert.threshold)}`}`,
     since: alert.since,
     href: alert.device ? link('devices', [alert.site, alert.device], { metric: alert.metric }) : link('alerts'),
@@ -79,6 +79,7 @@ function attention(ctx, now, alerts) {
 }
 
 const SPAN_S = 300
+const RATES = [{ label: 'Messages', unit: '/s', ink: 'series-2', area: true }, { label: 'Rows', unit: '/s', ink: 'series-1', area: true }]
 
 function throughput(ctx) {
   const data = ctx.app.history.data()
@@ -86,8 +87,7 @@ function throughput(ctx) {
   const last = data[0].at(-1)
   return chart({
     id: 'throughput', height: 240, data, fromZero: true,
-    range: [Math.min(data[0][0], last - SPAN_S), last],
-    series: [{ label: 'Rows', unit: '/s', ink: 'series-1', area: true }, { label: 'Messages', unit: '/s', ink: 'series-2', area: true }].reverse(),
+    range: [Math.max(data[0][0], last - SPAN_S), last], series: RATES,
   })
 }
 

@@ -1,7 +1,7 @@
 // Sources: gateways and agents, their books, and whether they are here.
 
 import { h } from '../dom.js'
-import { count, plural, short } from '../format.js'
+import { count, plural } from '../format.js'
 import { bar, stateOf, when } from '../parts.js'
 import { link } from '../router.js'
 import { show, state } from '../states.js'
@@ -37,7 +37,7 @@ function card(ctx, source) {
     MEANS[source.state] ? h('p', { class: 'card-means' }, MEANS[source.state]) : null,
     h('p', { class: 'books' }, [h('strong', null, count(source.accepted)), ' accepted']),
     bar(parts, 'Of what it accepted'),
-    h('ul', { class: 'legend' }, parts.map((part) => h('li', null, [h('span', { class: `dot dot-${part.kind}`, 'aria-hidden': 'true' }), h('span', null, part.label), h('strong', null, short(part.n))]))),
+    h('ul', { class: 'legend' }, parts.map((part) => h('li', null, [h('span', { class: `dot dot-${part.kind}`, 'aria-hidden': 'true' }), h('span', null, part.label), h('strong', null, count(part.n))]))),
     h('p', { class: 'card-foot quiet' }, [
       h('a', { href: link('devices', [], { q: source.source }) }, plural(source.devices ?? 0, 'device')), ' · ',
       source.dead_letters ? h('a', { href: link('dead-letters') }, plural(source.dead_letters, 'dead letter')) : 'no dead letters', ' · heard ', when(source.heard, ctx.now()),

@@ -59,7 +59,7 @@ function row(ctx, one) {
     open: one.dead_letters ? () => go(dead) : null,
     cells: [
       h('code', { class: 'name', title: one.topic }, one.topic),
-      h('span', { class: 'chip' }, one.rule ?? 'no rule'),
+      h('code', { class: 'chip' }, one.rule ?? 'no rule'),
       rate(one.rows_per_minute),
       bytes(one.bytes),
       one.dead_letters ? h('a', { class: 'dead', href: dead, tabindex: -1 }, count(one.dead_letters)) : h('span', { class: 'quiet' }, '0'),
