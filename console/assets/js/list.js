@@ -101,7 +101,7 @@ function drawRow(list, { index, one, columns, height, count, tabbable }) {
       role: 'row',
       key: index,
       class: names('grid-row', one.class, { 'can-open': one.open }),
-      style: { transform: `translateY(${index * height}px)`, height: `${height}px` },
+      style: { top: `${index * height}px`, height: `${height}px` },
       'aria-rowindex': index + 2,
       'aria-label': one.label,
       tabindex: tabbable ? 0 : -1,

@@ -12,7 +12,7 @@ export class EventReader {
 
   push(text) {
     this.#rest += text
-    const lines = this.#rest.split(/\r\n|\n|\r(?=[^\n])/)
+    const lines = this.#rest.split(/\r?\n/)
     this.#rest = lines.pop()
     return lines.flatMap((line) => this.#line(line) ?? [])
   }

@@ -29,7 +29,7 @@ function item([view, label], route, overview) {
 }
 
 function sidebar(app) {
-  return h('div', { class: 'sidebar' }, [
+  return h('header', { class: 'sidebar' }, [
     h('a', { class: 'brand', href: link('overview') }, [mark(), h('span', null, 'Tidemark')]),
     h('nav', { class: 'nav', 'aria-label': 'Views' }, GROUPS.map(([title, items]) => h('div', { class: 'nav-group' }, [
       h('p', { class: 'nav-title', 'aria-hidden': 'true' }, title),
@@ -92,8 +92,8 @@ export function shell(app, view) {
     h('a', { class: 'skip', href: '#main', onclick: (event) => { event.preventDefault(); document.getElementById('main').focus() } }, 'Skip to the content'),
     h('div', { class: 'shell' }, [
       sidebar(app),
-      h('div', { class: 'stage' }, [
-        h('header', { class: 'top' }, [
+      h('main', { class: 'stage', id: 'main', tabindex: -1 }, [
+        h('div', { class: 'top' }, [
           h('div', { class: 'top-title' }, [
             view.back ? h('a', { class: 'back', href: view.back.href, 'aria-label': `Back to ${view.back.label}` }, [icon('back', 16), h('span', null, view.back.label)]) : null,
             h('h1', { id: 'title', tabindex: -1 }, view.title),
@@ -101,7 +101,7 @@ export function shell(app, view) {
           ]),
           h('div', { class: 'row' }, [view.actions ?? null, liveness(app)]),
         ]),
-        h('main', { id: 'main', 'data-scroller': true, tabindex: -1, class: names('view', `view-${app.route.view}`), key: [app.route.view, ...app.route.parts].join('/') }, view.body),
+        h('div', { 'data-scroller': true, class: names('view', `view-${app.route.view}`), key: [app.route.view, ...app.route.parts].join('/') }, view.body),
       ]),
       phoneBar(app),
     ]),

@@ -39,7 +39,7 @@ export function deadLetters(ctx) {
     },
     draw: () => ({
       title: 'Dead letters',
-      actions: ctx.may('dead_letters') && reasons.value?.reasons.length ? h('button', { class: 'button', type: 'button', disabled: replaying, onclick: replay }, [icon('replay', 14), replaying ? 'Replaying…' : query.reason || query.topic ? 'Replay these' : 'Replay all']) : null,
+      actions: ctx.may('dead_letters') && reasons.value?.reasons.length ? h('button', { class: 'button', type: 'button', 'aria-label': query.reason || query.topic ? 'Replay these' : 'Replay all', disabled: replaying, onclick: replay }, [icon('replay', 14), h('span', null, replaying ? 'Replaying…' : query.reason || query.topic ? 'Replay these' : 'Replay all')]) : null,
       body: show(reasons, ({ reasons: all }) => (all.length === 0 ? none() : h('div', { class: 'columns columns-even' }, [
         h('div', { class: 'column-side' }, panel({ title: 'By reason and topic' }, reasonList(ctx, all, query))),
         h('div', { class: 'column-main', 'aria-live': 'off' }, query.reason || query.topic ? sampleList(ctx, samples, query) : state({ look: 'dead-letters', title: 'Choose a reason or a topic', text: 'Then its newest messages are here, with a rule that would take them where one can be guessed.' })),

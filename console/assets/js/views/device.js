@@ -39,7 +39,7 @@ export function device(ctx) {
       title: name,
       back: { href: link('devices'), label: 'Devices' },
       beside: one.value ? h('span', { class: 'row tight' }, [stateOf(one.value.status), h('span', { class: 'quiet' }, site)]) : h('span', { class: 'quiet' }, site),
-      actions: one.value && ctx.may('act') ? h('button', { class: 'button', type: 'button', onclick: () => maintain(ctx, site, name) }, [icon('tool', 14), 'Maintenance']) : null,
+      actions: one.value && ctx.may('act') ? h('button', { class: 'button', type: 'button', 'aria-label': 'Maintenance', onclick: () => maintain(ctx, site, name) }, [icon('tool', 14), h('span', null, 'Maintenance')]) : null,
       body: show(one, (value_) => body(ctx, { device: value_, query, series, live, pick: (metric) => pick(metric) }), { lines: 6 }),
     }),
   }

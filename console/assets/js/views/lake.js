@@ -76,7 +76,7 @@ function hourOf(text) {
 function landingList(ctx, { landings }) {
   if (landings.length === 0) return state({ title: 'Nothing has landed yet', text: 'A landing is one flush of ingest: it comes within seconds after the first message.' })
   return table({
-    label: 'Last landings', key: (one) => `${one.landed} ${one.source} ${one.from}`, rows: landings,
+    label: 'Landings, the newest first', key: (one) => `${one.landed} ${one.source} ${one.from}`, rows: landings,
     columns: [
       { label: 'Landed', cell: (one) => when(one.landed, ctx.now()) },
       { label: 'Source', cell: (one) => one.source },
