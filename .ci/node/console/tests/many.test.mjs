@@ -5,8 +5,8 @@ import { test } from 'node:test'
 import { launch, open, settled } from '../browser.mjs'
 import { mock } from '../mock/server.mjs'
 
-// Generous: on a desk it is a tenth of that. What people notice begins at 100 ms; the machine that tests is slow and busy.
-const LONGEST_MS = 250
+// Of the processor, not of the clock on the wall: others use this machine, too. People notice from 100 ms on.
+const LONGEST_MS = 100
 const ROWS_MAX = 60
 
 test('5,000 devices, live and scrolled', async () => {
@@ -15,10 +15,7 @@ test('5,000 devices, live and scrolled', async () => {
   const { page, problems } = await open(browser, `${ward.url}#/devices`)
   await settled(page)
   await page.waitForFunction(() => document.querySelector('[role=grid]')?.getAttribute('aria-rowcount') === '5001')
-  await page.evaluate(() => {
-    globalThis.tasks = []
-    new PerformanceObserver((list) => { for (const entry of list.getEntries()) globalThis.tasks.push(Math.round(entry.duration)) }).observe({ type: 'longtask' })
-  })
+  await browser.startTracing(page, { categories: ['devtools.timeline', 'disabled-by-default-devtools.timeline'] })
   const { frames, most } = await page.evaluate(() => new Promise((resolve) => {
     const main = document.querySelector('[data-scroller]')
     const end = performance.now() + 8000
@@ -38,12 +35,21 @@ test('5,000 devices, live and scrolled', async () => {
   await page.keyboard.press('/')
   await page.keyboard.type('monitor-49')
   await page.waitForFunction(() => Number(document.querySelector('[role=grid]')?.getAttribute('aria-rowcount')) < 200)
-  const tasks = await page.evaluate(() => globalThis.tasks)
-  const longest = Math.max(0, ...tasks)
-  console.log(`5,000 devices: longest task ${longest} ms, ${tasks.length} of 50 ms and more in 8 s, ${Math.round(frames / 8)} frames/s, ${most} rows in the document at most`)
-  assert.ok(longest <= LONGEST_MS, `a task of ${longest} ms`)
+  const tasks = mainTasks(JSON.parse((await browser.stopTracing()).toString()).traceEvents)
+  const longest = Math.max(...tasks)
+  const slow = tasks.filter((ms) => ms >= 50).length
+  console.log(`5,000 devices: of ${tasks.length} tasks the longest took ${longest.toFixed(0)} ms of the processor, ${slow} took 50 ms or more; ${Math.round(frames / 8)} frames/s; ${most} rows in the document at most`)
+  assert.ok(longest <= LONGEST_MS, `a task of ${longest.toFixed(0)} ms`)
   assert.ok(most <= ROWS_MAX, `${most} rows`)
   assert.deepEqual(problems, [])
   await browser.close()
   await ward.close()
 })
+
+/** How much of the processor each task of the page's thread took, in ms. */
+function mainTasks(events) {
+  const main = events.find((event) => event.name === 'FunctionCall' && event.args?.data?.url?.includes('/js/'))
+  const tasks = events.filter((event) => event.name === 'RunTask' && event.ph === 'X' && event.tid === main.tid && event.pid === main.pid)
+  assert.ok(tasks.length > 100, `${tasks.length} tasks were seen`)
+  return tasks.map((event) => event.tdur / 1000)
+}

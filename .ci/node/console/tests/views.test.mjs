@@ -61,8 +61,8 @@ test('states without data, refused and broken say what to do', async () => {
   await page.evaluate(() => { location.hash = '#/lake' })
   await page.getByText('ingest is starting').first().waitFor()
   assert.deepEqual(await found(page), [], 'broken: axe')
-  empty.state.broken = false
   await page.getByRole('button', { name: 'Try again' }).first().click()
+  empty.state.broken = false
   await page.getByRole('heading', { name: 'Tables' }).waitFor()
   await close()
   await empty.close()
