@@ -47,7 +47,7 @@ function optionsOf(chart, width) {
   return {
     width,
     height: chart.height,
-    padding: [12, 8, 0, 0],
+    padding: [12, 16, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: chart.range ?? undefined }, y: { range: (_, low, high) => around(low, high, chart.fromZero) } },

@@ -112,7 +112,7 @@ export class World {
     const quality = device.kind === 'thermometer' ? 'unchecked' : name === 'pressure' ? 'suspect' : 'good'
     const all = 4800 + Math.floor(noise(device.device, name, 'n') * 900)
     const counts = { good: quality === 'good' ? all : 0, unchecked: quality === 'unchecked' ? all : 0, suspect: quality === 'suspect' ? all : Math.floor(noise(name, device.device) * 30), bad: Math.floor(noise(device.device, name, 'bad') * 6) }
-    return { metric: name, value: value === null ? null : Math.round(value * 100) / 100, text, unit, quality, event: rfc(device.heard), counts, late }
+    return { metric: name, value: value === null ? null : Math.round(value * (value < 60 ? 10 : 1)) / (value < 60 ? 10 : 1), text, unit, quality, event: rfc(device.heard), counts, late }
   }
 }
 

@@ -13,7 +13,8 @@ import { note } from '../say.js'
 import { show, state } from '../states.js'
 
 const RANGES = [['15m', '15 min', 900], ['1h', '1 h', 3600], ['6h', '6 h', 21_600], ['24h', '24 h', 86_400], ['7d', '7 d', 604_800]]
-const POINTS = 800
+// As many as there is room for: each point of a bucket is its lowest or highest value.
+const POINTS = matchMedia('(max-width: 760px)').matches ? 240 : 800
 
 export function device(ctx) {
   const [site, name] = ctx.route.parts
