@@ -69,7 +69,9 @@ fn what_files_name_is_there() {
         let at = path.rsplit_once('/').map_or("", |(at, _)| at);
         let marks = ["from '", "import '", "src=\"", "href=\"", "url("];
         for (mark, rest) in marks.iter().flat_map(|mark| {
-            code.match_indices(mark).map(|(at, _)| (*mark, &code[at + mark.len()..])).collect::<Vec<_>>()
+            code.match_indices(mark)
+                .map(|(at, _)| (*mark, &code[at + mark.len()..]))
+                .collect::<Vec<_>>()
         }) {
             let end = rest.find(['\'', '"', ')', '`']).unwrap();
             let name = &rest[..end];
@@ -100,8 +102,18 @@ fn url(at: &str, name: &str) -> String {
 #[test]
 fn nothing_makes_html_or_code_of_text() {
     let banned = [
-        "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function",
-        "DOMParser", "srcdoc", "javascript:", "createContextualFragment", " style=\"", " onclick=\"",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "DOMParser",
+        "srcdoc",
+        "javascript:",
+        "createContextualFragment",
+        " style=\"",
+        " onclick=\"",
     ];
     for path in ours() {
         let code = text(path);
@@ -130,7 +142,9 @@ fn credentials_are_in_memory_only() {
         }
         assert!(!code.contains("sessionStorage") && !code.contains("document.cookie"), "{path}");
     }
-    assert!(!text("js/api.js").contains("localStorage") && !text("js/login.js").contains("Storage"));
+    assert!(
+        !text("js/api.js").contains("localStorage") && !text("js/login.js").contains("Storage")
+    );
 }
 
 #[test]

@@ -98,6 +98,20 @@ export function unit(ucum) {
   return ucum.replace(/\{[^}]*\}/g, '').replace(/[[\]]/g, '')
 }
 
+/** What was measured, as alerts say it (`9.5 Cel`, or a number): the unit as it is read. */
+export function measured(said) {
+  if (typeof said === 'number') return value(said)
+  const found = /^(-?[\d.]+(?:e-?\d+)?) (\S+)$/.exec(said ?? '')
+  return found ? `${value(Number(found[1]))} ${unit(found[2])}`.trim() : (said ?? '')
+}
+
+/** The numbers that a condition (`above 8 for 2m`, `outside 18 to 27`) draws lines at. */
+export function limitsOf(condition) {
+  if (typeof condition === 'number') return [condition]
+  const found = /^(?:above|below|outside) (-?[\d.]+)(?:(?: to |\.\.|–|, ?| and )(-?[\d.]+))?/.exec(condition ?? '')
+  return found ? found.slice(1).filter(Boolean).map(Number) : []
+}
+
 /** One thing, two things. */
 export function plural(n, one, many = `${one}s`) {
   return `${count(n)} ${n === 1 ? one : many}`

@@ -187,7 +187,7 @@ class App {
 }
 
 function tellAlert({ rule, device, site, severity }) {
-  const text = `${severity} alert: ${ruleWords(rule)} on ${device}, ${site}`
+  const text = `${severity} alert: ${ruleWords(rule)} on ${[device, site].filter(Boolean).join(', ')}`
   if (severity === 'critical') alarm(text)
   else say(text)
 }

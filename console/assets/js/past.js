@@ -2,7 +2,8 @@
 
 const KEPT = 40
 const DEVICES_MAX = 8000
-const AT_ONCE = 2
+const AT_ONCE = 1
+const PAUSE_MS = 120
 const REST_MS = 250
 
 export class Past {
@@ -68,7 +69,8 @@ export class Past {
       // A line without a past: it grows from now on.
     }
     this.#running -= 1
-    if (this.#waiting.length && !this.#abort.signal.aborted) this.#next()
+    // The lake answers others, too.
+    if (!this.#abort.signal.aborted) setTimeout(() => { if (this.#waiting.length && this.#running < AT_ONCE) this.#next() }, PAUSE_MS)
   }
 
   #keep(key, value) {

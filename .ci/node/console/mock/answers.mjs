@@ -3,9 +3,9 @@
 import { rfc, valueAt } from './world.mjs'
 
 const ROLES = {
-  admin: ['devices', 'alerts', 'act', 'dead_letters', 'connections', 'config', 'patients'],
-  operator: ['devices', 'alerts', 'act', 'dead_letters', 'connections', 'config'],
-  analyst: ['devices'],
+  admin: ['devices', 'alerts', 'act', 'lake', 'dead_letters', 'connections', 'config', 'patients'],
+  operator: ['devices', 'alerts', 'act', 'lake', 'dead_letters', 'connections', 'config'],
+  analyst: ['devices', 'lake'],
   clinician: ['devices', 'alerts', 'act', 'patients'],
 }
 
@@ -60,8 +60,8 @@ function oneDevice(world, device) {
   const topic = device.kind === 'thermometer' ? 'home/livingroom/temperature' : `dt/${device.site}/${device.device}/readings`
   const [first] = described.metrics
   const payload = device.kind === 'thermometer' ? String(first.value) : JSON.stringify({ ts: described.heard, seq: 10_311 + device.messages, metric: first.metric, value: first.value, unit: first.unit })
-  const rules = { monitor: [['news2-urgent', 'NEWS2 at least 5 for 5m'], ['tachycardia', 'heart_rate above 120 for 10s, clear at 115'], ['monitor-silent', 'silent for 2m']], fridge: [['fridge-warm', 'fridge_temp above 8 for 15m, clear at 7.5'], ['fridge-stuck', 'fridge_temp the same for 2h']], pump: [['pump-silent', 'silent for 5m']] }[device.kind] ?? []
-  return ok({ ...described, rules: rules.map(([name, condition]) => ({ name, condition })), topic, raw: { topic, payload, received: described.heard } })
+  const rules = { monitor: [['news2-urgent', 'NEWS2 at least 5 for 5m'], ['tachycardia', 'heart_rate above 120 for 10s, clear at 115'], ['monitor-silent', 'nothing heard for 2m']], fridge: [['fridge-warm', 'fridge_temp above 8 for 15m, clear at 7.5'], ['fridge-stuck', 'fridge_temp the same for 2h']], pump: [['pump-silent', 'nothing heard for 5m']] }[device.kind] ?? []
+  return ok({ ...described, rules: rules.map(([name, condition]) => ({ name, condition })), topic, raw: { topic, payload, received: described.heard, masked: false, cut: false } })
 }
 
 function series(world, device, query, now) {
@@ -77,7 +77,7 @@ function series(world, device, query, now) {
     for (let ms = from; ms < to - 2000; ms += step) {
       const base = valueAt(device.device, metric, ms)
       const since = firing ? (ms - Date.parse(firing.since)) / 240_000 : -9
-      const risen = firing ? base + (firing.value - metric[2]) / (1 + Math.exp(-3 * since - 3)) * 0.95 : base
+      const risen = firing ? base + (Number.parseFloat(firing.value) - metric[2]) / (1 + Math.exp(-3 * since - 3)) * 0.95 : base
       const quality = metric[0] === 'pressure' || Math.floor(ms / 4000) % 97 === 0 ? 'suspect' : 'good'
       list.push([Math.round(ms), Math.round(risen * 100) / 100, quality])
     }
@@ -96,10 +96,10 @@ function deviceRoutes(world, parts, query, now) {
 
 function sources(world, now) {
   if (world.empty) return { sources: [] }
-  const book = (source, site, state, accepted, pending, dropped, dead, heard, devices) => ({ source, epoch: '4611686018427', site, state, accepted, landed: accepted - pending - dropped, pending, dropped, dead_letters: dead, heard: rfc(now - heard * 1000), devices, version: '0.1.0' })
+  const book = (source, state, accepted, pending, dropped, dead, heard, devices) => ({ source, epoch: '5d0c1f7a93be2264', state, accepted, landed: accepted - pending - dropped, pending, dropped, dead_letters: dead, heard: rfc(now - heard * 1000), devices })
   const n = world.devices.filter((device) => device.source === 'gateway-1').length
-  const list = [book('gateway-1', null, 'here', 1_204_758 + world.landed.messages, 24, 0, 184, 0.4, n), book('agent-icu', 'icu', 'here', 388_120, 6, 0, 6, 1.2, world.devices.length - n)]
-  if (!world.calm) list.push(book('agent-7', 'ward-5', 'behind', 91_400, 2210, 0, 0, 14, 9), book('agent-ambulance', 'ambulance-2', 'away', 20_311, 118, 40, 0, 1900, 3))
+  const list = [book('gateway-1', 'here', 1_204_758 + world.landed.messages, 24, 0, 184, 0.4, n), book('agent-icu', 'here', 388_120, 6, 0, 6, 1.2, world.devices.length - n)]
+  if (!world.calm) list.push(book('agent-7', 'behind', 91_400, 2210, 0, 0, 14, 9), book('agent-ambulance', 'away', 20_311, 118, 40, 0, 1900, 3))
   return { sources: list }
 }
 
@@ -107,25 +107,25 @@ const ABOUT = { readings: 'One scalar measurement a row.', ehr_events: 'One vers
 
 function tables(world, now) {
   const rows = { readings: 4_812_377, ehr_events: 91_204, device_status: 18_110, alerts: 412, dead_letters: 190, landings: 61_377, vitals_1m: 402_118, device_latest: 71 }
-  const list = Object.entries(rows).map(([name, n], i) => ({ name, rows: world.empty ? 0 : n + (name === 'readings' ? world.landed.rows : 0), files: world.empty ? 0 : [412, 96, 61, 40, 22, 118, 14, 1][i], bytes: world.empty ? 0 : Math.round(n * [7.1, 210, 24, 90, 310, 150, 22, 60][i]), versions: [61_377, 20_411, 4100, 412, 171, 61_377, 1440, 1440][i], newest: world.empty ? null : rfc(now - [1500, 6000, 21_000, 340_000, 8000, 1500, 60_000, 60_000][i]), about: ABOUT[name] }))
+  const list = Object.entries(rows).map(([name, n], i) => ({ name, rows: world.empty ? 0 : n + (name === 'readings' ? world.landed.rows : 0), files: world.empty ? 0 : [412, 96, 61, 40, 22, 118, 14, 1][i], bytes: world.empty ? 0 : Math.round(n * [7.1, 210, 24, 90, 310, 150, 22, 60][i]), version: [61_377, 20_411, 4100, 412, 171, 61_377, 1440, 1440][i], newest: world.empty ? null : rfc(now - [1500, 6000, 21_000, 340_000, 8000, 1500, 60_000, 60_000][i]), about: ABOUT[name] }))
   const hour = Math.floor(now / 3_600_000)
   const sites = ['ward-3', 'icu', 'pharmacy', 'ward-5']
-  const sealed = world.empty ? [] : sites.flatMap((site) => Array.from({ length: 24 }, (_, n) => hour - 1 - n).filter((h, n) => site !== 'ward-5' || n > 4).map((h) => ({ site, hour: rfc(h * 3_600_000).slice(0, 13) })))
+  const sealed = world.empty ? [] : sites.map((site) => ({ site, hour: rfc((site === 'ward-5' ? hour - 6 : hour - 1) * 3_600_000) }))
   return { tables: list, last_compaction: world.empty ? null : rfc(now - 5_100_000), sealed }
 }
 
 function connections(world, now) {
-  const clients = world.devices.slice(0, 1000).map((device, n) => ({ client_id: device.device, identity: device.kind === 'thermometer' ? null : `${device.device}.${device.site}`, connected: !world.silent.has(device.device), since: rfc(now - 60_000 * (n % 50) - 40_000), waiting: n % 7 === 3 ? 4 : 0 }))
+  const clients = world.devices.slice(0, 1000).map((device, n) => ({ client_id: device.device, identity: device.kind === 'thermometer' ? '' : `${device.device}.${device.site}`, connected: !world.silent.has(device.device), since: rfc(now - 60_000 * (n % 50) - 40_000), waiting: world.silent.has(device.device) ? 4 : null }))
   const refusals = world.calm || world.empty ? [] : [{ reason: 'login_refused', count: 17, last: rfc(now - 91_000) }, { reason: 'topic_not_allowed', count: 3, last: rfc(now - 5_200_000) }, { reason: 'too_many_connections', count: 1, last: rfc(now - 64_000_000) }]
-  return { connections: clients, refusals }
+  return { connections: clients, refusals, next: null }
 }
 
-const LIMITS = [['spool_bytes', 0.86, 8e9, 'New messages are refused.', 'gateway.spool.max_bytes'], ['connections', 0.14, 1000, 'Further clients are refused.', 'gateway.limits.connections'], ['sessions', 0.21, 2000, 'Further sessions are refused.', 'gateway.limits.sessions'], ['retained_bytes', 0.44, 64e6, 'Further retained messages are not kept.', 'gateway.limits.retained_bytes'], ['watched_series', 0.62, 200_000, 'Further series are not watched.', 'ingest.watch.series']]
+const LIMITS = [['spool_bytes', 0.86, 8e9, 'New messages are refused.', 'gateway.spool.max_bytes'], ['connections', 0.14, 1000, 'Further clients are refused.', 'gateway.limits.connections'], ['sessions', 0.21, 2000, 'Further sessions are refused.', 'gateway.limits.sessions'], ['retained_bytes', 0.44, 64e6, 'Further retained messages are not kept.', 'gateway.limits.retained_bytes'], ['topics', 0.62, 10_000, 'further topics are not listed; their messages land all the same', null]]
 
 function topics(world, now) {
-  const own = world.devices.slice(0, 400).map((device) => ({ topic: device.kind === 'thermometer' ? 'home/livingroom/temperature' : `dt/${device.site}/${device.device}/readings`, rule: device.kind === 'thermometer' ? '#' : 'dt/+/+/readings', rows_per_minute: world.silent.has(device.device) ? 0 : device.metrics.length * 15, last: rfc(device.heard), bytes: 88 + device.metrics.length * 7, dead_letters: 0 }))
-  const dead = world.deadLetters.map((one) => ({ topic: one.topic, rule: '#', rows_per_minute: 0, last: rfc(one.last), bytes: 64, dead_letters: one.count }))
-  return { topics: [...own.filter((one) => !dead.some((other) => other.topic === one.topic)), ...dead].sort((a, b) => b.last.localeCompare(a.last)) }
+  const own = world.devices.slice(0, 400).map((device) => ({ topic: device.kind === 'thermometer' ? 'home/livingroom/temperature' : `dt/${device.site}/${device.device}/readings`, rule: device.kind === 'thermometer' ? '#' : 'dt/+/+/readings', rows_per_minute: world.silent.has(device.device) ? 0 : device.metrics.length * 15, last: rfc(device.heard), bytes: (88 + device.metrics.length * 7) * (40_000 + device.messages), dead_letters: 0 }))
+  const dead = world.deadLetters.map((one) => ({ topic: one.topic, rule: '#', rows_per_minute: 0, last: rfc(one.last), bytes: 64 * one.count, dead_letters: one.count }))
+  return { topics: [...own.filter((one) => !dead.some((other) => other.topic === one.topic)), ...dead].sort((a, b) => a.topic.localeCompare(b.topic)), left_out: 0, next: null }
 }
 
 function deadLetters(world) {
@@ -146,7 +146,7 @@ function wanted(world, { reason, topic }) {
 
 function samples(world, query) {
   const found = wanted(world, { reason: query.get('reason'), topic: query.get('topic') })
-  return { samples: found.flatMap((one, i) => one.samples.map((payload, n) => ({ source: 'gateway-1', epoch: '4611686018427', offset: 1_204_001 - i * 1000 - n * 37, received: rfc(one.last - n * 9000), topic: one.topic, reason: one.reason, payload_text: typeof payload === 'string' ? payload : null, payload_base64: Buffer.from(payload).toString('base64'), suggestion: one.suggestion }))) }
+  return { samples: found.flatMap((one, i) => one.samples.map((payload, n) => ({ source: 'gateway-1', epoch: '5d0c1f7a93be2264', offset: 1_204_001 - i * 1000 - n * 37, received: rfc(one.last - n * 9000), topic: one.topic, reason: one.reason, bytes: payload.length, masked: false, payload_text: typeof payload === 'string' ? payload : null, payload_base64: Buffer.from(payload).toString('base64'), suggestion: one.suggestion }))) }
 }
 
 function replay(world, body) {
@@ -155,7 +155,7 @@ function replay(world, body) {
   const stay = found.filter((one) => one.reason === 'json_truncated')
   const refused = stay.reduce((all, one) => all + one.count, 0)
   world.deadLetters = world.deadLetters.filter((one) => !found.includes(one) || stay.includes(one))
-  return { wanted: n, landed: n - refused, refused, partly: 0 }
+  return { wanted: n, landed: n - refused, before: 0, refused, partly: 0 }
 }
 
 function actOnAlert(world, id, what, body, now) {
@@ -166,7 +166,7 @@ function actOnAlert(world, id, what, body, now) {
   alert.state = what === 'silence' ? 'silenced' : 'acknowledged'
   alert.by = 'f.keller'
   if (what === 'silence') alert.until = rfc(now + Number.parseInt(body.for, 10) * spans[body.for.at(-1)])
-  world.history.unshift({ ...alert, from: 'firing', to: alert.state, reason: 'person', at: rfc(now) })
+  world.history.unshift({ ...alert, before: 'firing', reason: 'person', at: rfc(now) })
   return { ...ok({}), event: ['alert', alert] }
 }
 
@@ -195,7 +195,7 @@ export function answer(world, { method, path, query, body, now }) {
     if (!get) return actOnAlert(world, parts[1], parts[2], body, now)
     if (parts[1] === 'history') {
       const { items, next } = page(world.history, query)
-      return ok({ alerts: items, next })
+      return ok({ transitions: items, next })
     }
     const state = query.get('state')
     return ok({ alerts: world.alerts.filter((alert) => !state || alert.state === state), next: null })

@@ -71,7 +71,7 @@ export async function mock(options = {}) {
     send,
     /** An alert begins. */
     fire(alert) {
-      const whole = { alert: `new-${world.alerts.length}`, rule: 'hypoxia', severity: 'critical', state: 'firing', site: 'ward-3', device: 'monitor-001', source: 'gateway-1', metric: 'spo2', value: 86.4, threshold: 90, since: rfc(Date.now()), by: null, until: null, ...alert }
+      const whole = { alert: `new-${world.alerts.length}`, rule: 'hypoxia', severity: 'critical', state: 'firing', site: 'ward-3', device: 'monitor-001', source: 'gateway-1', metric: 'spo2', value: '86 %', threshold: 'below 90 for 1m', since: rfc(Date.now()), by: null, until: null, ...alert }
       world.alerts.unshift(whole)
       send('alert', whole)
     },

@@ -108,7 +108,7 @@ export class World {
     const [name, unit] = metric
     const text = metric[2] === null ? 'closed' : null
     const firing = this.alerts.find((alert) => alert.device === device.device && alert.metric === name && alert.state !== 'resolved')
-    const value = text === null ? (firing ? firing.value + (valueAt(device.device, metric, device.heard) - metric[2]) * 0.1 : valueAt(device.device, metric, device.heard)) : null
+    const value = text === null ? (firing ? Number.parseFloat(firing.value) + (valueAt(device.device, metric, device.heard) - metric[2]) * 0.1 : valueAt(device.device, metric, device.heard)) : null
     const quality = device.kind === 'thermometer' ? 'unchecked' : name === 'pressure' ? 'suspect' : 'good'
     const all = 4800 + Math.floor(noise(device.device, name, 'n') * 900)
     const counts = { good: quality === 'good' ? all : 0, unchecked: quality === 'unchecked' ? all : 0, suspect: quality === 'suspect' ? all : Math.floor(noise(name, device.device) * 30), bad: Math.floor(noise(device.device, name, 'bad') * 6) }
@@ -122,22 +122,22 @@ function makeAlerts(now, devices) {
     alert: `a${number}f3c9d2e7b1`, rule, severity, state, site: device.site, device: device.device, source: device.source, metric, value, threshold, since: rfc(now - ago * 1000), by: null, until: null, ...more,
   })
   return [
-    alert(1, 'fridge-warm', 'critical', 'firing', on('fridge'), 'fridge_temp', 8.9, 8, 1260),
-    alert(2, 'news2-urgent', 'warning', 'firing', on('monitor', 2), null, 6, 5, 340),
-    alert(3, 'pump-silent', 'warning', 'firing', on('pump'), null, null, null, 420),
-    alert(4, 'tachycardia', 'warning', 'acknowledged', on('monitor', 1), 'heart_rate', 128, 120, 2900, { by: 'f.keller' }),
-    alert(5, 'room-out-of-band', 'info', 'silenced', on('room'), 'room_temp', 27.8, 27, 9100, { by: 'f.keller', until: rfc(now + 5_400_000) }),
-    alert(6, 'hypoxia', 'critical', 'pending', on('monitor', 3), 'spo2', 89.2, 90, 24),
+    alert(1, 'fridge-warm', 'critical', 'firing', on('fridge'), 'fridge_temp', '8.9 Cel', 'above 8 for 15m', 1260),
+    alert(2, 'news2-urgent', 'warning', 'firing', on('monitor', 2), '', 'NEWS2 6 or more; not known: consciousness', 'NEWS2 at least 5 for 5m', 340),
+    alert(3, 'pump-silent', 'warning', 'firing', on('pump'), '', '', 'nothing heard for 5m', 420),
+    alert(4, 'tachycardia', 'warning', 'acknowledged', on('monitor', 1), 'heart_rate', '128 /min', 'above 120 for 10s', 2900, { by: 'f.keller' }),
+    alert(5, 'room-out-of-band', 'info', 'silenced', on('room'), 'room_temp', '27.8 Cel', 'outside 18 to 27 for 10m', 9100, { by: 'f.keller', until: rfc(now + 5_400_000) }),
+    alert(6, 'hypoxia', 'critical', 'pending', on('monitor', 3), 'spo2', '89 %', 'below 90 for 1m', 24),
   ]
 }
 
 function makeHistory(now, alerts) {
   const steps = alerts.flatMap((alert) => [
-    { ...alert, from: 'resolved', to: 'pending', reason: 'condition', at: rfc(Date.parse(alert.since) - 60_000) },
-    ...(alert.state === 'pending' ? [] : [{ ...alert, from: 'pending', to: 'firing', reason: 'condition', at: alert.since }]),
-    ...(['acknowledged', 'silenced'].includes(alert.state) ? [{ ...alert, from: 'firing', to: alert.state, reason: 'person', at: rfc(Date.parse(alert.since) + 95_000) }] : []),
+    { ...alert, before: 'resolved', state: 'pending', by: null, reason: 'condition', at: rfc(Date.parse(alert.since) - 60_000) },
+    ...(alert.state === 'pending' ? [] : [{ ...alert, before: 'pending', state: 'firing', by: null, reason: 'condition', at: alert.since }]),
+    ...(['acknowledged', 'silenced'].includes(alert.state) ? [{ ...alert, before: 'firing', reason: 'person', at: rfc(Date.parse(alert.since) + 95_000) }] : []),
   ])
-  const old = alerts.length ? Array.from({ length: 40 }, (_, n) => ({ ...alerts[n % alerts.length], alert: `old${n}`, from: 'firing', to: n % 2 ? 'firing' : 'resolved', reason: 'condition', by: null, at: rfc(now - 7_200_000 - n * 1_900_000) })) : []
+  const old = alerts.length ? Array.from({ length: 40 }, (_, n) => ({ ...alerts[n % alerts.length], alert: `old${n}`, before: 'firing', state: n % 2 ? 'firing' : 'resolved', reason: 'condition', by: null, at: rfc(now - 7_200_000 - n * 1_900_000) })) : []
   return [...steps, ...old].sort((a, b) => b.at.localeCompare(a.at))
 }
 
@@ -165,5 +165,5 @@ function makeLanding(ms, n) {
   const tables = { readings: 480 + ((n * 37) % 160), device_status: n % 5 === 0 ? 12 : 0, ehr_events: n % 3 === 0 ? 9 : 0, dead_letters: n % 7 === 0 ? 2 : 0, alerts: n % 11 === 0 ? 1 : 0 }
   for (const name of Object.keys(tables)) if (!tables[name]) delete tables[name]
   const from = 1_204_118 - n * 640
-  return { landed: rfc(ms), worker: 'a7c1', source: n % 3 === 2 ? 'agent-icu' : 'gateway-1', from, to: from + 640, rows: Object.values(tables).reduce((a, b) => a + b, 0), tables }
+  return { landing: `${ms}-${n}`, landed: rfc(ms), worker: 'a7c1', epoch: '5d0c1f7a93be2264', source: n % 3 === 2 ? 'agent-icu' : 'gateway-1', from, to: from + 640, rows: Object.values(tables).reduce((a, b) => a + b, 0), tables }
 }

@@ -3,7 +3,7 @@
 import { at } from '../api.js'
 import { choose } from '../dialog.js'
 import { h, names } from '../dom.js'
-import { clock, count, plural, ruleWords, spanWords, unit, value, words } from '../format.js'
+import { clock, count, measured, plural, ruleWords, spanWords, words } from '../format.js'
 import { icon } from '../icons.js'
 import { List, grid } from '../list.js'
 import { Pages } from '../pages.js'
@@ -19,7 +19,7 @@ const RANK = { critical: 0, warning: 1, info: 2 }
 const COLUMNS = [
   { label: 'Severity', class: 'cell-severity', hidden: true },
   { label: 'Alert', class: 'cell-alert' },
-  { label: 'Value', class: 'cell-number cell-value' },
+  { label: 'Value', class: 'cell-value' },
   { label: 'State', class: 'cell-state' },
   { label: 'Since', class: 'cell-since' },
   { label: 'Actions', class: 'cell-actions', hidden: true },
@@ -49,10 +49,10 @@ export function alerts(ctx) {
   }
   const acts = {
     busy,
-    acknowledge: (alert) => acting(alert, 'acknowledge', {}, `Acknowledged: ${ruleWords(alert.rule)} on ${alert.device}`),
+    acknowledge: (alert) => acting(alert, 'acknowledge', {}, `Acknowledged: ${ruleWords(alert.rule)} on ${alert.device || alert.source}`),
     silence: async (alert) => {
-      const span = await choose({ title: `Silence ${ruleWords(alert.rule)}`, text: `On ${alert.device ?? alert.source}. It is not told until then, and comes back if it still holds.`, options: ['30m', '2h', '8h', '24h'].map((text) => ({ value: text, label: spanWords(text) })) })
-      if (span) await acting(alert, 'silence', { for: span }, `Silenced for ${spanWords(span)}: ${ruleWords(alert.rule)} on ${alert.device}`)
+      const span = await choose({ title: `Silence ${ruleWords(alert.rule)}`, text: `On ${alert.device || alert.source}. It is not told until then, and comes back if it still holds.`, options: ['30m', '2h', '8h', '24h'].map((text) => ({ value: text, label: spanWords(text) })) })
+      if (span) await acting(alert, 'silence', { for: span }, `Silenced for ${spanWords(span)}: ${ruleWords(alert.rule)} on ${alert.device || alert.source}`)
     },
   }
 
@@ -111,7 +111,7 @@ function now(ctx, { list, all, query, acts }) {
 }
 
 function about(alert) {
-  const place = [alert.device ?? alert.source, alert.site].filter(Boolean).join(', ')
+  const place = [alert.device || alert.source, alert.site].filter(Boolean).join(', ')
   return h('div', { class: 'two-lines' }, [
     h('span', { class: 'name' }, ruleWords(alert.rule)),
     alert.device ? h('a', { class: 'quiet', href: link('devices', [alert.site, alert.device], { metric: alert.metric }) }, place) : h('span', { class: 'quiet' }, place),
@@ -121,9 +121,9 @@ function about(alert) {
 function row(ctx, alert, acts) {
   const may = ctx.may('act')
   const busy = acts.busy.has(alert.alert)
-  const canAcknowledge = may && !busy && ['firing', 'pending'].includes(alert.state) && alert.state === 'firing'
+  const canAcknowledge = may && !busy && alert.state === 'firing'
   const canSilence = may && !busy && ['firing', 'acknowledged'].includes(alert.state)
-  const label = (what) => `${what} ${ruleWords(alert.rule)} on ${alert.device ?? alert.source}`
+  const label = (what) => `${what} ${ruleWords(alert.rule)} on ${alert.device || alert.source}`
   return {
     class: names(`alert-${alert.state}`, { busy }),
     open: alert.device ? () => go(link('devices', [alert.site, alert.device], { metric: alert.metric })) : null,
@@ -131,10 +131,7 @@ function row(ctx, alert, acts) {
     cells: [
       severity(alert.severity),
       about(alert),
-      alert.value === null || alert.value === undefined ? '' : h('div', { class: 'two-lines' }, [
-        h('span', null, [h('strong', null, value(alert.value)), ' ', unit(alert.unit)]),
-        alert.threshold === null || alert.threshold === undefined ? h('span', { class: 'quiet' }, words(alert.metric ?? '')) : h('span', { class: 'quiet' }, `limit ${value(alert.threshold)}`),
-      ]),
+      h('div', { class: 'two-lines' }, [h('strong', null, measured(alert.value)), alert.threshold ? h('span', { class: 'quiet', title: alert.threshold }, alert.threshold) : null]),
       h('div', { class: 'two-lines' }, [stateOf(alert.state), alert.by || alert.until ? h('span', { class: 'quiet' }, [alert.by ? `by ${alert.by}` : '', alert.until ? ` until ${clock(alert.until, ctx.now())}` : '']) : null]),
       when(alert.since, ctx.now()),
       h('div', { class: 'row tight' }, [
@@ -150,7 +147,7 @@ function readHistory(ctx) {
   const from = new Date(ctx.now() - 7 * 86_400_000).toISOString()
   return new Pages(async (after, signal) => {
     const answer = await ctx.api.get('/alerts/history', { from, limit: 200, after }, signal)
-    return { items: answer.transitions ?? answer.alerts ?? [], next: answer.next ?? null }
+    return { items: answer.transitions, next: answer.next ?? null }
   }, ctx.redraw, { atMostMs: 2000 })
 }
 
@@ -164,14 +161,13 @@ function past(ctx, list, history) {
 }
 
 function step(ctx, one) {
-  const became = one.to ?? one.state
   return {
     open: one.device ? () => go(link('devices', [one.site, one.device], { metric: one.metric })) : null,
     cells: [
-      h('time', { datetime: one.at ?? one.since }, clock(one.at ?? one.since, ctx.now())),
+      h('time', { datetime: one.at }, clock(one.at, ctx.now())),
       severity(one.severity),
       about(one),
-      stateOf(became),
+      stateOf(one.state),
       h('span', { class: 'quiet' }, one.by ?? words(one.reason ?? '')),
     ],
   }

@@ -49,7 +49,7 @@ function clients(ctx, list, all, q) {
       const one = shown[index]
       return {
         cells: [
-          h('div', { class: 'two-lines' }, [h('span', { class: 'name' }, one.client_id), h('span', { class: 'quiet' }, one.identity ?? 'anonymous')]),
+          h('div', { class: 'two-lines' }, [h('span', { class: 'name' }, one.client_id), h('span', { class: 'quiet' }, one.identity || 'anonymous')]),
           one.connected ? pill('good', 'connected') : pill('quiet', 'away, session kept'),
           one.waiting ? h('span', null, [count(one.waiting), h('span', { class: 'quiet' }, ' waiting')]) : h('span', { class: 'quiet' }, '0'),
           when(one.since, ctx.now()),
@@ -69,6 +69,6 @@ function refusals(ctx, all) {
 function limitList({ limits }) {
   return h('ul', { class: 'lines lines-limits' }, limits.map((one) => h('li', { key: one.name }, [
     h('span', { class: 'lines-name lines-words' }, words(one.name)), h('span', null, `${amount(one.name, one.used)} of ${amount(one.name, one.max)}`),
-    h('span', { class: 'quiet lines-more' }, [one.effect, ' ', h('code', null, one.setting)]),
+    h('span', { class: 'quiet lines-more' }, [one.effect, ' ', one.setting ? h('code', null, one.setting) : null]),
   ])))
 }

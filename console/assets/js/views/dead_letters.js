@@ -15,7 +15,7 @@ const SAMPLES = 10
 export function deadLetters(ctx) {
   let { query } = ctx.route
   let replaying = false
-  const reasons = ctx.resource((signal) => ctx.api.get('/dead-letters', {}, signal), { on: ['landed'], atMostMs: 3000 })
+  const reasons = ctx.resource((signal) => ctx.api.get('/dead-letters', {}, signal), { on: ['landed'], atMostMs: 10_000 })
   const samples = ctx.may('dead_letters')
     ? ctx.resource((signal) => (query.reason || query.topic ? ctx.api.get('/dead-letters/samples', { reason: query.reason, topic: query.topic, limit: SAMPLES }, signal) : null), { everyMs: 30_000 })
     : null
@@ -48,9 +48,9 @@ export function deadLetters(ctx) {
   }
 }
 
-function outcome({ wanted, landed, refused, partly }) {
+function outcome({ wanted, landed, before, refused, partly }) {
   if (wanted === 0) return 'There was nothing to replay'
-  const rest = [refused ? `${count(refused)} refused again` : '', partly ? `${count(partly)} in part` : ''].filter(Boolean).join(', ')
+  const rest = [before ? `${count(before)} had landed before` : '', refused ? `${count(refused)} refused again` : '', partly ? `${count(partly)} in part` : ''].filter(Boolean).join(', ')
   return `${count(landed)} of ${plural(wanted, 'message')} landed${rest ? `; ${rest}` : ''}`
 }
 
@@ -100,12 +100,14 @@ function suggestion(found) {
 function sample(ctx, one) {
   const place = `${one.source}/${one.epoch}/${one.offset}`
   const text = one.payload_text ?? null
+  const shown = text === null ? hex(one.payload_base64 ?? '') : pretty(text)
   return h('article', { class: 'panel sample', key: place, 'aria-label': `Message ${place}` }, [
     h('header', { class: 'sample-head' }, [
       h('p', { class: 'topic' }, one.topic),
       h('p', { class: 'quiet' }, [h('time', { datetime: one.received, title: clock(one.received, ctx.now()) }, when(one.received, ctx.now())), ' · ', h('code', null, place)]),
     ]),
     h('p', { class: 'sample-reason' }, [icon('warning', 14), words(one.reason)]),
-    h('pre', { class: 'payload', tabindex: 0, 'aria-label': text === null ? 'Payload, bytes as hex' : 'Payload' }, text === null ? hex(one.payload_base64 ?? '') : pretty(text)),
+    shown ? h('pre', { class: 'payload', tabindex: 0, 'aria-label': text === null ? 'Payload, bytes as hex' : 'Payload' }, shown) : null,
+    one.masked ? h('p', { class: 'quiet small-print' }, 'Your role may not see what speaks of patients: values are masked.') : null,
   ])
 }

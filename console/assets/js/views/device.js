@@ -4,7 +4,7 @@ import { at } from '../api.js'
 import { chart } from '../chart.js'
 import { choose } from '../dialog.js'
 import { h, names } from '../dom.js'
-import { clock, count, plural, rate, ruleWords, span, spanWords, unit, value, words } from '../format.js'
+import { clock, count, limitsOf, measured, plural, rate, ruleWords, span, spanWords, unit, value, words } from '../format.js'
 import { icon } from '../icons.js'
 import { bar, copy, panel, segments, severity, stateOf, when } from '../parts.js'
 import { pretty } from '../payload.js'
@@ -99,7 +99,7 @@ function body(ctx, { device, query, series, live, pick }) {
   return [
     open.length ? h('ul', { class: 'attention attention-bare' }, open.map((alert) => h('li', { key: alert.alert }, [
       severity(alert.severity),
-      h('div', { class: 'attention-text' }, [h('p', { class: 'attention-what' }, [ruleWords(alert.rule), ' ', stateOf(alert.state)]), h('p', { class: 'quiet' }, [alert.metric ? `${words(alert.metric)} ` : '', value(alert.value), alert.threshold === null || alert.threshold === undefined ? '' : `, limit ${value(alert.threshold)}`])]),
+      h('div', { class: 'attention-text' }, [h('p', { class: 'attention-what' }, [ruleWords(alert.rule), ' ', stateOf(alert.state)]), h('p', { class: 'quiet' }, [alert.metric ? `${words(alert.metric)} ${measured(alert.value)}` : measured(alert.value), alert.threshold].filter(Boolean).join('; '))]),
       h('span', { class: 'quiet attention-since' }, when(alert.since, ctx.now())),
     ]))) : null,
     device.metrics?.length ? metricTiles(device.metrics, metric, pick) : state({ look: 'devices', title: 'No reading yet', text: 'The device was heard of, by its status or an alert, but no reading of it came. The last message, below, may say why.' }),
@@ -154,7 +154,7 @@ function drawSeries(ctx, { device, metric, answer, live }) {
     return state({ look: 'empty', title: 'Nothing in this time', text: metric.value === null || metric.value === undefined ? 'This metric is a text: it has no line.' : 'No reading of it has landed in this time. Choose a longer one.' })
   }
   const last = Math.max(answer.to / 1000, data[0].at(-1))
-  const limits = (device.alerts ?? []).filter((alert) => alert.metric === metric.metric && typeof alert.threshold === 'number').map((alert) => alert.threshold)
+  const limits = [...new Set((device.alerts ?? []).filter((alert) => alert.metric === metric.metric).flatMap((alert) => limitsOf(alert.threshold)))]
   const unitText = unit(metric.unit)
   return [
     chart({
@@ -182,9 +182,10 @@ function asTable(data, metric) {
 
 function rawPanel(ctx, { raw }) {
   if (!raw) return panel({ title: 'Last message' }, state({ look: 'empty', title: 'Not kept', text: 'The last message is shown once one has come since Tidemark started.' }))
-  return panel({ title: 'Last message', note: h('span', null, when(raw.received, ctx.now())), actions: copy(raw.payload ?? '', 'Copy the message', note) }, [
+  return panel({ title: 'Last message', note: h('span', null, when(raw.received, ctx.now())), actions: raw.payload && !raw.masked ? copy(raw.payload, 'Copy the message', note) : null }, [
     h('p', { class: 'topic' }, raw.topic),
-    h('pre', { class: 'payload', tabindex: 0, 'aria-label': 'Payload' }, pretty(raw.payload)),
+    raw.payload === null || raw.payload === undefined ? h('p', { class: 'quiet' }, raw.masked ? 'Your role may not see what speaks of patients.' : 'It is no text: its bytes are in the lake.') : h('pre', { class: 'payload', tabindex: 0, 'aria-label': 'Payload' }, pretty(raw.payload)),
+    raw.masked || raw.cut ? h('p', { class: 'quiet small-print' }, [raw.masked ? 'Values are masked for your role. ' : '', raw.cut ? 'Its end is cut off.' : '']) : null,
   ])
 }
 

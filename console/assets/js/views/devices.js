@@ -81,7 +81,7 @@ function bar(ctx, query, pages, ask) {
   const all = totals ? totals.online + totals.silent + totals.unknown : null
   const one = (status, text, n) => ({ text, number: n === null || n === undefined ? null : short(n), current: (query.status ?? '') === status, href: link('devices', [], { ...query, status }) })
   return h('div', { class: 'toolbar' }, [
-    search({ label: 'Search devices, sites, sources', value: query.q ?? '', changed: (q) => ask({ q }) }),
+    search({ label: 'Search devices and sites', value: query.q ?? '', changed: (q) => ask({ q }) }),
     segments('State', [one('', 'All', all), one('online', 'Online', totals?.online), one('silent', 'Silent', totals?.silent), one('unknown', 'Unknown', totals?.unknown)]),
     query.site ? h('a', { class: 'chip', href: link('devices', [], { ...query, site: '' }), 'aria-label': `Site ${query.site}: show all sites` }, [`site ${query.site}`, ' ×']) : null,
   ])
@@ -109,7 +109,7 @@ function rows(ctx, { list, pages, past, query }) {
 }
 
 function nothing({ q, status }) {
-  if (q || status) return state({ look: 'search', title: 'No device is like that', text: 'Search by a part of its name, site or source, or look at all.', actions: [h('a', { class: 'button', href: link('devices') }, 'All devices')] })
+  if (q || status) return state({ look: 'search', title: 'No device is like that', text: 'Search by a part of its name or site, or look at all.', actions: [h('a', { class: 'button', href: link('devices') }, 'All devices')] })
   return state({ look: 'devices', title: 'No device yet', text: 'Whatever publishes is here within a second. Try: mosquitto_pub -q 1 -t home/livingroom/temperature -m 21.5' })
 }
 

@@ -6,16 +6,17 @@ import { panel, table, tile, when } from '../parts.js'
 import { show, state } from '../states.js'
 
 const HOURS = 24
+const SITES_MAX = 30
 const HOUR_MS = 3_600_000
 
 export function lake(ctx) {
-  const tables = ctx.resource((signal) => ctx.api.get('/tables', {}, signal), { on: ['landed'], atMostMs: 3000 })
-  const landings = ctx.resource((signal) => ctx.api.get('/landings', { limit: 25 }, signal), { on: ['landed'], atMostMs: 1000 })
+  const tables = ctx.resource((signal) => ctx.api.get('/tables', {}, signal), { on: ['landed'], atMostMs: 5000 })
+  const landings = ctx.resource((signal) => ctx.api.get('/landings', { limit: 25 }, signal), { on: ['landed'], atMostMs: 2000 })
   return {
     draw: () => ({
       title: 'Lake',
       body: [
-        show(tables, (value) => [tiles(ctx, value), panel({ title: 'Tables', look: 'panel-table' }, tableList(ctx, value)), panel({ title: 'Complete hours', note: 'sealed: every source of the site has passed the hour\'s end' }, sealed(ctx, value))], { lines: 8 }),
+        show(tables, (value) => [tiles(ctx, value), panel({ title: 'Tables', look: 'panel-table' }, tableList(ctx, value)), panel({ title: 'Complete hours', note: 'every source of the site has passed their end' }, sealed(ctx, value))], { lines: 8 }),
         panel({ title: 'Last landings', look: 'panel-table' }, show(landings, (value) => landingList(ctx, value), { lines: 5 })),
       ],
     }),
@@ -30,7 +31,7 @@ function tiles(ctx, { tables, last_compaction }) {
     tile({ label: 'Rows', number: short(sum('rows')), about: plural(tables.length, 'table') }),
     tile({ label: 'Size', number: bytes(sum('bytes')), about: `${plural(sum('files'), 'file')}` }),
     tile({ label: 'Freshness', number: span(age), kind: age > 300 ? 'warning' : '', about: 'since the newest row' }),
-    tile({ label: 'Last compaction', number: last_compaction ? span((ctx.now() - Date.parse(last_compaction)) / 1000) : 'none', about: last_compaction ? 'ago' : 'nothing needed it yet' }),
+    last_compaction === undefined ? null : tile({ label: 'Last compaction', number: last_compaction ? span((ctx.now() - Date.parse(last_compaction)) / 1000) : 'none', about: last_compaction ? 'ago' : 'nothing needed it yet' }),
   ])
 }
 
@@ -42,41 +43,37 @@ function tableList(ctx, { tables }) {
       { label: 'Rows', class: 'number', cell: (one) => count(one.rows) },
       { label: 'Files', class: 'number', cell: (one) => count(one.files) },
       { label: 'Size', class: 'number', cell: (one) => bytes(one.bytes) },
-      { label: 'Version', class: 'number', cell: (one) => count(one.versions) },
+      { label: 'Version', class: 'number', cell: (one) => count(one.version) },
       { label: 'Newest row', class: 'number', cell: (one) => when(one.newest, ctx.now()) },
     ],
   })
 }
 
-/** The last hours of each site: which are sealed. */
+/** How far each site is complete: an hour is sealed only after those before it. */
 function sealed(ctx, { sealed: hours }) {
   if (!hours?.length) return state({ title: 'No hour is sealed yet', text: 'An hour is sealed a moment after its end, once every source of its site has said that it passed it.' })
-  const sites = [...new Set(hours.map((one) => one.site))].sort()
-  const known = new Set(hours.map((one) => `${one.site} ${Math.floor(hourOf(one.hour) / HOUR_MS)}`))
+  const last = new Map()
+  for (const { site, hour } of hours) last.set(site, Math.max(last.get(site) ?? 0, Math.floor(Date.parse(hour) / HOUR_MS)))
   const now = Math.floor(ctx.now() / HOUR_MS)
   const shown = Array.from({ length: HOURS }, (_, n) => now - HOURS + 1 + n)
-  return h('ul', { class: 'sealed' }, sites.slice(0, 20).map((site) => {
-    const closed = shown.filter((hour) => known.has(`${site} ${hour}`)).length
+  return h('ul', { class: 'sealed' }, [...last].sort().slice(0, SITES_MAX).map(([site, hour]) => {
+    const until = clock((hour + 1) * HOUR_MS, ctx.now()).slice(0, -3)
+    const behind = now - 1 - hour
     return h('li', { key: site }, [
       h('span', { class: 'sealed-site' }, site),
-      h('span', { class: 'sealed-hours', role: 'img', 'aria-label': `${site}: ${closed} of the last ${HOURS - 1} hours are sealed` }, shown.map((hour) => {
-        const what = hour === now ? 'now' : known.has(`${site} ${hour}`) ? 'sealed' : 'open'
-        return h('span', { class: `hour hour-${what}`, title: `${clock(hour * HOUR_MS, ctx.now())}: ${what === 'now' ? 'going on' : what}` })
+      h('span', { class: 'sealed-hours', role: 'img', 'aria-label': `${site}: complete until ${until}${behind > 0 ? `, ${plural(behind, 'hour')} behind` : ''}` }, shown.map((one) => {
+        const what = one === now ? 'now' : one <= hour ? 'sealed' : 'open'
+        return h('span', { class: `hour hour-${what}`, title: `${clock(one * HOUR_MS, ctx.now()).slice(0, -3)}: ${{ now: 'going on', sealed: 'sealed', open: 'a source has not passed its end' }[what]}` })
       })),
-      h('span', { class: 'quiet' }, `${closed} of ${HOURS - 1}`),
+      h('span', { class: behind > 0 ? 'sealed-late' : 'quiet' }, `until ${until}`),
     ])
   }))
-}
-
-/** `2026-11-26T10` or a whole time. */
-function hourOf(text) {
-  return Date.parse(/T\d\d$/.test(text) ? `${text}:00:00Z` : text)
 }
 
 function landingList(ctx, { landings }) {
   if (landings.length === 0) return state({ title: 'Nothing has landed yet', text: 'A landing is one flush of ingest: it comes within seconds after the first message.' })
   return table({
-    label: 'Landings, the newest first', key: (one) => `${one.landed} ${one.source} ${one.from}`, rows: landings,
+    label: 'Landings, the newest first', key: (one) => `${one.landing} ${one.source} ${one.epoch}`, rows: landings,
     columns: [
       { label: 'Landed', cell: (one) => when(one.landed, ctx.now()) },
       { label: 'Source', cell: (one) => one.source },

@@ -2,7 +2,7 @@
 
 import { chart, chartKeys } from '../chart.js'
 import { h } from '../dom.js'
-import { count, plural, rate, ruleWords, short, span, value, words } from '../format.js'
+import { count, measured, plural, rate, ruleWords, short, span, words } from '../format.js'
 import { icon } from '../icons.js'
 import { bar, meter, panel, severity, tile, when } from '../parts.js'
 import { link } from '../router.js'
@@ -11,8 +11,8 @@ import { show, state } from '../states.js'
 
 export function overview(ctx) {
   const alerts = ctx.may('alerts') ? ctx.resource((signal) => ctx.api.get('/alerts', { state: 'firing', limit: 20 }, signal), { on: ['alert'], everyMs: 10_000 }) : null
-  const limits = ctx.resource((signal) => ctx.api.get('/limits', {}, signal), { everyMs: 10_000 })
-  const sources = ctx.resource((signal) => ctx.api.get('/sources', {}, signal), { everyMs: 5000 })
+  const limits = ctx.may('connections') ? ctx.resource((signal) => ctx.api.get('/limits', {}, signal), { everyMs: 10_000 }) : null
+  const sources = ctx.may('devices') ? ctx.resource((signal) => ctx.api.get('/sources', {}, signal), { everyMs: 5000 }) : null
 
   return {
     draw: () => ({
@@ -26,9 +26,9 @@ export function overview(ctx) {
           ]),
           h('div', { class: 'column-side' }, [
             panel({ title: 'Devices', actions: h('a', { class: 'panel-link', href: link('devices') }, 'All devices') }, fleet(now)),
-            panel({ title: 'Sources', actions: h('a', { class: 'panel-link', href: link('sources') }, 'All sources') }, show(sources, sourceList, { lines: 3 })),
-            panel({ title: 'Room left' }, show(limits, limitList, { lines: 4 })),
-            h('p', { class: 'quiet small-print' }, `Tidemark ${now.version}, worker ${now.worker}`),
+            sources ? panel({ title: 'Sources', actions: h('a', { class: 'panel-link', href: link('sources') }, 'All sources') }, show(sources, sourceList, { lines: 3 })) : null,
+            limits ? panel({ title: 'Room left' }, show(limits, limitList, { lines: 4 })) : null,
+            h('p', { class: 'quiet small-print' }, `Tidemark ${now.version}${now.worker ? `, worker ${now.worker}` : ''}`),
           ]),
         ]),
       ], { lines: 6 }),
@@ -45,7 +45,7 @@ function tiles(ctx, now) {
     tile({ label: 'Rows', number: rate(now.rates.rows_per_s), unit: '/s', chart: spark(past.last('rows'), slots), about: `${rate(now.rates.landings_per_min)} landings a minute` }),
     tile({ label: 'Lag', number: span(now.lag.oldest_s), kind: late, chart: spark(past.last('lag'), { ...slots, kind: late && `spark-${late}` }), about: `${short(now.lag.messages)} not landed yet`, link: link('sources') }),
     tile({ label: 'Alerts firing', number: count(now.alerts.firing), kind: now.alerts.firing ? 'critical' : '', about: `${count(now.alerts.acknowledged)} acknowledged, ${count(now.alerts.silenced)} silenced`, link: link('alerts') }),
-    tile({ label: 'Dead letters', number: short(now.dead_letters.last_hour), kind: now.dead_letters.last_hour ? 'warning' : '', about: `in the last hour, ${short(now.dead_letters.total)} in all`, link: link('dead-letters') }),
+    tile({ label: 'Dead letters', number: short(now.dead_letters.last_hour), kind: now.dead_letters.last_hour ? 'warning' : '', about: `in the last hour, ${short(now.dead_letters.total)} since the start`, link: link('dead-letters') }),
   ])
 }
 
@@ -58,8 +58,8 @@ function attention(ctx, now, alerts) {
   const firing = (alerts?.value?.alerts ?? []).map((alert) => ({
     key: `alert ${alert.alert}`,
     severity: alert.severity,
-    what: [ruleWords(alert.rule), h('span', { class: 'quiet' }, ` on ${alert.device ?? alert.source ?? alert.site}${alert.site ? `, ${alert.site}` : ''}`)],
-    remedy: alert.value === null || alert.value === undefined ? null : `${words(alert.metric ?? 'value')} ${value(alert.value)}${alert.threshold === null || alert.threshold === undefined ? '' : `, limit ${value(alert.threshold)}`}`,
+    what: [ruleWords(alert.rule), h('span', { class: 'quiet' }, ` on ${[alert.device || alert.source, alert.site].filter(Boolean).join(', ')}`)],
+    remedy: [alert.metric ? `${words(alert.metric)} ${measured(alert.value)}` : measured(alert.value), alert.threshold].filter(Boolean).join('; '),
     since: alert.since,
     href: alert.device ? link('devices', [alert.site, alert.device], { metric: alert.metric }) : link('alerts'),
   }))
@@ -111,14 +111,14 @@ function sourceList({ sources }) {
   return h('ul', { class: 'lines' }, sources.slice(0, 6).map((source) => h('li', { key: `${source.source}/${source.epoch}` }, [
     h('span', { class: `dot dot-${{ here: 'good', behind: 'warning', away: 'critical' }[source.state] ?? 'quiet'}`, 'aria-hidden': 'true' }),
     h('span', { class: 'lines-name' }, source.source),
-    h('span', { class: 'quiet' }, source.state === 'here' ? `${short(source.pending)} waiting` : source.state),
+    h('span', { class: 'quiet' }, source.state === 'here' ? source.pending === null ? 'here' : `${short(source.pending)} waiting` : source.state),
   ])))
 }
 
 function limitList({ limits }) {
   const fullest = [...limits].filter((limit) => limit.max > 0).sort((a, b) => b.used / b.max - a.used / a.max).slice(0, 5)
   if (fullest.length === 0) return h('p', { class: 'quiet' }, 'No limit is in use.')
-  return h('ul', { class: 'limits' }, fullest.map((limit) => h('li', { key: limit.name, title: `${limit.effect} (${limit.setting})` }, [
+  return h('ul', { class: 'limits' }, fullest.map((limit) => h('li', { key: limit.name, title: [limit.effect, limit.setting].filter(Boolean).join(': ') }, [
     h('span', { class: 'limit-name' }, words(limit.name)),
     h('span', { class: 'quiet' }, `${Math.round((limit.used / limit.max) * 100)} %`),
     meter({ label: words(limit.name), used: limit.used, max: limit.max, text: `${count(limit.used)} of ${count(limit.max)}: ${limit.effect}` }),

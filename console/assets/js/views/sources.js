@@ -31,15 +31,15 @@ const MEANS = {
 }
 
 function card(ctx, source) {
-  const parts = [{ label: 'landed', n: source.landed, kind: 'good' }, { label: 'pending', n: source.pending, kind: 'warning' }, { label: 'dropped', n: source.dropped, kind: 'critical' }]
+  const parts = [{ label: 'landed', n: source.landed, kind: 'good' }, { label: 'pending', n: source.pending ?? 0, kind: 'warning' }, { label: 'dropped', n: source.dropped, kind: 'critical' }]
   return h('article', { class: `panel card card-${source.state}`, key: `${source.source}/${source.epoch}`, 'aria-label': `Source ${source.source}` }, [
     h('header', { class: 'card-head' }, [h('div', { class: 'two-lines' }, [h('h2', null, source.source), h('span', { class: 'quiet' }, [source.site ? `${source.site} · ` : '', 'epoch ', h('code', null, String(source.epoch))])]), stateOf(source.state)]),
     MEANS[source.state] ? h('p', { class: 'card-means' }, MEANS[source.state]) : null,
-    h('p', { class: 'books' }, [h('strong', null, count(source.accepted)), ' accepted']),
+    h('p', { class: 'books' }, source.accepted === null ? 'accepted: not known' : [h('strong', null, count(source.accepted)), ' accepted']),
     bar(parts, 'Of what it accepted'),
     h('ul', { class: 'legend' }, parts.map((part) => h('li', null, [h('span', { class: `dot dot-${part.kind}`, 'aria-hidden': 'true' }), h('span', null, part.label), h('strong', null, count(part.n))]))),
     h('p', { class: 'card-foot quiet' }, [
-      h('a', { href: link('devices', [], { q: source.source }) }, plural(source.devices ?? 0, 'device')), ' · ',
+      source.devices === null || source.devices === undefined ? '' : [plural(source.devices, 'device'), ' · '],
       source.dead_letters ? h('a', { href: link('dead-letters') }, plural(source.dead_letters, 'dead letter')) : 'no dead letters', ' · heard ', when(source.heard, ctx.now()),
       source.version ? ` · version ${source.version}` : '',
     ]),

@@ -12,7 +12,7 @@ const COLUMNS = [
   { label: 'Topic', class: 'cell-topic' },
   { label: 'Rule', class: 'cell-rule' },
   { label: 'Rows a minute', class: 'cell-number cell-rate' },
-  { label: 'Size', class: 'cell-number cell-bytes' },
+  { label: 'Received', class: 'cell-number cell-bytes' },
   { label: 'Dead letters', class: 'cell-number cell-dead' },
   { label: 'Last', class: 'cell-heard' },
 ]
