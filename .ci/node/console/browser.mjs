@@ -38,5 +38,7 @@ export async function open(browser, url, { size = 'desktop', theme = 'light', mo
 
 /** Waits until the view is drawn with what it reads. */
 export async function settled(page) {
+  // An address that has just changed is drawn in the frame after the next.
+  await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))) }))
   await page.waitForFunction(() => document.querySelector('main') && !document.querySelector('main .skeleton') && document.fonts.status === 'loaded')
 }

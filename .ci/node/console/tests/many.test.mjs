@@ -9,9 +9,10 @@ import { mock } from '../mock/server.mjs'
 const LONGEST_MS = 100
 const ROWS_MAX = 60
 
-test('5,000 devices, live and scrolled', async () => {
+test('5,000 devices, live and scrolled', async (context) => {
   const ward = await mock({ devices: 5000 })
   const browser = await launch()
+  context.after(() => Promise.all([browser.close(), ward.close()]))
   const { page, problems } = await open(browser, `${ward.url}#/devices`)
   await settled(page)
   await page.waitForFunction(() => document.querySelector('[role=grid]')?.getAttribute('aria-rowcount') === '5001')
@@ -42,8 +43,6 @@ test('5,000 devices, live and scrolled', async () => {
   assert.ok(longest <= LONGEST_MS, `a task of ${longest.toFixed(0)} ms`)
   assert.ok(most <= ROWS_MAX, `${most} rows`)
   assert.deepEqual(problems, [])
-  await browser.close()
-  await ward.close()
 })
 
 /** How much of the processor each task of the page's thread took, in ms. */

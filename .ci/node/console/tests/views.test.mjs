@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { after, before, test } from 'node:test'
+import { after, afterEach, before, test } from 'node:test'
 import { launch, open, settled, SIZES, VIEWS } from '../browser.mjs'
 import { mock } from '../mock/server.mjs'
 
@@ -15,6 +15,16 @@ before(async () => {
   browser = await launch()
   ward = await mock()
 })
+const closing = []
+/** Another ward, and a page before it, that end with their test however it ends. */
+async function begin(options, look) {
+  const other = await mock(options)
+  closing.push(() => other.close())
+  const tab = await open(browser, other.url, look)
+  closing.push(tab.close)
+  return { other, ...tab }
+}
+afterEach(async () => { while (closing.length) await closing.pop()() })
 after(async () => {
   await browser?.close()
   await ward?.close()
@@ -45,8 +55,7 @@ for (const size of Object.keys(SIZES)) {
 }
 
 test('states without data, refused and broken say what to do', async () => {
-  const empty = await mock({ empty: true })
-  const { page, problems, close } = await open(browser, empty.url)
+  const { page, problems, other: empty } = await begin({ empty: true })
   for (const [name, hash] of Object.entries(VIEWS)) {
     if (name === 'device') continue
     await page.evaluate((to) => { location.hash = to }, hash)
@@ -64,8 +73,6 @@ test('states without data, refused and broken say what to do', async () => {
   await page.getByRole('button', { name: 'Try again' }).first().click()
   empty.state.broken = false
   await page.getByRole('heading', { name: 'Tables' }).waitFor()
-  await close()
-  await empty.close()
 })
 
 test('dialogs and the login are without findings, too', async () => {
@@ -75,10 +82,7 @@ test('dialogs and the login are without findings, too', async () => {
   await page.getByRole('dialog').waitFor()
   assert.deepEqual(await found(page), [])
   await close()
-  const locked = await mock({ password: 'tide' })
-  const other = await open(browser, locked.url, { theme: 'dark', size: 'phone' })
-  await other.page.getByLabel('Name').waitFor()
-  assert.deepEqual(await found(other.page), [])
-  await other.close()
-  await locked.close()
+  const locked = await begin({ password: 'tide' }, { theme: 'dark', size: 'phone' })
+  await locked.page.getByLabel('Name').waitFor()
+  assert.deepEqual(await found(locked.page), [])
 })

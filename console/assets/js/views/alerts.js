@@ -131,7 +131,7 @@ function row(ctx, alert, acts) {
     cells: [
       severity(alert.severity),
       about(alert),
-      h('div', { class: 'two-lines' }, [h('strong', null, measured(alert.value)), alert.threshold ? h('span', { class: 'quiet', title: alert.threshold }, alert.threshold) : null]),
+      h('div', { class: 'two-lines' }, [h('strong', { title: alert.value || null }, measured(alert.value)), alert.threshold ? h('span', { class: 'quiet', title: alert.threshold }, alert.threshold) : null]),
       h('div', { class: 'two-lines' }, [stateOf(alert.state), alert.by || alert.until ? h('span', { class: 'quiet' }, [alert.by ? `by ${alert.by}` : '', alert.until ? ` until ${clock(alert.until, ctx.now())}` : '']) : null]),
       when(alert.since, ctx.now()),
       h('div', { class: 'row tight' }, [

@@ -45,7 +45,7 @@ function tiles(ctx, now) {
     tile({ label: 'Rows', number: rate(now.rates.rows_per_s), unit: '/s', chart: spark(past.last('rows'), slots), about: `${rate(now.rates.landings_per_min)} landings a minute` }),
     tile({ label: 'Lag', number: span(now.lag.oldest_s), kind: late, chart: spark(past.last('lag'), { ...slots, kind: late && `spark-${late}` }), about: `${short(now.lag.messages)} not landed yet`, link: link('sources') }),
     tile({ label: 'Alerts firing', number: count(now.alerts.firing), kind: now.alerts.firing ? 'critical' : '', about: `${count(now.alerts.acknowledged)} acknowledged, ${count(now.alerts.silenced)} silenced`, link: link('alerts') }),
-    tile({ label: 'Dead letters', number: short(now.dead_letters.last_hour), kind: now.dead_letters.last_hour ? 'warning' : '', about: `in the last hour, ${short(now.dead_letters.total)} since the start`, link: link('dead-letters') }),
+    tile({ label: 'Dead letters', number: short(now.dead_letters.last_hour), kind: now.dead_letters.last_hour ? 'warning' : '', about: `last hour; ${short(now.dead_letters.total)} since the start`, link: link('dead-letters') }),
   ])
 }
 
