@@ -30,7 +30,8 @@ pub(crate) async fn run(role: Role, config: &Path) -> anyhow::Result<()> {
                 let environment = std::env::vars().collect();
                 let lake = Lake::open_as(&lake, &environment, OpenMode::Create).await?;
                 let (config, metrics) = (file.section("ingest")?, Metrics::default());
-                ingest::run(config, lake, metrics, Readiness::default(), stop).await
+                let watched = ingest::watching::Watcher::new().1;
+                ingest::run(config, lake, metrics, Readiness::default(), watched, stop).await
             }
         }
     };

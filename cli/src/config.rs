@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use anyhow::Context;
+use api::ApiConfig;
 use edge_agent::AgentConfig;
 use gateway::GatewayConfig;
 use ingest::batch::Layout;
+use ingest::watching::AlertsConfig;
 use lake::{Catalog, DeclaredTables, Lake, LakeConfig, MaintainConfig, OpenMode};
 use serde::Serialize;
 use service_runtime::config::{ConfigFile, expand_home};
@@ -21,6 +23,8 @@ pub(crate) struct Everything {
     pub(crate) gateway: GatewayConfig,
     pub(crate) ingest: ingest::Config,
     pub(crate) maintain: MaintainConfig,
+    pub(crate) api: ApiConfig,
+    pub(crate) alerts: AlertsConfig,
     pub(crate) agent: AgentConfig,
     pub(crate) simulator: simulator::Config,
     pub(crate) tables: DeclaredTables,
@@ -61,15 +65,19 @@ fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {
         gateway: file.section("gateway")?,
         ingest: file.section("ingest")?,
         maintain: file.section("maintain")?,
+        api: file.section("api")?,
+        alerts: file.section("alerts")?,
         agent: file.section("agent")?,
         simulator: file.section("simulator")?,
         tables: file.section("tables")?,
     };
     everything.ingest.maintain = everything.maintain.clone();
+    everything.ingest.alerts = everything.alerts.clone();
     let catalog = everything.catalog()?;
     everything.gateway.check()?;
     everything.ingest.check_with(&Layout::of(&catalog))?;
     everything.agent.check()?;
+    everything.api.check().map_err(anyhow::Error::msg)?;
     Ok(everything)
 }
 

@@ -96,14 +96,15 @@ async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<S
         "gateway at mqtt://{address}, status and metrics at http://{}",
         gateway.admin_address()?
     ))?;
-    let ingest = ingest::Config {
+    let mut everything = config::load(None)?;
+    everything.ingest = ingest::Config {
         broker: address.clone(),
         flush_age_ms: FLUSH_AGE_MS,
         ..ingest::Config::default()
     };
     let mut tasks = Tasks::new(Stop::new());
     let stop = tasks.stop();
-    services::spawn_pair(&mut tasks, gateway, ingest, lake, metrics);
+    services::spawn_pair(&mut tasks, gateway, &everything, lake, metrics);
     let simulation = Simulation::new(simulation(options, folders, address))?;
     let play = async {
         let played = watch_simulation(simulation, uplink, stop.clone()).await;

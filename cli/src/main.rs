@@ -21,6 +21,7 @@ mod policy;
 mod print;
 mod sealed;
 mod services;
+mod serving;
 mod session;
 mod simulate;
 mod source;

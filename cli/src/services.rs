@@ -7,12 +7,14 @@ use clap::Args;
 use edge_agent::Agent;
 use gateway::Gateway;
 use lake::{Lake, OpenMode};
+use service_runtime::admin::Readiness;
 use service_runtime::signals::Signals;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 
 use crate::config::{self, Everything};
 use crate::options::path;
 use crate::print;
+use crate::serving::Serving;
 
 #[derive(Debug, Args)]
 pub(crate) struct Service {
@@ -54,12 +56,13 @@ pub(crate) async fn up(options: &Service) -> anyhow::Result<()> {
     let lake = config::open(&everything.lake, OpenMode::Create, &everything.catalog()?).await?;
     let metrics = Metrics::default();
     everything.ingest.beside_gateway(everything.gateway.source_id.as_str());
-    let gateway = Gateway::bind(everything.gateway, metrics.clone(), Clock::default()).await?;
+    let gateway = everything.gateway.clone();
+    let gateway = Gateway::bind(gateway, metrics.clone(), Clock::default()).await?;
     if everything.ingest.tls_ca_file.is_none() {
         everything.ingest.broker = gateway.address()?.to_string();
     }
     let mut tasks = Tasks::new(Stop::new());
-    spawn_pair(&mut tasks, gateway, everything.ingest, lake, metrics);
+    spawn_pair(&mut tasks, gateway, &everything, lake, metrics);
     until_signal(signals, tasks).await
 }
 
@@ -80,10 +83,16 @@ fn check_pair(everything: &Everything) -> anyhow::Result<()> {
 pub(crate) fn spawn_pair(
     tasks: &mut Tasks,
     gateway: Gateway,
-    ingest: ingest::Config,
+    everything: &Everything,
     lake: Lake,
     metrics: Metrics,
 ) {
+    let serving = Serving::new(everything, &metrics, gateway.readiness());
+    let (serving, watched) =
+        serving.with_gateway(gateway.insight()).with_ingest(&everything.ingest, &lake);
+    let (api, application) = serving.open();
+    tasks.spawn("api", api.run(tasks.stop()));
+    let (gateway, ingest) = (gateway.with_application(application), everything.ingest.clone());
     let (stop, ingest_stop) = (tasks.stop(), Stop::new());
     let (gateway_ended, readiness) = (ingest_stop.clone(), gateway.readiness());
     tasks.spawn("gateway", async move {
@@ -93,7 +102,7 @@ pub(crate) fn spawn_pair(
     });
     let stop_all = tasks.stop();
     tasks.spawn("ingest", async move {
-        let result = ingest::run(ingest, lake, metrics, readiness, ingest_stop).await;
+        let result = ingest::run(ingest, lake, metrics, readiness, watched, ingest_stop).await;
         stop_all.cancel();
         result
     });
@@ -102,9 +111,13 @@ pub(crate) fn spawn_pair(
 pub(crate) async fn gateway(options: &Service) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let Some(everything) = prepare(options)? else { return Ok(()) };
-    let gateway = Gateway::bind(everything.gateway, Metrics::default(), Clock::default()).await?;
+    let (config, metrics) = (everything.gateway.clone(), Metrics::default());
+    let gateway = Gateway::bind(config, metrics.clone(), Clock::default()).await?;
+    let serving = Serving::new(&everything, &metrics, gateway.readiness());
+    let (api, application) = serving.with_gateway(gateway.insight()).open();
     let mut tasks = Tasks::new(Stop::new());
-    tasks.spawn("gateway", gateway.run(tasks.stop()));
+    tasks.spawn("api", api.run(tasks.stop()));
+    tasks.spawn("gateway", gateway.with_application(application).run(tasks.stop()));
     until_signal(signals, tasks).await
 }
 
@@ -113,7 +126,14 @@ pub(crate) async fn ingest(options: &Service) -> anyhow::Result<()> {
     let Some(everything) = prepare(options)? else { return Ok(()) };
     let lake = config::open(&everything.lake, OpenMode::Create, &everything.catalog()?).await?;
     let mut tasks = Tasks::new(Stop::new());
-    tasks.spawn("ingest", ingest::run_alone(everything.ingest, lake, tasks.stop()));
+    let (metrics, readiness) = (Metrics::default(), Readiness::default());
+    let serving = Serving::new(&everything, &metrics, readiness.clone());
+    let (serving, watched) = serving.with_ingest(&everything.ingest, &lake);
+    let (api, application) = serving.open();
+    tasks.spawn("api", api.run(tasks.stop()));
+    let (application, watched) = (Some(application), Some(watched));
+    let alone = ingest::Alone { metrics, readiness, application, watched };
+    tasks.spawn("ingest", ingest::run_alone(everything.ingest, lake, alone, tasks.stop()));
     until_signal(signals, tasks).await
 }
 

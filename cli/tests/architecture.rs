@@ -79,6 +79,8 @@ fn crates_depend_only_on_what_the_design_allows() {
         ("simulator", &["service-runtime", "telemetry-core"]),
         // Files, embedded: who serves them knows it, it knows nobody.
         ("console", &[]),
+        // It shows what gateway and ingest know, and nobody needs it but the program.
+        ("api", &["gateway", "ingest", "lake", "service-runtime", "telemetry-core", "watch"]),
         // A pure core: it is fed by others.
         ("watch", &["telemetry-core"]),
         ("drill", &["s3-server", "service-runtime", "simulator", "telemetry-core"]),
@@ -129,6 +131,8 @@ fn the_agent_fits_small_boards() {
         "aws-lc-rs",
         "aws-lc-sys",
         "openssl-sys",
+        "axum",
+        "utoipa",
     ] {
         let found = tree
             .iter()
@@ -140,6 +144,16 @@ fn the_agent_fits_small_boards() {
         "edge-agent's tree has grown to {} crates: is it worth it?",
         tree.len()
     );
+}
+
+#[test]
+fn only_the_api_knows_a_framework() {
+    for krate in ["service-runtime", "gateway", "ingest"] {
+        let tree = names(krate);
+        for banned in ["axum", "utoipa"] {
+            assert!(!tree.contains(banned), "{krate} pulls in {banned}");
+        }
+    }
 }
 
 #[test]

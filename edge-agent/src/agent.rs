@@ -178,7 +178,8 @@ impl Agent {
         }
         tasks.spawn("connection", connection.run(closing.clone()));
         let routes = status::routes(spool.clone(), uplink_status, clock, metrics.counts());
-        let endpoint = Endpoint { metrics, readiness, routes, access, clock };
+        let application = None;
+        let endpoint = Endpoint { metrics, readiness, routes, application, access, clock };
         tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {

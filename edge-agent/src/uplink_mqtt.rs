@@ -190,20 +190,7 @@ impl Connection {
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     self.tell(TransportEvent::Receipt(publish.payload)).await?;
                 }
-                Ok(Event::Outgoing(Outgoing::Subscribe(_))) if self.birth == Birth::Unasked => {
-                    self.birth = Birth::Next;
-                }
-                Ok(Event::Outgoing(Outgoing::Publish(id))) if self.birth == Birth::Next => {
-                    self.birth = Birth::Sent(id);
-                }
-                // Frames that were handed over while the last connection was lost may go out before the birth.
-                Ok(Event::Outgoing(Outgoing::Publish(_))) => self.cuts.sent(),
-                Ok(Event::Incoming(Packet::PubAck(ack))) if self.birth == Birth::Sent(ack.pkid) => {
-                    // The id is free for a frame now.
-                    self.birth = Birth::Acknowledged;
-                }
-                Ok(Event::Incoming(Packet::PubAck(_))) => self.cuts.acknowledged(),
-                Ok(_) => {}
+                Ok(event) => self.note(&event),
                 Err(error) => {
                     let cut = self.cuts.lost(self.frame_bytes.load(Ordering::Relaxed));
                     self.standing.trouble(cut.unwrap_or_else(|| Trouble::of(&error)));
@@ -217,6 +204,26 @@ impl Connection {
                     }
                 }
             }
+        }
+    }
+
+    /// Takes note of what is on its way and what has arrived.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Outgoing(Outgoing::Subscribe(_)) if self.birth == Birth::Unasked => {
+                self.birth = Birth::Next;
+            }
+            Event::Outgoing(Outgoing::Publish(id)) if self.birth == Birth::Next => {
+                self.birth = Birth::Sent(*id);
+            }
+            // Frames that were handed over while the last connection was lost may go out before the birth.
+            Event::Outgoing(Outgoing::Publish(_)) => self.cuts.sent(),
+            Event::Incoming(Packet::PubAck(ack)) if self.birth == Birth::Sent(ack.pkid) => {
+                // The id is free for a frame now.
+                self.birth = Birth::Acknowledged;
+            }
+            Event::Incoming(Packet::PubAck(_)) => self.cuts.acknowledged(),
+            _ => {}
         }
     }
 

@@ -76,7 +76,7 @@ fn list(shared: &Shared, query: &str) -> Response {
         None => return Response::text(StatusCode::BAD_REQUEST, "ask with ?identity=NAME\n"),
     };
     let now = shared.clock.uptime();
-    let describe = |client_id: &Arc<str>, owner: &Owner, parked: Option<&Parked>| {
+    let describe = |client_id: &Arc<str>, owner: &Owner, _, parked: Option<&Parked>| {
         if wanted.is_some_and(|name| name != owner.name) {
             return None;
         }

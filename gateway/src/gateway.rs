@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use service_runtime::admin::{self, Endpoint, Readiness};
+use service_runtime::application::Application;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use crate::config::GatewayConfig;
 use crate::entrance::Entrance;
 use crate::fanout::Fanout;
+use crate::insight::Insight;
 use crate::listener::config::Transport;
 use crate::metrics::GatewayMetrics;
 use crate::rate::Rates;
@@ -52,6 +54,7 @@ pub struct Gateway {
     status: watch::Receiver<UplinkStatus>,
     metrics: Metrics,
     readiness: Readiness,
+    application: Option<Application>,
     closing: Stop,
 }
 
@@ -101,7 +104,7 @@ impl Gateway {
             session_limits: config.limits.of_sessions(),
             store,
             retained,
-            registry: Registry::new(config.limits.share(config.limits.sessions_max)),
+            registry: Registry::new(config.limits.share(config.limits.sessions_max), clock),
             rates: Rates::new(&config.limits),
             metrics: own_metrics,
             clock,
@@ -127,6 +130,7 @@ impl Gateway {
             status,
             metrics,
             readiness: Readiness::default(),
+            application: None,
             closing,
         })
     }
@@ -166,6 +170,18 @@ impl Gateway {
         self.readiness.clone()
     }
 
+    /// Returns what other parts of the process may see of it while it runs.
+    pub fn insight(&self) -> Insight {
+        let (shared, status) = (self.shared.clone(), self.status.clone());
+        Insight::new(shared, status, self.config.spool.bytes_max)
+    }
+
+    /// Lets an application answer what the admin endpoint itself does not know.
+    #[must_use]
+    pub fn with_application(self, application: Application) -> Self {
+        Self { application: Some(application), ..self }
+    }
+
     /// Watches the uplink, for status.
     pub fn uplink_status(&self) -> watch::Receiver<UplinkStatus> {
         self.status.clone()
@@ -190,6 +206,7 @@ impl Gateway {
             status,
             metrics,
             readiness,
+            application,
             closing,
         } = self;
         for (transport, address) in entrance.acceptor.addresses()? {
@@ -220,7 +237,7 @@ impl Gateway {
             drop(last);
             result
         });
-        let endpoint = Endpoint { metrics, readiness, routes, access, clock };
+        let endpoint = Endpoint { metrics, readiness, routes, application, access, clock };
         tasks.spawn("admin", admin::serve(admin, endpoint, closing.clone()));
         let ended = (closing.clone().drop_guard(), CloseOnDrop(spool));
         tasks.spawn("uplink", async move {

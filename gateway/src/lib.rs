@@ -17,6 +17,7 @@ mod fanout;
 pub mod fuzzing;
 mod gateway;
 mod inbox;
+mod insight;
 mod letter;
 mod limits;
 pub mod listener;
@@ -38,4 +39,5 @@ mod will;
 
 pub use config::GatewayConfig;
 pub use gateway::Gateway;
+pub use insight::{Connection, Insight, LimitUse};
 pub use limits::Limits;

@@ -15,6 +15,7 @@ use crate::batch::Layout;
 use crate::decode::DECODERS;
 use crate::rules::Rules;
 pub use crate::topic_rule::TopicRule;
+pub use crate::watching::AlertsConfig;
 
 /// Most that `memory_bytes` may be. Arrow addresses the text of a column with 32 bits; the rest is for the last frame, whose
 /// rows may be wider than its bytes.
@@ -70,6 +71,9 @@ pub struct Config {
     pub sources: BTreeMap<String, Vec<String>>,
     /// Which decoder a topic goes to, before the built-in rules; the first that matches wins.
     pub topics: Vec<TopicRule>,
+    /// The section `[alerts]`: what it watches.
+    #[serde(skip)]
+    pub alerts: AlertsConfig,
     /// The section `[maintain]`: how it looks after the lake.
     #[serde(skip)]
     pub maintain: MaintainConfig,
@@ -100,6 +104,7 @@ impl Default for Config {
             shutdown_grace_ms: 30_000,
             sources: default_sources("gateway"),
             topics: Vec::new(),
+            alerts: AlertsConfig::default(),
             maintain: MaintainConfig::default(),
         }
     }
@@ -188,6 +193,9 @@ impl Config {
         let token = self.admin_token_file.as_ref();
         if let Err(problem) = AdminAccess::check(self.admin_listen, token, &self.admin_hosts) {
             return refuse("admin", problem);
+        }
+        if let Err(problem) = self.alerts.check() {
+            return refuse("alerts", problem);
         }
         if let Some(lane) = self.lanes.iter().find(|lane| **lane >= LANES) {
             return refuse("lanes", format!("{lane} is not below {LANES}"));

@@ -16,6 +16,7 @@ use crate::decode::place::{Around, Whence};
 use crate::decode::reject::{Code, Reject};
 use crate::decode::{DECODERS, Message, Spec, lenient, time};
 use crate::rules::{Rule, RuleMistake, Rules};
+use crate::topics::About;
 
 columns! {
     struct DeadLetter of dead_letters::NAME {
@@ -90,6 +91,13 @@ impl Decoding {
     pub(crate) fn rule_of(&self, topic: &str) -> Option<&str> {
         let (rule, _) = self.rules.find(topic).ok()?;
         Some(&self.rules.rule(rule).name)
+    }
+
+    /// What there is to say of a topic that is new.
+    pub(crate) fn about(&self, topic: &str) -> About {
+        let Ok((rule, at)) = self.rules.find(topic) else { return About::default() };
+        let device = at.map(|at| (at.site.to_string(), at.device.to_string()));
+        About { rule: Some(self.rules.rule(rule).name.clone()), device }
     }
 
     /// Decodes one message of the batch's `source`. Returns the code if it became, wholly or partly, a dead letter. `now_us` is

@@ -3,6 +3,7 @@
 //! Whatever fails, the answer is the same: read the ledger again, finish what was decided, and say where the sources
 //! really are. A batch that was not decided is dropped; its sources send it again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +17,14 @@ use telemetry_core::id::Offset;
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, OwnSource};
 use crate::causes::chain;
 use crate::config::Config;
 use crate::keeper::Keeper;
 use crate::memory::Memory;
 use crate::metrics::IngestMetrics;
 use crate::sequencer::Key;
+use crate::watching::{Keeping, Kept};
 
 /// Files that are encoded and stored at once.
 const FILES_AT_ONCE: usize = 2;
@@ -46,12 +48,13 @@ pub(crate) enum Order {
 /// What became of an order.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The rows can be read: these sources are landed to there, with that chain value; and what is known of devices there.
-    Landed(Vec<(Key, Offset, u64)>, Arc<Memory>),
+    /// The rows can be read: these sources are landed to there, with that chain value; what is remembered of devices there, and
+    /// what is watched.
+    Landed(Vec<(Key, Offset, u64)>, Arc<Memory>, Option<Arc<Kept>>),
     /// The batch could not be encoded; else as [`Report::Reset`].
-    Unfit(Vec<(Key, Offset, u64)>),
-    /// Nothing of the batch counts. All sources of this worker are at these positions.
-    Reset(Vec<(Key, Offset, u64)>),
+    Unfit(Vec<(Key, Offset, u64)>, Option<u64>),
+    /// Nothing of the batch counts. All sources of this worker are at these positions, and ingest's own at that one.
+    Reset(Vec<(Key, Offset, u64)>, Option<u64>),
 }
 
 /// Takes over this worker's lanes.
@@ -87,19 +90,22 @@ pub(crate) struct Worker {
     pub(crate) readiness: Readiness,
     pub(crate) backoff: Backoff,
     pub(crate) keeper: Keeper,
+    /// Where what is watched is kept, and as which source its rows land.
+    pub(crate) keeping: Option<(Keeping, OwnSource)>,
 }
 
 impl Worker {
     pub(crate) fn new(
         lander: Lander,
         keeper: Keeper,
+        keeping: Option<(Keeping, OwnSource)>,
         clock: Clock,
         metrics: IngestMetrics,
         readiness: Readiness,
     ) -> Self {
         let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
         readiness.set(PART, Ok(()));
-        Self { lander, clock, metrics, readiness, backoff, keeper }
+        Self { lander, clock, metrics, readiness, backoff, keeper, keeping }
     }
 
     /// Serves orders until there are no more.
@@ -113,8 +119,11 @@ impl Worker {
                 Order::Land(batch) => self.land(*batch).await,
                 Order::Reread => self.recovered().await,
             };
-            if let Report::Landed(_, memory) = &report {
+            if let Report::Landed(_, memory, _) = &report {
                 self.keeper.landed(memory.clone());
+                if let Some((keeping, _)) = &mut self.keeping {
+                    keeping.landed().await;
+                }
             }
             if reports.send(report).await.is_err() {
                 break;
@@ -128,7 +137,8 @@ impl Worker {
     async fn land(&mut self, mut batch: Batch) -> Report {
         let memory = Arc::new(std::mem::take(&mut batch.memory));
         let (started, rows, messages) = (self.clock.uptime(), batch.rows(), batch.messages());
-        let (staged, sources) = match self.stage(batch).await {
+        let mut watched = None;
+        let (staged, sources) = match self.stage(batch, &mut watched).await {
             Ok(staged) => staged,
             Err(error) => return self.not_staged(&error, messages).await,
         };
@@ -140,7 +150,7 @@ impl Worker {
                 let took = self.clock.uptime() - started;
                 self.metrics.landed(rows as u64, took);
                 debug!(version, rows, messages, ms = took.as_millis(), "landed");
-                return Report::Landed(advanced(), memory);
+                return Report::Landed(advanced(), memory, watched);
             }
             Ok(LandOutcome::Lost(lost)) => {
                 self.metrics.landing("lost");
@@ -166,7 +176,7 @@ impl Worker {
         if sources.iter().all(there) {
             self.works();
             self.metrics.landing("found_landed");
-            return Report::Landed(advanced(), memory);
+            return Report::Landed(advanced(), memory, watched);
         }
         report
     }
@@ -192,8 +202,8 @@ impl Worker {
         self.readiness.set(PART, Err(cause));
         tokio::time::sleep(self.backoff.delay(jitter())).await;
         match self.recovered().await {
-            Report::Reset(positions) if matches!(failure, LakeError::File { .. }) => {
-                Report::Unfit(positions)
+            Report::Reset(positions, own) if matches!(failure, LakeError::File { .. }) => {
+                Report::Unfit(positions, own)
             }
             report => report,
         }
@@ -204,7 +214,12 @@ impl Worker {
         self.readiness.set(PART, Ok(()));
     }
 
-    async fn stage(&self, batch: Batch) -> Result<(Staged, Vec<SourceAdvance>), LakeError> {
+    async fn stage(
+        &mut self,
+        mut batch: Batch,
+        watched: &mut Option<Arc<Kept>>,
+    ) -> Result<(Staged, Vec<SourceAdvance>), LakeError> {
+        let kept = batch.watched.take();
         let now_us = self.clock.now_us();
         let staging = self.lander.begin(now_us);
         let (files, sources) =
@@ -217,8 +232,14 @@ impl Worker {
         let written = futures::stream::iter(files)
             .map(|file| staging.write(file.table, file.date, file.batches))
             .buffer_unordered(FILES_AT_ONCE);
-        let files: Vec<_> =
-            written.try_filter_map(|file| futures::future::ready(Ok(file))).try_collect().await?;
+        let written = written.try_filter_map(|file| futures::future::ready(Ok(file)));
+        let lanes = after(self.lander.counters(), &sources);
+        let (files, kept) = futures::future::try_join(
+            written.try_collect::<Vec<_>>(),
+            keep(self.keeping.as_mut(), kept, lanes),
+        )
+        .await?;
+        *watched = kept;
         Ok((staging.finish(files, sources.clone()), sources))
     }
 
@@ -226,7 +247,10 @@ impl Worker {
     async fn recovered(&mut self) -> Report {
         loop {
             match self.lander.recover(self.clock.now_us()).await {
-                Ok(()) => return Report::Reset(positions(&self.lander)),
+                Ok(()) => {
+                    let own = self.keeping.as_ref().map(|(_, own)| own_next(&self.lander, own));
+                    return Report::Reset(positions(&self.lander), own);
+                }
                 Err(error) => {
                     let error = chain(&error);
                     warn!(error, "the lake cannot be read; trying again");
@@ -236,6 +260,40 @@ impl Worker {
             }
         }
     }
+}
+
+/// How many landings lanes will have had with one that moves these sources.
+fn after(mut lanes: BTreeMap<u8, i64>, sources: &[SourceAdvance]) -> BTreeMap<u8, i64> {
+    let moved: BTreeSet<u8> = sources.iter().map(|source| source.lane).collect();
+    moved.into_iter().for_each(|lane| *lanes.entry(lane).or_default() += 1);
+    lanes
+}
+
+/// Keeps what is watched, as of the landing after which lanes are there.
+async fn keep(
+    keeping: Option<&mut (Keeping, OwnSource)>,
+    kept: Option<Box<Kept>>,
+    lanes: BTreeMap<u8, i64>,
+) -> Result<Option<Arc<Kept>>, LakeError> {
+    let Some(((keeping, _), mut kept)) = keeping.zip(kept) else { return Ok(None) };
+    kept.lanes = lanes;
+    let encode = move || kept.encode().map(|bytes| (kept, bytes));
+    let encoded = tokio::task::spawn_blocking(encode).await;
+    let failed = |error| LakeError::File {
+        action: "encode",
+        table: "of devices and alerts".into(),
+        source: error,
+    };
+    let (kept, bytes) =
+        encoded.map_err(|error| failed(error.into()))?.map_err(|error| failed(error.into()))?;
+    keeping.keep(kept.number, bytes.into()).await?;
+    Ok(Some(Arc::from(kept)))
+}
+
+/// Where ingest's own source is.
+pub(crate) fn own_next(lander: &Lander, own: &OwnSource) -> u64 {
+    let key = lake::SourceKey { source_id: own.source_id.to_string(), epoch: 0 };
+    lander.positions().get(&key).map_or(0, |at| at.landed)
 }
 
 /// Where all sources are that the ledger knows.

@@ -29,6 +29,7 @@ mod memory;
 mod metrics;
 mod mistake;
 mod mqtt;
+pub mod notify;
 mod pipeline;
 pub mod profiles;
 pub mod replay;
@@ -38,6 +39,7 @@ pub mod status;
 pub mod suggest;
 mod take;
 mod topic_rule;
+pub mod topics;
 mod units;
 mod upkeep;
 pub mod watching;
@@ -49,6 +51,7 @@ use anyhow::Context as _;
 use lake::Lake;
 use mqtt_link::{LinkMetrics, Standing};
 use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
+use service_runtime::application::Application;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
 use tokio::net::TcpListener;
@@ -62,6 +65,7 @@ pub use metrics::IngestMetrics;
 pub use mistake::Mistake;
 pub use pipeline::{Inbound, Outbound};
 pub use rules::RuleMistake;
+use watching::{Watched, Watcher};
 
 /// Frames that wait for the pipeline; each is at most 2 MiB.
 const INBOX_FRAMES: usize = 8;
@@ -78,6 +82,7 @@ pub async fn run(
     lake: Lake,
     metrics: Metrics,
     readiness: Readiness,
+    mut watched: Watched,
     stop: Stop,
 ) -> anyhow::Result<()> {
     config.check_with(&batch::Layout::of(lake.catalog()))?;
@@ -89,37 +94,55 @@ pub async fn run(
     let links = LinkMetrics::register(&metrics, "ingest");
     let clock = Clock::default();
     let standing = Standing::new("broker", config.broker.clone(), readiness.clone(), links, clock);
-    start(&mut tasks, config.clone(), &lake, &metrics, readiness, inbox, outbox).await?;
+    let (link, link_end) = notify::link(topics.clone());
+    watched.link = Some(link);
+    let own = (inbox, outbox, watched);
+    start_with(&mut tasks, config.clone(), &lake, &metrics, readiness, own, DECODERS).await?;
     let stop = tasks.stop();
-    let ends = (inbox_sender, outbox_receiver);
+    let ends = (inbox_sender, outbox_receiver, link_end);
     tasks.spawn("mqtt", mqtt::run(config, topics, ends, standing, stop));
     tasks.join(grace).await
+}
+
+/// What a process of its own is run with beside its settings.
+#[derive(Default)]
+pub struct Alone {
+    /// Its metrics.
+    pub metrics: Metrics,
+    /// Whether it can do its work.
+    pub readiness: Readiness,
+    /// Who answers what the admin endpoint itself does not know.
+    pub application: Option<Application>,
+    /// The end of whoever asks what goes on.
+    pub watched: Option<Watched>,
 }
 
 /// As [`run`], with the admin endpoint of a process of its own.
 ///
 /// # Errors
 /// As [`run`]; also when `admin_listen` is taken.
-pub async fn run_alone(config: Config, lake: Lake, stop: Stop) -> anyhow::Result<()> {
+pub async fn run_alone(config: Config, lake: Lake, alone: Alone, stop: Stop) -> anyhow::Result<()> {
+    let Alone { metrics, readiness, application, watched } = alone;
     let address = config.admin_listen;
     let access = AdminAccess::open(address, config.admin_token_file.as_ref(), &config.admin_hosts)?;
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: is another ingest running? change ingest.admin_listen")
     })?;
-    let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let mut tasks = Tasks::new(stop);
     let (stop, closing) = (tasks.stop(), Stop::new());
     let endpoint = Endpoint {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         routes: status::routes(&config, metrics.counts()),
+        application,
         access,
         clock: Clock::default(),
     };
     tasks.spawn("admin", admin::serve(listener, endpoint, closing.clone()));
     let grace = Duration::from_millis(config.shutdown_grace_ms) * 2;
     tasks.spawn("ingest", async move {
-        let result = run(config, lake, metrics, readiness, stop).await;
+        let watched = watched.unwrap_or_else(|| Watcher::new().1);
+        let result = run(config, lake, metrics, readiness, watched, stop).await;
         closing.cancel();
         result
     });
@@ -139,7 +162,7 @@ pub async fn start(
     inbox: mpsc::Receiver<Inbound>,
     outbox: mpsc::Sender<Outbound>,
 ) -> anyhow::Result<()> {
-    let ends = (inbox, outbox);
+    let ends = (inbox, outbox, Watcher::new().1);
     start_with(tasks, config, lake, metrics, readiness, ends, DECODERS).await
 }
 
@@ -153,7 +176,7 @@ pub async fn start_with(
     lake: &Lake,
     metrics: &Metrics,
     readiness: Readiness,
-    (inbox, outbox): (mpsc::Receiver<Inbound>, mpsc::Sender<Outbound>),
+    (inbox, outbox, watched): (mpsc::Receiver<Inbound>, mpsc::Sender<Outbound>, Watched),
     decoders: &[Spec],
 ) -> anyhow::Result<()> {
     let (clock, upkeep) = (Clock::default(), config.maintain.clone());
@@ -164,12 +187,27 @@ pub async fn start_with(
     let positions = pipeline::own(&config.own_lanes(), lander::positions(&lander));
     info!(lake = lake.url(), sources = positions.len(), worker = config.worker, "ledger read");
     let layout = Arc::new(batch::Layout::of(lake.catalog()));
-    let decoding = Decoding::with(&config, layout, decoders).context("[ingest] topics")?;
+    let decoding = Decoding::with(&config, layout.clone(), decoders).context("[ingest] topics")?;
     let (orders, orders_receiver) = mpsc::channel(1);
     let (reports_sender, reports) = mpsc::channel(1);
     let (hearing, heard) = heard::Hearing::new(config.sources_max);
-    let keeping = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
+    let hears = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
     let (keeper, remembered) = keeper::Keeper::begin(lake, &config.worker, clock.uptime()).await;
+    let seen = watched.topics.clone();
+    let (watching, keeping) = match watching::open(
+        &config,
+        lake,
+        &lander,
+        &layout,
+        watched,
+        &metrics,
+        (clock, &mut *tasks),
+    )
+    .await?
+    {
+        Some((watching, keeping)) => (Some(watching), Some(keeping)),
+        None => (None, None),
+    };
     let pipeline = pipeline::Pipeline {
         lake_id: lake.id().to_owned(),
         lanes: config.own_lanes(),
@@ -184,10 +222,12 @@ pub async fn start_with(
         budget: budget::Budget::new(config.memory_bytes),
         attempts: attempts::Attempts::begin(lake, &config.worker).await,
         hearing,
+        seen,
+        watching,
         config,
     };
-    let worker = lander::Worker::new(lander, keeper, clock, metrics, readiness);
-    tasks.spawn("heard", keeping);
+    let worker = lander::Worker::new(lander, keeper, keeping, clock, metrics, readiness);
+    tasks.spawn("heard", hears);
     tasks.spawn("lander", worker.run(orders_receiver, reports_sender));
     let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.stop());
     tasks.spawn_blocking("pipeline", move || runtime.block_on(pipeline.run(stop)));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ingest::Config;
+use ingest::{Alone, Config};
 use lake::{Catalog, DeclaredTables, Lake, LakeConfig, OpenMode};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
@@ -23,10 +23,11 @@ async fn run() -> anyhow::Result<()> {
     let lake: LakeConfig = file.section("lake")?;
     let mut config: Config = file.section("ingest")?;
     config.maintain = file.section("maintain")?;
+    config.alerts = file.section("alerts")?;
     let catalog =
         Catalog::declared(&file.section::<DeclaredTables>("tables")?).context("[tables]")?;
     let environment = std::env::vars().collect();
     let lake = Lake::open_with(&lake, &environment, OpenMode::Create, &catalog).await?;
     let stop = Stop::new();
-    signals.until(stop.clone(), ingest::run_alone(config, lake, stop)).await
+    signals.until(stop.clone(), ingest::run_alone(config, lake, Alone::default(), stop)).await
 }

@@ -1,5 +1,7 @@
 //! The metrics of ingest. Names live here and nowhere else.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -7,6 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
 use service_runtime::{Counts, Group, Metrics};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -17,6 +20,22 @@ struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Told {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Channel {
+    channel: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
 }
 
 /// Counts what ingest does. Cheap to clone.
@@ -32,6 +51,12 @@ pub struct IngestMetrics {
     landing_seconds: Histogram,
     receipts: Family<Outcome, Counter>,
     pending_bytes: Gauge,
+    alerts: Family<State, Counter>,
+    watch_bytes: Gauge,
+    watch_rows: Family<Outcome, Gauge>,
+    notifications: Family<Told, Counter>,
+    notifications_waiting: Family<Channel, Gauge>,
+    dropped: Arc<AtomicBool>,
     counts: Counts,
 }
 
@@ -50,6 +75,12 @@ impl IngestMetrics {
             landing_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             receipts: Family::default(),
             pending_bytes: Gauge::default(),
+            alerts: Family::default(),
+            watch_bytes: Gauge::default(),
+            watch_rows: Family::default(),
+            notifications: Family::default(),
+            notifications_waiting: Family::default(),
+            dropped: Arc::default(),
             counts: metrics.counts(),
         };
         metrics.register("ingest", |registry| {
@@ -91,8 +122,37 @@ impl IngestMetrics {
                 "Memory of what is received and not landed, of memory_bytes",
                 own.pending_bytes.clone(),
             );
+            own.register_watching(registry);
         });
         own
+    }
+
+    fn register_watching(&self, registry: &mut Registry) {
+        registry.register(
+            "notifications",
+            "Steps of alerts that were told, by channel and outcome",
+            self.notifications.clone(),
+        );
+        registry.register(
+            "notifications_waiting",
+            "Steps of alerts that are not told yet, by channel",
+            self.notifications_waiting.clone(),
+        );
+        registry.register(
+            "alert_steps",
+            "Steps of alerts, by the state that they led to; those of a lost landing count again",
+            self.alerts.clone(),
+        );
+        registry.register(
+            "watch_bytes",
+            "Memory of what is known of devices and alerts, about",
+            self.watch_bytes.clone(),
+        );
+        registry.register(
+                "watch_rows",
+                "Rows that were watched since the start, and those that were not as they should be, by what became of them",
+                self.watch_rows.clone(),
+            );
     }
 
     pub(crate) fn frame(&self, outcome: &'static str) {
@@ -114,6 +174,44 @@ impl IngestMetrics {
     pub(crate) fn dead_letter(&self, reason: &'static str) {
         self.dead_letters.get_or_create(&Reason { reason }).inc();
         self.counts.add(Group::DeadLetters, reason, 1);
+    }
+
+    pub(crate) fn alert(&self, state: &'static str) {
+        self.alerts.get_or_create(&State { state }).inc();
+    }
+
+    pub(crate) fn notified(&self, channel: &str, outcome: &'static str) {
+        let told = Told { channel: channel.to_owned(), outcome };
+        self.notifications.get_or_create(&told).inc();
+        if outcome != "told" {
+            self.counts.add(Group::Dropped, "notifications", 1);
+        }
+    }
+
+    /// Whether notifications are dropped for the first time.
+    pub(crate) fn is_first_drop(&self) -> bool {
+        !self.dropped.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn waiting(&self, channel: &str, count: usize) {
+        let channel = Channel { channel: channel.to_owned() };
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.notifications_waiting.get_or_create(&channel).set(count);
+    }
+
+    pub(crate) fn watching(&self, watch: &watch::Watch) {
+        self.watch_bytes.set(i64::try_from(watch.memory_bytes()).unwrap_or(i64::MAX));
+        let counts = watch.counts();
+        for (outcome, count) in [
+            ("watched", counts.rows),
+            ("late", counts.late),
+            ("ahead", counts.ahead),
+            ("beyond_limits", counts.beyond_limits),
+            ("undecided", counts.undecided),
+        ] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.watch_rows.get_or_create(&Outcome { outcome }).set(count);
+        }
     }
 
     pub(crate) fn gap(&self, offsets: u64) {

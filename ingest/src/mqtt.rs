@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crash_point::Point;
 use mqtt_link::{Standing, Trouble};
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, SubscribeFilter};
+use rumqttc::{
+    AsyncClient, Event, EventLoop, Incoming, MqttOptions, Outgoing, QoS, SubscribeFilter,
+};
 use service_runtime::Stop;
 use telemetry_core::backoff::Backoff;
 use telemetry_core::frame::{FRAME_MAX, FRAME_OVERHEAD};
@@ -14,6 +16,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::config::Config;
+use crate::notify::{Flights, LinkEnd, Message};
 use crate::pipeline::{Inbound, Outbound};
 
 /// Requests that wait for the connection; receipts beyond are held back.
@@ -32,7 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) async fn run(
     config: Config,
     topics: ControlTopics,
-    (inbox, mut outbox): (mpsc::Sender<Inbound>, mpsc::Receiver<Outbound>),
+    (inbox, mut outbox, mut alerts): (mpsc::Sender<Inbound>, mpsc::Receiver<Outbound>, LinkEnd),
     mut standing: Standing,
     stop: Stop,
 ) -> anyhow::Result<()> {
@@ -40,18 +43,24 @@ pub(crate) async fn run(
     let filters = topics.up_filters(&config.own_lanes());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     let mut again = tokio::time::interval(ASK_AGAIN);
-    let (mut connected, mut refused) = (false, false);
+    let (mut connected, mut refused, mut flights) = (false, false, Flights::default());
     loop {
         let event = tokio::select! {
             biased;
             // Without a connection receipts stay with the pipeline, which sends the newest ones later.
             outbound = outbox.recv(), if connected || outbox.is_closed() => match outbound {
                 Some(outbound) => {
-                    publish(&client, outbound);
+                    if publish(&client, outbound) {
+                        flights.asked(None);
+                    }
                     continue;
                 }
                 None => break,
             },
+            Some(message) = alerts.messages.recv(), if connected => {
+                tell(&client, message, &mut flights);
+                continue;
+            }
             // Rights may have been given meanwhile.
             _ = again.tick(), if refused => {
                 subscribe(&client, &filters)?;
@@ -73,14 +82,18 @@ pub(crate) async fn run(
                         again.reset();
                     }
                 }
+                alerts.connected();
                 deliver(&inbox, Inbound::Connected).await;
             }
             Ok(Event::Incoming(Incoming::Publish(publish))) => {
                 deliver(&inbox, Inbound::Frame { topic: publish.topic, payload: publish.payload })
                     .await;
             }
+            Ok(Event::Outgoing(Outgoing::Publish(id))) => flights.sent(id),
+            Ok(Event::Incoming(Incoming::PubAck(ack))) => flights.acknowledged(ack.pkid),
             Ok(_) => {}
             Err(error) => {
+                flights.lost();
                 (connected, refused) = (false, false);
                 // Receipts of the lost connection are old by now.
                 mqtt_link::forget_connection(&mut events);
@@ -105,11 +118,26 @@ async fn deliver(inbox: &mpsc::Sender<Inbound>, inbound: Inbound) {
     drop(inbox.send(inbound).await);
 }
 
-fn publish(client: &AsyncClient, outbound: Outbound) {
+/// Whether the client takes it.
+fn publish(client: &AsyncClient, outbound: Outbound) -> bool {
     // A receipt that is lost heals: the source asks again.
     match client.try_publish(outbound.topic, QoS::AtLeastOnce, true, outbound.payload) {
-        Ok(()) => crash_point::reach(Point::ReceiptSent),
-        Err(error) => warn!(%error, "dropped a receipt"),
+        Ok(()) => {
+            crash_point::reach(Point::ReceiptSent);
+            true
+        }
+        Err(error) => {
+            warn!(%error, "dropped a receipt");
+            false
+        }
+    }
+}
+
+/// Publishes a step of an alert. Who waits for one that is not taken hears that it is lost, and tries again.
+fn tell(client: &AsyncClient, message: Message, flights: &mut Flights) {
+    let Message { topic, payload, retain, done } = message;
+    if client.try_publish(topic, QoS::AtLeastOnce, retain, payload).is_ok() {
+        flights.asked(Some(done));
     }
 }
 
@@ -118,7 +146,7 @@ async fn last_words(client: &AsyncClient, events: &mut EventLoop) {
     drop(client.try_disconnect());
     let goodbye = async {
         while let Ok(event) = events.poll().await {
-            if matches!(event, Event::Outgoing(rumqttc::Outgoing::Disconnect)) {
+            if matches!(event, Event::Outgoing(Outgoing::Disconnect)) {
                 break;
             }
         }

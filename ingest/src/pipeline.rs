@@ -30,6 +30,8 @@ use crate::lander::{Order, Report};
 use crate::memory::Memory;
 use crate::metrics::IngestMetrics;
 use crate::sequencer::{Key, Sequencer, Verdict, window};
+use crate::topics::Topics;
+use crate::watching::{Ask, Watching};
 
 /// How often receipts that are owed are looked at, and the age of the batch.
 const TICK: Duration = Duration::from_millis(100);
@@ -81,6 +83,8 @@ pub(crate) struct Pipeline {
     pub(crate) attempts: Attempts,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) hearing: Hearing,
+    pub(crate) seen: Topics,
+    pub(crate) watching: Option<Watching>,
 }
 
 /// The batches.
@@ -96,8 +100,8 @@ pub(crate) struct State {
     pub(crate) careful: Option<(Frame, u64, Option<u64>)>,
     /// A batch of which nothing else may become a part.
     pub(crate) closed: bool,
-    /// Messages of the batch that is being landed.
-    landing: u64,
+    /// Rows and messages of the batch that is being landed.
+    landing: (u64, u64),
     /// What is known of devices as of the last landing.
     landed: Arc<Memory>,
 }
@@ -108,7 +112,7 @@ impl State {
         let landed = Arc::new(remembered);
         filling.memory = (*landed).clone();
         let (since, no_room, rereading, careful) = (None, false, None, None);
-        let (closed, landing) = (false, 0);
+        let (closed, landing) = (false, (0, 0));
         Self { filling, since, no_room, rereading, careful, closed, landing, landed }
     }
 }
@@ -116,6 +120,7 @@ impl State {
 impl Pipeline {
     /// Runs until `stop`, then lands what was received.
     pub(crate) async fn run(mut self, stop: Stop) -> anyhow::Result<()> {
+        self.begin_batch();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -123,9 +128,10 @@ impl Pipeline {
                 biased;
                 () = stop.cancelled() => break,
                 report = self.ends.reports.recv() => self.on_report(report.context("the lander has ended")?).await,
-                _ = tick.tick() => self.dead_letters.look(self.clock.uptime()),
+                _ = tick.tick() => self.look(),
+                ask = Watching::asked(&mut self.watching) => self.answer(ask),
                 inbound = self.ends.inbox.recv() => match inbound {
-                    Some(Inbound::Connected) => self.sequencer.connected(),
+                    Some(Inbound::Connected) => self.connected(),
                     Some(Inbound::Frame { topic, payload }) => self.on_frame(&topic, &payload),
                     None => break,
                 },
@@ -135,6 +141,34 @@ impl Pipeline {
             self.send_receipts();
         }
         self.drain(stop.is_cancelled()).await
+    }
+
+    fn connected(&mut self) {
+        self.sequencer.connected();
+        if let Some(watching) = &mut self.watching {
+            watching.connected(self.clock.uptime());
+        }
+    }
+
+    /// Looks at what time brings.
+    fn look(&mut self) {
+        let now = self.clock.uptime();
+        self.dead_letters.look(now);
+        if let Some(watching) = &mut self.watching {
+            watching.look(&mut self.state.filling, (now, self.clock.now_us()));
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        if let Some(watching) = &mut self.watching {
+            watching.answer(&mut self.state.filling, ask, self.clock.now_us());
+        }
+    }
+
+    fn begin_batch(&mut self) {
+        if let Some(watching) = &self.watching {
+            watching.begin_batch(&mut self.state.filling);
+        }
     }
 
     fn on_frame(&mut self, topic: &str, payload: &Bytes) {
@@ -176,16 +210,13 @@ impl Pipeline {
             }
             Verdict::Take { next, chain } => self.take(&frame, next, chain, u64::MAX),
             Verdict::Repeat => {
-                let landed = self.sequencer.position(&key).map(|(landed, _)| landed);
-                if let Some(at_us) = frame.probe_time().filter(|_| landed == Some(header.appended))
-                {
-                    self.hearing.hear(&key.0, at_us.min(self.clock.now_us()));
-                }
+                self.hear_word(&key, &frame);
                 self.metrics.frame(if header.count == 0 { "probe" } else { "repeat" });
             }
             Verdict::Gap => self.metrics.frame("gap"),
             Verdict::Full => {
                 self.state.no_room = true;
+                self.hear(&key, (None, true));
                 self.metrics.frame("no_memory");
             }
             Verdict::TooMany => {
@@ -208,9 +239,34 @@ impl Pipeline {
         }
     }
 
+    /// What a source says that was taken before.
+    fn hear_word(&mut self, key: &Key, frame: &Frame) {
+        let Some((landed, next)) = self.sequencer.position(key) else { return };
+        let Some(at_us) = frame.probe_time() else { return };
+        let (appended, now_us) = (frame.header.appended, self.clock.now_us());
+        if landed == appended {
+            self.hearing.hear(&key.0, at_us.min(now_us));
+        }
+        if let Some(watching) = self.watching.as_mut().filter(|_| next == appended) {
+            let now = (self.clock.uptime(), now_us);
+            watching.word(&mut self.state.filling, key, at_us, now);
+        }
+    }
+
+    /// When the last message of a source was received that was taken, and whether it has more.
+    pub(crate) fn hear(&mut self, key: &Key, heard: (Option<i64>, bool)) {
+        if let Some(watching) = &mut self.watching {
+            let now = (self.clock.uptime(), self.clock.now_us());
+            watching.hear(&mut self.state.filling, key, heard, now);
+        }
+    }
+
     fn flush_if_due(&mut self) -> anyhow::Result<()> {
         if self.budget.order_is_out() {
             return Ok(());
+        }
+        if !self.state.filling.is_empty() {
+            self.state.since.get_or_insert(self.clock.uptime());
         }
         let batch = &self.state.filling;
         let age = self.state.since.map(|since| self.clock.uptime().saturating_sub(since));
@@ -221,7 +277,8 @@ impl Pipeline {
             || batch.dates() >= DATES_FULL
             || self.state.no_room
             || self.state.closed
-            || self.state.rereading.is_some();
+            || self.state.rereading.is_some()
+            || self.watching.as_ref().is_some_and(Watching::is_waited_for);
         if due && !batch.is_empty() {
             self.flush()?;
         } else if self.state.rereading.is_some() {
@@ -232,10 +289,14 @@ impl Pipeline {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        let batch = std::mem::replace(&mut self.state.filling, self.decoding.batch());
+        let mut batch = std::mem::replace(&mut self.state.filling, self.decoding.batch());
         self.state.filling.memory = batch.memory.clone();
+        if let Some(watching) = &mut self.watching {
+            watching.seal(&mut batch);
+        }
+        self.begin_batch();
         (self.state.since, self.state.no_room, self.state.closed) = (None, false, false);
-        self.state.landing = batch.messages();
+        self.state.landing = (batch.rows() as u64, batch.messages());
         self.budget.learn(&batch);
         self.budget.orders(batch.landing_bytes());
         // One order is out at most, so there is room.
@@ -244,21 +305,27 @@ impl Pipeline {
 
     async fn on_report(&mut self, report: Report) {
         self.budget.done();
-        if matches!(report, Report::Unfit(_)) {
+        if matches!(report, Report::Unfit(..)) {
             self.attempts.failed().await;
         }
         match report {
-            Report::Landed(positions, memory) => {
+            Report::Landed(positions, memory, watched) => {
                 self.state.landed = memory;
-                self.attempts.landed(self.state.landing, &positions).await;
+                if let (Some(watching), Some(kept)) = (&mut self.watching, watched) {
+                    watching.landed(kept, self.state.landing);
+                }
+                self.attempts.landed(self.state.landing.1, &positions).await;
                 self.sequencer.landed(positions);
             }
-            Report::Reset(positions) | Report::Unfit(positions) => {
+            Report::Reset(positions, at) | Report::Unfit(positions, at) => {
                 // What was decoded since builds on what was lost.
                 let dropped = std::mem::replace(&mut self.state.filling, self.decoding.batch());
                 // Else what is decoded again would look like a repeat of itself.
                 self.state.filling.memory = (*self.state.landed).clone();
                 (self.state.since, self.state.closed) = (None, false);
+                if let Some(watching) = &mut self.watching {
+                    watching.reset(&mut self.state.filling, at, self.clock.now_us());
+                }
                 debug!(
                     messages = dropped.messages(),
                     "the ledger was read again; asking the sources for what it has not"

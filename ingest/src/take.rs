@@ -7,6 +7,7 @@ use tracing::warn;
 use crate::batch::dates::DATES_FULL;
 use crate::pipeline::Pipeline;
 use crate::sequencer::Key;
+use crate::topics::Came;
 
 /// Bytes of a frame's messages after which it is looked whether there is memory for more.
 const CHECK_BYTES: usize = 64 << 10;
@@ -29,6 +30,7 @@ impl Pipeline {
     pub(crate) fn take(&mut self, frame: &Frame, next: u64, expected: Option<u64>, until: u64) {
         let key: Key = (frame.header.source_id.clone(), frame.header.epoch);
         let before = self.state.filling.messages();
+        let rows = self.state.filling.readings.len();
         let (mut source, mut stopped) = (None, false);
         let (mut reached, mut chain) = (next, expected.unwrap_or_default());
         let (mut bytes, mut checked, mut received) = (0, 0, None);
@@ -72,6 +74,10 @@ impl Pipeline {
         }
         batch.add_raw_bytes(raw_bytes);
         self.metrics.taken(raw_bytes, batch.messages() - before);
+        if let Some(watching) = &mut self.watching {
+            watching.take(&mut self.state.filling, rows, self.clock.now_us());
+        }
+        self.hear(&key, (received, stopped || reached < frame.header.appended));
         self.sequencer.took(&key, reached, chain);
         if stopped {
             self.sequencer.stopped(&key);
@@ -86,13 +92,18 @@ impl Pipeline {
         let batch = &mut self.state.filling;
         match *item {
             Item::Record(record) => {
+                let rows = batch.rows();
                 let code = if self.attempts.is_poison(key, record.offset) {
                     Some(self.decoding.unseen(batch, source, &record, now_us))
                 } else {
                     self.decoding.record(batch, source, &record, now_us)
                 };
+                let (topic, payload, dead) = (record.topic, record.payload, code.is_some());
+                let rows = batch.rows().saturating_sub(rows + usize::from(dead));
+                let came = Came { topic, payload, rows, dead, at_us: now_us };
+                self.seen.note(came, || self.decoding.about(topic));
                 if let Some(code) = code {
-                    self.dead_letters.note(now, code, &key.0, record.topic);
+                    self.dead_letters.note(now, code, &key.0, topic);
                 }
             }
             Item::Gap { first, count, reason, .. } => {

@@ -37,3 +37,5 @@ mod replay;
 mod rows;
 #[path = "ingest/truth.rs"]
 mod truth;
+#[path = "ingest/watching.rs"]
+mod watching;

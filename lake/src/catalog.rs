@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::table::{IDENTITY, Kind, PARTITION, Table};
 use crate::tables::{
-    completeness, dead_letters, device_latest, device_status, ehr_current, ehr_events,
+    alerts, completeness, dead_letters, device_latest, device_status, ehr_current, ehr_events,
     ehr_retracted, landings, messages, readings, replays, vitals_1m,
 };
 
@@ -107,6 +107,7 @@ impl Catalog {
             readings::table(),
             ehr_events::table(),
             device_status::table(),
+            alerts::table(),
             dead_letters::table(),
             messages::table(),
             replays::table(),

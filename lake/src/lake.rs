@@ -15,6 +15,7 @@ use crate::error::LakeError;
 use crate::landing::{self, SourceKey, SourcePosition};
 use crate::ledger;
 use crate::location::Location;
+use crate::parquet::Within;
 use crate::reader::{self, Rows, TableSummary};
 use crate::stage::Staging;
 use crate::store::Store;
@@ -212,6 +213,30 @@ impl Lake {
         columns: &[&str],
     ) -> Result<Rows, LakeError> {
         reader::scan(self.store(), self.known(table)?, files, columns)
+    }
+
+    /// Streams the named columns of the rows that may be of a device, between two times (Unix microseconds, of the table's time): what
+    /// is read has other rows too, but no file and no row group that can have none.
+    ///
+    /// # Errors
+    /// As [`Lake::scan`].
+    pub async fn scan_device(
+        &self,
+        table: &str,
+        columns: &[&str],
+        device: &str,
+        (first_us, last_us): (i64, i64),
+    ) -> Result<Rows, LakeError> {
+        let mut files = self.files(table).await?;
+        files.retain(|file| {
+            file.oldest_us.is_none_or(|oldest| oldest <= last_us)
+                && file.newest_us.is_none_or(|newest| newest >= first_us)
+        });
+        let within = Within {
+            times: Some((first_us, last_us)),
+            devices: Some((device.to_owned(), device.to_owned())),
+        };
+        reader::scan_within(self.store(), self.known(table)?, files, columns, &within)
     }
 
     /// How far every source is landed, by the ledger, as of now. Decided landings count here although a table may not show

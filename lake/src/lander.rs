@@ -79,6 +79,12 @@ impl Lander {
         landing::positions(self.ledger.txns())
     }
 
+    /// How many landings each of this worker's lanes had: what tells one state of them from all others.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<u8, i64> {
+        self.applied.clone()
+    }
+
     /// Begins a landing: its files are written while an earlier landing may still be decided and applied.
     #[must_use]
     pub fn begin(&self, now_us: i64) -> Staging {

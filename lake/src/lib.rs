@@ -33,6 +33,7 @@ mod store;
 pub mod table;
 pub mod tables;
 pub mod views;
+mod watched;
 mod whole;
 
 pub use books::SourceBooks;

@@ -10,10 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, ensure};
 use tokio::net::TcpListener;
 
+use crate::answer::Answer;
+use crate::application::{Application, Proof, handed_over};
 use crate::hosts::{Foreign, Hosts};
-use crate::http::{self, Method, Request, Response, StatusCode};
+use crate::http::{self, Method, Request, Response, Room, StatusCode};
 use crate::refusals::Refusals;
 use crate::{Clock, Metrics, Stop};
+
+/// Most connections at once, …
+const OWN_MAX: usize = 64;
+/// … and with an application, whose listeners stay.
+const APPLICATION_MAX: usize = 256;
+/// Largest body of a request.
+const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// What a service answers beyond the standard paths; `None` for unknown paths.
 pub type Routes =
@@ -34,6 +43,14 @@ impl Readiness {
     /// Tells whether every part can work.
     pub fn is_ready(&self) -> bool {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).values().all(Result::is_ok)
+    }
+
+    /// The parts that cannot work, and why.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<(&'static str, String)> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let troubled = parts.iter().filter_map(|(part, state)| Some((*part, state.clone().err()?)));
+        troubled.collect()
     }
 
     fn response(&self) -> Response {
@@ -140,6 +157,8 @@ pub struct Endpoint {
     pub readiness: Readiness,
     /// What the service adds; [`no_routes`] adds nothing.
     pub routes: Routes,
+    /// Who is asked for every other path, also by those who have no token: it lets in whom it knows.
+    pub application: Option<Application>,
     /// Who may ask.
     pub access: AdminAccess,
     /// Tells when a refusal is spoken of again.
@@ -147,60 +166,78 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Tells whether a request may be answered; else how it is refused, and why.
-    fn admits(&self, request: &Request) -> Result<(), (&'static str, Response)> {
+    /// Tells what a request that may be answered has shown; else how it is refused, and why.
+    fn admits(&self, request: &Request) -> Result<Proof, (&'static str, Response)> {
         let foreign = |foreign: Foreign| (foreign.reason(), foreign.response());
         self.access.hosts.check(request).map_err(foreign)?;
-        let for_all = matches!(request.path.as_str(), "/healthz" | "/readyz");
-        let token = self.access.token.as_ref().filter(|_| !for_all);
-        if token.is_none_or(|token| token.admits(request.authorization.as_deref())) {
-            return Ok(());
+        let Some(token) = &self.access.token else { return Ok(Proof::NotNeeded) };
+        if token.admits(request.authorization.as_deref()) {
+            return Ok(Proof::Token);
+        }
+        let is_own = matches!(request.path.as_str(), "/healthz" | "/readyz");
+        if is_own || (self.application.is_some() && request.path != "/metrics") {
+            return Ok(Proof::Missing);
         }
         let problem = "this needs the admin token: Authorization: Bearer …\n";
         Err(("token", Response::text(StatusCode::UNAUTHORIZED, problem)))
     }
 
-    async fn answer(&self, request: Request) -> Response {
-        match (&request.method, request.path.as_str()) {
-            (&Method::GET, "/healthz") => Response::text(StatusCode::OK, "ok\n"),
-            (&Method::GET, "/readyz") => self.readiness.response(),
-            (&Method::GET, "/metrics") => Response {
+    async fn answer(&self, request: Request, proof: Proof) -> Answer {
+        let response = match (&request.method, request.path.as_str()) {
+            (&Method::GET, "/healthz") => Some(Response::text(StatusCode::OK, "ok\n")),
+            (&Method::GET, "/readyz") => Some(self.readiness.response()),
+            (&Method::GET, "/metrics") => Some(Response {
                 status: StatusCode::OK,
                 content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
                 body: self.metrics.render().into(),
-            },
-            _ => (self.routes)(request).await.unwrap_or_else(|| {
-                Response::text(
-                    StatusCode::NOT_FOUND,
-                    "unknown path: try /healthz, /readyz or /metrics\n",
-                )
             }),
+            _ if proof == Proof::Missing => None,
+            _ => (self.routes)(request.clone()).await,
+        };
+        let unknown = || {
+            let problem = "unknown path: try /healthz, /readyz or /metrics\n";
+            Answer::Whole(Response::text(StatusCode::NOT_FOUND, problem))
+        };
+        match (response, &self.application) {
+            (Some(response), _) => response.into(),
+            (None, None) => unknown(),
+            (None, Some(application)) => match handed_over(request, proof) {
+                Some(request) => Answer::Streamed(application(request).await),
+                None => unknown(),
+            },
         }
     }
 }
 
 /// Serves the admin endpoint until `stop`: to requests by its own names only, and, with a token, everything but `/healthz` and
-/// `/readyz` to those who have it.
+/// `/readyz` to those who have it, or whom the application lets in.
 ///
 /// # Errors
 /// Never after it has started.
 pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Stop) -> anyhow::Result<()> {
     let refusals = Refusals::register(&endpoint.metrics, "admin", endpoint.clock);
+    let connections_max = if endpoint.application.is_some() { APPLICATION_MAX } else { OWN_MAX };
+    let room = Room { connections_max, body_bytes_max: BODY_BYTES_MAX };
     let (endpoint, speaking) = (Arc::new(endpoint), refusals.clone());
     let handler = move |request: Request| {
         let (endpoint, refusals) = (endpoint.clone(), refusals.clone());
         async move {
-            match endpoint.admits(&request) {
-                Ok(()) => endpoint.answer(request).await,
+            let proof = match endpoint.admits(&request) {
+                Ok(proof) => proof,
                 Err((reason, response)) => {
                     refusals.note(reason, &response);
-                    response
+                    return Answer::Whole(response);
                 }
+            };
+            let answer = endpoint.answer(request, proof).await;
+            if matches!(&answer, Answer::Streamed(it) if it.status() == StatusCode::UNAUTHORIZED) {
+                refusals.note_text("login", "neither the admin token nor a login that is known");
             }
+            answer
         }
     };
     tokio::select! {
-        served = http::serve(listener, 64 << 10, handler, stop) => served,
+        served = http::serve_in(listener, room, handler, stop) => served,
         never = speaking.speak() => match never {},
     }
 }
@@ -225,6 +262,7 @@ mod tests {
             metrics: Metrics::default(),
             readiness: Readiness::default(),
             routes: no_routes(),
+            application: None,
             access: AdminAccess::default(),
             clock: Clock::default(),
         }

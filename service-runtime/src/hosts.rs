@@ -146,6 +146,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use hyper::header::HeaderMap;
 
     use super::*;
 
@@ -159,6 +160,8 @@ mod tests {
             fetch_site: None,
             fetch_mode: None,
             local: ([192, 0, 2, 7], 8080).into(),
+            peer: ([192, 0, 2, 8], 5000).into(),
+            headers: HeaderMap::new(),
             authorization: None,
             content_type: None,
             body: Bytes::new(),
@@ -243,6 +246,8 @@ mod tests {
             fetch_site: None,
             fetch_mode: None,
             local: ([127, 0, 0, 1], 1).into(),
+            peer: ([127, 0, 0, 1], 2).into(),
+            headers: HeaderMap::new(),
             authorization: None,
             content_type: None,
             body: Bytes::new(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::service::service_fn;
 pub use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,9 +17,10 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::Stop;
+use crate::answer::Answer;
 use crate::places::{Place, Places};
 
-/// Most connections at once; beyond them the one gives way that has stood still longest.
+/// Most connections at once, unless a server asks for more; beyond them the one gives way that has stood still longest.
 const CONNECTIONS_MAX: usize = 64;
 /// A client has this long to send a request's head.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -47,14 +48,27 @@ pub struct Request {
     pub fetch_site: Option<String>,
     /// … and of what it is for: `Sec-Fetch-Mode`.
     pub fetch_mode: Option<String>,
-    /// The address that the connection came to.
+    /// The address that the connection came to, …
     pub local: SocketAddr,
+    /// … and where it came from.
+    pub peer: SocketAddr,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     /// The `Content-Type` header.
     pub content_type: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+}
+
+/// How much a server takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Connections at once; beyond them the one gives way that has stood still longest.
+    pub connections_max: usize,
+    /// Bytes of a body; a larger one is answered with 413.
+    pub body_bytes_max: usize,
 }
 
 /// A response with its whole body.
@@ -95,18 +109,36 @@ pub async fn serve<H, F>(
 ) -> anyhow::Result<()>
 where
     H: Fn(Request) -> F + Send + Sync + 'static,
-    F: Future<Output = Response> + Send + 'static,
+    F: Future<Output: Into<Answer>> + Send + 'static,
 {
-    let handler = Arc::new(handler);
-    let places = Places::new(CONNECTIONS_MAX);
+    serve_in(listener, Room { connections_max: CONNECTIONS_MAX, body_bytes_max }, handler, stop)
+        .await
+}
+
+/// As [`serve`], with room for more.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_in<H, F>(
+    listener: TcpListener,
+    room: Room,
+    handler: H,
+    stop: Stop,
+) -> anyhow::Result<()>
+where
+    H: Fn(Request) -> F + Send + Sync + 'static,
+    F: Future<Output: Into<Answer>> + Send + 'static,
+{
+    let (handler, body_bytes_max) = (Arc::new(handler), room.body_bytes_max);
+    let places = Places::new(room.connections_max);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     debug!(%error, "cannot accept");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -123,9 +155,13 @@ where
         let Ok(local) = stream.local_addr() else { continue };
         connections.spawn(async move {
             let stream = place.watch(stream);
-            let (leave, own) = (place.leave(), place.clone());
+            let (leave, own, ending) = (place.leave(), place.clone(), stop.clone());
             let service = service_fn(move |request| {
-                answer(request, local, body_bytes_max, (handler.clone(), own.clone()))
+                let (handler, own, ending) = (handler.clone(), own.clone(), ending.clone());
+                async move {
+                    let answered = answer(request, (local, peer), body_bytes_max, (handler, own));
+                    answered.await.until(&ending)
+                }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
             let connection = http
@@ -153,13 +189,13 @@ where
 
 async fn answer<H, F>(
     request: hyper::Request<Incoming>,
-    local: SocketAddr,
+    (local, peer): (SocketAddr, SocketAddr),
     body_bytes_max: usize,
     (handler, place): (Arc<H>, Arc<Place>),
-) -> Result<hyper::Response<Full<Bytes>>, hyper::http::Error>
+) -> Answer
 where
     H: Fn(Request) -> F,
-    F: Future<Output = Response>,
+    F: Future<Output: Into<Answer>>,
 {
     let (head, body) = request.into_parts();
     // A header that comes twice, or is no text, must not pass for one that is missing.
@@ -169,7 +205,7 @@ where
         Some(values.fold(first, |all, next| format!("{all}, {}", next.unwrap_or("\u{fffd}"))))
     };
     let body = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, body_bytes_max).collect());
-    let response = match body.await.unwrap_or_else(|late| Err(late.into())) {
+    match body.await.unwrap_or_else(|late| Err(late.into())) {
         Ok(body) => {
             let request = Request {
                 path: head.uri.path().to_owned(),
@@ -183,23 +219,21 @@ where
                 fetch_site: header(FETCH_SITE),
                 fetch_mode: header(FETCH_MODE),
                 local,
+                peer,
                 authorization: header(hyper::header::AUTHORIZATION),
                 content_type: header(hyper::header::CONTENT_TYPE),
                 method: head.method,
+                headers: head.headers,
                 body: body.to_bytes(),
             };
             let _answering = place.answering();
-            handler(request).await
+            handler(request).await.into()
         }
-        Err(_) => Response::text(
+        Err(_) => Answer::Whole(Response::text(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("body is larger than {body_bytes_max} bytes, was cut off, or took too long\n"),
-        ),
-    };
-    hyper::Response::builder()
-        .status(response.status)
-        .header(hyper::header::CONTENT_TYPE, response.content_type)
-        .body(Full::new(response.body))
+        )),
+    }
 }
 
 /// Sends one request and returns status and body. A body is sent as JSON.

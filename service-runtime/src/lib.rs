@@ -3,6 +3,8 @@
 #![warn(missing_docs)]
 
 pub mod admin;
+pub mod answer;
+pub mod application;
 pub mod clock;
 pub mod config;
 pub mod counts;

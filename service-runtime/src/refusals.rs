@@ -36,7 +36,7 @@ impl Refusals {
         metrics.register(endpoint, |registry| {
             registry.register(
                 "requests_refused",
-                "Requests that were refused: no token, a host that is not its own, a page of another site",
+                "Requests that were refused: no token, no login, a host that is not its own, a page of another site",
                 counts.clone(),
             );
         });
@@ -45,8 +45,13 @@ impl Refusals {
 
     /// Counts a refusal; its answer says what was wrong.
     pub fn note(&self, reason: &'static str, response: &Response) {
+        self.note_text(reason, String::from_utf8_lossy(&response.body).trim_end());
+    }
+
+    /// The same, in words that nobody else gave.
+    pub(crate) fn note_text(&self, reason: &'static str, problem: &str) {
         self.counts.get_or_create(&Labels { reason }).inc();
-        let problem = String::from_utf8_lossy(&response.body).trim_end().to_owned();
+        let problem = problem.to_owned();
         if let Some(line) = self.repeats.note(reason, self.clock.uptime(), problem) {
             self.write(&line);
         }

@@ -181,6 +181,11 @@ impl ControlTopics {
         format!("{}/status/{source}", self.prefix)
     }
 
+    /// Returns the topic of something that ingest says: `{prefix}/{rest}`.
+    pub fn below(&self, rest: &str) -> String {
+        format!("{}/{rest}", self.prefix)
+    }
+
     /// Returns the filter that selects every control topic.
     pub fn all(&self) -> String {
         format!("{}/#", self.prefix)

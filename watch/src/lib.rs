@@ -44,5 +44,5 @@ pub use rules::{Rule, RuleError, Rules, Severity};
 pub use saved::StateError;
 pub use source::SourceState;
 pub use transition::{AlertId, NoAlertId, Reason, Transition};
-pub use view::{AlertView, DeviceView, LastValue, Status};
+pub use view::{AlertView, DeviceView, LastValue, SourceView, Status};
 pub use watch::Watch;

@@ -88,6 +88,9 @@ impl Scene<'_> {
         if step.event == Event::Again {
             open.repeats += 1;
         }
+        if let Some(by) = &step.by {
+            open.acts(by);
+        }
         if to == State::Silenced {
             open.until_us = step.until_us;
         }

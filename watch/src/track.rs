@@ -1,8 +1,10 @@
 //! One rule on one series, device or source: what it remembers, where its alert is, and its clocks.
 
+use std::sync::Arc;
+
 use crate::condition::{Memory, Truth};
 use crate::life::{Event, State};
-use crate::limits::EVIDENCE_MAX;
+use crate::limits::{EVIDENCE_MAX, NAME_BYTES_MAX};
 use crate::reading::Mark;
 use crate::rules::Rule;
 use crate::wire::{Broken, Reader, Writer};
@@ -50,6 +52,8 @@ pub(crate) struct Open {
     pub(crate) cause: Mark,
     pub(crate) evidence: Vec<Mark>,
     pub(crate) value: String,
+    /// Who acknowledged or silenced it.
+    pub(crate) by: Option<Arc<str>>,
 }
 
 impl Track {
@@ -120,6 +124,7 @@ impl Track {
             cause,
             evidence: Vec::new(),
             value: String::new(),
+            by: None,
         }));
     }
 
@@ -194,6 +199,7 @@ impl Track {
             mark.write(out);
         }
         out.text(&open.value);
+        out.text(open.by.as_deref().unwrap_or_default());
     }
 
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, Broken> {
@@ -218,6 +224,9 @@ impl Track {
         let value = from.text()?;
         within(value.len(), VALUE_BYTES_MAX)?;
         let value = value.to_owned();
+        let by = from.text()?;
+        within(by.len(), NAME_BYTES_MAX)?;
+        let by = (!by.is_empty()).then(|| by.into());
         track.open = Some(Box::new(Open {
             id,
             since_us,
@@ -228,12 +237,22 @@ impl Track {
             cause,
             evidence,
             value,
+            by,
         }));
         Ok(track)
     }
 }
 
 impl Open {
+    /// Who acts on it; of a name that is too long the beginning.
+    pub(crate) fn acts(&mut self, by: &Arc<str>) {
+        let mut end = by.len().min(NAME_BYTES_MAX);
+        while !by.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.by = by.get(..end).map(Arc::from);
+    }
+
     /// What was measured, cut to what is kept.
     pub(crate) fn says(&mut self, mut value: String) {
         let end =

@@ -4,7 +4,8 @@ use crate::device::{Device, Series};
 use crate::life::State;
 use crate::names::Names;
 use crate::reading::Quality;
-use crate::track::NEVER;
+use crate::rules::Severity;
+use crate::track::{NEVER, Track};
 use crate::transition::AlertId;
 use crate::watch::Watch;
 
@@ -66,12 +67,39 @@ pub struct AlertView<'a> {
     pub alert: AlertId,
     /// Its rule.
     pub rule: &'a str,
+    /// How bad it is.
+    pub severity: Severity,
     /// Its state.
     pub state: State,
+    /// The site; of a source, that of the first device heard through it.
+    pub site: &'a str,
+    /// The device; empty: the source as a whole.
+    pub device: &'a str,
+    /// The source.
+    pub source: &'a str,
     /// The metric; empty: the whole device.
     pub metric: &'a str,
     /// What was measured when it moved last.
     pub value: &'a str,
+    /// What its rule asks.
+    pub threshold: &'a str,
+    /// How far the source's time had come when it moved last.
+    pub since_us: i64,
+    /// Who acknowledged or silenced it.
+    pub by: Option<&'a str>,
+    /// Until when it is silenced.
+    pub until_us: Option<i64>,
+}
+
+/// A source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceView<'a> {
+    /// Its name.
+    pub source: &'a str,
+    /// Whether nothing can be said of its devices: it is away or behind.
+    pub is_unknown: bool,
+    /// When it was heard last, by its own time; `None`: never.
+    pub heard_us: Option<i64>,
 }
 
 impl Watch {
@@ -90,6 +118,51 @@ impl Watch {
             })
         });
         found.ok().map(|number| self.shown(&self.devices[number as usize]))
+    }
+
+    /// All sources, in the order in which they were first heard.
+    pub fn sources(&self) -> impl Iterator<Item = SourceView<'_>> {
+        self.source_names.all().iter().zip(&self.sources).map(|(source, own)| SourceView {
+            source,
+            is_unknown: own.is_unknown(),
+            heard_us: (own.heard_us != NEVER).then_some(own.heard_us),
+        })
+    }
+
+    /// All alerts that are there, of devices and of sources.
+    pub fn alerts(&self) -> impl Iterator<Item = AlertView<'_>> {
+        let of_devices = self.devices.iter().flat_map(move |device| {
+            let at = (device.site, device.name.as_ref(), device.source);
+            device.tracks.iter().filter_map(move |track| self.alert(track, at))
+        });
+        let of_sources = (0..).zip(&self.sources).flat_map(move |(source, own)| {
+            own.groups.iter().filter_map(move |track| self.alert(track, (own.site, "", source)))
+        });
+        of_devices.chain(of_sources)
+    }
+
+    fn alert<'a>(
+        &'a self,
+        track: &'a Track,
+        (site, device, source): (u32, &'a str, u32),
+    ) -> Option<AlertView<'a>> {
+        let open = track.open.as_ref()?;
+        let rule = &self.rules.rules[usize::from(track.rule)];
+        Some(AlertView {
+            alert: AlertId(open.id),
+            rule: &rule.name,
+            severity: rule.severity,
+            state: track.state,
+            site: self.names.get(site),
+            device,
+            source: self.source_names.get(source),
+            metric: self.names.all().get(track.metric as usize).map_or("", |name| name),
+            value: &open.value,
+            threshold: &rule.threshold,
+            since_us: open.told_us,
+            by: open.by.as_deref(),
+            until_us: (track.state == State::Silenced).then_some(open.until_us),
+        })
     }
 
     fn shown<'a>(&'a self, device: &'a Device) -> DeviceView<'a> {
@@ -126,17 +199,9 @@ impl<'a> DeviceView<'a> {
 
     /// Its alerts that are there.
     pub fn alerts(&self) -> impl Iterator<Item = AlertView<'a>> + use<'a> {
-        let watch = self.watch;
-        self.device_state.tracks.iter().filter_map(|track| {
-            let open = track.open.as_ref()?;
-            Some(AlertView {
-                alert: AlertId(open.id),
-                rule: &watch.rules.rules[usize::from(track.rule)].name,
-                state: track.state,
-                metric: watch.names.all().get(track.metric as usize).map_or("", |name| name),
-                value: &open.value,
-            })
-        })
+        let (watch, device) = (self.watch, self.device_state);
+        let at = (device.site, device.name.as_ref(), device.source);
+        device.tracks.iter().filter_map(move |track| watch.alert(track, at))
     }
 }
 

@@ -38,6 +38,11 @@ impl MailboxLimits {
         Self { messages_max, bytes_max, identity: "".into(), all }
     }
 
+    /// Returns the bytes that wait in all mailboxes.
+    pub(crate) fn taken(&self) -> usize {
+        self.all.taken()
+    }
+
     /// The limits of an identity's mailboxes.
     pub(crate) fn of(self, identity: &str) -> Self {
         Self { identity: identity.into(), ..self }

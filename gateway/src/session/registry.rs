@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use service_runtime::Stop;
+use service_runtime::{Clock, Stop};
 use tokio::sync::oneshot;
 
 use super::Session;
@@ -17,11 +17,14 @@ use crate::testament::Testament;
 pub(crate) struct Registry {
     entries: Arc<Mutex<HashMap<Arc<str>, Entry>>>,
     places: Shares,
+    clock: Clock,
 }
 
 #[derive(Debug)]
 struct Entry {
     serial: u64,
+    /// When its state became what it is, as far as this process knows.
+    since_us: i64,
     state: State,
     /// Its place among the sessions of its identity.
     _place: Share,
@@ -146,12 +149,13 @@ impl Registry {
     }
 
     /// Makes an empty one with room for so many sessions.
-    pub(crate) fn new(places: Shares) -> Self {
-        Self { entries: Arc::default(), places }
+    pub(crate) fn new(places: Shares, clock: Clock) -> Self {
+        Self { entries: Arc::default(), places, clock }
     }
 
     fn entry(&self, identity: &str, serial: u64, state: State) -> Entry {
-        Entry { serial, state, _place: self.places.of(identity).with(1) }
+        let since_us = self.clock.now_us();
+        Entry { serial, since_us, state, _place: self.places.of(identity).with(1) }
     }
 
     /// Tells whether there is room for a session that stays. Who has one already takes nobody's place.
@@ -172,10 +176,11 @@ impl Registry {
         self.lock().len()
     }
 
-    /// Returns what `describe` makes of each session, from its client id, its owner, and itself if its client is away.
+    /// Returns what `describe` makes of each session, from its client id, its owner, since when it is so, and itself if its client is
+    /// away.
     pub(crate) fn describe<T>(
         &self,
-        mut describe: impl FnMut(&Arc<str>, &Owner, Option<&Parked>) -> Option<T>,
+        mut describe: impl FnMut(&Arc<str>, &Owner, i64, Option<&Parked>) -> Option<T>,
     ) -> Vec<T> {
         let entries = self.lock();
         let described = entries.iter().filter_map(|(client_id, entry)| {
@@ -183,7 +188,7 @@ impl Registry {
                 State::Away(parked) => Some(&**parked),
                 _ => None,
             };
-            describe(client_id, entry.owner()?, parked)
+            describe(client_id, entry.owner()?, entry.since_us, parked)
         });
         described.collect()
     }

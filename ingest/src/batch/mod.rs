@@ -8,6 +8,7 @@ pub(crate) mod flags;
 pub(crate) mod intern;
 pub(crate) mod judging;
 mod layout;
+mod own;
 pub(crate) mod readings;
 mod rows;
 mod table;
@@ -26,6 +27,7 @@ use crate::decode::reject::Reject;
 use crate::memory::{Memory, Places};
 use crate::rules::places::Whereabouts;
 use crate::sequencer::Key;
+use crate::watching::Kept;
 use arrays::Sealed;
 pub use cells::{Bool, Bytes, Cell, Column, Date, Double, Int, Long, Misfit, OfKind, Text, Time};
 pub(crate) use devices::{Devices, SourceNames};
@@ -33,6 +35,8 @@ pub use flags::FLAGS;
 pub(crate) use flags::QUALITIES;
 use intern::Seeded;
 pub use layout::{Handle, Layout};
+use own::Own;
+pub(crate) use own::OwnSource;
 pub use readings::Origin;
 use readings::Readings;
 pub(crate) use rows::{Remembering, Said};
@@ -79,6 +83,9 @@ pub struct Batch {
     /// By the number of the table.
     tables: Vec<RowTable>,
     slots: Vec<Slot>,
+    own: Option<Own>,
+    /// What is known of devices and alerts as of its last row, to be kept with its landing.
+    pub(crate) watched: Option<Box<Kept>>,
     names: SourceNames,
     numbers: HashMap<Key, u32>,
     raw_bytes: u64,
@@ -130,6 +137,8 @@ impl Batch {
             places: Places::default(),
             shape: Shape::default(),
             slots: Vec::new(),
+            own: None,
+            watched: None,
             names: SourceNames::default(),
             numbers: HashMap::new(),
             raw_bytes: 0,
@@ -186,7 +195,7 @@ impl Batch {
     /// Nothing was taken yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.is_empty() && self.own.as_ref().is_none_or(Own::is_empty)
     }
 
     /// Counts the raw bytes of a frame.
@@ -337,6 +346,7 @@ impl Batch {
         }
         let layout = &self.layout;
         let sources = self.slots.into_iter().map(|slot| slot.into_advance(layout));
+        let sources = sources.chain(self.own.and_then(Own::into_advance));
         Ok((files, sources.collect()))
     }
 }

@@ -44,6 +44,13 @@ impl<'a> Row<'a> {
     }
 }
 
+impl<'a> Row<'a> {
+    /// The table's number, the time and the cells.
+    pub(super) fn into_parts(self) -> (usize, i64, Vec<Cell<'a>>) {
+        (self.table, self.time_us, self.cells)
+    }
+}
+
 impl fmt::Debug for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not what is in it: that may be about a patient.

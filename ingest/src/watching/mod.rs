@@ -1,8 +1,381 @@
 //! Watching what is decoded: the state of devices, alerts by rules, and whoever asks.
+//!
+//! The pipeline owns it. Rows go through it as they are decoded; each step of an alert is told at once, and is a row of the batch that
+//! is filling. A batch takes the state along as of its last row, which is kept with its landing: after a kill, or a landing that was
+//! lost, it is exactly as of the last landing, and what came since is decoded again.
 
+mod answers;
+mod config;
+mod keeping;
+mod kept;
 mod now;
+mod rows;
+mod rules_file;
+mod sources;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lake::{Lake, Lander};
+use service_runtime::{Clock, Tasks};
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+use watch::{ActError, Action, Limits, Transition, Watch};
+
+use crate::batch::{Batch, Layout, OwnSource};
+use crate::config::Config;
+use crate::metrics::IngestMetrics;
+use crate::mistake::Mistake;
+use crate::notify::{Channels, Desk, Notice};
+use crate::sequencer::Key;
+pub use config::AlertsConfig;
+pub(crate) use keeping::{Keeping, Restored};
+pub(crate) use kept::Kept;
+pub(crate) use now::Ask;
 pub use now::{
     ALERTS_MAX, AlertNow, DEVICES_MAX, DeviceNow, Devices, DevicesWanted, Moved, NoAnswer,
-    ValueNow, Watcher,
+    ValueNow, Watched, Watcher,
 };
+use rows::AlertRow;
+use rules_file::RulesFile;
+pub use rules_file::RulesFileError;
+use sources::{Heard, Sources};
+
+/// How often time is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Devices of one move.
+const HEARD_MAX: usize = 1_000;
+/// Acts that wait for their landing, at most.
+const ACTS_MAX: usize = 1_000;
+
+/// Somebody who did something, and waits for it to be in the lake.
+#[derive(Debug)]
+struct Acted {
+    action: Action,
+    answer: oneshot::Sender<Result<(), ActError>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    watch: Watch,
+    limits: Limits,
+    rules: RulesFile,
+    row: AlertRow,
+    own: OwnSource,
+    /// The next offset of `own`.
+    next: u64,
+    /// The number of the last state.
+    number: u64,
+    /// As of the last landing.
+    landed: Arc<Kept>,
+    sources: Sources,
+    watched: Watched,
+    /// Steps that are not told yet.
+    out: Vec<Transition>,
+    heard: BTreeSet<(String, String)>,
+    looked: Duration,
+    /// Acts in the batch that is filling, and in the one that is being landed.
+    filling_acts: Vec<Acted>,
+    landing_acts: Vec<Acted>,
+    metrics: IngestMetrics,
+    desk: Desk,
+}
+
+/// What it is made of.
+struct Parts {
+    pub(crate) own: OwnSource,
+    pub(crate) restored: Restored,
+    pub(crate) watched: Watched,
+    pub(crate) metrics: IngestMetrics,
+    pub(crate) sources_max: usize,
+    pub(crate) desk: Desk,
+}
+
+/// Goes on from what was kept, and says where it is kept; `None`: nothing is watched.
+///
+/// # Errors
+/// Rules that make no sense; a store that fails.
+pub(crate) async fn open(
+    config: &Config,
+    lake: &Lake,
+    lander: &Lander,
+    layout: &Layout,
+    mut watched: Watched,
+    metrics: &IngestMetrics,
+    (clock, tasks): (Clock, &mut Tasks),
+) -> anyhow::Result<Option<(Watching, (Keeping, OwnSource))>> {
+    if !config.alerts.watch {
+        return Ok(None);
+    }
+    let lane = config.own_lanes().first().copied().unwrap_or_default();
+    let own = OwnSource { source_id: format!("~watch-{lane}").into(), lane };
+    let next = crate::lander::own_next(lander, &own);
+    let (keeping, restored) =
+        Keeping::begin(lake, &config.worker, &lander.counters(), next).await?;
+    let sources_max = config.sources_max;
+    let channels = Channels::open(&config.alerts, watched.link.take())?;
+    let desk = Desk::new(&channels.names(), metrics);
+    channels.start(tasks, &desk, clock);
+    let metrics = metrics.clone();
+    let parts = Parts { own: own.clone(), restored, watched, metrics, sources_max, desk };
+    let now = (clock.uptime(), clock.now_us());
+    let watching = Watching::begin(&config.alerts, layout, parts, now)?;
+    Ok(Some((watching, (keeping, own))))
+}
+
+impl Watching {
+    /// Goes on from what was kept.
+    ///
+    /// # Errors
+    /// Rules that make no sense; a table that is not as it should be.
+    fn begin(
+        config: &AlertsConfig,
+        layout: &Layout,
+        parts: Parts,
+        (now, now_us): (Duration, i64),
+    ) -> anyhow::Result<Self> {
+        let Parts { own, restored, watched, metrics, sources_max, desk } = parts;
+        let rules = RulesFile::open(config.rules.as_deref(), now)?;
+        let limits = Limits { devices: config.devices_max, ..Limits::default() };
+        let Restored { kept, next } = restored;
+        let (number, landed) = (kept.number, Arc::new(kept));
+        let mut watching = Self {
+            watch: Watch::new(rules.rules(), limits),
+            limits,
+            rules,
+            row: AlertRow::of(layout).map_err(|mistake: Mistake| anyhow::anyhow!("{mistake}"))?,
+            own,
+            next,
+            number,
+            landed,
+            sources: Sources::new(sources_max),
+            watched,
+            out: Vec::new(),
+            heard: BTreeSet::new(),
+            looked: now,
+            filling_acts: Vec::new(),
+            landing_acts: Vec::new(),
+            metrics,
+            desk,
+        };
+        watching.load();
+        watching
+            .watch
+            .alerts()
+            .filter_map(|alert| Notice::of_alert(&alert))
+            .for_each(|notice| watching.desk.begin(notice));
+        let waiting = watching.landed.waiting.clone();
+        watching.desk.resume(&waiting);
+        for source in watching.watch.sources() {
+            if let Ok(id) = source.source.parse() {
+                watching.sources.expect(id, source.is_unknown, now, now_us);
+            }
+        }
+        info!(devices = watching.watch.devices().count(), rules = %watching.described(), "watching");
+        Ok(watching)
+    }
+
+    fn described(&self) -> String {
+        let names: Vec<&str> = self.watch.looked_at().map(|(name, _)| name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    }
+
+    /// Makes the state that was landed, by the rules of now.
+    fn load(&mut self) {
+        let rules = self.rules.rules();
+        self.watch = if self.landed.state.is_empty() {
+            Watch::new(rules, self.limits)
+        } else {
+            match Watch::load(&self.landed.state, rules, self.limits, &mut self.out) {
+                Ok(watch) => watch,
+                Err(problem) => {
+                    error!(%problem, "what was known of devices and alerts can't be used: it is learned anew");
+                    Watch::new(self.rules.rules(), self.limits)
+                }
+            }
+        };
+    }
+
+    /// A batch that goes on.
+    pub(crate) fn begin_batch(&self, batch: &mut Batch) {
+        batch.begin_own(self.own.clone(), self.next);
+    }
+
+    /// Takes the readings of a batch from row `from` on.
+    pub(crate) fn take(&mut self, batch: &mut Batch, from: usize, now_us: i64) {
+        let mut last = u32::MAX;
+        for row in from..batch.readings.len() {
+            let Some(reading) = batch.reading(row) else { continue };
+            self.watch.reading(&reading, &mut self.out);
+            let device = batch.readings.device[row];
+            if device != last && self.heard.len() < HEARD_MAX && self.watched.is_listened() {
+                self.heard.insert((reading.site.to_owned(), reading.device.to_owned()));
+            }
+            last = device;
+        }
+        self.tell(batch, now_us);
+    }
+
+    /// A source was heard: the last message that was taken of a frame was received at that time, and whether it has more; `None`:
+    /// nothing could be taken.
+    pub(crate) fn hear(
+        &mut self,
+        batch: &mut Batch,
+        key: &Key,
+        (received_us, more): (Option<i64>, bool),
+        (now, now_us): (Duration, i64),
+    ) {
+        let heard = Heard::of(received_us, more, now_us);
+        if let Some(state) = self.sources.hear(&key.0, heard, now, now_us) {
+            self.watch.source(key.0.as_str(), state, &mut self.out);
+            self.tell(batch, now_us);
+        }
+    }
+
+    /// A source says that it had nothing more at `at_us`, by its clock.
+    pub(crate) fn word(
+        &mut self,
+        batch: &mut Batch,
+        key: &Key,
+        at_us: i64,
+        (now, now_us): (Duration, i64),
+    ) {
+        self.hear(batch, key, (Some(now_us), false), (now, now_us));
+        self.watch.tick(key.0.as_str(), at_us.min(now_us), &mut self.out);
+        self.tell(batch, now_us);
+    }
+
+    /// Our connection is new, or lost: who is not heard in between is not away.
+    pub(crate) fn connected(&mut self, now: Duration) {
+        self.sources.connected(now);
+    }
+
+    /// Looks what time has done, and at the rules.
+    pub(crate) fn look(&mut self, batch: &mut Batch, (now, now_us): (Duration, i64)) {
+        if now < self.looked + LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
+        for (source, state) in self.sources.gone(now) {
+            self.watch.source(source.as_str(), state, &mut self.out);
+        }
+        for source in self.sources.away() {
+            self.watch.tick(source.as_str(), now_us, &mut self.out);
+        }
+        match self.rules.look(now) {
+            Ok(None) => {}
+            Ok(Some(rules)) => self.reload(rules),
+            Err(problem) => warn!(%problem, "the rules stay as they were"),
+        }
+        if !self.heard.is_empty() {
+            let heard = std::mem::take(&mut self.heard).into_iter().collect();
+            self.watched.moved(Moved::Heard(Arc::new(heard)));
+        }
+        self.tell(batch, now_us);
+    }
+
+    fn reload(&mut self, rules: watch::Rules) {
+        let state = self.watch.save();
+        match Watch::load(&state, rules, self.limits, &mut self.out) {
+            Ok(watch) => self.watch = watch,
+            Err(problem) => return error!(%problem, "the new rules can't be taken"),
+        }
+        info!(rules = %self.described(), "the rules are read again");
+    }
+
+    /// Answers what is asked.
+    pub(crate) fn answer(&mut self, batch: &mut Batch, ask: Ask, now_us: i64) {
+        // Who does not wait any more needs no answer.
+        match ask {
+            Ask::Devices(wanted, answer) => {
+                drop(answer.send(answers::devices(&self.watch, &wanted)));
+            }
+            Ask::Device((site, name), answer) => {
+                drop(answer.send(answers::device(&self.watch, &site, &name)));
+            }
+            Ask::Alerts(answer) => drop(answer.send(answers::alerts(&self.watch))),
+            Ask::Act(action, answer) => {
+                if self.filling_acts.len() + self.landing_acts.len() >= ACTS_MAX {
+                    return;
+                }
+                self.act(Acted { action, answer }, now_us);
+                self.tell(batch, now_us);
+            }
+        }
+    }
+
+    fn act(&mut self, acted: Acted, now_us: i64) {
+        match self.watch.act(&acted.action, now_us, &mut self.out) {
+            Ok(()) => self.filling_acts.push(acted),
+            Err(problem) => drop(acted.answer.send(Err(problem))),
+        }
+    }
+
+    /// Whether somebody waits for the batch that is filling.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.filling_acts.is_empty()
+    }
+
+    /// Tells what has moved, and makes it rows.
+    fn tell(&mut self, batch: &mut Batch, now_us: i64) {
+        for step in self.out.drain(..) {
+            if let Err(misfit) = self.row.put(batch, &step, now_us) {
+                // All its texts are bounded.
+                error!(%misfit, rule = %step.rule, "a step of an alert does not fit its table, please report it");
+            }
+            self.next = batch.own_end().unwrap_or(self.next);
+            self.metrics.alert(step.to.name());
+            if let Some(notice) = Notice::of(&step) {
+                self.desk.tell(notice);
+            }
+            self.watched.moved(Moved::Alert(Arc::new(step)));
+        }
+    }
+
+    /// The batch is whole: it takes along what is known as of its last row.
+    pub(crate) fn seal(&mut self, batch: &mut Batch) {
+        self.number += 1;
+        self.metrics.watching(&self.watch);
+        let mut kept = Kept::new(self.number, self.next, self.watch.save());
+        kept.waiting = self.desk.waiting();
+        batch.watched = Some(Box::new(kept));
+        self.landing_acts.append(&mut self.filling_acts);
+    }
+
+    /// The batch that took `kept` along has landed.
+    pub(crate) fn landed(&mut self, kept: Arc<Kept>, (rows, messages): (u64, u64)) {
+        self.landed = kept;
+        for acted in self.landing_acts.drain(..) {
+            let _nobody_waits = acted.answer.send(Ok(()));
+        }
+        self.watched.moved(Moved::Landed { rows, messages });
+    }
+
+    /// The last batch was lost, and with it what came since: all is as of the last landing, and what people did is done again.
+    pub(crate) fn reset(&mut self, filling: &mut Batch, next: Option<u64>, now_us: i64) {
+        self.out.clear();
+        self.next = next.unwrap_or(self.landed.next);
+        self.begin_batch(filling);
+        self.load();
+        let acts = self.landing_acts.drain(..).chain(self.filling_acts.drain(..));
+        for acted in acts.collect::<Vec<_>>() {
+            self.act(acted, now_us);
+        }
+        self.tell(filling, now_us);
+    }
+
+    /// The next question.
+    pub(crate) async fn asked(watching: &mut Option<Self>) -> Ask {
+        let asked = match watching {
+            Some(watching) => watching.watched.asks.recv().await,
+            None => None,
+        };
+        match asked {
+            Some(ask) => ask,
+            // Nobody will ever ask.
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::notify::Link;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use watch::{ActError, Action, AlertId, Quality, State, Status, Transition};
+
+use crate::topics::Topics;
 
 /// Questions that wait for the pipeline.
 const QUESTIONS_MAX: usize = 64;
@@ -159,21 +162,42 @@ pub(crate) enum Ask {
 pub struct Watcher {
     asks: mpsc::Sender<Ask>,
     moves: broadcast::Sender<Moved>,
+    topics: Topics,
 }
 
-/// The pipeline's end.
+/// The pipeline's end: give it to ingest.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub struct Watched {
     pub(crate) asks: mpsc::Receiver<Ask>,
     pub(crate) moves: broadcast::Sender<Moved>,
+    /// Where it notes the topics that it sees.
+    pub(crate) topics: Topics,
+    /// The way to the broker, if alerts may be told there.
+    pub(crate) link: Option<Link>,
+}
+
+impl Watched {
+    /// Tells whoever listens.
+    pub fn moved(&self, moved: Moved) {
+        // Nobody may be listening.
+        drop(self.moves.send(moved));
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn is_listened(&self) -> bool {
+        self.moves.receiver_count() > 0
+    }
 }
 
 impl Watcher {
     /// A way to ask, and the end that answers.
-    pub(crate) fn new() -> (Self, Watched) {
+    #[must_use]
+    pub fn new() -> (Self, Watched) {
         let (asks, asked) = mpsc::channel(QUESTIONS_MAX);
         let (moves, _) = broadcast::channel(MOVES_MAX);
-        (Self { asks, moves: moves.clone() }, Watched { asks: asked, moves })
+        let topics = Topics::default();
+        let watcher = Self { asks, moves: moves.clone(), topics: topics.clone() };
+        (watcher, Watched { asks: asked, moves, topics, link: None })
     }
 
     /// A page of devices.
@@ -207,6 +231,12 @@ impl Watcher {
     /// As [`Self::devices`]; [`NoAnswer::Act`] if it can't be done.
     pub async fn act(&self, action: Action) -> Result<(), NoAnswer> {
         Ok(self.ask(|answer| Ask::Act(action, answer)).await??)
+    }
+
+    /// The topics that messages came on.
+    #[must_use]
+    pub fn topics(&self) -> &Topics {
+        &self.topics
     }
 
     /// What moves from now on.

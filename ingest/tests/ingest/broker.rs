@@ -110,6 +110,7 @@ async fn frames_and_receipts_travel_over_mqtt_and_a_lost_connection_is_made_agai
         lakeside.lake.clone(),
         Metrics::default(),
         Readiness::default(),
+        ingest::watching::Watcher::new().1,
         stop.clone(),
     )]);
 
@@ -160,6 +161,7 @@ async fn inv12_without_its_subscription_ingest_is_not_ready_and_counts_why() {
         lakeside.lake.clone(),
         metrics.clone(),
         readiness.clone(),
+        ingest::watching::Watcher::new().1,
         stop.clone(),
     )]);
     let troubles = |reason: &str| {

@@ -7,6 +7,7 @@ use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use ingest::decode::{DECODERS, Spec};
+use ingest::watching::Watcher;
 use ingest::{Config, Inbound, Outbound};
 use lake::{Catalog, Lake, LakeConfig, OpenMode};
 use service_runtime::admin::Readiness;
@@ -218,18 +219,19 @@ impl Lakeside {
         let (outbox_sender, outbox) = mpsc::channel(64);
         let (metrics, readiness) = (Metrics::default(), Readiness::default());
         let mut tasks = Tasks::new(Stop::new());
+        let (watcher, watched) = Watcher::new();
         ingest::start_with(
             &mut tasks,
             config,
             &self.lake,
             &metrics,
             readiness.clone(),
-            (inbox_receiver, outbox_sender),
+            (inbox_receiver, outbox_sender, watched),
             decoders,
         )
         .await
         .unwrap();
-        Ingest { inbox, outbox, tasks, metrics, readiness }
+        Ingest { inbox, outbox, tasks, metrics, readiness, watcher }
     }
 }
 
@@ -240,6 +242,7 @@ pub(crate) struct Ingest {
     tasks: Tasks,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
+    pub(crate) watcher: Watcher,
 }
 
 impl Ingest {

@@ -1,5 +1,6 @@
 //! The tables that every lake has, and its views, one in each file.
 
+pub mod alerts;
 pub mod completeness;
 pub mod dead_letters;
 pub mod device_latest;

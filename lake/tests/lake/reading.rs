@@ -46,9 +46,7 @@ async fn tables_and_files_count_what_was_landed() {
             .address
             .starts_with("memory:///a/lake/readings/event_date=2026-08-01/"))
     );
-    assert!(
-        lake.files("alerts").await.unwrap_err().to_string().contains("`alerts` is not a table")
-    );
+    assert!(lake.files("tides").await.unwrap_err().to_string().contains("`tides` is not a table"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

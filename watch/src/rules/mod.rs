@@ -136,6 +136,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// No rules: devices are known all the same.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { rules: Vec::new(), maintenance: Vec::new() }
+    }
+
     /// Reads and checks a file.
     ///
     /// # Errors
@@ -149,6 +155,12 @@ impl Rules {
     /// Names and versions of the rules, in the order of the file.
     pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rules.iter().map(|rule| (rule.name.as_ref(), rule.version.as_ref()))
+    }
+
+    /// Names of the rules for a device, and what they say.
+    pub fn of_device(&self, site: &str, device: &str) -> impl Iterator<Item = (&str, String)> {
+        let fits = move |rule: &&Rule| rule.site.matches(site) && rule.device.matches(device);
+        self.rules.iter().filter(fits).map(|rule| (rule.name.as_ref(), rule.to_string()))
     }
 
     /// What the rules say, a line each.
