@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Api, Ingest, Parts};
+use api::{Api, Ingest, Page, Parts};
 use gateway::Insight;
 use ingest::watching::{Watched, Watcher};
 use lake::Lake;
@@ -47,7 +47,16 @@ impl Serving {
     /// The API, to be run as a task, and what the admin endpoint asks.
     pub(crate) fn open(self) -> (Api, Application) {
         let api = Api::new(self.0);
-        let application = api::application(&api, api::no_console());
+        let application = api::application(&api, api::pages(console_pages(), &console::HEADERS));
         (api, application)
     }
+}
+
+/// The console's files, each at the paths that it is asked for by.
+fn console_pages() -> impl Iterator<Item = Page> {
+    std::iter::once("").chain(console::paths()).filter_map(|path| {
+        let path = format!("/{path}");
+        let console::Asset { bytes, content_type, etag } = console::asset(&path)?;
+        Some(Page { path, bytes, content_type, etag })
+    })
 }
