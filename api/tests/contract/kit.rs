@@ -35,7 +35,6 @@ const RULES: &str = "[[rule]]\nname = \"fast\"\nseverity = \"critical\"\nmetric 
 
 /// See the module.
 pub(crate) struct Ward {
-    pub(crate) api: Api,
     pub(crate) watcher: Watcher,
     router: Router,
     inbox: mpsc::Sender<Inbound>,
@@ -121,7 +120,6 @@ impl Ward {
         tasks.spawn("api", api.clone().run(tasks.stop()));
         let router = api::router(&api, api::no_console());
         Self {
-            api,
             watcher,
             router,
             inbox,
