@@ -204,8 +204,8 @@ mod tests {
     fn rates_are_of_the_last_minute() {
         let pulse = Pulse::default();
         assert_eq!(pulse.rates(), Rates::default());
-        for s in (0..=300).step_by(5) {
-            let n = s.saturating_sub(200_u64);
+        for s in (0..=300_u64).step_by(5) {
+            let n = s.saturating_sub(200);
             let totals = Totals { messages: n * 3, rows: n * 10, landings: n / 10 };
             pulse.look(at(s), Look { totals, ..Look::default() });
         }
