@@ -84,7 +84,7 @@ impl Ward {
         std::fs::write(&rules, RULES).unwrap();
         let mut settings = ingest::Config {
             flush_rows: 1,
-            sources: [("*".into(), vec!["#".into()])].into(),
+            sources: [("*".into(), vec!["dt/#".into()])].into(),
             ..ingest::Config::default()
         };
         settings.alerts.rules = Some(rules.clone());
@@ -168,7 +168,7 @@ impl Ward {
         tokio::time::timeout(PATIENCE, landed).await.expect("it lands");
     }
 
-    /// A monitor that beats fast, one that does not, and two messages that nobody understands.
+    /// A monitor that beats fast, one that does not, a message that nobody understands, and one on a topic that is not the source's.
     pub(crate) async fn some(&mut self) {
         let beat = |rate: u32| {
             format!(r#"{{"ts":"{}","metric":"heart_rate","value":{rate},"unit":"/min"}}"#, now())
