@@ -6,17 +6,19 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use gateway::{Gateway, GatewayConfig};
+use ingest::watching::AlertsConfig;
 use lake::{Catalog, Lake, LakeConfig, OpenMode, TableSummary};
 use service_runtime::files::Readers;
 use service_runtime::logging::{self, LogConfig};
 use service_runtime::signals::Signals;
 use service_runtime::{Clock, Metrics, Stop, Tasks};
-use simulator::config::{Disorder, Pace};
+use simulator::config::{Disorder, Pace, Ward};
 use simulator::{AuditReport, Simulation, Summary};
 use store_forward::uplink::UplinkStatus;
 use tokio::sync::watch;
 
-use crate::options::path;
+use crate::alerts::steps;
+use crate::options::{Format, path};
 use crate::{audit, config, print, services, simulate};
 
 #[derive(Debug, Args)]
@@ -36,6 +38,12 @@ pub(crate) struct Demo {
 const SPEED: f64 = 60.0;
 /// Rows are readable after this long at the latest; a real deployment flushes less often, into larger files.
 const FLUSH_AGE_MS: u64 = 2_000;
+/// Share of patients who get worse: more than there are, so that there is something to tell.
+const DETERIORATING: f64 = 0.6;
+/// The rules by which the demo tells of alerts.
+const RULES: &str = include_str!("../../deploy/alerts.toml");
+/// Alerts that are listed at its end.
+const ALERTS_SHOWN: usize = 8;
 /// What gateway and ingest get to land everything at the end.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -73,6 +81,7 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<bool> {
     print::line("auditing: every row of the lake against the simulator's journal")?;
     let report = audit::audit(&lake, &folders.journal, None).await?;
     print_summary(&summary, &lake.tables().await?, &rows_before)?;
+    print_alerts(&steps::last_steps(&lake).await?)?;
     print_verdict(&report, &lake)?;
     Ok(report.passed)
 }
@@ -96,8 +105,12 @@ async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<S
         "gateway at mqtt://{address}, status and metrics at http://{}",
         gateway.admin_address()?
     ))?;
+    let rules = folders.lake.with_file_name("alerts.toml");
+    std::fs::write(&rules, RULES).with_context(|| format!("cannot write {}", rules.display()))?;
+    let alerts = AlertsConfig { rules: Some(rules), ..AlertsConfig::default() };
     let mut everything = config::load(None)?;
     everything.ingest = ingest::Config {
+        alerts,
         broker: address.clone(),
         flush_age_ms: FLUSH_AGE_MS,
         ..ingest::Config::default()
@@ -130,6 +143,7 @@ fn simulation(options: &Demo, folders: &Folders, gateway: String) -> simulator::
         seconds,
         receipts: true,
         receipt_wait_s: 20.0,
+        ward: Ward { deteriorating: DETERIORATING, ..Ward::default() },
         disorder: Disorder { malformed: 0.003, artefacts: true, ..Disorder::some() },
         ..simulator::Config::default()
     }
@@ -199,6 +213,18 @@ fn print_summary(
         })
         .collect();
     print::columns(&["table", "new rows", "rows", "files", "bytes/row"], &rows)
+}
+
+/// The alerts that the rules of `deploy/alerts.toml` told of.
+fn print_alerts(alerts: &[steps::Step]) -> anyhow::Result<()> {
+    let open = alerts.iter().filter(|alert| alert.state != "resolved").count();
+    print::line("")?;
+    print::line(&format!(
+        "{} alerts, {open} of them still there; each step is a row of the table `alerts`",
+        alerts.len()
+    ))?;
+    let shown = alerts.get(..ALERTS_SHOWN.min(alerts.len())).unwrap_or_default();
+    if shown.is_empty() { Ok(()) } else { steps::show(shown, Format::Text) }
 }
 
 fn print_verdict(report: &AuditReport, lake: &Lake) -> std::io::Result<()> {

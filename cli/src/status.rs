@@ -186,7 +186,9 @@ async fn of_lake(url: &str, format: Format) -> anyhow::Result<()> {
     let lake =
         config::open(&LakeConfig::at(&expand_home(url)), OpenMode::Read, &Catalog::builtin())
             .await?;
-    let sources: Vec<LakeSource> = lake.books().await?.into_iter().map(Into::into).collect();
+    let mut books = lake.books().await?;
+    books.retain(|books| !lake::is_own(&books.key.source_id));
+    let sources: Vec<LakeSource> = books.into_iter().map(Into::into).collect();
     if format == Format::Json {
         return Ok(print::json(&sources)?);
     }

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::drills::{clock, disk, kills, lakes, network, outage, rogues, store, upkeep, workers};
+use crate::drills::{
+    alerts, clock, disk, kills, lakes, network, outage, rogues, store, upkeep, workers,
+};
 use crate::scene::Scene;
 
 type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
@@ -31,7 +33,7 @@ macro_rules! drill {
 }
 
 /// All drills, in the order in which `all` plays them.
-pub const DRILLS: [Drill; 29] = [
+pub const DRILLS: [Drill; 30] = [
     drill!("kill-gateway", "kill -9 of the gateway", kills::gateway),
     drill!("kill-ingest", "kill -9 of ingest", kills::ingest),
     drill!("kill-agent", "kill -9 of the agent", kills::agent),
@@ -55,6 +57,11 @@ pub const DRILLS: [Drill; 29] = [
     drill!("exactly-once", "kills while devices publish by QoS 2", rogues::exactly_once),
     drill!("forged-records", "payloads full of records, and kills", rogues::forged_records_flood),
     drill!("poison", "messages that nobody can take or read", rogues::poison),
+    drill!(
+        "alert-through-kill",
+        "kills and a store away while alerts come and go",
+        alerts::through_kill
+    ),
     drill!("clock-jump", "clocks jump by a day, both ways", clock::jump),
     drill!("wrong-lake", "an ingest with another lake answers", lakes::wrong),
     drill!("lake-replaced", "an empty lake in place of the old one", lakes::replaced),

@@ -34,6 +34,17 @@ fn client(gateway: SocketAddr, name: &str, clean: bool) -> (AsyncClient, EventLo
     AsyncClient::new(options, CHANNEL)
 }
 
+/// Publishes one message by QoS 1, and waits until it is acknowledged.
+pub(crate) async fn say(gateway: SocketAddr, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
+    let (client, mut events) = client(gateway, "says-one", true);
+    client.try_publish(topic, QoS::AtLeastOnce, false, payload).context("client's queue")?;
+    loop {
+        if let Event::Incoming(Incoming::PubAck(_)) = events.poll().await? {
+            return Ok(());
+        }
+    }
+}
+
 /// Publishes by QoS 2, as fast as it goes, until `enough`; then until every exchange is complete, or `stop`.
 pub(crate) async fn exactly_once(
     gateway: SocketAddr,

@@ -82,6 +82,7 @@ impl Gateway {
             chain,
             resend_from: None,
             window: 1 << 20,
+            word_ms: None,
             worker: "w".into(),
             at: 0,
         };

@@ -348,6 +348,7 @@ impl Pipeline {
         }
         let credit = self.budget.credit(&self.state.filling);
         let window = window(credit, self.sequencer.active(now));
+        let word_ms = self.watching.as_ref().and_then(Watching::word_ms);
         for answer in answers {
             let (source_id, epoch) = answer.key.clone();
             let topic = self.topics.receipt(&source_id, epoch);
@@ -360,6 +361,7 @@ impl Pipeline {
                 chain: answer.chain,
                 resend_from: answer.resend_from,
                 window: if answer.closed { 0 } else { window },
+                word_ms,
                 worker: self.config.worker.clone(),
                 at: self.clock.now_ms(),
             };

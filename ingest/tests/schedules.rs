@@ -303,6 +303,7 @@ impl Worker {
                 landed: answer.landed,
                 chain: answer.chain,
                 resend_from: answer.resend_from,
+                word_ms: None,
                 window: if answer.closed { 0 } else { room },
                 worker: "w".into(),
                 at: 0,

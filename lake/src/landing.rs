@@ -103,6 +103,12 @@ pub struct SourceAdvance {
     pub tables: BTreeMap<Text, TableRows>,
 }
 
+/// Whether a source is ingest itself: replays, and rows that it makes. No spool has such a name.
+#[must_use]
+pub fn is_own(source_id: &str) -> bool {
+    source_id.starts_with('~')
+}
+
 /// A file that is written but not committed.
 #[derive(Clone, Debug)]
 pub struct StagedFile {

@@ -46,7 +46,7 @@ pub use heard::Heard;
 pub use lake::{Lake, OpenMode};
 pub use lander::{LandOutcome, Lander};
 pub use landing::{
-    Gap, Lost, SourceAdvance, SourceKey, SourcePosition, Staged, StagedFile, TableRows,
+    Gap, Lost, SourceAdvance, SourceKey, SourcePosition, Staged, StagedFile, TableRows, is_own,
 };
 pub use location::Location;
 pub use maintain::MaintainConfig;

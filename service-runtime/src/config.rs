@@ -12,8 +12,19 @@ use toml::{Table, Value};
 use crate::clock::ClockConfig;
 
 /// Every section that a file may have.
-pub const SECTIONS: [&str; 9] =
-    ["agent", "clock", "gateway", "ingest", "lake", "log", "maintain", "simulator", "tables"];
+pub const SECTIONS: [&str; 11] = [
+    "agent",
+    "alerts",
+    "api",
+    "clock",
+    "gateway",
+    "ingest",
+    "lake",
+    "log",
+    "maintain",
+    "simulator",
+    "tables",
+];
 const PREFIX: &str = "TIDEMARK_";
 
 /// Why a configuration was refused.

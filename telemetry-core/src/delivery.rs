@@ -18,6 +18,8 @@ use crate::spool::record::CHAIN_START;
 
 /// Most frames in flight; a source with more to send waits for a receipt.
 pub const IN_FLIGHT_MAX: usize = 1024;
+/// However often a source is asked to say that it has nothing more.
+const WORD_LEAST: Duration = Duration::from_secs(1);
 /// A frame smaller than this is not worth sending while others are in flight and the window is nearly used up.
 const WORTH_SENDING: u64 = 64 << 10;
 
@@ -151,6 +153,8 @@ pub struct Delivery {
     rewinds: Backoff,
     word_at: Duration,
     word_every: Duration,
+    /// As the last receipt asked.
+    word_asked: Option<Duration>,
 }
 
 impl Delivery {
@@ -181,6 +185,7 @@ impl Delivery {
             rewinds,
             word_at: now,
             word_every: patience.word_every,
+            word_asked: None,
         }
     }
 
@@ -226,13 +231,16 @@ impl Delivery {
                 false => Next::Wait { until: Some(self.word_at) },
             };
         }
-        if now >= self.probe_at {
+        // Who watches for silence wants to know what is sent, not only what is landed.
+        let word = self.word_asked.filter(|_| self.at.sent == self.at.synced);
+        let word_at = word.map_or(Duration::MAX, |_| self.word_at);
+        if now >= self.probe_at.min(word_at) {
             return Next::Probe { from: self.at.sent };
         }
         // Without anything in flight there is nothing to rewind, and that time may have passed long ago.
         let rewindable = self.at.sent > self.at.landed;
         let until = if rewindable { self.probe_at.min(self.rewind_at) } else { self.probe_at };
-        let until = Some(until);
+        let until = Some(until.min(word_at));
         let unsent = self.at.synced > self.at.sent && self.in_flight.len() < IN_FLIGHT_MAX;
         let room = match self.window {
             None if self.in_flight.is_empty() => FRAME_BYTES as u64,
@@ -262,7 +270,7 @@ impl Delivery {
     /// Takes note of a probe that was handed to the transport.
     pub fn on_probed(&mut self, now: Duration, random: u64) {
         self.probe_at = now + self.probes.delay(random);
-        self.word_at = now + self.word_every;
+        self.word_at = now + self.word_asked.unwrap_or(self.word_every);
     }
 
     /// Rewinds to `landed` when nothing moved for a long while; tells whether it did.
@@ -287,6 +295,15 @@ impl Delivery {
     pub fn chain_in_flight(&self, offset: Offset) -> Option<u64> {
         let at = self.in_flight.partition_point(|frame| frame.end < offset);
         self.in_flight.get(at).filter(|frame| frame.end == offset).map(|frame| frame.chain_end)
+    }
+
+    /// Takes note of how often it is to say that it has nothing more: not less often than it would by itself.
+    fn asked(&mut self, now: Duration, word_ms: Option<u32>) {
+        let asked = word_ms.map(|ms| Duration::from_millis(ms.into()));
+        self.word_asked = asked.map(|asked| asked.max(WORD_LEAST).min(self.word_every));
+        if let Some(asked) = self.word_asked {
+            self.word_at = self.word_at.min(now + asked);
+        }
     }
 
     /// Takes a receipt. `own_chain` is our chain value at `receipt.landed`, `None` when we no longer hold it.
@@ -322,6 +339,7 @@ impl Delivery {
             return Verdict::Fork(fork);
         }
         self.lake.get_or_insert_with(|| receipt.lake_id.clone());
+        self.asked(now, receipt.word_ms);
         let reopened = self.window == Some(0) && receipt.window > 0;
         self.window = Some(receipt.window);
         let advanced = receipt.landed > self.at.landed && !unknown;

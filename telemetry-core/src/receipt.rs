@@ -10,6 +10,7 @@
 //! `crc`, always last, is the CRC-32C of all bytes before `,"crc"`. Without it a bit that a network flipped in `landed` or
 //! `chain` would look like a forked spool. Version 1 had none.
 //!
+//! `word_ms` is there while somebody watches for silence: a source that has sent all it has then says so that often.
 //! `resend_from` is absent unless the source must send again from there. Unknown fields are ignored, so that a newer
 //! ingest can add some. Numbers that do not fit 53 bits travel as hexadecimal text.
 
@@ -49,6 +50,9 @@ pub struct Receipt {
     pub resend_from: Option<Offset>,
     /// Raw bytes beyond `landed` that the source may have in flight; 0 closes.
     pub window: u64,
+    /// Milliseconds after which a source that has sent all it has is to say so; absent: it is not asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word_ms: Option<u32>,
     /// Which ingest process wrote this.
     pub worker: String,
     /// When, in milliseconds since the Unix epoch. For people; nothing is decided by it.
@@ -151,6 +155,7 @@ mod tests {
             chain: 0xdead_beef,
             resend_from: Some(900),
             window: 8 << 20,
+            word_ms: None,
             worker: "w1".into(),
             at: 1_790_000_000_000,
         }

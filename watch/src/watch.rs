@@ -58,6 +58,12 @@ impl Watch {
         }
     }
 
+    /// Whether a rule is for what does not come.
+    #[must_use]
+    pub fn watches_silence(&self) -> bool {
+        self.rules.rules.iter().any(crate::rules::Rule::is_silence)
+    }
+
     /// What was counted since it was made or loaded.
     #[must_use]
     pub fn counts(&self) -> Counts {

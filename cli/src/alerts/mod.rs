@@ -1,4 +1,4 @@
-//! `tidemark alerts`: checks alert rules, and plays the rows of a lake through them.
+//! `tidemark alerts`: the alerts that are there; checks alert rules, and plays the rows of a lake through them.
 
 mod backtest;
 mod lake_rows;
@@ -7,6 +7,7 @@ mod order;
 mod report;
 mod rows;
 mod score;
+pub(crate) mod steps;
 mod tell;
 mod truth;
 
@@ -29,6 +30,8 @@ pub(crate) struct Alerts {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
+    /// Lists the alerts that are there, as the lake has them.
+    List(steps::List),
     /// Checks a file of rules; with rows, shows what they would tell. Exits with 1 if a rule makes no sense.
     Test(Test),
     /// Plays the rows of a lake through a file of rules: which alerts there would have been.
@@ -52,6 +55,7 @@ pub(crate) struct Test {
 /// True unless a rule makes no sense.
 pub(crate) async fn run(options: &Alerts) -> anyhow::Result<bool> {
     match &options.command {
+        AlertsCommand::List(options) => steps::list(options).await,
         AlertsCommand::Test(options) => test(options),
         AlertsCommand::Backtest(options) => backtest::run(options).await,
     }

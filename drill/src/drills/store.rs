@@ -32,7 +32,7 @@ pub(crate) async fn on_server(scene: &mut Scene) -> anyhow::Result<()> {
 }
 
 /// Puts a misbehaving proxy between ingest and the store.
-async fn before_store(scene: &mut Scene) -> anyhow::Result<S3Faults> {
+pub(super) async fn before_store(scene: &mut Scene) -> anyhow::Result<S3Faults> {
     on_server(scene).await?;
     let upstream = endpoint(scene).await?;
     let proxy = S3Proxy::bind(upstream, scene.random.bits()).await?;

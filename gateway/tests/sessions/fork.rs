@@ -17,6 +17,7 @@ fn receipt(frame: &Frame, landed: u64, chain: u64) -> Vec<u8> {
         chain,
         resend_from: None,
         window: 1 << 20,
+        word_ms: None,
         worker: "w".into(),
         at: 0,
     };

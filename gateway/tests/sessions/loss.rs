@@ -43,6 +43,7 @@ impl Lake {
             chain: self.chain,
             resend_from,
             window: 1 << 20,
+            word_ms: None,
             worker: "w".into(),
             at: 0,
         };

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
 use service_runtime::{Clock, Repeats, Stop, Tasks};
 use telemetry_core::backoff::Backoff;
 use tracing::warn;
@@ -26,25 +25,12 @@ pub(crate) use mqtt::{Flights, Link, LinkEnd, Message, link};
 pub use notice::Notice;
 
 use crate::watching::AlertsConfig;
+pub use crate::watching::Webhook;
 
 /// How often Alertmanager is told of all that is there.
 const AGAIN_EVERY: Duration = Duration::from_secs(60);
 /// How often a notice is tried that is refused: whoever refuses may be mended.
 const REFUSED_MAX: u32 = 10;
-/// Webhooks at most.
-pub(crate) const WEBHOOKS_MAX: usize = 16;
-
-/// A webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    /// Where notices are posted.
-    pub url: String,
-    /// File with the secret that they are signed with; none: they are not.
-    #[serde(default)]
-    pub secret_file: Option<PathBuf>,
-}
-
 /// A way to tell.
 #[derive(Debug)]
 enum Channel {

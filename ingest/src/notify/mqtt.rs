@@ -58,7 +58,7 @@ impl Link {
     /// Waits for a new connection.
     pub(super) async fn connected(&mut self) {
         if self.connections.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -4,10 +4,22 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::notify::{WEBHOOKS_MAX, Webhook};
-
 /// Devices that may be known at most: 1.7 kB each, about.
 const DEVICES_MAX: usize = 1_000_000;
+
+/// Webhooks at most.
+const WEBHOOKS_MAX: usize = 16;
+
+/// A webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where notices are posted.
+    pub url: String,
+    /// File with the secret that they are signed with; none: they are not.
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
+}
 
 /// What is watched, by which rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ use crate::metrics::IngestMetrics;
 use crate::mistake::Mistake;
 use crate::notify::{Channels, Desk, Notice};
 use crate::sequencer::Key;
-pub use config::AlertsConfig;
+pub use config::{AlertsConfig, Webhook};
 pub(crate) use keeping::{Keeping, Restored};
 pub(crate) use kept::Kept;
 pub(crate) use now::Ask;
@@ -44,6 +44,8 @@ use sources::{Heard, Sources};
 
 /// How often time is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// See [`Watching::word_ms`].
+const WORD_MS: u32 = 1_000;
 /// Devices of one move.
 const HEARD_MAX: usize = 1_000;
 /// Acts that wait for their landing, at most.
@@ -311,6 +313,11 @@ impl Watching {
             Ok(()) => self.filling_acts.push(acted),
             Err(problem) => drop(acted.answer.send(Err(problem))),
         }
+    }
+
+    /// How often sources are to say that they have nothing more, if somebody watches for silence: it is told a second late at most.
+    pub(crate) fn word_ms(&self) -> Option<u32> {
+        self.watch.watches_silence().then_some(WORD_MS)
     }
 
     /// Whether somebody waits for the batch that is filling.

@@ -241,12 +241,12 @@ async fn inv14_rules_that_change_are_taken_without_a_restart() {
 /// A server that answers each request with the next of these, and then with 200. Returns what was posted.
 async fn receiver(
     answers: &'static [&'static str],
-) -> (String, tokio::sync::mpsc::Receiver<String>) {
+) -> (String, tokio::sync::mpsc::Receiver<String>, tokio::task::JoinSet<()>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (posted, seen) = tokio::sync::mpsc::channel(64);
-    tokio::spawn(async move {
+    let server = async move {
         let mut answers = answers.iter();
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -265,8 +265,8 @@ async fn receiver(
                 return;
             }
         }
-    });
-    (url, seen)
+    };
+    (url, seen, tokio::task::JoinSet::from_iter([server]))
 }
 
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
@@ -286,8 +286,8 @@ async fn inv14_webhook_and_alertmanager_are_told_before_anything_lands_and_again
     let rules = rules(&lakeside, RULES);
     let secret = lakeside.folder.path().join("secret");
     std::fs::write(&secret, "hush\n").unwrap();
-    let (hook, mut hooked) = receiver(&["503 Service Unavailable", "404 Not Found"]).await;
-    let (manager, mut managed) = receiver(&[]).await;
+    let (hook, mut hooked, _server) = receiver(&["503 Service Unavailable", "404 Not Found"]).await;
+    let (manager, mut managed, _other) = receiver(&[]).await;
     let ingest = lakeside
         .ingest(|config| {
             (config.flush_rows, config.flush_age_ms) = (1_000_000, 3_600_000);
@@ -341,7 +341,7 @@ async fn inv14_what_was_landed_and_not_told_is_told_by_the_next_life() {
     ingest.send(beats(&mut source, "mon-1", 0, 130.0)).await;
     ingest.landed(&source).await;
     ingest.kill();
-    let (hook, mut hooked) = receiver(&[]).await;
+    let (hook, mut hooked, _server) = receiver(&[]).await;
     let ingest = lakeside.ingest(with(hook)).await;
     assert_eq!(body(&hooked.recv().await.unwrap())["state"], "firing");
     ingest.stop().await;

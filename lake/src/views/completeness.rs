@@ -16,6 +16,7 @@ use crate::date::date_of;
 use crate::delta::FileInfo;
 use crate::error::LakeError;
 use crate::lake::Lake;
+use crate::landing::is_own;
 use crate::parquet::Within;
 use crate::table::{Kind, Table};
 use crate::tables::{completeness, dead_letters, landings};
@@ -173,6 +174,9 @@ fn landed(hours: &mut Hours, batch: &RecordBatch) -> Result<(), LakeError> {
     let (landed, received) = (columns.time("landed_at")?, columns.time("received_to")?);
     let gaps = columns.long("gap_count")?;
     for row in 0..batch.num_rows() {
+        if is_own(source.value(row)) {
+            continue;
+        }
         // Nobody has passed what is not over.
         let passed_us = at(received, row).map(|at| at.min(landed.value(row)));
         let key = Key {

@@ -106,6 +106,7 @@ mod tests {
             chain: 0,
             resend_from: None,
             window: 0,
+            word_ms: None,
             worker: "w".into(),
             at: 0,
         }

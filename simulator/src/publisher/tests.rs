@@ -168,6 +168,7 @@ fn receipt(landed: u64) -> Receipt {
         chain: 0,
         resend_from: None,
         window: 0,
+        word_ms: None,
         worker: "test".into(),
         at: 0,
     }

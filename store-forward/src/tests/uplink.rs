@@ -71,6 +71,7 @@ impl Lake {
             chain: self.chain,
             resend_from,
             window: 100_000,
+            word_ms: None,
             worker: "w".into(),
             at: 0,
         };

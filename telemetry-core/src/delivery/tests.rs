@@ -31,6 +31,7 @@ fn receipt(landed: Offset, window: u64) -> Receipt {
         chain: chain(landed),
         resend_from: None,
         window,
+        word_ms: None,
         worker: "w".into(),
         at: 0,
     }
@@ -285,4 +286,27 @@ fn who_has_nothing_to_send_says_so_now_and_then_and_at_each_connection() {
     assert_eq!(idle.positions().landed, 5);
     assert_eq!(idle.next(at(4)), Next::Wait { until: Some(at(32)) });
     assert_eq!(idle.next(at(32)), Next::Probe { from: 5 });
+}
+
+#[test]
+fn inv14_who_is_asked_says_often_that_it_has_sent_all_also_before_that_has_landed() {
+    let asking = |landed, word_ms| Receipt { word_ms: Some(word_ms), ..receipt(landed, 1 << 20) };
+    let mut delivery = delivery(5);
+    accept(&mut delivery, &asking(0, 10));
+    send(&mut delivery, 3);
+    assert!(matches!(delivery.next(at(0)), Next::Frame { .. }), "there is more");
+    send(&mut delivery, 2);
+    assert_eq!(delivery.next(at(0)), Next::Probe { from: 5 });
+    delivery.on_probed(at(0), 0);
+    assert_eq!(delivery.next(at(0)), Next::Wait { until: Some(at(1)) }, "not more often");
+    assert_eq!(delivery.next(at(1)), Next::Probe { from: 5 });
+    delivery.on_probed(at(1), 0);
+    assert_eq!(delivery.next(at(1)), Next::Wait { until: Some(at(2)) });
+    // Never less often than by itself, and as ever when nobody asks any more.
+    accept(&mut delivery, &asking(5, u32::MAX));
+    delivery.on_probed(at(2), 0);
+    assert_eq!(delivery.next(at(2)), Next::Wait { until: Some(at(32)) });
+    accept(&mut delivery, &receipt(5, 1 << 20));
+    delivery.on_probed(at(3), 0);
+    assert_eq!(delivery.next(at(3)), Next::Wait { until: Some(at(33)) });
 }
