@@ -65,6 +65,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
                 "the body is {kind}, at line {line} column {column}: see /openapi.json"
             ))
         };
+        // Serde takes a list for an object, too.
+        if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+            return Err(Error::Bad("the body is a list, not an object: see /openapi.json".into()));
+        }
         serde_json::from_slice(&body).map(Self).map_err(bad)
     }
 }

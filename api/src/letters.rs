@@ -13,6 +13,7 @@ use ingest::replay::{self, Kept, Letter, Wanted};
 use ingest::suggest::{Sample as Suggested, suggest};
 use lake::tables::dead_letters;
 use lake::{Lake, LakeError};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 use utoipa::{IntoParams, ToSchema};
@@ -30,8 +31,8 @@ const PAIRS_MAX: usize = 10_000;
 const TOPICS_MAX: usize = 50;
 /// Dead letters of one answer.
 const SAMPLES_MAX: u32 = 100;
-/// The reason of a message that no rule takes.
-const TOPIC_UNKNOWN: &str = "topic_unknown";
+/// The reason of a message that no rule could help.
+const NOT_ALLOWED: &str = "topic_not_allowed";
 
 /// Dead letters by reason, the most frequent first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -154,7 +155,7 @@ pub(crate) struct Sample {
     /// Its bytes, 16 KiB at most; null where values are masked.
     payload_base64: Option<String>,
     masked: bool,
-    /// A rule to begin with, where no rule takes the topic.
+    /// A rule to begin with, where the payload is JSON and a rule could help.
     suggestion: Option<String>,
 }
 
@@ -203,7 +204,10 @@ impl Sample {
             (false, _) => Some(letter.payload.clone()),
             (true, shape) => shape.clone().map(String::into_bytes),
         };
-        let suggestion = payload.filter(|_| reason == TOPIC_UNKNOWN).and_then(|payload| {
+        let could_help = |payload: &Vec<u8>| {
+            reason != NOT_ALLOWED && serde_json::from_slice::<IgnoredAny>(payload).is_ok()
+        };
+        let suggestion = payload.filter(could_help).and_then(|payload| {
             let sample = Suggested { topic: letter.topic.clone(), payload };
             suggest(&[sample]).into_iter().next().map(|suggestion| suggestion.toml)
         });

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     const fn at(s: u64) -> (Duration, i64) {
-        (Duration::from_secs(s), s as i64 * 1_000_000)
+        (Duration::from_secs(s), s.cast_signed() * 1_000_000)
     }
 
     fn counted(count: u64) -> Look {
@@ -204,8 +204,8 @@ mod tests {
     fn rates_are_of_the_last_minute() {
         let pulse = Pulse::default();
         assert_eq!(pulse.rates(), Rates::default());
-        for s in (0..=300).step_by(5) {
-            let n = if s < 200 { 0 } else { s - 200 };
+        for s in (0..=300_u64).step_by(5) {
+            let n = s.saturating_sub(200);
             let totals = Totals { messages: n * 3, rows: n * 10, landings: n / 10 };
             pulse.look(at(s), Look { totals, ..Look::default() });
         }

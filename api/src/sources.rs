@@ -48,7 +48,10 @@ impl SourcesCache {
             return Ok(known);
         }
         let known = api.ask_lake(async {
-            Ok::<_, LakeError>(Known { books: lake.books().await?, heard: lake.heard().await? })
+            let mut books = lake.books().await?;
+            // Ingest's own are of rows that it makes itself.
+            books.retain(|books| !lake::is_own(&books.key.source_id));
+            Ok::<_, LakeError>(Known { books, heard: lake.heard().await? })
         });
         let known = Arc::new(known.await?);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((api.now(), known.clone()));

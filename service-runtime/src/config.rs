@@ -12,9 +12,10 @@ use toml::{Table, Value};
 use crate::clock::ClockConfig;
 
 /// Every section that a file may have.
-pub const SECTIONS: [&str; 10] = [
+pub const SECTIONS: [&str; 11] = [
     "agent",
     "alerts",
+    "api",
     "clock",
     "gateway",
     "ingest",

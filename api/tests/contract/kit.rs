@@ -35,7 +35,6 @@ const RULES: &str = "[[rule]]\nname = \"fast\"\nseverity = \"critical\"\nmetric 
 
 /// See the module.
 pub(crate) struct Ward {
-    pub(crate) api: Api,
     pub(crate) watcher: Watcher,
     router: Router,
     inbox: mpsc::Sender<Inbound>,
@@ -85,7 +84,7 @@ impl Ward {
         std::fs::write(&rules, RULES).unwrap();
         let mut settings = ingest::Config {
             flush_rows: 1,
-            sources: [("*".into(), vec!["#".into()])].into(),
+            sources: [("*".into(), vec!["dt/#".into()])].into(),
             ..ingest::Config::default()
         };
         settings.alerts.rules = Some(rules.clone());
@@ -121,7 +120,6 @@ impl Ward {
         tasks.spawn("api", api.clone().run(tasks.stop()));
         let router = api::router(&api, api::no_console());
         Self {
-            api,
             watcher,
             router,
             inbox,
@@ -170,7 +168,7 @@ impl Ward {
         tokio::time::timeout(PATIENCE, landed).await.expect("it lands");
     }
 
-    /// A monitor that beats fast, one that does not, and two messages that nobody understands.
+    /// A monitor that beats fast, one that does not, a message that nobody understands, and one on a topic that is not the source's.
     pub(crate) async fn some(&mut self) {
         let beat = |rate: u32| {
             format!(r#"{{"ts":"{}","metric":"heart_rate","value":{rate},"unit":"/min"}}"#, now())

@@ -56,7 +56,7 @@ async fn each_role_may_what_the_table_says() {
 async fn patients_are_seen_only_by_those_who_may() {
     let mut ward = Ward::with(roles(), &NAMES).await;
     ward.some().await;
-    let path = "/api/v1/dead-letters/samples?reason=topic_unknown";
+    let path = "/api/v1/dead-letters/samples?reason=topic_not_allowed";
     let masked = ward.get_as(Some(&basic("ops")), path).await;
     let sample = &masked.body["samples"][0];
     assert_eq!(sample["payload_text"], r#"{"patient":"***","pulse":0}"#);

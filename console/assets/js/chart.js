@@ -5,6 +5,8 @@ import { clock, value } from './format.js'
 import { say } from './say.js'
 import { colour, onChange } from './theme.js'
 
+// Seconds between marks of time: never a part of one.
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800]
 const FONT = '12px Inter, system-ui, sans-serif'
 
 /** What a line does, in a sentence: for those who do not see it. Pure. */
@@ -52,7 +54,7 @@ function optionsOf(chart, width) {
     cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: chart.range ?? undefined }, y: { range: (_, low, high) => around(low, high, chart.fromZero) } },
     axes: [
-      { ...axis(), grid: { show: false }, size: 30, space: 70, values: (_, ticks) => ticks.map((tick) => shortClock(tick, chart.days)) },
+      { ...axis(), grid: { show: false }, size: 30, space: 70, incrs: STEPS, values: (_, ticks) => ticks.map((tick) => shortClock(tick, chart.days)) },
       { ...axis(), size: 48, space: 36, values: (_, ticks) => ticks.map((tick) => value(tick)) },
     ],
     series: [{}, ...chart.series.map((one) => seriesOf(one, chart.fromZero))],

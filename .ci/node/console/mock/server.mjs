@@ -1,6 +1,6 @@
 // Serves the console's files and the API of a made-up ward, as `tidemark up` would serve its own.
 
-import { createServer } from 'node:http'
+import { createServer, request as ask } from 'node:http'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { answer } from './answers.mjs'
@@ -17,7 +17,7 @@ async function headers() {
   return Object.fromEntries(found)
 }
 
-/** Starts it: `url`, the `world`, ways to make things happen, `close`. Options are the world's, and `password`, `port`. */
+/** Starts it: `url`, the `world`, ways to make things happen, `close`. Options are the world's, and `password`, `port`, `api`. */
 export async function mock(options = {}) {
   const world = new World(options)
   const sending = new Set()
@@ -31,6 +31,7 @@ export async function mock(options = {}) {
   async function respond(request, response) {
     const url = new URL(request.url, 'http://mock')
     if (!url.pathname.startsWith('/api/v1/')) return file(url.pathname, response, always)
+    if (options.api) return pass(new URL(request.url, options.api), request, response)
     state.requests.push(`${request.method} ${url.pathname}`)
     if (state.broken) return json(response, 503, { error: 'ingest is starting: try again in a moment' })
     const wantedProof = options.password && `Basic ${Buffer.from(`f.keller:${options.password}`).toString('base64')}`
@@ -86,6 +87,19 @@ export async function mock(options = {}) {
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+/** Hands a request on to the API of a running Tidemark. */
+function pass(to, request, response) {
+  const { authorization, accept } = request.headers
+  const headers = { accept, ...(authorization ? { authorization } : {}), ...(request.headers['content-type'] ? { 'content-type': request.headers['content-type'] } : {}) }
+  const asked = ask(to, { method: request.method, headers }, (answered) => {
+    response.writeHead(answered.statusCode, { 'content-type': answered.headers['content-type'] ?? 'text/plain', 'cache-control': 'no-store' })
+    answered.pipe(response)
+  })
+  asked.on('error', (error) => (response.headersSent ? response.destroy() : json(response, 503, { error: error.message })))
+  response.on('close', () => asked.destroy())
+  request.pipe(asked)
 }
 
 function json(response, status, body) {

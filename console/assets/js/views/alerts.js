@@ -136,7 +136,7 @@ function row(ctx, alert, acts) {
       when(alert.since, ctx.now()),
       h('div', { class: 'row tight' }, [
         busy ? h('span', { class: 'quiet' }, 'Waiting for the lake…') : null,
-        canAcknowledge ? h('button', { class: 'button small', type: 'button', 'aria-label': label('Acknowledge'), title: 'Acknowledge (a)', onclick: () => acts.acknowledge(alert) }, [icon('check', 14), 'Acknowledge']) : null,
+        canAcknowledge ? h('button', { class: 'button small', type: 'button', 'aria-label': label('Acknowledge'), title: 'Acknowledge (a)', onclick: () => acts.acknowledge(alert) }, [icon('check', 14), h('span', null, 'Acknowledge')]) : null,
         canSilence ? h('button', { class: 'button small', type: 'button', 'aria-label': label('Silence'), title: 'Silence (s)', onclick: () => acts.silence(alert) }, [icon('silence', 14), h('span', null, 'Silence')]) : null,
       ]),
     ],
