@@ -8,6 +8,7 @@ use futures::TryStreamExt;
 use lake::LakeError;
 use lake::tables::readings;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ArrayItems, ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 use watch::Quality;
@@ -68,7 +69,8 @@ fn points_schema() -> Schema {
         .prefix_items([of(Type::Integer), of(Type::Number), of(Type::String)])
         .items(ArrayItems::False)
         .min_items(Some(3));
-    ArrayBuilder::new().items(Schema::Array(point.build())).build().into()
+    let points = ArrayBuilder::new().items(RefOr::T(Schema::Array(point.build())));
+    Schema::Array(points.build())
 }
 
 /// Reads a device's series from the lake.
