@@ -20,7 +20,7 @@ pub(crate) struct Registry {
 }
 
 /// The sessions. Each connection has a registry, so what all share is behind one pointer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     entries: Mutex<HashMap<Arc<str>, Entry>>,
     clock: Clock,
