@@ -4,7 +4,7 @@ import { at } from '../api.js'
 import { chart } from '../chart.js'
 import { choose } from '../dialog.js'
 import { h, names } from '../dom.js'
-import { clock, count, limitsOf, measured, plural, rate, ruleWords, span, spanWords, unit, value, words } from '../format.js'
+import { clock, count, endOf, limitsOf, measured, plural, rate, ruleWords, span, spanWords, unit, value, words } from '../format.js'
 import { icon } from '../icons.js'
 import { bar, copy, panel, segments, severity, stateOf, when } from '../parts.js'
 import { pretty } from '../payload.js'
@@ -64,7 +64,7 @@ function readSeries(ctx, site, name, metric, range) {
     const wanted = metric()
     if (!wanted) return { metric: null, points: [] }
     const seconds = (RANGES.find(([id]) => id === range()) ?? RANGES[1])[2]
-    const to = ctx.now()
+    const to = endOf(wanted.event, ctx.now(), seconds)
     const from = to - seconds * 1000
     const query = { metric: wanted.metric, from: new Date(from).toISOString(), to: new Date(to).toISOString(), points: POINTS }
     return { ...(await ctx.api.get(`/devices${at(site, name)}/series`, query, signal)), from, to, seconds }
@@ -159,14 +159,19 @@ function drawSeries(ctx, { device, metric, answer, live }) {
   return [
     chart({
       id: `${metric.metric} ${answer.seconds} ${limits}`, height: 280, data, limits,
-      range: [last - answer.seconds, last], days: answer.seconds > 86_400,
+      range: [begin(data[0][0], last, answer.seconds), last], days: answer.seconds > 86_400,
       series: [{ label: words(metric.metric), unit: unitText, ink: 'series-1', area: true }, { label: 'Suspect or bad', unit: unitText, ink: 'critical', points: true }],
     }),
     h('div', { class: 'chart-foot' }, [
       asTable(data, metric),
-      h('p', { class: 'quiet small-print' }, [data[2].some((bad) => bad !== null) ? 'Red dots are suspect or bad. ' : '', answer.more ? 'Thinned: of each moment the lowest and the highest value are kept.' : '']),
+      h('p', { class: 'quiet small-print' }, [Math.abs(ctx.now() - answer.to) > answer.seconds * 1000 ? `By the device's time, which ends ${clock(answer.to, ctx.now())}. ` : '', data[2].some((bad) => bad !== null) ? 'Red dots are suspect or bad. ' : '', answer.more ? 'Thinned: of each moment the lowest and the highest value are kept.' : '']),
     ]),
   ]
+}
+
+/** Where the chart begins: with the time that was asked for, or, of a device that is new, a little before its first value. */
+function begin(first, last, seconds) {
+  return last - first > seconds / 2 ? last - seconds : Math.max(last - seconds, first - Math.max(20, (last - first) * 0.1))
 }
 
 function asTable(data, metric) {
