@@ -185,8 +185,8 @@ function asTable(data, metric) {
   ])
 }
 
-function rawPanel(ctx, { raw }) {
-  if (!raw) return panel({ title: 'Last message' }, state({ look: 'empty', title: 'Not kept', text: 'The last message is shown once one has come since Tidemark started.' }))
+function rawPanel(ctx, { raw, device }) {
+  if (!raw) return panel({ title: 'Last message' }, state({ look: 'empty', title: 'Not known', text: 'The last message is shown once one has come since Tidemark started, on a topic that says whose it is.', actions: [h('a', { class: 'button small', href: link('topics', [], { q: device }) }, 'Topics with its name')] }))
   return panel({ title: 'Last message', note: h('span', null, when(raw.received, ctx.now())), actions: raw.payload && !raw.masked ? copy(raw.payload, 'Copy the message', note) : null }, [
     h('p', { class: 'topic' }, raw.topic),
     raw.payload === null || raw.payload === undefined ? h('p', { class: 'quiet' }, raw.masked ? 'Your role may not see what speaks of patients.' : 'It is no text: its bytes are in the lake.') : h('pre', { class: 'payload', tabindex: 0, 'aria-label': 'Payload' }, pretty(raw.payload)),
@@ -206,8 +206,14 @@ function qualityPanel(metric) {
 
 function rulesPanel({ rules }) {
   return panel({ title: 'Rules that watch it' }, rules?.length
-    ? h('ul', { class: 'rules' }, rules.map((rule) => h('li', { key: rule.name }, [h('strong', null, ruleWords(rule.name)), h('code', null, rule.condition)])))
+    ? h('ul', { class: 'rules' }, rules.map((rule) => h('li', { key: rule.name }, [h('strong', null, ruleWords(rule.name)), h('code', null, conditionOf(rule))])))
     : h('p', { class: 'quiet' }, 'None. Rules are in the file that alerts are configured by; try one with tidemark alerts backtest.'))
+}
+
+/** `fridge-warm (critical): above 8, of *`, without the name that stands above it and a filter that lets everything in. */
+function conditionOf({ name, condition }) {
+  const rest = condition.startsWith(`${name} (`) ? condition.slice(name.length + 1).replace(/^\((\w+)\): /, '$1: ') : condition
+  return rest.replace(/, of \*(\/\*)?$/, '')
 }
 
 function factsPanel(ctx, device) {
