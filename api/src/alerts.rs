@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use watch::{Action, AlertId, State as AlertState, Transition};
 
-use crate::caller::{Right, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
 use crate::extract::{Asked, Named, Sent};
+use crate::role::Right;
 use crate::state::Api;
 use crate::times::{Time, cursor, from_cursor, page, read, read_span};
 

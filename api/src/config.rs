@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::caller::Role;
+use crate::role::Role;
 
 /// Most names and patterns.
 const ROLES_MAX: usize = 1_000;

@@ -8,11 +8,12 @@ use utoipa::{IntoParams, ToSchema};
 use watch::{Rules, Status};
 
 use crate::alerts::Alert;
-use crate::caller::{Right, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
 use crate::extract::{Asked, Named};
 use crate::mask::{masked, shown_text};
 use crate::overview::DeviceTotals;
+use crate::role::Right;
 use crate::state::Api;
 use crate::times::{Time, cursor, from_cursor, page};
 

@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, PartialSchema, ToSchema, openapi};
 use watch::ActError;
 
-use crate::caller::{Right, Role};
+use crate::role::{Right, Role};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

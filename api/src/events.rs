@@ -18,8 +18,9 @@ use tokio::time::{Interval, MissedTickBehavior};
 use utoipa::ToSchema;
 
 use crate::alerts::Alert;
-use crate::caller::{Right, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
+use crate::role::Right;
 use crate::state::Api;
 
 /// How often a comment says that the connection is there, and it is looked whether who listens still may.

@@ -13,9 +13,10 @@ use lake::{Lake, LakeError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::caller::{Right, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
 use crate::extract::Asked;
+use crate::role::Right;
 use crate::state::Api;
 use crate::times::{Time, cursor, from_cursor, page, read};
 

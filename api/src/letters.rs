@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::caller::{Right, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
 use crate::extract::{Asked, Sent};
 use crate::mask::{cut, masked, shown_text};
+use crate::role::Right;
 use crate::state::Api;
 use crate::times::{Time, page};
 

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod extract;
 mod history;
+mod known;
 mod landed;
 mod letters;
 mod looking;
@@ -26,6 +27,7 @@ mod openapi;
 mod overview;
 mod pages;
 mod pulse;
+mod role;
 mod running;
 mod secrets;
 mod series;
@@ -45,10 +47,10 @@ use http_body_util::BodyExt as _;
 use service_runtime::application::Application;
 use tower_service::Service as _;
 
-pub use caller::{Right, Role};
 pub use config::ApiConfig;
 pub use openapi::description;
 pub use pages::{Page, pages};
+pub use role::{Right, Role};
 pub use state::{Api, Ingest, Parts};
 
 use error::Error;

@@ -6,8 +6,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use watch::State as AlertState;
 
-use crate::caller::{Right, Role, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
+use crate::role::{Right, Role};
+use crate::sources::known;
 use crate::state::Api;
 use crate::times::Time;
 
@@ -113,7 +115,7 @@ pub(crate) async fn overview(State(api): State<Api>, who: Who) -> Result<Json<Ov
     let (parts, pulse) = (api.parts(), api.pulse());
     let (rates, (total, last_hour)) = (pulse.rates(), pulse.dead_letters());
     let sources = match &parts.ingest {
-        Some(ingest) => api.sources().get(&api, &ingest.lake).await.ok(),
+        Some(ingest) => known(&api, &ingest.lake).await.ok(),
         None => None,
     };
     let ids = |books: &[lake::SourceBooks]| {

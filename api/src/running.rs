@@ -6,9 +6,10 @@ use ingest::topics::TOPICS_MAX;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::caller::{Right, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
 use crate::extract::Asked;
+use crate::role::Right;
 use crate::secrets::without_secrets;
 use crate::state::{Api, LAKE_MAX, LISTENERS_MAX};
 use crate::times::{Time, cursor, from_cursor, page};

@@ -8,12 +8,15 @@ use futures::TryStreamExt;
 use lake::LakeError;
 use lake::tables::readings;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ArrayItems, ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 use watch::Quality;
 
-use crate::caller::{Right, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
 use crate::extract::{Asked, Named};
+use crate::role::Right;
 use crate::state::Api;
 use crate::thin::{Point, Thin};
 use crate::times::read;
@@ -53,9 +56,21 @@ pub(crate) struct Series {
     /// Of the newest point; null if there is none.
     unit: Option<String>,
     /// Time (Unix milliseconds), value, quality; in order of time.
+    #[schema(schema_with = points_schema)]
     points: Vec<(i64, f64, String)>,
     /// There were more points than these.
     more: bool,
+}
+
+/// A list of points, each of three things.
+fn points_schema() -> Schema {
+    let of = |kind: Type| Schema::Object(ObjectBuilder::new().schema_type(kind).build());
+    let point = ArrayBuilder::new()
+        .prefix_items([of(Type::Integer), of(Type::Number), of(Type::String)])
+        .items(ArrayItems::False)
+        .min_items(Some(3));
+    let points = ArrayBuilder::new().items(RefOr::T(Schema::Array(point.build())));
+    Schema::Array(points.build())
 }
 
 /// Reads a device's series from the lake.

@@ -1,8 +1,7 @@
 //! Sources: how far each is delivered, by the lake's ledger and, of the gateway beside, by its own books.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,13 +9,13 @@ use lake::{Lake, LakeError, SourceBooks};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::caller::{Right, Who};
+use crate::caller::Who;
 use crate::error::{Error, Refused};
+use crate::known::Known;
+use crate::role::Right;
 use crate::state::Api;
 use crate::times::Time;
 
-/// What the ledger says is read again after so long.
-const FRESH: Duration = Duration::from_secs(5);
 /// Sources of one answer.
 const SOURCES_MAX: usize = 10_000;
 /// A source that was not heard for so long is away.
@@ -24,39 +23,23 @@ const AWAY_US: i64 = 120_000_000;
 /// One that has had something pending for so long is behind.
 const BEHIND_US: i64 = 30_000_000;
 
-/// What the lake says of sources, and when it was asked.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) books: Vec<SourceBooks>,
-    pub(crate) heard: HashMap<String, i64>,
-}
-
-/// Keeps it for a few seconds.
-#[derive(Debug, Default)]
-pub(crate) struct SourcesCache(Mutex<Option<(Duration, Arc<Known>)>>);
-
-impl SourcesCache {
-    /// What the lake says of sources.
-    ///
-    /// # Errors
-    /// 503 if it cannot be read.
-    pub(crate) async fn get(&self, api: &Api, lake: &Lake) -> Result<Arc<Known>, Error> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, known)) = kept
-            && api.now().saturating_sub(at) < FRESH
-        {
-            return Ok(known);
-        }
-        let known = api.ask_lake(async {
-            let mut books = lake.books().await?;
-            // Ingest's own are of rows that it makes itself.
-            books.retain(|books| !lake::is_own(&books.key.source_id));
-            Ok::<_, LakeError>(Known { books, heard: lake.heard().await? })
-        });
-        let known = Arc::new(known.await?);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((api.now(), known.clone()));
-        Ok(known)
+/// What the lake says of sources.
+///
+/// # Errors
+/// 503 if it cannot be read.
+pub(crate) async fn known(api: &Api, lake: &Lake) -> Result<Arc<Known>, Error> {
+    if let Some(known) = api.sources().fresh(api.now()) {
+        return Ok(known);
     }
+    let known = api.ask_lake(async {
+        let mut books = lake.books().await?;
+        // Ingest's own are of rows that it makes itself.
+        books.retain(|books| !lake::is_own(&books.key.source_id));
+        Ok::<_, LakeError>(Known { books, heard: lake.heard().await? })
+    });
+    let known = Arc::new(known.await?);
+    api.sources().keep(api.now(), known.clone());
+    Ok(known)
 }
 
 /// All sources.
@@ -96,7 +79,7 @@ pub(crate) async fn list(State(api): State<Api>, who: Who) -> Result<Json<Source
     let own = api.parts().gateway.as_ref().map(gateway::Insight::source);
     let mut sources = Vec::new();
     if let Some(ingest) = &api.parts().ingest {
-        let known = api.sources().get(&api, &ingest.lake).await?;
+        let known = known(&api, &ingest.lake).await?;
         let newest = newest(&known.books);
         for books in known.books.iter().take(SOURCES_MAX) {
             let is_newest = newest.get(books.key.source_id.as_str()) == Some(&books.key.epoch);

@@ -14,8 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::ApiConfig;
 use crate::error::Error;
+use crate::known::Sources;
 use crate::pulse::Pulse;
-use crate::sources::SourcesCache;
 use crate::throttle::Throttle;
 
 /// Listeners to events at once; further ones are answered with 503.
@@ -70,7 +70,7 @@ struct Inner {
     listeners: Arc<Semaphore>,
     lake: Semaphore,
     replays: Semaphore,
-    sources: SourcesCache,
+    sources: Sources,
 }
 
 impl Api {
@@ -83,7 +83,7 @@ impl Api {
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
             lake: Semaphore::new(LAKE_MAX),
             replays: Semaphore::new(1),
-            sources: SourcesCache::default(),
+            sources: Sources::default(),
             parts,
         }))
     }
@@ -100,7 +100,7 @@ impl Api {
         &self.0.pulse
     }
 
-    pub(crate) fn sources(&self) -> &SourcesCache {
+    pub(crate) fn sources(&self) -> &Sources {
         &self.0.sources
     }
 

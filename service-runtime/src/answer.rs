@@ -7,11 +7,37 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use hyper::StatusCode;
 use hyper::body::{Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::Stop;
-use crate::http::Response;
+
+/// A response with its whole body.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// 200, 404, ….
+    pub status: StatusCode,
+    /// MIME type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// Makes a plain text response.
+    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: Bytes::from(body.into()) }
+    }
+
+    /// Makes a JSON response.
+    pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => Self { status, content_type: "application/json", body: bytes.into() },
+            Err(error) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
 
 /// A body, whole or in pieces.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;

@@ -18,6 +18,7 @@ use tracing::debug;
 
 use crate::Stop;
 use crate::answer::Answer;
+pub use crate::answer::Response;
 use crate::places::{Place, Places};
 
 /// Most connections at once, unless a server asks for more; beyond them the one gives way that has stood still longest.
@@ -69,32 +70,6 @@ pub struct Room {
     pub connections_max: usize,
     /// Bytes of a body; a larger one is answered with 413.
     pub body_bytes_max: usize,
-}
-
-/// A response with its whole body.
-#[derive(Debug, Clone)]
-pub struct Response {
-    /// 200, 404, ….
-    pub status: StatusCode,
-    /// MIME type of the body.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Response {
-    /// Makes a plain text response.
-    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: Bytes::from(body.into()) }
-    }
-
-    /// Makes a JSON response.
-    pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
-        match serde_json::to_vec(body) {
-            Ok(bytes) => Self { status, content_type: "application/json", body: bytes.into() },
-            Err(error) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-        }
-    }
 }
 
 /// Serves requests with `handler` until `stop`; bodies above `body_bytes_max` are answered with 413.
