@@ -1,5 +1,7 @@
 //! A series made shorter: of each part of the time the least and the greatest point stay, so that no peak is lost.
 
+use std::cmp::Reverse;
+
 /// A point: when (Unix microseconds), how much, and what it is worth.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Point {
@@ -53,7 +55,7 @@ impl Thin {
         if (point.value, point.at_us) < (least.value, least.at_us) {
             *least = point;
         }
-        if (point.value, -point.at_us) > (greatest.value, -greatest.at_us) {
+        if (point.value, Reverse(point.at_us)) > (greatest.value, Reverse(greatest.at_us)) {
             *greatest = point;
         }
     }

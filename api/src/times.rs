@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn times_are_written_to_the_millisecond_and_read_in_any_zone() {
         assert_eq!(Time::of(1_790_000_000_123_456).0, "2026-09-21T14:13:20.123Z");
-        assert_eq!(Time::of(i64::MIN).0.len(), Time::of(i64::MAX).0.len() + 3);
+        assert_eq!(Time::of(i64::MIN).0.len(), Time::of(i64::MAX).0.len() + 1);
         assert_eq!(Time::known(i64::MIN), None);
         assert_eq!(read("from", "2026-09-21T16:13:20.5+02:00").unwrap(), 1_790_000_000_500_000);
         assert!(read("from", "yesterday").is_err());

@@ -1,5 +1,6 @@
 //! `tidemark alerts`: the alerts that are there; checks alert rules, and plays the rows of a lake through them.
 
+mod act;
 mod backtest;
 mod lake_rows;
 mod lines;
@@ -32,6 +33,10 @@ pub(crate) struct Alerts {
 pub(crate) enum AlertsCommand {
     /// Lists the alerts that are there, as the lake has them.
     List(steps::List),
+    /// Acknowledges an alert: somebody looks after it. Returns when that is in the lake.
+    Ack(act::Acknowledge),
+    /// Silences an alert for a while. Returns when that is in the lake.
+    Silence(act::Silence),
     /// Checks a file of rules; with rows, shows what they would tell. Exits with 1 if a rule makes no sense.
     Test(Test),
     /// Plays the rows of a lake through a file of rules: which alerts there would have been.
@@ -56,6 +61,8 @@ pub(crate) struct Test {
 pub(crate) async fn run(options: &Alerts) -> anyhow::Result<bool> {
     match &options.command {
         AlertsCommand::List(options) => steps::list(options).await,
+        AlertsCommand::Ack(options) => act::acknowledge(options).await,
+        AlertsCommand::Silence(options) => act::silence(options).await,
         AlertsCommand::Test(options) => test(options),
         AlertsCommand::Backtest(options) => backtest::run(options).await,
     }

@@ -15,8 +15,14 @@ use crate::testament::Testament;
 /// All sessions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
-    entries: Arc<Mutex<HashMap<Arc<str>, Entry>>>,
+    known: Arc<Known>,
     places: Shares,
+}
+
+/// The sessions. Each connection has a registry, so what all share is behind one pointer.
+#[derive(Debug)]
+struct Known {
+    entries: Mutex<HashMap<Arc<str>, Entry>>,
     clock: Clock,
 }
 
@@ -150,11 +156,12 @@ impl Registry {
 
     /// Makes an empty one with room for so many sessions.
     pub(crate) fn new(places: Shares, clock: Clock) -> Self {
-        Self { entries: Arc::default(), places, clock }
+        let known = Arc::new(Known { entries: Mutex::default(), clock });
+        Self { known, places }
     }
 
     fn entry(&self, identity: &str, serial: u64, state: State) -> Entry {
-        let since_us = self.clock.now_us();
+        let since_us = self.known.clock.now_us();
         Entry { serial, since_us, state, _place: self.places.of(identity).with(1) }
     }
 
@@ -250,7 +257,7 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
