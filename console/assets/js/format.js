@@ -9,7 +9,7 @@ export function count(n) {
   return n === null || n === undefined ? '–' : whole.format(n)
 }
 
-/** An amount of something that is counted, or of bytes if its name says so. */
+/** An amount of something that is counted, or of bytes if its name or setting says so. */
 export function amount(name, n) {
   return /bytes/.test(name) ? bytes(n) : short(n)
 }
@@ -110,6 +110,12 @@ export function limitsOf(condition) {
   if (typeof condition === 'number') return [condition]
   const found = /^(?:above|below|outside) (-?[\d.]+)(?:(?: to |\.\.|–|, ?| and )(-?[\d.]+))?/.exec(condition ?? '')
   return found ? found.slice(1).filter(Boolean).map(Number) : []
+}
+
+/** When a time that is shown ends: now, or with the last value of a device whose time is another (a replay, a wrong clock). */
+export function endOf(event, now, seconds) {
+  const last = Date.parse(event)
+  return Number.isNaN(last) || Math.abs(now - last) < seconds * 1000 ? now : last + 1000
 }
 
 /** One thing, two things. */

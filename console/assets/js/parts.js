@@ -67,9 +67,10 @@ export function segments(label, options) {
     h('a', { href, 'aria-current': current ? 'true' : null }, [text, number === undefined || number === null ? null : h('span', { class: 'segment-number' }, String(number))])))
 }
 
-/** A search field; `changed(text)` comes once typing rests. */
+const typing = new WeakMap()
+
+/** A search field; `changed(text)` comes once typing rests, if the field is still there. */
 export function search({ label, value, changed }) {
-  let timer = null
   return h('label', { class: 'search' }, [
     icon('search'),
     h('span', { class: 'unseen' }, label),
@@ -77,9 +78,9 @@ export function search({ label, value, changed }) {
       type: 'search', placeholder: label, autocomplete: 'off', spellcheck: 'false',
       hook: { mount: (el) => { el.value = value } },
       oninput: (event) => {
-        clearTimeout(timer)
-        const text = event.target.value
-        timer = setTimeout(() => changed(text.trim()), 200)
+        const field = event.target
+        clearTimeout(typing.get(field))
+        typing.set(field, setTimeout(() => { if (field.isConnected) changed(field.value.trim()) }, 200))
       },
       onkeydown: (event) => {
         if (event.key === 'Escape' && event.target.value) {

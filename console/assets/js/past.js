@@ -16,7 +16,7 @@ export class Past {
   #abort = new AbortController()
   #timer = null
 
-  /** `fetchPoints(site, device, metric, signal)` gives points as the API does. */
+  /** `fetchPoints(device, metric, signal)` gives points as the API does. */
   constructor(fetchPoints, redraw) {
     this.#fetch = fetchPoints
     this.#redraw = redraw
@@ -60,7 +60,7 @@ export class Past {
     if (!metric) return
     this.#running += 1
     try {
-      const points = await this.#fetch(device.site, device.device, metric.metric, this.#abort.signal)
+      const points = await this.#fetch(device, metric, this.#abort.signal)
       const key = keyOf(device, metric)
       const live = this.#values.get(key)
       this.#keep(key, { heard: device.heard, ...live, values: [...points.map((point) => point[1]), ...(live?.values ?? [])].slice(-KEPT) })

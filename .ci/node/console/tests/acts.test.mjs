@@ -109,6 +109,16 @@ test('an alert is acknowledged by its button, silenced by its key', async () => 
   assert.deepEqual(problems, [])
 })
 
+test('a search that was left changes nothing', async () => {
+  const { page } = await begin({}, '#/devices')
+  await settled(page)
+  await page.getByRole('searchbox').fill('pump')
+  await page.evaluate(() => { location.hash = '#/devices/ward-3/monitor-001' })
+  await page.locator('.metric-value').first().waitFor()
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  assert.equal(await page.evaluate(() => location.hash), '#/devices/ward-3/monitor-001')
+})
+
 test('going elsewhere by keys acknowledges nothing', async () => {
   const { page, ward } = await begin({}, '#/alerts')
   await settled(page)

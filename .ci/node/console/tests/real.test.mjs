@@ -58,9 +58,9 @@ test('a device of one\'s own is on the page at once', { skip }, async (context) 
   await page.getByRole('row').filter({ hasText: 'livingroom' }).filter({ hasText: '21.5' }).waitFor({ timeout: 10_000 })
   console.log(`a new device was on the page after ${Date.now() - begun} ms`)
   await page.evaluate(() => { location.hash = '#/devices/home/livingroom' })
-  await page.locator('.topic', { hasText: 'home/livingroom/temperature' }).waitFor()
+  await page.locator('.metric-value', { hasText: '21.5' }).waitFor()
   await page.evaluate(() => { location.hash = '#/topics?q=livingroom' })
-  await page.getByRole('row').filter({ hasText: 'home/livingroom/temperature' }).waitFor()
+  await page.getByRole('row').filter({ hasText: 'home/livingroom/temperature' }).filter({ hasText: 'built in' }).waitFor()
 })
 
 test('an alert fires, is acknowledged, and its steps are in the lake', { skip }, async (context) => {

@@ -67,8 +67,8 @@ function refusals(ctx, all) {
 }
 
 function limitList({ limits }) {
-  return h('ul', { class: 'lines lines-limits' }, limits.map((one) => h('li', { key: one.name }, [
-    h('span', { class: 'lines-name lines-words' }, words(one.name)), h('span', null, `${amount(one.name, one.used)} of ${amount(one.name, one.max)}`),
+  return h('ul', { class: 'lines lines-limits' }, [...limits].sort((a, b) => b.used / b.max - a.used / a.max).map((one) => h('li', { key: one.name }, [
+    h('span', { class: 'lines-name lines-words' }, words(one.name)), h('span', null, `${amount(`${one.name} ${one.setting}`, one.used)} of ${amount(`${one.name} ${one.setting}`, one.max)}`),
     h('span', { class: 'quiet lines-more' }, [one.effect, ' ', one.setting ? h('code', null, one.setting) : null]),
   ])))
 }

@@ -4,7 +4,7 @@ import { at } from '../api.js'
 import { chart } from '../chart.js'
 import { choose } from '../dialog.js'
 import { h, names } from '../dom.js'
-import { clock, count, limitsOf, measured, plural, rate, ruleWords, span, spanWords, unit, value, words } from '../format.js'
+import { clock, count, endOf, limitsOf, measured, plural, rate, ruleWords, span, spanWords, unit, value, words } from '../format.js'
 import { icon } from '../icons.js'
 import { bar, copy, panel, segments, severity, stateOf, when } from '../parts.js'
 import { pretty } from '../payload.js'
@@ -64,7 +64,7 @@ function readSeries(ctx, site, name, metric, range) {
     const wanted = metric()
     if (!wanted) return { metric: null, points: [] }
     const seconds = (RANGES.find(([id]) => id === range()) ?? RANGES[1])[2]
-    const to = ctx.now()
+    const to = endOf(wanted.event, ctx.now(), seconds)
     const from = to - seconds * 1000
     const query = { metric: wanted.metric, from: new Date(from).toISOString(), to: new Date(to).toISOString(), points: POINTS }
     return { ...(await ctx.api.get(`/devices${at(site, name)}/series`, query, signal)), from, to, seconds }
@@ -159,14 +159,19 @@ function drawSeries(ctx, { device, metric, answer, live }) {
   return [
     chart({
       id: `${metric.metric} ${answer.seconds} ${limits}`, height: 280, data, limits,
-      range: [last - answer.seconds, last], days: answer.seconds > 86_400,
+      range: [begin(data[0][0], last, answer.seconds), last], days: answer.seconds > 86_400,
       series: [{ label: words(metric.metric), unit: unitText, ink: 'series-1', area: true }, { label: 'Suspect or bad', unit: unitText, ink: 'critical', points: true }],
     }),
     h('div', { class: 'chart-foot' }, [
       asTable(data, metric),
-      h('p', { class: 'quiet small-print' }, [data[2].some((bad) => bad !== null) ? 'Red dots are suspect or bad. ' : '', answer.more ? 'Thinned: of each moment the lowest and the highest value are kept.' : '']),
+      h('p', { class: 'quiet small-print' }, [Math.abs(ctx.now() - answer.to) > answer.seconds * 1000 ? `By the device's time, which ends ${clock(answer.to, ctx.now())}. ` : '', data[2].some((bad) => bad !== null) ? 'Red dots are suspect or bad. ' : '', answer.more ? 'Thinned: of each moment the lowest and the highest value are kept.' : '']),
     ]),
   ]
+}
+
+/** Where the chart begins: with the time that was asked for, or, of a device that is new, a little before its first value. */
+function begin(first, last, seconds) {
+  return last - first > seconds / 2 ? last - seconds : Math.max(last - seconds, first - Math.max(20, (last - first) * 0.1))
 }
 
 function asTable(data, metric) {
@@ -180,8 +185,8 @@ function asTable(data, metric) {
   ])
 }
 
-function rawPanel(ctx, { raw }) {
-  if (!raw) return panel({ title: 'Last message' }, state({ look: 'empty', title: 'Not kept', text: 'The last message is shown once one has come since Tidemark started.' }))
+function rawPanel(ctx, { raw, device }) {
+  if (!raw) return panel({ title: 'Last message' }, state({ look: 'empty', title: 'Not known', text: 'The last message is shown once one has come since Tidemark started, on a topic that says whose it is.', actions: [h('a', { class: 'button small', href: link('topics', [], { q: device }) }, 'Topics with its name')] }))
   return panel({ title: 'Last message', note: h('span', null, when(raw.received, ctx.now())), actions: raw.payload && !raw.masked ? copy(raw.payload, 'Copy the message', note) : null }, [
     h('p', { class: 'topic' }, raw.topic),
     raw.payload === null || raw.payload === undefined ? h('p', { class: 'quiet' }, raw.masked ? 'Your role may not see what speaks of patients.' : 'It is no text: its bytes are in the lake.') : h('pre', { class: 'payload', tabindex: 0, 'aria-label': 'Payload' }, pretty(raw.payload)),
@@ -201,8 +206,14 @@ function qualityPanel(metric) {
 
 function rulesPanel({ rules }) {
   return panel({ title: 'Rules that watch it' }, rules?.length
-    ? h('ul', { class: 'rules' }, rules.map((rule) => h('li', { key: rule.name }, [h('strong', null, ruleWords(rule.name)), h('code', null, rule.condition)])))
+    ? h('ul', { class: 'rules' }, rules.map((rule) => h('li', { key: rule.name }, [h('strong', null, ruleWords(rule.name)), h('code', null, conditionOf(rule))])))
     : h('p', { class: 'quiet' }, 'None. Rules are in the file that alerts are configured by; try one with tidemark alerts backtest.'))
+}
+
+/** `fridge-warm (critical): above 8, of *`, without the name that stands above it and a filter that lets everything in. */
+function conditionOf({ name, condition }) {
+  const rest = condition.startsWith(`${name} (`) ? condition.slice(name.length + 1).replace(/^\((\w+)\): /, '$1: ') : condition
+  return rest.replace(/, of \*(\/\*)?$/, '')
 }
 
 function factsPanel(ctx, device) {

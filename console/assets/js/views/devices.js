@@ -2,7 +2,7 @@
 
 import { at } from '../api.js'
 import { h } from '../dom.js'
-import { count, plural, rate, short, unit, value, words } from '../format.js'
+import { count, endOf, plural, rate, short, unit, value, words } from '../format.js'
 import { List, grid } from '../list.js'
 import { Pages } from '../pages.js'
 import { search, segments, stateOf, when } from '../parts.js'
@@ -31,7 +31,7 @@ export function leading(device) {
 
 export function devices(ctx) {
   const list = new List(ctx.redraw)
-  const past = new Past((site, device, metric, signal) => lately(ctx, site, device, metric, signal), ctx.redraw)
+  const past = new Past((device, metric, signal) => lately(ctx, device, metric, signal), ctx.redraw)
   let { query } = ctx.route
   let pages = read()
 
@@ -70,9 +70,11 @@ export function devices(ctx) {
   }
 }
 
-async function lately(ctx, site, device, metric, signal) {
-  const to = ctx.now()
-  const query = { metric, from: new Date(to - 15 * 60_000).toISOString(), to: new Date(to).toISOString(), points: 40 }
+const LATELY_S = 900
+
+async function lately(ctx, { site, device }, metric, signal) {
+  const to = endOf(metric.event, ctx.now(), LATELY_S)
+  const query = { metric: metric.metric, from: new Date(to - LATELY_S * 1000).toISOString(), to: new Date(to).toISOString(), points: 40 }
   return (await ctx.api.get(`/devices${at(site, device)}/series`, query, signal)).points
 }
 

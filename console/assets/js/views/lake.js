@@ -39,7 +39,7 @@ function tableList(ctx, { tables }) {
   return table({
     label: 'Tables of the lake', key: (one) => one.name, rows: tables,
     columns: [
-      { label: 'Table', cell: (one) => h('div', { class: 'two-lines' }, [h('code', { class: 'name' }, one.name), h('span', { class: 'quiet wrap' }, one.about ?? '')]) },
+      { label: 'Table', cell: (one) => h('div', { class: 'two-lines' }, [h('code', { class: 'name' }, one.name), h('span', { class: 'quiet wrap' }, prose(one.about ?? ''))]) },
       { label: 'Rows', class: 'number', cell: (one) => count(one.rows) },
       { label: 'Files', class: 'number', cell: (one) => count(one.files) },
       { label: 'Size', class: 'number', cell: (one) => bytes(one.bytes) },
@@ -47,6 +47,11 @@ function tableList(ctx, { tables }) {
       { label: 'Newest row', class: 'number', cell: (one) => when(one.newest, ctx.now()) },
     ],
   })
+}
+
+/** Text whose `names` are names. */
+function prose(text) {
+  return text.split('`').map((part, n) => (n % 2 ? h('code', null, part) : part))
 }
 
 /** How far each site is complete: an hour is sealed only after those before it. */

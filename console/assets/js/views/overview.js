@@ -53,7 +53,7 @@ const WORST_FIRST = { critical: 0, warning: 1, info: 2 }
 
 function attention(ctx, now, alerts) {
   const troubles = (now.troubles ?? []).map((trouble) => ({
-    key: `trouble ${trouble.what}`, severity: trouble.severity, what: trouble.what, remedy: trouble.remedy, since: trouble.since,
+    key: `trouble ${trouble.what}`, severity: trouble.severity, what: trouble.what, remedy: trouble.remedy, since: trouble.since, href: /dead letter/i.test(trouble.what) ? link('dead-letters') : null,
   }))
   const firing = (alerts?.value?.alerts ?? []).map((alert) => ({
     key: `alert ${alert.alert}`,

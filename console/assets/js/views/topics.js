@@ -53,13 +53,20 @@ function rows(ctx, list, all, { q = '', show: which }) {
   return grid(list, { label: `Topics: ${plural(shown.length, 'topic')}`, look: 'grid-topics', columns: COLUMNS, count: shown.length, height: narrow.matches ? 84 : 44, row: (index) => row(ctx, shown[index]) })
 }
 
+/** A rule of the configuration by its name; a built-in one by its filter. */
+function rule(name) {
+  if (!name) return h('span', { class: 'dead' }, 'none')
+  const builtIn = /^built-in rule for `(.+)`$/.exec(name)
+  return h('span', { class: 'row tight' }, [h('code', { class: 'chip' }, builtIn ? builtIn[1] : name), builtIn ? h('span', { class: 'quiet small-print' }, 'built in') : null])
+}
+
 function row(ctx, one) {
   const dead = link('dead-letters', [], { topic: one.topic })
   return {
     open: one.dead_letters ? () => go(dead) : null,
     cells: [
       h('code', { class: 'name', title: one.topic }, one.topic),
-      h('code', { class: 'chip' }, one.rule ?? 'no rule'),
+      rule(one.rule),
       rate(one.rows_per_minute),
       bytes(one.bytes),
       one.dead_letters ? h('a', { class: 'dead', href: dead, tabindex: -1 }, count(one.dead_letters)) : h('span', { class: 'quiet' }, '0'),
