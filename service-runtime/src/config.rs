@@ -207,7 +207,7 @@ mod tests {
         assert!(load("[gateway]\nlisen = 1\n", &[]).unwrap_err().contains("lisen"));
         assert_eq!(
             load("[gatway]\n", &[]).unwrap_err(),
-            "unknown section [gatway]: the sections are agent, clock, gateway, ingest, lake, log, maintain, simulator, tables"
+            "unknown section [gatway]: the sections are agent, alerts, api, clock, gateway, ingest, lake, log, maintain, simulator, tables"
         );
         assert!(load("[gateway\n", &[]).unwrap_err().starts_with("x.toml is not valid TOML"));
     }
