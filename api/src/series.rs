@@ -9,7 +9,7 @@ use lake::LakeError;
 use lake::tables::readings;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ArrayBuilder, ArrayItems, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 use watch::Quality;
 
@@ -62,13 +62,12 @@ pub(crate) struct Series {
     more: bool,
 }
 
-/// A list of points, each of three things.
+/// A list of points, each of three things. Not by `prefixItems`, which not every reader of OpenAPI 3.1 takes.
 fn points_schema() -> Schema {
-    let of = |kind: Type| Schema::Object(ObjectBuilder::new().schema_type(kind).build());
-    let point = ArrayBuilder::new()
-        .prefix_items([of(Type::Integer), of(Type::Number), of(Type::String)])
-        .items(ArrayItems::False)
-        .min_items(Some(3));
+    let thing =
+        ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Number, Type::String]));
+    let point = ArrayBuilder::new().items(RefOr::T(Schema::Object(thing.build())));
+    let point = point.min_items(Some(3)).max_items(Some(3));
     let points = ArrayBuilder::new().items(RefOr::T(Schema::Array(point.build())));
     Schema::Array(points.build())
 }
