@@ -27,6 +27,7 @@ export function launch() {
 /** A page at `url`, whose errors and refused requests are gathered in `problems`. */
 export async function open(browser, url, { size = 'desktop', theme = 'light', motion = 'reduce' } = {}) {
   const context = await browser.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion: motion, deviceScaleFactor: 1, hasTouch: size === 'phone', timezoneId: 'UTC', locale: 'en-GB' })
+  context.setDefaultTimeout(60_000)
   const page = await context.newPage()
   const problems = []
   page.on('pageerror', (error) => problems.push(`error: ${error.stack ?? error.message}`))
