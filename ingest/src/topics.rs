@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::batch::intern::Seeded;
+
 /// Topics that are known at most; further ones are not listed until others were silent for an hour.
 pub const TOPICS_MAX: usize = 10_000;
 /// Longer topics are not listed, bytes.
@@ -24,7 +26,7 @@ pub struct Topics {
 
 #[derive(Debug, Default)]
 struct Seen {
-    topics: HashMap<Box<str>, Entry>,
+    topics: HashMap<Box<str>, Entry, Seeded>,
     left_out: u64,
     swept_us: i64,
 }

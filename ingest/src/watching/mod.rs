@@ -13,7 +13,7 @@ mod rows;
 mod rules_file;
 mod sources;
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,9 @@ use service_runtime::{Clock, Tasks};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 use watch::{ActError, Action, Limits, Transition, Watch};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::batch::intern::Seeded;
 use crate::batch::{Batch, Layout, OwnSource};
 use crate::config::Config;
 use crate::metrics::IngestMetrics;
@@ -76,7 +78,8 @@ pub(crate) struct Watching {
     watched: Watched,
     /// Steps that are not told yet.
     out: Vec<Transition>,
-    heard: BTreeSet<(String, String)>,
+    /// Devices that were heard since the last look, by the hash of their names: a name is copied once a look, not once a row.
+    heard: HashMap<u64, (String, String), Seeded>,
     looked: Duration,
     /// Acts in the batch that is filling, and in the one that is being landed.
     filling_acts: Vec<Acted>,
@@ -155,7 +158,7 @@ impl Watching {
             sources: Sources::new(sources_max),
             watched,
             out: Vec::new(),
-            heard: BTreeSet::new(),
+            heard: HashMap::default(),
             looked: now,
             filling_acts: Vec::new(),
             landing_acts: Vec::new(),
@@ -207,13 +210,15 @@ impl Watching {
 
     /// Takes the readings of a batch from row `from` on.
     pub(crate) fn take(&mut self, batch: &mut Batch, from: usize, now_us: i64) {
-        let mut last = u32::MAX;
+        let (mut last, is_listened) = (u32::MAX, self.watched.is_listened());
         for row in from..batch.readings.len() {
             let Some(reading) = batch.reading(row) else { continue };
             self.watch.reading(&reading, &mut self.out);
             let device = batch.readings.device[row];
-            if device != last && self.heard.len() < HEARD_MAX && self.watched.is_listened() {
-                self.heard.insert((reading.site.to_owned(), reading.device.to_owned()));
+            if is_listened && device != last && self.heard.len() < HEARD_MAX {
+                let (site, name) = (reading.site, reading.device);
+                let mark = xxh3_64_with_seed(name.as_bytes(), xxh3_64(site.as_bytes()));
+                self.heard.entry(mark).or_insert_with(|| (site.to_owned(), name.to_owned()));
             }
             last = device;
         }
@@ -272,7 +277,8 @@ impl Watching {
             Err(problem) => warn!(%problem, "the rules stay as they were"),
         }
         if !self.heard.is_empty() {
-            let heard = std::mem::take(&mut self.heard).into_iter().collect();
+            let mut heard: Vec<_> = self.heard.drain().map(|(_, names)| names).collect();
+            heard.sort_unstable();
             self.watched.moved(Moved::Heard(Arc::new(heard)));
         }
         self.tell(batch, now_us);
