@@ -59,7 +59,8 @@ pub(crate) enum Command {
     Maintain(Maintain),
     /// Takes all that is known of one patient out of a lake, and proves it. Exits with 1 if something is left.
     Erase(EraseOptions),
-    /// Looks whether a lake is one whole: ledger, tables, data files. Exits with 1 if it is not.
+    /// Looks whether all is well here (configuration, certificates, spool, store, clock, ports), or with --lake whether a lake is one whole. Exits
+    /// with 1 if something is wrong.
     Check(Check),
     /// Shows what a message becomes: for writing topic rules.
     Map(Map),

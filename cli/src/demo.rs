@@ -1,5 +1,6 @@
 //! `tidemark demo`: the whole path at work, from a simulated ward to an audited lake.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,9 +24,12 @@ use crate::{audit, config, print, services, simulate};
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// How long the simulation runs; landing, audit and summary come on top.
-    #[arg(long, default_value_t = 30)]
-    pub(crate) seconds: u64,
+    /// How long the simulation runs; landing, audit and summary come on top [default: 30, with --stay until Ctrl-C].
+    #[arg(long)]
+    pub(crate) seconds: Option<u64>,
+    /// Plays the last four hours of the ward in half a minute and then goes on as it happens, for looking at it and for trying things out; the audit comes at the end.
+    #[arg(long)]
+    pub(crate) stay: bool,
     /// Folder for the spool, the lake and the journal. A second demo adds to the first one's lake.
     #[arg(long, default_value = "./tidemark-data", value_parser = path)]
     pub(crate) data: PathBuf,
@@ -36,6 +40,11 @@ pub(crate) struct Demo {
 
 /// Simulated seconds per second: half an hour of a ward in half a minute.
 const SPEED: f64 = 60.0;
+/// How long the demo runs that does not stay.
+const SECONDS: u64 = 30;
+/// What the demo that stays plays before it comes to the present: four hours, in half a minute.
+const HISTORY_US: i64 = 4 * 3_600_000_000;
+const HISTORY_SPEED: f64 = 480.0;
 /// Rows are readable after this long at the latest; a real deployment flushes less often, into larger files.
 const FLUSH_AGE_MS: u64 = 2_000;
 /// Share of patients who get worse: more than there are, so that there is something to tell.
@@ -53,6 +62,13 @@ struct Folders {
     journal: PathBuf,
 }
 
+impl Demo {
+    /// Seconds that it plays; none when it goes on until it is stopped.
+    fn length(&self) -> Option<u64> {
+        self.seconds.or((!self.stay).then_some(SECONDS))
+    }
+}
+
 /// Runs the demo; true when the audit passes.
 pub(crate) async fn run(options: Demo) -> anyhow::Result<bool> {
     logging::start(&LogConfig { level: "error".into(), ..LogConfig::default() })?;
@@ -65,9 +81,12 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<bool> {
     Readers::Owner
         .make_folders(&data)
         .with_context(|| format!("cannot create {}", data.display()))?;
+    let time = match options.length() {
+        Some(seconds) => format!("for {seconds} s"),
+        None => "until Ctrl-C".to_owned(),
+    };
     print::line(&format!(
-        "Tidemark demo: 60 devices and an EHR system for {} s. Data in {}",
-        options.seconds,
+        "Tidemark demo: 60 devices and an EHR system {time}. Data in {}",
         data.display()
     ))?;
     let lake = config::open(
@@ -94,17 +113,12 @@ fn path_text(path: &Path) -> anyhow::Result<&str> {
 async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<Summary> {
     let signals = Signals::listen()?;
     let metrics = Metrics::default();
-    let free_port = ([127, 0, 0, 1], 0).into();
-    let mut gateway =
-        GatewayConfig { listen: free_port, admin_listen: free_port, ..GatewayConfig::default() };
+    let mut gateway = addresses(options.stay);
     gateway.spool.dir = folders.spool.clone();
     let gateway = Gateway::bind(gateway, metrics.clone(), Clock::default()).await?;
     let address = gateway.address()?.to_string();
     let uplink = gateway.uplink_status();
-    print::line(&format!(
-        "gateway at mqtt://{address}, status and metrics at http://{}",
-        gateway.admin_address()?
-    ))?;
+    print_where(options, &address, &format!("http://{}", gateway.admin_address()?))?;
     let rules = folders.lake.with_file_name("alerts.toml");
     std::fs::write(&rules, RULES).with_context(|| format!("cannot write {}", rules.display()))?;
     let alerts = AlertsConfig { rules: Some(rules), ..AlertsConfig::default() };
@@ -116,11 +130,13 @@ async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<S
         ..ingest::Config::default()
     };
     let mut tasks = Tasks::new(Stop::new());
-    let stop = tasks.stop();
+    // Devices end first: what they still send is taken, and lands.
+    let (stop, played_out) = (tasks.stop(), tasks.stop().child_token());
     services::spawn_pair(&mut tasks, gateway, &everything, lake, metrics);
     let simulation = Simulation::new(simulation(options, folders, address))?;
+    let devices = played_out.clone();
     let play = async {
-        let played = watch_simulation(simulation, uplink, stop.clone()).await;
+        let played = watch_simulation(simulation, uplink, devices).await;
         // Also after a failure: what was accepted must land, and the services end in order.
         stop.cancel();
         let landed = tasks.join(GRACE).await;
@@ -128,24 +144,62 @@ async fn play(options: &Demo, folders: &Folders, lake: Lake) -> anyhow::Result<S
         landed?;
         Ok(summary)
     };
-    signals.until(stop.clone(), play).await
+    signals.until(played_out, play).await
+}
+
+/// Where the gateway listens: the demo that stays where everybody looks first, if nobody is there.
+fn addresses(stay: bool) -> GatewayConfig {
+    let usual = GatewayConfig::default();
+    let free = |address: SocketAddr| match std::net::TcpListener::bind(address) {
+        Ok(_) if stay => address,
+        _ => (address.ip(), 0).into(),
+    };
+    GatewayConfig {
+        listen: free(usual.listen),
+        admin_listen: free(usual.admin_listen),
+        ..GatewayConfig::default()
+    }
+}
+
+fn print_where(options: &Demo, gateway: &str, page: &str) -> std::io::Result<()> {
+    print::line(&format!("gateway at mqtt://{gateway}, status and metrics at {page}"))?;
+    if !options.stay {
+        return print::line(&format!(
+            "what goes on is at {page}/ while it runs; with --stay it goes on"
+        ));
+    }
+    let port = gateway.rsplit(':').next().unwrap_or(gateway);
+    print::line(&format!("look at    {page}/"))?;
+    print::line(&format!(
+        "try        mosquitto_pub -p {port} -q 1 -t home/livingroom/temperature -m 21.5"
+    ))?;
+    print::line(
+        "Ctrl-C ends it: everything lands, and the audit says whether all of it is there once",
+    )
 }
 
 fn simulation(options: &Demo, folders: &Folders, gateway: String) -> simulator::Config {
     #[expect(clippy::cast_precision_loss, reason = "a demo of years would still be exact")]
-    let seconds = Some(options.seconds as f64);
+    let seconds = options.length().map(|seconds| seconds as f64);
+    let (usual, pace) = match options.stay {
+        true => {
+            let start_us = Clock::default().now_us() - HISTORY_US;
+            (simulator::Config::default().starting(start_us), Pace::Live(HISTORY_SPEED))
+        }
+        false => (simulator::Config::default(), Pace::Speed(SPEED)),
+    };
     simulator::Config {
         gateway,
         seed: options.seed,
         site: "demo-ward".into(),
         journal: Some(folders.journal.clone()),
-        pace: Pace::Speed(SPEED),
+        pace,
         seconds,
         receipts: true,
         receipt_wait_s: 20.0,
         ward: Ward { deteriorating: DETERIORATING, ..Ward::default() },
         disorder: Disorder { malformed: 0.003, artefacts: true, ..Disorder::some() },
-        ..simulator::Config::default()
+        ..usual
     }
 }
 

@@ -126,7 +126,8 @@ impl GatewayConfig {
     }
 
     /// Returns all ports in order, `listen` first.
-    pub(crate) fn all_listeners(&self) -> Vec<ListenerConfig> {
+    #[must_use]
+    pub fn all_listeners(&self) -> Vec<ListenerConfig> {
         let first = ListenerConfig { listen: self.listen, transport: Transport::Tcp };
         std::iter::once(first).chain(self.listeners.iter().cloned()).collect()
     }

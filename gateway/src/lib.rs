@@ -27,6 +27,7 @@ mod mqtt;
 mod notices;
 mod parked;
 mod rate;
+pub mod rehearsal;
 mod retained;
 mod session;
 mod shared;

@@ -30,6 +30,21 @@ pub enum Pace {
     Rate(f64),
     /// The next message as soon as the windows have room.
     Acknowledged,
+    /// What lies between the world's `start` and now at so many simulated seconds per second, 2 at least; from then on real time.
+    Live(f64),
+}
+
+impl Pace {
+    fn check(self) -> Result<(), ConfigError> {
+        let (key, value, least) = match self {
+            Self::Speed(speed) => ("pace.speed", speed, 1e-3),
+            Self::Rate(rate) => ("pace.rate", rate, 1e-3),
+            Self::Live(speed) => ("pace.live", speed, 2.0),
+            Self::Acknowledged => return Ok(()),
+        };
+        let must = if least < 1.0 { "between 0.001 and 1e9" } else { "between 2 and 1e9" };
+        bounds(key, value, (least..=1e9).contains(&value), must)
+    }
 }
 
 /// The whole configuration.
@@ -287,6 +302,13 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// The same with a world that begins at this moment (microseconds since 1970), where there is such a moment.
+    #[must_use]
+    pub fn starting(mut self, at_us: i64) -> Self {
+        self.start = DateTime::from_timestamp_micros(at_us).unwrap_or(self.start);
+        self
+    }
+
     /// Whether the ward is played.
     #[must_use]
     pub fn plays_ward(&self) -> bool {
@@ -344,11 +366,7 @@ impl Config {
         for (key, value) in intervals {
             bounds(key, value, (0.001..=86_400.0).contains(&value), "between 0.001 and 86400")?;
         }
-        let pace = match self.pace {
-            Pace::Speed(speed) | Pace::Rate(speed) => speed,
-            Pace::Acknowledged => 1.0,
-        };
-        bounds("pace", pace, (1e-3..=1e9).contains(&pace), "between 0.001 and 1e9")?;
+        self.pace.check()?;
         bounds(
             "inflight",
             f64::from(self.inflight),
@@ -445,7 +463,8 @@ mod tests {
             "`disorder.malformed` is 1.5: it must be between 0 and 1"
         );
         assert!(refused(|c| c.inflight = 0).contains("inflight"));
-        assert!(refused(|c| c.pace = Pace::Speed(f64::NAN)).contains("pace"));
+        assert!(refused(|c| c.pace = Pace::Speed(f64::NAN)).contains("pace.speed"));
+        assert!(refused(|c| c.pace = Pace::Live(1.0)).contains("pace.live"));
         assert!(refused(|c| c.site = "a/b".into()).contains("site"));
         assert!(refused(|c| c.gateway = "http://agent".into()).contains("http://address:port"));
         assert!(refused(|c| c.ward.enabled = Some(false)).contains("nothing to simulate"));

@@ -230,7 +230,8 @@ impl Simulation {
         failed: &Stop,
     ) -> anyhow::Result<()> {
         let disturbed = Disorder::new(plan, self.config.disorder.clone(), self.config.seed);
-        let mut pace = Pacer::new(self.config.pace, self.clock);
+        let mut pace =
+            Pacer::new(self.config.pace, self.config.start.timestamp_micros(), self.clock);
         let end = self.config.seconds.map(|seconds| pace.start + Duration::from_secs_f64(seconds));
         let (mut first, mut simulated_us) = (0, 0);
         for outgoing in disturbed {
@@ -359,12 +360,15 @@ struct Pacer {
     pace: Pace,
     clock: Clock,
     start: Duration,
+    /// By how much the world begins before the real time, in microseconds.
+    lead_us: i64,
     count: f64,
 }
 
 impl Pacer {
-    fn new(pace: Pace, clock: Clock) -> Self {
-        Self { pace, clock, start: clock.uptime(), count: 0.0 }
+    fn new(pace: Pace, world_us: i64, clock: Clock) -> Self {
+        let lead_us = clock.now_us().saturating_sub(world_us);
+        Self { pace, clock, start: clock.uptime(), lead_us, count: 0.0 }
     }
 
     fn next(&mut self, due_us: i64) -> Duration {
@@ -374,6 +378,10 @@ impl Pacer {
             Pace::Speed(speed) => due_us.max(0) as f64 / 1e6 / speed,
             Pace::Rate(rate) => (self.count - 1.0) / rate,
             Pace::Acknowledged => return self.clock.uptime(),
+            Pace::Live(speed) => {
+                let live = due_us.saturating_sub(self.lead_us) as f64 / 1e6;
+                live.max(due_us.max(0) as f64 / 1e6 / speed)
+            }
         };
         self.start + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 4)
     }
@@ -387,12 +395,15 @@ mod tests {
     fn the_pace_decides_when_a_message_is_due() {
         let clock = Clock::default();
         let due = |pace| {
-            let mut pacer = Pacer::new(pace, clock);
+            let mut pacer = Pacer::new(pace, clock.now_us() - 9_000_000, clock);
             [0, 10_000_000, 20_000_000]
                 .map(|due_us| (pacer.next(due_us) - pacer.start).as_secs_f64())
         };
         assert_eq!(due(Pace::Speed(10.0)), [0.0, 1.0, 2.0]);
         assert_eq!(due(Pace::Rate(4.0)), [0.0, 0.25, 0.5]);
         assert!(due(Pace::Acknowledged).iter().all(|s| *s < 1.0));
+        // Nine seconds behind at tenfold speed: caught up after one, and in step from then on.
+        let live = due(Pace::Live(10.0)).map(|s| (s * 10.0).round() / 10.0);
+        assert_eq!(live, [0.0, 1.0, 11.0]);
     }
 }

@@ -158,6 +158,20 @@ pub(crate) fn lock(folder: &Path) -> Result<FolderLock, DiskError> {
     }
 }
 
+/// Tells whether a process holds a folder; makes no file.
+pub(crate) fn is_locked(folder: &Path) -> Result<bool, DiskError> {
+    let path = folder.join("spool.lock");
+    let file = match OpenOptions::new().write(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => at("open", &path, opened)?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => at("lock", &path, Err(source)),
+    }
+}
+
 /// Replaces a small file so that after a crash either the old or the new content is there.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let draft = path.with_extension("new");

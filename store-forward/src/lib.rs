@@ -27,6 +27,6 @@ pub use config::{SpoolConfig, UplinkConfig};
 pub use disk::DiskError;
 pub use opening::Fresh;
 pub use spool::{CloseOnDrop, Spool, SpoolError, SpoolStatus};
-pub use state::rebind;
+pub use state::{Found, StateError, look, rebind};
 pub use tail::{AppendError, Message, Place, Progress};
 pub use writer::WriterThread;

@@ -153,6 +153,26 @@ impl State {
     }
 }
 
+/// What a spool's folder says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Whose messages it holds.
+    pub source_id: SourceId,
+    /// The lake that it is bound to.
+    pub lake_id: Option<String>,
+    /// A process has it open.
+    pub in_use: bool,
+}
+
+/// Looks at a spool's folder without touching it; `None` where there is no spool yet. What is in use can change at any time.
+///
+/// # Errors
+/// When its state cannot be read.
+pub fn look(folder: &Path) -> Result<Option<Found>, StateError> {
+    let Some(State { source_id, lake_id, .. }) = State::load(folder)? else { return Ok(None) };
+    Ok(Some(Found { source_id, lake_id, in_use: disk::is_locked(folder)? }))
+}
+
 /// Forgets which lake a spool is bound to, so that the next receipt binds it anew. The spool must not be in use.
 ///
 /// Returns the lake it was bound to.

@@ -5,9 +5,13 @@ use std::process::Command;
 use crate::harness::{Site, text, tidemark, wait_for};
 
 pub(crate) fn publish(site: &Site, messages: &[(&str, Vec<u8>)]) {
+    publish_to(site.mqtt, messages);
+}
+
+pub(crate) fn publish_to(port: u16, messages: &[(&str, Vec<u8>)]) {
     // One MQTT 3.1.1 connection, QoS 1, by hand: the payloads are not what any client library would send.
     use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", site.mqtt)).unwrap();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 1, b'x']).unwrap();
     let mut answer = [0; 4];
     stream.read_exact(&mut answer).unwrap();

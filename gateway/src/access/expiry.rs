@@ -22,17 +22,20 @@ const NEAR_MAX_US: i64 = 30 * AGAIN_US;
 /// What a file holds of these, the one that ends first. Times are microseconds since the epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ending {
-    what: &'static str,
-    file: PathBuf,
-    from_us: i64,
-    until_us: i64,
+    pub(crate) what: &'static str,
+    pub(crate) file: PathBuf,
+    pub(crate) from_us: i64,
+    pub(crate) until_us: i64,
 }
 
 /// How far something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub enum Stage {
+    /// There is time.
     Good,
+    /// A quarter of the whole time is left, and a month at most.
     Near,
+    /// It has ended.
     Over,
 }
 

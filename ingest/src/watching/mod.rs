@@ -41,7 +41,7 @@ pub use now::{
 };
 use rows::AlertRow;
 use rules_file::RulesFile;
-pub use rules_file::RulesFileError;
+pub use rules_file::{RulesFileError, read_rules};
 use sources::{Heard, Sources};
 
 /// How often time is looked at.

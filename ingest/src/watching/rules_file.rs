@@ -93,6 +93,14 @@ impl RulesFile {
     }
 }
 
+/// Reads a file of rules, as ingest does.
+///
+/// # Errors
+/// [`RulesFileError`].
+pub fn read_rules(path: &Path) -> Result<Rules, RulesFileError> {
+    read(path).map(|(_, rules)| rules)
+}
+
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     let about = std::fs::metadata(path).ok()?;
     Some((about.modified().ok()?, about.len()))

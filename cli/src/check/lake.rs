@@ -1,23 +1,10 @@
-//! `tidemark check`: whether a lake is one whole.
+//! Whether a lake is one whole.
 
-use clap::Args;
 use lake::check::{self, Checked, Depth};
 use serde::Serialize;
 
 use crate::options::{Format, LakeOption};
 use crate::{config, print};
-
-#[derive(Debug, Args)]
-pub(crate) struct Check {
-    #[command(flatten)]
-    pub(crate) lake: LakeOption,
-    /// Look at logs, plans and files only, not at every row.
-    #[arg(long)]
-    pub(crate) quick: bool,
-    /// How the findings are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -35,12 +22,12 @@ struct Problem<'a> {
 }
 
 /// True when the lake is one whole.
-pub(crate) async fn run(options: &Check) -> anyhow::Result<bool> {
-    let lake = config::open_lake(&options.lake).await?;
-    let depth = if options.quick { Depth::Files } else { Depth::Rows };
+pub(super) async fn run(option: &LakeOption, quick: bool, format: Format) -> anyhow::Result<bool> {
+    let lake = config::open_lake(option).await?;
+    let depth = if quick { Depth::Files } else { Depth::Rows };
     let Checked { files, rows, findings } = check::run_to(&lake, depth).await?;
     let whole = findings.is_empty();
-    if options.format == Format::Json {
+    if format == Format::Json {
         let findings = findings.iter();
         let findings = findings.map(|found| {
             let (table, problem, remedy) = (&found.table, &found.problem, found.remedy);
