@@ -11,7 +11,7 @@ use lake::Lake;
 use lake::date::date_of;
 use service_runtime::Clock;
 use simulator::truth::Truth;
-use watch::{Limits, Rules, Watch};
+use watch::{Limits, Reading, Rules, Watch};
 
 use super::lines::moment;
 use super::order::{self, Order};
@@ -66,7 +66,7 @@ pub(super) async fn run(options: &Backtest) -> anyhow::Result<bool> {
     let Some(rules) = super::rules(&options.rules)? else { return Ok(false) };
     let truths = options.truth.as_deref().map(truth::read).transpose()?;
     let lake = config::open_lake(&options.lake).await?;
-    let mut rows = read(&lake, (since_us, until_us), options.rows_max).await?;
+    let mut rows = read(&lake, (since_us, until_us), options.rows_max, |_| true).await?;
     anyhow::ensure!(!rows.rows.is_empty(), "the lake has no rows in that time");
     order::sort(&mut rows, options.order);
     let report = play(rules, &rows, truths.as_deref(), options)?;
@@ -75,7 +75,12 @@ pub(super) async fn run(options: &Backtest) -> anyhow::Result<bool> {
 }
 
 /// Reads the rows of a time; files of other days are not opened.
-async fn read(lake: &Lake, (since_us, until_us): (i64, i64), most: usize) -> anyhow::Result<Rows> {
+pub(super) async fn read(
+    lake: &Lake,
+    (since_us, until_us): (i64, i64),
+    most: usize,
+    wanted: impl Fn(&Reading<'_>) -> bool,
+) -> anyhow::Result<Rows> {
     let days = date_of(since_us)..=date_of(until_us.saturating_sub(1));
     let mut files = lake.files("readings").await?;
     // A landing of many dates files some rows under its own: a day on either side is looked at, too.
@@ -89,7 +94,7 @@ async fn read(lake: &Lake, (since_us, until_us): (i64, i64), most: usize) -> any
     let mut batches = lake.scan_files("readings", files, &lake_rows::COLUMNS)?;
     while let Some(batch) = batches.try_next().await? {
         lake_rows::each(&batch, |reading| {
-            if (since_us..until_us).contains(&reading.event_us) {
+            if (since_us..until_us).contains(&reading.event_us) && wanted(reading) {
                 rows.push(reading)
             } else {
                 Ok(())
@@ -149,7 +154,7 @@ fn play(
 }
 
 /// Says how far it is, beside the results.
-struct Progress {
+pub(super) struct Progress {
     clock: Clock,
     told: Duration,
     done: u64,
@@ -157,12 +162,12 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(of: u64) -> Self {
+    pub(super) fn new(of: u64) -> Self {
         let clock = Clock::default();
         Self { clock, told: clock.uptime(), done: 0, of }
     }
 
-    fn add(&mut self, rows: u64, what: &str) {
+    pub(super) fn add(&mut self, rows: u64, what: &str) {
         self.done += rows;
         if self.clock.uptime() - self.told >= PROGRESS_EVERY {
             self.told = self.clock.uptime();

@@ -5,6 +5,7 @@ mod backtest;
 mod lake_rows;
 mod lines;
 mod order;
+mod rebuild;
 mod report;
 mod rows;
 mod score;
@@ -41,6 +42,8 @@ pub(crate) enum AlertsCommand {
     Test(Test),
     /// Plays the rows of a lake through a file of rules: which alerts there would have been.
     Backtest(Backtest),
+    /// Makes what ingest knows of devices and alerts anew from the rows of the lake; ingest goes on from it at its next start.
+    Rebuild(rebuild::Rebuild),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +68,7 @@ pub(crate) async fn run(options: &Alerts) -> anyhow::Result<bool> {
         AlertsCommand::Silence(options) => act::silence(options).await,
         AlertsCommand::Test(options) => test(options),
         AlertsCommand::Backtest(options) => backtest::run(options).await,
+        AlertsCommand::Rebuild(options) => rebuild::run(options).await,
     }
 }
 

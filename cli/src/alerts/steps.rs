@@ -45,13 +45,20 @@ pub(crate) struct Step {
     pub(crate) at_us: i64,
     pub(crate) measured: Option<String>,
     pub(crate) acted_by: Option<String>,
+    pub(crate) reason: String,
+    /// Until when it is silenced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until_us: Option<i64>,
+    /// How far its source's time had come.
+    #[serde(skip)]
+    pub(crate) heard_us: i64,
     /// Steps that it had.
     pub(crate) steps: u64,
     #[serde(skip)]
     order: (String, i64),
 }
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 17] = [
     "alert_id",
     "rule",
     "severity",
@@ -64,7 +71,10 @@ const COLUMNS: [&str; 14] = [
     "measured",
     "acted_by",
     "source_id",
+    "reason",
     "at_ts",
+    "until_ts",
+    "heard_ts",
     "source_offset",
 ];
 
@@ -139,7 +149,11 @@ pub(crate) async fn last_steps(lake: &Lake) -> anyhow::Result<Vec<Step>> {
     Ok(alerts)
 }
 
-async fn scan(lake: &Lake, mut take: impl FnMut(Step)) -> anyhow::Result<()> {
+/// Hands over every step, in no particular order.
+///
+/// # Errors
+/// As the lake can't be read.
+pub(super) async fn scan(lake: &Lake, mut take: impl FnMut(Step)) -> anyhow::Result<()> {
     let mut batches = lake.scan(lake::tables::alerts::NAME, &COLUMNS).await?;
     while let Some(batch) = batches.try_next().await? {
         each(&batch, &mut take)?;
@@ -152,12 +166,15 @@ fn each(batch: &RecordBatch, mut take: impl FnMut(Step)) -> anyhow::Result<()> {
         batch.column_by_name(name).with_context(|| format!("the table has no column {name}"))
     };
     let mut texts: Vec<&StringArray> = Vec::new();
-    for name in COLUMNS.iter().take(12) {
+    for name in COLUMNS.iter().take(13) {
         let text = column(name)?.as_string_opt();
         texts.push(text.with_context(|| format!("column {name} is not text"))?);
     }
-    let at = column("at_ts")?.as_primitive_opt::<TimestampMicrosecondType>();
-    let at = at.context("column at_ts is no time")?;
+    let time = |name: &str| {
+        let times = column(name)?.as_primitive_opt::<TimestampMicrosecondType>();
+        times.with_context(|| format!("column {name} is no time"))
+    };
+    let (at, until, heard) = (time("at_ts")?, time("until_ts")?, time("heard_ts")?);
     let offset = column("source_offset")?.as_primitive_opt::<Int64Type>();
     let offset = offset.context("column source_offset is no number")?;
     for row in 0..batch.num_rows() {
@@ -179,6 +196,9 @@ fn each(batch: &RecordBatch, mut take: impl FnMut(Step)) -> anyhow::Result<()> {
             state_before: text(8),
             measured: given(9),
             acted_by: given(10),
+            reason: text(12),
+            until_us: until.is_valid(row).then(|| until.value(row)),
+            heard_us: heard.value(row),
             steps: 1,
             order: (text(11), offset.value(row)),
         });

@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::harness::{Site, text, tidemark};
+use crate::harness::{Site, get, text, tidemark};
 
 fn alerts(arguments: &[&str]) -> Output {
     tidemark().arg("alerts").args(arguments).output().unwrap()
@@ -154,4 +154,61 @@ fn a_backtest_finds_what_was_true() {
         "2099-01-01",
     ]);
     assert_eq!(none.status.code(), Some(2), "a backtest of nothing proves nothing");
+}
+
+/// What is known of the ward that does not depend on when it is asked.
+fn known(site: &Site) -> (Value, Value) {
+    let asked =
+        |path: &str| -> Value { serde_json::from_slice(&get(site.admin, path).unwrap()).unwrap() };
+    let mut devices = asked("/api/v1/devices?metrics=true&limit=1000")["devices"].clone();
+    for device in devices.as_array_mut().unwrap() {
+        let device = device.as_object_mut().unwrap();
+        device.remove("status");
+        device.remove("rows_per_minute");
+    }
+    let mut alerts = asked("/api/v1/alerts?limit=1000")["alerts"].clone();
+    alerts.as_array_mut().unwrap().sort_by_key(|alert| alert["alert"].to_string());
+    (devices, alerts)
+}
+
+/// What is known of devices and alerts is gone with its folder; the rows of the lake give it back, what people did included.
+#[test]
+fn inv14_what_is_known_of_devices_and_alerts_is_made_anew_from_the_lake() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules.toml");
+    let rule = "[[rule]]\nname = \"there\"\nmetric = \"fridge_temp\"\nabove = -39\nfor = \"10m\"\n";
+    std::fs::write(&rules, rule).unwrap();
+    let site = Site::new(&format!(
+        "[alerts]\nrules = {rules:?}\n[simulator.ward]\nbeds = 0\npumps = 0\nrooms = 0\nfridges = 3\nehr = false\nbuilding_s = 120.0\n",
+    ));
+    let up = site.up();
+    let mut simulated = site.simulate(&["--messages", "300", "--as-fast-as-acknowledged"]);
+    let simulated = simulated.arg("--config").arg(site.config()).output().unwrap();
+    assert!(simulated.status.success(), "{}", text(&simulated));
+    site.wait_landed();
+    let (_, alerts_there) = known(&site);
+    let admin = format!("127.0.0.1:{}", site.admin);
+    let id = |at: usize| alerts_there[at]["alert"].as_str().unwrap().to_owned();
+    let acknowledged = alerts(&["ack", &id(0), "--admin", &admin]);
+    assert!(acknowledged.status.success(), "{}", text(&acknowledged));
+    let silenced = alerts(&["silence", &id(1), "--for", "5h", "--admin", &admin]);
+    assert!(silenced.status.success(), "{}", text(&silenced));
+    let before = known(&site);
+    let states: BTreeSet<&str> =
+        before.1.as_array().unwrap().iter().map(|alert| alert["state"].as_str().unwrap()).collect();
+    assert_eq!(states, BTreeSet::from(["acknowledged", "firing", "silenced"]));
+    up.stop();
+
+    std::fs::remove_dir_all(site.folder.path().join("lake/_tidemark/watch")).unwrap();
+    let config = site.config();
+    let rebuilt = alerts(&["rebuild", "--config", config.to_str().unwrap()]);
+    assert!(rebuilt.status.success(), "{}", text(&rebuilt));
+    assert!(
+        text(&rebuilt).contains("its 8 steps of alerts are those in the lake"),
+        "{}",
+        text(&rebuilt)
+    );
+    let up = site.up();
+    assert_eq!(known(&site), before);
+    up.stop();
 }

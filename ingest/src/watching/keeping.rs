@@ -62,7 +62,7 @@ impl Keeping {
         } else if kept.number > 0 {
             warn!(
                 state = kept.number,
-                "what is known of devices is older than what landed: rows that others landed since on these lanes were not watched"
+                "what is known of devices is older than what landed: rows that others landed since on these lanes were not watched; `tidemark alerts rebuild`, with ingest stopped, makes it anew from the lake"
             );
         }
         // A number is never used again: what it was of may still be there.

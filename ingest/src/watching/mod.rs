@@ -114,8 +114,7 @@ pub(crate) async fn open(
     if !config.alerts.watch {
         return Ok(None);
     }
-    let lane = config.own_lanes().first().copied().unwrap_or_default();
-    let own = OwnSource { source_id: format!("~watch-{lane}").into(), lane };
+    let own = own_source(config);
     let next = crate::lander::own_next(lander, &own);
     let (keeping, restored) =
         Keeping::begin(lake, &config.worker, &lander.counters(), next).await?;
@@ -128,6 +127,31 @@ pub(crate) async fn open(
     let now = (clock.uptime(), clock.now_us());
     let watching = Watching::begin(&config.alerts, layout, parts, now)?;
     Ok(Some((watching, (keeping, own))))
+}
+
+/// The source that steps of alerts are of.
+fn own_source(config: &Config) -> OwnSource {
+    let lane = config.own_lanes().first().copied().unwrap_or_default();
+    OwnSource { source_id: format!("~watch-{lane}").into(), lane }
+}
+
+/// Keeps a state that was made of the lake's rows, for the worker of these settings to go on from at its next start. `lander`: its lanes, as
+/// they are now. Returns the state's number.
+///
+/// # Errors
+/// As the store fails.
+pub async fn keep_rebuilt(
+    config: &Config,
+    lake: &Lake,
+    lander: &Lander,
+    watch: &Watch,
+) -> anyhow::Result<u64> {
+    let next = crate::lander::own_next(lander, &own_source(config));
+    let number = lake.watched(&config.worker).await?.last().map_or(1, |last| last + 1);
+    let mut kept = Kept::new(number, next, watch.save());
+    kept.lanes = lander.counters();
+    lake.keep_watched(&config.worker, number, kept.encode()?.into()).await?;
+    Ok(number)
 }
 
 impl Watching {
