@@ -64,6 +64,20 @@ impl Watch {
         self.rules.rules.iter().any(crate::rules::Rule::is_silence)
     }
 
+    /// Whether a `[[state]]` asks for states of devices.
+    #[must_use]
+    pub fn publishes_states(&self) -> bool {
+        !self.rules.states.is_empty()
+    }
+
+    /// How often the state of this device is to be published at most, in microseconds; `None`: no `[[state]]` asks for it.
+    #[must_use]
+    pub fn state_every_us(&self, site: &str, device: &str) -> Option<i64> {
+        let asks = self.rules.states.iter();
+        let mut asks = asks.filter(|one| one.site.matches(site) && one.device.matches(device));
+        asks.next().map(|one| one.every_us)
+    }
+
     /// What was counted since it was made or loaded.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -6,7 +6,8 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::harness::{Site, get, text, tidemark};
+use crate::harness::{Site, get, text, tidemark, wait_for};
+use crate::payloads::{publish, retained};
 
 fn alerts(arguments: &[&str]) -> Output {
     tidemark().arg("alerts").args(arguments).output().unwrap()
@@ -210,5 +211,36 @@ fn inv14_what_is_known_of_devices_and_alerts_is_made_anew_from_the_lake() {
     );
     let up = site.up();
     assert_eq!(known(&site), before);
+    up.stop();
+}
+
+/// States are retained for the devices that the rules ask for, and taken away when they do not any more.
+#[test]
+fn the_state_of_a_device_is_published_on_request_of_a_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules.toml");
+    std::fs::write(&rules, "[[state]]\ndevice = \"living*\"\nevery = \"1s\"\n").unwrap();
+    let site = Site::new(&format!("[alerts]\nrules = {rules:?}\n"));
+    let up = site.up();
+    let of = |device: &str, value: &str| {
+        (format!("home/{device}/temperature"), value.as_bytes().to_vec())
+    };
+    let say = |device: &str, value: &str| {
+        let (topic, payload) = of(device, value);
+        publish(&site, &[(&topic, payload)]);
+    };
+    say("kitchen", "19.5");
+    for value in ["21.5", "22.25"] {
+        say("livingroom", value);
+        wait_for("the state", || {
+            let Some((topic, payload)) = retained(site.mqtt, "tm/v1/state/#") else { return false };
+            assert_eq!(topic, "tm/v1/state/home/livingroom");
+            let state: Value = serde_json::from_slice(&payload).unwrap();
+            assert_eq!((&state["v"], &state["status"]), (&1.into(), &"online".into()), "{state}");
+            state["metrics"][0]["value"].as_f64() == value.parse().ok()
+        });
+    }
+    std::fs::write(&rules, "[[state]]\ndevice = \"cellar\"\n").unwrap();
+    wait_for("the state to go", || retained(site.mqtt, "tm/v1/state/#").is_none());
     up.stop();
 }

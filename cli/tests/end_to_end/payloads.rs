@@ -34,6 +34,39 @@ pub(crate) fn publish_to(port: u16, messages: &[(&str, Vec<u8>)]) {
     }
 }
 
+/// What is retained below a filter: the first of it, topic and payload, within two seconds.
+pub(crate) fn retained(port: u16, filter: &str) -> Option<(String, Vec<u8>)> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+    stream.write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 1, b'r']).unwrap();
+    let length = u8::try_from(filter.len()).unwrap();
+    stream
+        .write_all(&[&[0x82, length + 5, 0, 1, 0, length], filter.as_bytes(), &[0]].concat())
+        .unwrap();
+    loop {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        let is_publish = byte[0] & 0xf0 == 0x30;
+        let (mut left, mut shift) = (0, 0);
+        loop {
+            stream.read_exact(&mut byte).ok()?;
+            left |= usize::from(byte[0] & 0x7f) << shift;
+            shift += 7;
+            if byte[0] & 0x80 == 0 {
+                break;
+            }
+        }
+        let mut rest = vec![0; left];
+        stream.read_exact(&mut rest).ok()?;
+        if is_publish {
+            let end = 2 + usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+            let topic = String::from_utf8(rest[2..end].to_vec()).unwrap();
+            return Some((topic, rest[end..].to_vec()));
+        }
+    }
+}
+
 fn status(site: &Site, options: &[&str]) -> String {
     let mut command = tidemark();
     command.arg("status");

@@ -21,8 +21,9 @@ use tracing::warn;
 pub(crate) use desk::{Desk, Waiting};
 use desk::{Open, Queue};
 use http::{Http, NotTold};
-pub(crate) use mqtt::{Flights, Link, LinkEnd, Message, link};
+pub(crate) use mqtt::{Flights, Link, LinkEnd, Message, StateLink, link};
 pub use notice::Notice;
+pub(crate) use notice::time;
 
 use crate::watching::AlertsConfig;
 pub use crate::watching::Webhook;

@@ -5,14 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use service_runtime::{Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::http::NotTold;
-use super::notice::Notice;
+use super::notice::{Notice, level};
 
 /// Messages that wait for the connection.
 const MESSAGES_MAX: usize = 16;
+/// States of devices that wait for it.
+const STATES_MAX: usize = 1_024;
 
 /// A message for the broker.
 #[derive(Debug)]
@@ -30,6 +33,51 @@ pub(crate) struct Link {
     topics: ControlTopics,
     messages: mpsc::Sender<Message>,
     connections: watch::Receiver<u64>,
+}
+
+/// The way for states of devices: what does not fit now is asked for again, newer.
+#[derive(Debug)]
+pub(crate) struct StateLink {
+    topics: ControlTopics,
+    states: mpsc::Sender<Message>,
+    connections: watch::Receiver<u64>,
+}
+
+impl StateLink {
+    /// Retains a device's state, or takes it away if there is none; false: there is no room now.
+    pub(crate) fn retain(&self, (site, device): (&str, &str), payload: Vec<u8>) -> bool {
+        let topic = self.topics.below(&format!("state/{}/{}", level(site), level(device)));
+        // Nobody waits for it: a newer one will come.
+        let (done, _) = oneshot::channel();
+        self.states.try_send(Message { topic, payload, retain: true, done }).is_ok()
+    }
+
+    /// Whether the connection is a new one since this was asked last: the broker may have forgotten.
+    pub(crate) fn is_new(&mut self) -> bool {
+        let is_new = self.connections.has_changed().unwrap_or(false);
+        self.connections.mark_unchanged();
+        is_new
+    }
+}
+
+/// Takes states to the connection, behind what alerts have to say.
+async fn forward(
+    mut states: mpsc::Receiver<Message>,
+    messages: mpsc::Sender<Message>,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    let all = async {
+        while let Some(message) = states.recv().await {
+            if messages.send(message).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = all => {}
+    }
+    Ok(())
 }
 
 /// The connection's end.
@@ -55,6 +103,13 @@ impl LinkEnd {
 }
 
 impl Link {
+    /// The way for states of devices.
+    pub(crate) fn states(&self, tasks: &mut Tasks) -> StateLink {
+        let (states, waiting) = mpsc::channel(STATES_MAX);
+        tasks.spawn("states", forward(waiting, self.messages.clone(), tasks.stop()));
+        StateLink { topics: self.topics.clone(), states, connections: self.connections.clone() }
+    }
+
     /// Waits for a new connection.
     pub(super) async fn connected(&mut self) {
         if self.connections.changed().await.is_err() {

@@ -57,7 +57,7 @@ pub struct Notice {
 }
 
 /// A time as RFC 3339 has it; one that no calendar has is empty.
-fn time(us: i64) -> String {
+pub(crate) fn time(us: i64) -> String {
     Timestamp::from_microsecond(us).map(|at| at.to_string()).unwrap_or_default()
 }
 
@@ -146,7 +146,7 @@ impl Notice {
 }
 
 /// A name as one level of a topic.
-fn level(name: &str) -> String {
+pub(super) fn level(name: &str) -> String {
     if name.is_empty() {
         return "-".to_owned();
     }

@@ -12,6 +12,7 @@ mod now;
 mod rows;
 mod rules_file;
 mod sources;
+mod states;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use rows::AlertRow;
 use rules_file::RulesFile;
 pub use rules_file::{RulesFileError, read_rules};
 use sources::{Heard, Sources};
+use states::States;
 
 /// How often time is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -75,6 +77,7 @@ pub(crate) struct Watching {
     /// As of the last landing.
     landed: Arc<Kept>,
     sources: Sources,
+    states: Option<States>,
     watched: Watched,
     /// Steps that are not told yet.
     out: Vec<Transition>,
@@ -96,6 +99,7 @@ struct Parts {
     pub(crate) metrics: IngestMetrics,
     pub(crate) sources_max: usize,
     pub(crate) desk: Desk,
+    pub(crate) states: Option<States>,
 }
 
 /// Goes on from what was kept, and says where it is kept; `None`: nothing is watched.
@@ -119,11 +123,12 @@ pub(crate) async fn open(
     let (keeping, restored) =
         Keeping::begin(lake, &config.worker, &lander.counters(), next).await?;
     let sources_max = config.sources_max;
+    let states = watched.link.as_ref().map(|link| States::new(link.states(tasks)));
     let channels = Channels::open(&config.alerts, watched.link.take())?;
     let desk = Desk::new(&channels.names(), metrics);
     channels.start(tasks, &desk, clock);
     let metrics = metrics.clone();
-    let parts = Parts { own: own.clone(), restored, watched, metrics, sources_max, desk };
+    let parts = Parts { own: own.clone(), restored, watched, metrics, sources_max, desk, states };
     let now = (clock.uptime(), clock.now_us());
     let watching = Watching::begin(&config.alerts, layout, parts, now)?;
     Ok(Some((watching, (keeping, own))))
@@ -165,7 +170,7 @@ impl Watching {
         parts: Parts,
         (now, now_us): (Duration, i64),
     ) -> anyhow::Result<Self> {
-        let Parts { own, restored, watched, metrics, sources_max, desk } = parts;
+        let Parts { own, restored, watched, metrics, sources_max, desk, states } = parts;
         let rules = RulesFile::open(config.rules.as_deref(), now)?;
         let limits = Limits { devices: config.devices_max, ..Limits::default() };
         let Restored { kept, next } = restored;
@@ -180,6 +185,7 @@ impl Watching {
             number,
             landed,
             sources: Sources::new(sources_max),
+            states,
             watched,
             out: Vec::new(),
             heard: HashMap::default(),
@@ -234,7 +240,8 @@ impl Watching {
 
     /// Takes the readings of a batch from row `from` on.
     pub(crate) fn take(&mut self, batch: &mut Batch, from: usize, now_us: i64) {
-        let (mut last, is_listened) = (u32::MAX, self.watched.is_listened());
+        let is_published = self.states.as_ref().is_some_and(States::is_wanted);
+        let (mut last, is_listened) = (u32::MAX, self.watched.is_listened() || is_published);
         for row in from..batch.readings.len() {
             let Some(reading) = batch.reading(row) else { continue };
             self.watch.reading(&reading, &mut self.out);
@@ -300,6 +307,9 @@ impl Watching {
             Ok(Some(rules)) => self.reload(rules),
             Err(problem) => warn!(%problem, "the rules stay as they were"),
         }
+        if let Some(states) = &mut self.states {
+            states.look(&self.watch, self.heard.values(), now);
+        }
         if !self.heard.is_empty() {
             let mut heard: Vec<_> = self.heard.drain().map(|(_, names)| names).collect();
             heard.sort_unstable();
@@ -313,6 +323,9 @@ impl Watching {
         match Watch::load(&state, rules, self.limits, &mut self.out) {
             Ok(watch) => self.watch = watch,
             Err(problem) => return error!(%problem, "the new rules can't be taken"),
+        }
+        if let Some(states) = &mut self.states {
+            states.rules_changed();
         }
         info!(rules = %self.described(), "the rules are read again");
     }

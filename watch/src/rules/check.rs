@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::raw::{RawFile, RawRule, RawWindow};
-use super::{Expression, Flapping, RULES_MAX, Rule, RuleError, Rules, Severity, Window, place};
+use super::raw::{RawFile, RawRule, RawState, RawWindow};
+use super::{
+    Expression, Flapping, Published, RULES_MAX, Rule, RuleError, Rules, Severity, Window, place,
+};
 use crate::condition::Condition;
 use crate::news2::Scale;
 use crate::pattern::Pattern;
@@ -29,6 +31,9 @@ const SECOND_US: i64 = 1_000_000;
 const HOUR_US: i64 = 3_600 * SECOND_US;
 /// A rule is not repeated more often.
 const REPEAT_MIN_US: i64 = 60 * SECOND_US;
+/// A state is not published more often, and so often where nothing is said.
+const STATE_MIN_US: i64 = SECOND_US;
+const STATE_US: i64 = 10 * SECOND_US;
 
 pub(super) fn checked(text: &str, file: &RawFile) -> Result<Rules, Vec<RuleError>> {
     let mut errors = Vec::new();
@@ -53,15 +58,35 @@ pub(super) fn checked(text: &str, file: &RawFile) -> Result<Rules, Vec<RuleError
             Err(wrong) => told("[[maintenance]]", number, None, wrong),
         }
     }
+    let mut states = Vec::new();
+    for (number, raw) in file.state.iter().enumerate() {
+        match published(raw) {
+            Ok(published) => states.push(published),
+            Err(wrong) => told("[[state]]", number, None, wrong),
+        }
+    }
     let amount = match file.rule.len() {
-        0 => Some("the file has no [[rule]]: nothing would ever be told".to_owned()),
+        0 if states.is_empty() => {
+            Some("the file has no [[rule]]: nothing would ever be told".to_owned())
+        }
         count if count > RULES_MAX => Some(format!("{count} rules are more than {RULES_MAX}")),
         _ => None,
     };
     if let Some(problem) = amount {
         errors.push(RuleError { line: 1, rule: None, key: String::new(), problem });
     }
-    if errors.is_empty() { Ok(Rules { rules, maintenance }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Rules { rules, maintenance, states }) } else { Err(errors) }
+}
+
+fn published(raw: &RawState) -> Result<Published, Wrong> {
+    Ok(Published {
+        site: pattern("site", raw.site.as_deref())?,
+        device: pattern("device", raw.device.as_deref())?,
+        every_us: match raw.every.as_deref() {
+            Some(every) => at_least("every", every, STATE_MIN_US)?,
+            None => STATE_US,
+        },
+    })
 }
 
 fn name<'a>(raw: &'a RawRule, names: &mut BTreeSet<&'a str>) -> Result<(), Wrong> {

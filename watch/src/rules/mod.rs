@@ -128,18 +128,27 @@ impl Window {
     }
 }
 
+/// Devices whose state is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) site: Pattern,
+    pub(crate) device: Pattern,
+    pub(crate) every_us: i64,
+}
+
 /// All rules of a file.
 #[derive(Debug)]
 pub struct Rules {
     pub(crate) rules: Vec<Rule>,
     pub(crate) maintenance: Vec<Window>,
+    pub(crate) states: Vec<Published>,
 }
 
 impl Rules {
     /// No rules: devices are known all the same.
     #[must_use]
     pub fn none() -> Self {
-        Self { rules: Vec::new(), maintenance: Vec::new() }
+        Self { rules: Vec::new(), maintenance: Vec::new(), states: Vec::new() }
     }
 
     /// Reads and checks a file.

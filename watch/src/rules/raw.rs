@@ -12,6 +12,8 @@ pub(super) struct RawFile {
     pub(super) rule: Vec<RawRule>,
     #[serde(default)]
     pub(super) maintenance: Vec<RawWindow>,
+    #[serde(default)]
+    pub(super) state: Vec<RawState>,
 }
 
 /// One `[[rule]]`.
@@ -91,4 +93,13 @@ pub(super) struct RawWindow {
     pub(super) device: Option<String>,
     pub(super) from: toml::value::Datetime,
     pub(super) until: toml::value::Datetime,
+}
+
+/// One `[[state]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawState {
+    pub(super) site: Option<String>,
+    pub(super) device: Option<String>,
+    pub(super) every: Option<String>,
 }
