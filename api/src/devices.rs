@@ -133,6 +133,8 @@ pub(crate) struct DeviceWhole {
     rules: Vec<RuleShown>,
     /// The topic that it was last heard on, as far as this process knows.
     topic: Option<String>,
+    /// The rule that makes rows of what comes there.
+    topic_rule: Option<String>,
     raw: Option<Raw>,
 }
 
@@ -209,8 +211,9 @@ pub(crate) async fn one(
         cut: !last.whole,
     });
     let rules = rules(&api, site, name).await;
-    let topic = last.map(|last| last.topic);
-    Ok(Json(DeviceWhole { device: Device::of(device, &who), rules, topic, raw }))
+    let (topic, topic_rule) = last.map(|last| (last.topic, last.rule)).unzip();
+    let topic_rule = topic_rule.flatten();
+    Ok(Json(DeviceWhole { device: Device::of(device, &who), rules, topic, topic_rule, raw }))
 }
 
 /// The rules for a device, by the file; none if it cannot be read: the log says so.

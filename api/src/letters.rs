@@ -156,7 +156,7 @@ pub(crate) struct Sample {
     /// Its bytes, 16 KiB at most; null where values are masked.
     payload_base64: Option<String>,
     masked: bool,
-    /// A rule to begin with, where the payload is JSON and a rule could help.
+    /// A rule to begin with, where a rule could help: none does for JSON that is cut off.
     suggestion: Option<String>,
 }
 
@@ -206,7 +206,9 @@ impl Sample {
             (true, shape) => shape.clone().map(String::into_bytes),
         };
         let could_help = |payload: &Vec<u8>| {
-            reason != NOT_ALLOWED && serde_json::from_slice::<IgnoredAny>(payload).is_ok()
+            let whole = |payload: &[u8]| serde_json::from_slice::<IgnoredAny>(payload).is_ok();
+            let is_cut = payload.first().is_some_and(|first| b"{[\"".contains(first));
+            reason != NOT_ALLOWED && !payload.is_empty() && (!is_cut || whole(payload))
         };
         let suggestion = payload.filter(could_help).and_then(|payload| {
             let sample = Suggested { topic: letter.topic.clone(), payload };

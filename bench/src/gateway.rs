@@ -11,7 +11,7 @@ use service_runtime::Clock;
 use tokio::task::JoinSet;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
-use crate::load::{self, Load, Tls};
+use crate::load::{self, DEVICES, Load, Tls};
 use crate::processes::Part;
 use crate::{Format, GatewayOptions, mosquitto};
 
@@ -174,6 +174,7 @@ fn fan_in(connections: u64, bytes: usize, messages: u64) -> Load {
         address: ([127, 0, 0, 1], 0).into(),
         messages,
         connections,
+        devices: DEVICES,
         in_flight: if connections > 100 { 10 } else { 100 },
         rate: None,
         payload_bytes: Some(bytes),

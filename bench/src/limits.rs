@@ -30,7 +30,7 @@ impl Messages {
         let payloads = (0..count)
             .map(|n| {
                 let mut bytes = Vec::with_capacity(128);
-                payload(n, &mut bytes);
+                payload(n, DEVICES, &mut bytes);
                 bytes
             })
             .collect();

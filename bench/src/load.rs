@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// Devices that publish; connections share them.
+/// Devices that publish unless it is said; connections share them.
 pub(crate) const DEVICES: u64 = 100;
 /// Metrics that each device reports, in turn, with their unit and centre.
 const METRICS: [(&str, &str, u64); 8] = [
@@ -38,6 +38,8 @@ pub(crate) struct Load {
     pub(crate) address: SocketAddr,
     pub(crate) messages: u64,
     pub(crate) connections: u64,
+    /// Devices that the messages are of, in turn.
+    pub(crate) devices: u64,
     /// Unacknowledged messages of one connection.
     pub(crate) in_flight: u64,
     /// Messages a second over all connections; `None` for as fast as acknowledged.
@@ -74,10 +76,10 @@ impl Sent {
 }
 
 /// Writes the payload of a message: about 120 bytes, one reading.
-pub(crate) fn payload(n: u64, out: &mut Vec<u8>) {
+pub(crate) fn payload(n: u64, devices: u64, out: &mut Vec<u8>) {
     use std::io::Write;
-    let device = n % DEVICES;
-    let sample = n / DEVICES;
+    let device = n % devices;
+    let sample = n / devices;
     let (metric, unit, centre) = METRICS.get((sample % 8) as usize).copied().unwrap_or(METRICS[0]);
     let wobble = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
     let ts = START_MS + sample * 250 + device;
@@ -90,15 +92,15 @@ pub(crate) fn payload(n: u64, out: &mut Vec<u8>) {
     written.expect("writing to memory cannot fail");
 }
 
-fn publish(n: u64, pkid: u16, bytes: Option<usize>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+fn publish(n: u64, pkid: u16, load: &Load, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     use std::io::Write;
     scratch.clear();
-    let device = n % DEVICES;
+    let device = n % load.devices;
     write!(scratch, "dt/bench/dev-{device:03}/readings").expect("writing to memory cannot fail");
     let topic_len = u16::try_from(scratch.len()).expect("short");
     scratch.extend_from_slice(&pkid.to_be_bytes());
-    match bytes {
-        None => payload(n, scratch),
+    match load.payload_bytes {
+        None => payload(n, load.devices, scratch),
         Some(bytes) => scratch.resize(scratch.len() + bytes, b'x'),
     }
     let mut rest = scratch.len() + 2;
@@ -197,7 +199,7 @@ async fn one_connection(
             });
             let Ok(n) = claimed else { break };
             pkid = pkid.checked_add(1).unwrap_or(1);
-            publish(n, pkid, load.payload_bytes, &mut scratch, &mut out);
+            publish(n, pkid, &load, &mut scratch, &mut out);
             sent_at.push_back(now);
         }
         if !out.is_empty() {

@@ -1,5 +1,6 @@
 //! Throughput of the path from device to lake, against its own limits and against mosquitto, in one run.
 
+mod alerts;
 mod compaction;
 mod gateway;
 mod landings;
@@ -35,6 +36,8 @@ enum Command {
     Landings(LandingsOptions),
     /// Merging the files of a date, against a bare read, sort and write.
     Compaction(CompactionOptions),
+    /// The path with 20 alert rules against the path that watches nothing, in turn.
+    Alerts(AlertsOptions),
     /// Rows a second through alert rules on one core, and the memory of many devices.
     Watch(WatchOptions),
     /// Size and idle memory of the edge agent's release binary.
@@ -131,6 +134,18 @@ struct CompactionOptions {
 }
 
 #[derive(Debug, Clone, Args)]
+struct AlertsOptions {
+    /// Devices that messages are of.
+    #[arg(long, default_value_t = 1_000)]
+    devices: u64,
+    /// How often each of both is measured.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    #[command(flatten)]
+    path: PathOptions,
+}
+
+#[derive(Debug, Clone, Args)]
 struct WatchOptions {
     /// Devices that rows are of.
     #[arg(long, default_value_t = 1_000)]
@@ -167,6 +182,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Gateway(options) => gateway::run(options).await,
         Command::Landings(options) => landings::run(options).await,
         Command::Compaction(options) => compaction::run(options).await,
+        Command::Alerts(options) => alerts::run(&options).await,
         Command::Watch(options) => watching::run(&options),
         Command::Agent { binary } => path::agent(&binary).await,
         Command::Serve { role, config } => serve::run(role, &config).await,

@@ -12,7 +12,7 @@ use service_runtime::Clock;
 use service_runtime::http::{self, Method, StatusCode};
 
 use crate::limits::{self, Messages};
-use crate::load::{self, Load};
+use crate::load::{self, DEVICES, Load};
 use crate::processes::{Part, usage_of};
 use crate::report::PathReport;
 use crate::{Format, PathOptions, mosquitto};
@@ -28,25 +28,37 @@ fn free_port() -> anyhow::Result<SocketAddr> {
 
 /// Runs the measurement and prints it.
 pub(crate) async fn run(options: PathOptions) -> anyhow::Result<()> {
-    let clock = Clock::default();
-    let folder = tempfile::tempdir()?;
+    let (clock, folder) = (Clock::default(), tempfile::tempdir()?);
+    let (mut report, load) = once(&options, DEVICES, "", folder.path(), clock).await?;
+    measure_limits(&mut report, &load, folder.path(), clock, options.mosquitto).await?;
+    report.print(options.format == Format::Json)
+}
+
+/// Runs the path once, with a part of the configuration; all that was sent must be rows.
+pub(crate) async fn once(
+    options: &PathOptions,
+    devices: u64,
+    more: &str,
+    folder: &Path,
+    clock: Clock,
+) -> anyhow::Result<(PathReport, Load)> {
     let (mqtt, admin) = (free_port()?, free_port()?);
-    let lake_folder = folder.path().join("lake");
-    let config = folder.path().join("config.toml");
-    std::fs::write(&config, settings(folder.path(), mqtt, admin, &options))?;
+    let config = folder.join("config.toml");
+    std::fs::write(&config, settings(folder, mqtt, admin, options) + more)?;
     let load = Load {
         address: mqtt,
         messages: options.messages,
         connections: options.connections,
+        devices,
         in_flight: options.in_flight,
         rate: options.rate,
         payload_bytes: None,
         tls: None,
         name: "bench",
     };
-    let mut gateway = Part::start_self("gateway", "gateway", folder.path(), &config)?;
+    let mut gateway = Part::start_self("gateway", "gateway", folder, &config)?;
     gateway.until("ready", || async move { get(admin, "/readyz").await.is_ok() }).await?;
-    let mut ingest = Part::start_self("ingest", "ingest", folder.path(), &config)?;
+    let mut ingest = Part::start_self("ingest", "ingest", folder, &config)?;
     warm_up(&mut ingest, admin, &load, clock).await?;
     let before = [gateway.usage()?, ingest.usage()?, usage_of("self")?];
 
@@ -57,16 +69,15 @@ pub(crate) async fn run(options: PathOptions) -> anyhow::Result<()> {
     ingest.stop().await?;
     gateway.stop().await?;
     let seconds = (last_readable - sent.started).as_secs_f64();
-    let mut report = report(&options, seconds, &mut sent);
+    let mut report = report(options, seconds, &mut sent);
     for (part, (before, mut after)) in
         ["gateway", "ingest", "load"].into_iter().zip(before.into_iter().zip(after))
     {
         after.cpu_seconds -= before.cpu_seconds;
         report.add(part, after);
     }
-    read_lake(&mut report, &lake_folder).await?;
-    measure_limits(&mut report, &load, folder.path(), clock, options.mosquitto).await?;
-    report.print(options.format == Format::Json)
+    read_lake(&mut report, &folder.join("lake")).await?;
+    Ok((report, load))
 }
 
 fn settings(folder: &Path, mqtt: SocketAddr, admin: SocketAddr, options: &PathOptions) -> String {

@@ -56,6 +56,28 @@ fn elsewhere() -> String {
     text
 }
 
+/// Twenty rules that are for devices of these names: silence, NEWS2, and eighteen over their metrics.
+pub(crate) fn twenty(devices: &str) -> String {
+    let above =
+        [("heart_rate", 140), ("spo2", 99), ("resp_rate", 79), ("temp_body", 44), ("etco2", 140)];
+    let of = |(metric, limit): (&str, u32)| {
+        let rise = limit / 3;
+        [
+            format!("metric = \"{metric}\"\nabove = {limit}\nfor = \"1m\""),
+            format!("metric = \"{metric}\"\nrise = {rise}\nwithin = \"10m\""),
+            format!("metric = \"{metric}\"\nstuck_for = \"1h\""),
+            format!(
+                "metric = \"{metric}\"\ngood_share_below = 0.2\nwithin = \"10m\"\nmin_rows = 50"
+            ),
+        ]
+    };
+    let mut text = format!("{SILENCE}{}", score());
+    for (n, lines) in above.into_iter().flat_map(of).take(18).enumerate() {
+        rule(&mut text, n, &format!("device = \"{devices}\"\n{lines}"));
+    }
+    text
+}
+
 /// One rule for each of the metrics, and the others for none.
 fn one_each(condition: &str) -> String {
     let mut text = SILENCE.to_owned();

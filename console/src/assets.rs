@@ -64,6 +64,7 @@ static FILES: [(&str, &[u8]); 47] = files![
     "js/views/devices.js",
     "js/views/lake.js",
     "js/views/overview.js",
+    "js/views/settings.js",
     "js/views/sources.js",
     "js/views/topics.js",
     "vendor/uplot-LICENSE.txt",

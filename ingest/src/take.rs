@@ -92,7 +92,7 @@ impl Pipeline {
         let batch = &mut self.state.filling;
         match *item {
             Item::Record(record) => {
-                let rows = batch.rows();
+                let (rows, readings) = (batch.rows(), batch.readings.len());
                 let code = if self.attempts.is_poison(key, record.offset) {
                     Some(self.decoding.unseen(batch, source, &record, now_us))
                 } else {
@@ -101,7 +101,12 @@ impl Pipeline {
                 let (topic, payload, dead) = (record.topic, record.payload, code.is_some());
                 let rows = batch.rows().saturating_sub(rows + usize::from(dead));
                 let came = Came { topic, payload, rows, dead, at_us: now_us };
-                self.seen.note(came, || self.decoding.about(topic));
+                let of = || {
+                    let reading = batch.reading(batch.readings.len().checked_sub(1)?)?;
+                    Some((reading.site.to_owned(), reading.device.to_owned()))
+                };
+                let of = || of().filter(|_| batch.readings.len() > readings);
+                self.seen.note(came, || self.decoding.about(topic), of);
                 if let Some(code) = code {
                     self.dead_letters.note(now, code, &key.0, topic);
                 }

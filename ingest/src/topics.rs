@@ -86,6 +86,8 @@ pub struct TopicSeen {
 pub struct LastMessage {
     /// Its topic.
     pub topic: String,
+    /// The rule that takes it.
+    pub rule: Option<String>,
     /// Its payload, the beginning of a long one.
     pub payload: Vec<u8>,
     /// Whether that is all of it.
@@ -96,18 +98,24 @@ pub struct LastMessage {
 
 impl Topics {
     /// Notes a message; `about` is asked of a new topic only.
-    pub(crate) fn note(&self, came: Came<'_>, about: impl FnOnce() -> About) {
+    /// `device`: whose rows it became, asked where the topic does not say it.
+    pub(crate) fn note(
+        &self,
+        came: Came<'_>,
+        about: impl FnOnce() -> About,
+        device: impl FnOnce() -> Option<(String, String)>,
+    ) {
         let mut seen = self.seen();
         if let Some(entry) = seen.topics.get_mut(came.topic) {
-            return entry.note(&came);
+            return entry.note(&came, device);
         }
         if came.topic.len() > TOPIC_BYTES_MAX || !seen.has_room(came.at_us) {
             seen.left_out += 1;
             return;
         }
-        let About { rule, device } = about();
-        let mut entry = Entry { rule, device, ..Entry::default() };
-        entry.note(&came);
+        let About { rule, device: said } = about();
+        let mut entry = Entry { rule, device: said, ..Entry::default() };
+        entry.note(&came, device);
         seen.topics.insert(came.topic.into(), entry);
     }
 
@@ -141,6 +149,7 @@ impl Topics {
         let its = seen.topics.iter().filter(|(_, entry)| is_its(entry));
         its.max_by_key(|(_, entry)| entry.last_us).map(|(topic, entry)| LastMessage {
             topic: topic.to_string(),
+            rule: entry.rule.clone(),
             payload: entry.payload.clone(),
             whole: entry.whole,
             at_us: entry.last_us,
@@ -171,7 +180,10 @@ impl Seen {
 }
 
 impl Entry {
-    fn note(&mut self, came: &Came<'_>) {
+    fn note(&mut self, came: &Came<'_>, device: impl FnOnce() -> Option<(String, String)>) {
+        if self.device.is_none() && came.rows > 0 {
+            self.device = device();
+        }
         let minute = came.at_us.div_euclid(MINUTE_US);
         if minute != self.minute {
             self.rows_before = if minute == self.minute + 1 { self.rows } else { 0 };
@@ -214,10 +226,10 @@ mod tests {
     fn a_topic_has_the_rows_of_its_last_full_minute_and_its_last_message() {
         let topics = Topics::default();
         for at_us in [0, 1, MINUTE_US] {
-            topics.note(came("dt/icu/mon-1/readings", at_us), about);
+            topics.note(came("dt/icu/mon-1/readings", at_us), about, || None);
         }
         let dead = Came { dead: true, rows: 0, payload: b"?", ..came("x", 5) };
-        topics.note(dead, About::default);
+        topics.note(dead, About::default, || None);
         let (listed, more) = topics.list(None, 10, MINUTE_US + 1);
         assert!(!more);
         assert_eq!((listed[0].rows_per_minute, listed[0].bytes), (4, 21));
@@ -226,6 +238,13 @@ mod tests {
         assert_eq!((rate(2 * MINUTE_US), rate(3 * MINUTE_US)), (2, 0));
         let last = topics.last_of("icu", "mon-1").unwrap();
         assert_eq!((last.at_us, last.whole), (MINUTE_US, true));
+        assert_eq!(last.rule.as_deref(), Some("readings"));
+        // A topic that does not say its device has the one of its first rows.
+        let of = || Some(("home".to_owned(), "cellar".to_owned()));
+        topics.note(Came { rows: 0, ..came("y", 5) }, About::default, of);
+        assert_eq!(topics.last_of("home", "cellar"), None);
+        topics.note(came("y", 6), About::default, of);
+        assert_eq!(topics.last_of("home", "cellar").unwrap().topic, "y");
         assert_eq!(topics.last_of("icu", "mon-2"), None);
         assert_eq!(topics.list(Some("dt/icu/mon-1/readings"), 10, 0).0[0].topic, "x");
         assert!(topics.list(None, 1, 0).1, "there are more");
@@ -235,16 +254,16 @@ mod tests {
     fn inv8_topics_are_bounded_and_silent_ones_give_way() {
         let topics = Topics::default();
         for n in 0..TOPICS_MAX + 5 {
-            topics.note(came(&format!("t/{n:06}"), SWEEP_EVERY_US), About::default);
+            topics.note(came(&format!("t/{n:06}"), SWEEP_EVERY_US), About::default, || None);
         }
         assert_eq!(topics.size(), (TOPICS_MAX, 5));
-        topics.note(came(&"x".repeat(TOPIC_BYTES_MAX + 1), 0), About::default);
+        topics.note(came(&"x".repeat(TOPIC_BYTES_MAX + 1), 0), About::default, || None);
         assert_eq!(topics.size(), (TOPICS_MAX, 6));
         let later = 2 * SILENT_US;
-        topics.note(came("new", later), About::default);
+        topics.note(came("new", later), About::default, || None);
         assert_eq!(topics.size().0, 1);
         let long = vec![b'x'; 2 * PAYLOAD_BYTES_MAX];
-        topics.note(Came { payload: &long, ..came("new", later) }, about);
+        topics.note(Came { payload: &long, ..came("new", later) }, about, || None);
         let kept = topics.seen().topics["new"].payload.len();
         assert_eq!(kept, PAYLOAD_BYTES_MAX);
     }

@@ -15,6 +15,7 @@ export const VIEWS = {
   topics: '#/topics',
   'dead-letters': '#/dead-letters?reason=cbor_syntax',
   lake: '#/lake',
+  settings: '#/settings',
 }
 
 export function launch() {

@@ -21,10 +21,11 @@ import { device } from './views/device.js'
 import { devices } from './views/devices.js'
 import { lake } from './views/lake.js'
 import { overview } from './views/overview.js'
+import { settings } from './views/settings.js'
 import { sources } from './views/sources.js'
 import { topics } from './views/topics.js'
 
-const VIEWS = { overview, alerts, devices, sources, connections, topics, 'dead-letters': deadLetters, lake }
+const VIEWS = { overview, alerts, devices, sources, connections, topics, 'dead-letters': deadLetters, lake, settings }
 
 class App {
   api = new Api()

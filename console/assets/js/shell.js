@@ -12,6 +12,7 @@ const GROUPS = [
   ['Now', [['overview', 'Overview'], ['alerts', 'Alerts']]],
   ['Fleet', [['devices', 'Devices'], ['sources', 'Sources'], ['connections', 'Connections']]],
   ['Data', [['topics', 'Topics'], ['dead-letters', 'Dead letters'], ['lake', 'Lake']]],
+  ['Here', [['settings', 'Settings']]],
 ]
 const ON_PHONES = ['overview', 'alerts', 'devices', 'dead-letters']
 

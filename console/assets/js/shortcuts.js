@@ -6,7 +6,7 @@ import { go, link } from './router.js'
 
 const KEY = 'tidemark-keys'
 const TOGETHER_MS = 1200
-const PLACES = { o: 'overview', a: 'alerts', d: 'devices', s: 'sources', c: 'connections', t: 'topics', x: 'dead-letters', l: 'lake' }
+const PLACES = { o: 'overview', a: 'alerts', d: 'devices', s: 'sources', c: 'connections', t: 'topics', x: 'dead-letters', l: 'lake', e: 'settings' }
 
 let on = stored()
 let first = { key: '', at: 0 }

@@ -93,13 +93,16 @@ fn group<'a>(profile: Option<&'static str>, shape: Shape, messages: Vec<Message<
             }
         }
     }
-    let varies = |seen: &BTreeSet<&str>| seen.len() > 1;
-    let levels = names.iter().map(|seen| match seen.first() {
-        Some(only) if !varies(seen) => (*only).to_owned(),
+    // Below `dt` site and device have their levels, also where only one was heard.
+    let is_ours = names.len() >= 4 && names.first().is_some_and(|seen| seen.first() == Some(&"dt"));
+    let varies =
+        |n: usize, seen: &BTreeSet<&str>| seen.len() > 1 || (is_ours && matches!(n, 1 | 2));
+    let levels = names.iter().enumerate().map(|(n, seen)| match seen.first() {
+        Some(only) if !varies(n, seen) => (*only).to_owned(),
         _ => "+".to_owned(),
     });
     let filter = levels.collect::<Vec<_>>().join("/");
-    let varying = (0..).zip(&names).filter(|(_, seen)| varies(seen)).map(|(n, _)| n).collect();
+    let varying = (0..).zip(&names).filter(|(n, seen)| varies(*n, seen)).map(|(n, _)| n).collect();
     let unreadable = messages.iter().filter(|message| message.text.is_none()).count();
     Group { filter, profile, messages, unreadable, shape, varying }
 }

@@ -116,3 +116,11 @@ fn anything_at_all_gives_rules_that_can_be_read() {
         ("cmdx/a", "null"),
     ]);
 }
+
+#[test]
+fn below_dt_one_message_says_where_site_and_device_are() {
+    let shown = suggestions(&[("dt/lab/dev1/readings", r#"{"hr":72}"#)]);
+    for line in ["filter = \"dt/+/+/readings\"", "site = \"{1}\"", "device = \"{2}\""] {
+        assert!(shown[0].contains(line), "{shown:?}");
+    }
+}

@@ -120,6 +120,13 @@ function connections(world, now) {
   return { connections: clients, refusals, next: null }
 }
 
+const CONFIG = {
+  log: { level: 'info', format: 'text' },
+  lake: { url: 's3://ward/lake' },
+  gateway: { source_id: 'gateway-1', listen: '0.0.0.0:8883', admin_token_file: '***', limits: { connections_max: 10_000, publish_rate_max: null }, listeners: [{ listen: '0.0.0.0:8884', transport: 'wss' }] },
+  ingest: { broker: 'localhost:8883', worker: 'a7c1', password_file: '***', flush_age_ms: 2000, sources: { 'agent-*': ['dt/#'] } },
+}
+
 const LIMITS = [['spool_bytes', 0.86, 8e9, 'New messages are refused.', 'gateway.spool.max_bytes'], ['connections', 0.14, 1000, 'Further clients are refused.', 'gateway.limits.connections'], ['sessions', 0.21, 2000, 'Further sessions are refused.', 'gateway.limits.sessions'], ['retained_bytes', 0.44, 64e6, 'Further retained messages are not kept.', 'gateway.limits.retained_bytes'], ['topics', 0.62, 10_000, 'further topics are not listed; their messages land all the same', null]]
 
 function topics(world, now) {
@@ -183,6 +190,7 @@ export function answer(world, { method, path, query, body, now }) {
     case 'GET tables': return ok(tables(world, now))
     case 'GET connections': return may(world, 'connections') ? ok(connections(world, now)) : forbid('connections')
     case 'GET limits': return ok({ limits: world.empty ? [] : LIMITS.map(([name, share, max, effect, setting]) => ({ name, used: Math.round(max * (world.calm ? share / 2 : share)), max, effect, setting })) })
+    case 'GET config': return may(world, 'config') ? ok({ config: CONFIG }) : forbid('config')
     case 'GET topics': return ok(topics(world, now))
     case 'POST maintenance':
       if (!may(world, 'act')) return forbid('and change alerts')

@@ -28,7 +28,7 @@ test('keys alone lead everywhere', async () => {
   assert.match(await focused(page), /Skip to the content/)
   await page.keyboard.press('Enter')
   assert.equal(await page.evaluate(() => document.activeElement.id), 'main')
-  for (const [keys, title] of [['gd', 'Devices'], ['gs', 'Sources'], ['gc', 'Connections'], ['gt', 'Topics'], ['gx', 'Dead letters'], ['gl', 'Lake'], ['ga', 'Alerts']]) {
+  for (const [keys, title] of [['gd', 'Devices'], ['gs', 'Sources'], ['gc', 'Connections'], ['gt', 'Topics'], ['gx', 'Dead letters'], ['gl', 'Lake'], ['ge', 'Settings'], ['ga', 'Alerts']]) {
     for (const key of keys) await page.keyboard.press(key)
     await page.getByRole('heading', { level: 1, name: title, exact: true }).waitFor()
     await settled(page)

@@ -36,7 +36,7 @@ test('the page comes with its headers, and is asked for once', { skip }, async (
 test('every view reads what it shows', { skip }, async (context) => {
   const { page, problems } = await begin(context, '')
   await page.getByRole('button', { name: 'Live', exact: true }).waitFor()
-  for (const view of ['overview', 'alerts', 'alerts?show=history', 'devices', 'sources', 'connections', 'topics', 'dead-letters', 'lake']) {
+  for (const view of ['overview', 'alerts', 'alerts?show=history', 'devices', 'sources', 'connections', 'topics', 'dead-letters', 'lake', 'settings']) {
     await page.evaluate((to) => { location.hash = `#/${to}` }, view)
     await settled(page)
     assert.equal(await page.locator('.state-bad, .stale').count(), 0, `${view}: ${await page.locator('.state-bad, .stale').allTextContents()}`)

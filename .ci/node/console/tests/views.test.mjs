@@ -60,7 +60,7 @@ test('states without data, refused and broken say what to do', async () => {
     if (name === 'device') continue
     await page.evaluate((to) => { location.hash = to }, hash)
     await settled(page)
-    if (name !== 'lake') assert.ok(await page.locator('main .state').count(), `${name} says that it is empty`)
+    if (!['lake', 'settings'].includes(name)) assert.ok(await page.locator('main .state').count(), `${name} says that it is empty`)
     assert.deepEqual(await found(page), [], `${name}: axe`)
   }
   await page.evaluate(() => { location.hash = '#/devices/nowhere/nobody' })
@@ -85,4 +85,14 @@ test('dialogs and the login are without findings, too', async () => {
   const locked = await begin({ password: 'tide' }, { theme: 'dark', size: 'phone' })
   await locked.page.getByLabel('Name').waitFor()
   assert.deepEqual(await found(locked.page), [])
+})
+
+test('a setting is found by a part of its name, and secrets are stars', async () => {
+  const { page, close } = await open(browser, ward.url + '#/settings')
+  await settled(page)
+  assert.match(await page.locator('main').textContent(), /\*\*\*/)
+  await page.getByRole('searchbox').fill('publish_rate')
+  await page.waitForFunction(() => document.querySelectorAll('main table tbody tr').length === 1)
+  assert.match(await page.locator('main table').textContent(), /limits\.publish_rate_maxnot set/)
+  await close()
 })

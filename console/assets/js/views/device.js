@@ -217,7 +217,7 @@ function conditionOf({ name, condition }) {
 }
 
 function factsPanel(ctx, device) {
-  const facts = [['Site', h('a', { href: link('devices', [], { site: device.site }) }, device.site)], ['Source', device.source ?? '–'], ['Heard', when(device.heard, ctx.now())], ['Rows a minute', rate(device.rows_per_minute)], ['Topic', h('code', null, device.topic ?? '–')]]
+  const facts = [['Site', h('a', { href: link('devices', [], { site: device.site }) }, device.site)], ['Source', device.source ?? '–'], ['Heard', when(device.heard, ctx.now())], ['Rows a minute', rate(device.rows_per_minute)], ['Topic', h('code', null, device.topic ?? '–')], ['Mapped by', device.topic_rule ?? '–']]
   return panel({ title: 'About' }, h('dl', { class: 'facts' }, facts.map(([what, is]) => h('div', null, [h('dt', null, what), h('dd', null, is)]))))
 }
 
