@@ -9,6 +9,7 @@ mod demo;
 mod harness;
 mod lost;
 mod mapping;
+mod metrics;
 mod other_broker;
 mod payloads;
 mod proofs;
