@@ -32,6 +32,7 @@ mod running;
 mod secrets;
 mod series;
 mod sources;
+mod standing;
 mod state;
 mod thin;
 mod throttle;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ingest::watching::{DEVICES_MAX, DevicesWanted, Moved, Watcher};
+use ingest::watching::{AlertNow, DEVICES_MAX, DevicesWanted, Moved, Watcher};
 use service_runtime::Stop;
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
-use crate::pulse::{EVERY, Look, Totals};
+use crate::pulse::{ALERT_STATES, Alerts, Counted, EVERY, Look, SEVERITIES, Totals};
 use crate::state::Api;
 
 /// How often devices are counted.
@@ -41,10 +41,10 @@ impl Api {
                     if let Some(watcher) = &watcher
                         && counted.is_none_or(|at| now.saturating_sub(at) >= COUNT_EVERY)
                     {
-                        counted = Some(now);
                         tokio::select! {
                             () = stop.cancelled() => return Ok(()),
-                            () = self.count(watcher) => {}
+                            // Who was not answered asks again soon.
+                            answered = self.count(watcher) => counted = answered.then_some(now),
                         }
                     }
                 }
@@ -60,19 +60,25 @@ impl Api {
         self.pulse().look((self.now(), self.now_us()), Look { totals, counts, unready });
     }
 
-    async fn count(&self, watcher: &Watcher) {
+    /// Tells whether it was answered.
+    async fn count(&self, watcher: &Watcher) -> bool {
         let (mut of_source, mut after) = (HashMap::<String, usize>::new(), None);
         for _ in 0..PAGES_MAX {
             let wanted = DevicesWanted { after, limit: DEVICES_MAX, ..DevicesWanted::default() };
-            let Ok(page) = watcher.devices(wanted).await else { return };
+            let Ok(page) = watcher.devices(wanted).await else { return false };
             for device in &page.devices {
                 *of_source.entry(device.source.clone()).or_default() += 1;
             }
             after = page.devices.last().map(|last| (last.site.clone(), last.device.clone()));
             if !page.more || after.is_none() {
-                return self.pulse().devices(page.totals, of_source);
+                let Ok(there) = watcher.alerts().await else { return false };
+                let counted = Counted { devices: page.totals, alerts: by_state(&there) };
+                self.pulse().counts(counted, of_source);
+                return true;
             }
         }
+        // More than a million: nobody counts them.
+        true
     }
 }
 
@@ -82,6 +88,18 @@ impl Totals {
         self.messages += messages;
         self.landings += 1;
     }
+}
+
+fn by_state(there: &[AlertNow]) -> Alerts {
+    let mut alerts = Alerts::default();
+    for alert in there {
+        let state = ALERT_STATES.iter().position(|state| *state == alert.state.name());
+        let severity = SEVERITIES.iter().position(|severity| *severity == alert.severity);
+        if let (Some(state), Some(severity)) = (state, severity) {
+            alerts[state][severity] += 1;
+        }
+    }
+    alerts
 }
 
 /// The next move; never, where there is nobody who moves.

@@ -12,6 +12,11 @@ pub(crate) const EVERY: Duration = Duration::from_secs(5);
 const RATES_OF: Duration = Duration::from_secs(60);
 /// What grew so lately is a trouble.
 const OF_LATE: Duration = Duration::from_secs(300);
+/// The states of devices, in the order of their counts.
+pub(crate) const DEVICE_STATES: [&str; 3] = ["online", "silent", "unknown"];
+/// The states of alerts that are there, and how bad they are, in the order of their counts.
+pub(crate) const ALERT_STATES: [&str; 4] = ["pending", "firing", "acknowledged", "silenced"];
+pub(crate) const SEVERITIES: [&str; 3] = ["info", "warning", "critical"];
 /// Minutes of dead letters that are kept.
 const MINUTES: usize = 60;
 
@@ -50,6 +55,16 @@ pub(crate) struct Grown {
     at: Duration,
 }
 
+/// Alerts by state and severity.
+pub(crate) type Alerts = [[usize; SEVERITIES.len()]; ALERT_STATES.len()];
+
+/// What is counted now and then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) devices: [usize; 3],
+    pub(crate) alerts: Alerts,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse(Mutex<Kept>);
@@ -61,7 +76,7 @@ struct Kept {
     unready: BTreeMap<&'static str, (String, i64)>,
     /// Dead letters by the end of each minute.
     letters: VecDeque<(u64, u64)>,
-    devices: [usize; 3],
+    counted: Option<Counted>,
     of_source: HashMap<String, usize>,
 }
 
@@ -88,10 +103,15 @@ impl Pulse {
             .collect();
     }
 
-    /// Takes how many devices there are: online, silent, unknown, and of each source.
-    pub(crate) fn devices(&self, totals: [usize; 3], of_source: HashMap<String, usize>) {
+    /// Takes how many devices and alerts there are, and devices of each source.
+    pub(crate) fn counts(&self, counted: Counted, of_source: HashMap<String, usize>) {
         let mut kept = self.kept();
-        (kept.devices, kept.of_source) = (totals, of_source);
+        (kept.counted, kept.of_source) = (Some(counted), of_source);
+    }
+
+    /// What was counted last; nothing before the first time.
+    pub(crate) fn counted(&self) -> Option<Counted> {
+        self.kept().counted
     }
 
     /// Devices of a source, as of the last count.
@@ -100,7 +120,7 @@ impl Pulse {
     }
 
     pub(crate) fn device_totals(&self) -> [usize; 3] {
-        self.kept().devices
+        self.counted().unwrap_or_default().devices
     }
 
     pub(crate) fn rates(&self) -> Rates {

@@ -1,6 +1,7 @@
 //! How often one caller may ask: a token bucket each, in a map that is bounded.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ const BURST_S: f64 = 10.0;
 #[derive(Debug)]
 pub(crate) struct Throttle {
     per_second: f64,
+    refused: AtomicU64,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
@@ -26,7 +28,18 @@ struct Bucket {
 
 impl Throttle {
     pub(crate) fn new(per_second: u32) -> Self {
-        Self { per_second: f64::from(per_second), buckets: Mutex::default() }
+        let refused = AtomicU64::new(0);
+        Self { per_second: f64::from(per_second), refused, buckets: Mutex::default() }
+    }
+
+    /// Requests that were refused, since the start.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn refuse(&self) -> Error {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Error::TooOften { wait_s: 1 }
     }
 
     /// Takes one request of a caller.
@@ -42,7 +55,7 @@ impl Throttle {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let left = buckets.get(caller).map_or(full, filled);
         if left < 1.0 {
-            return Err(Error::TooOften { wait_s: 1 });
+            return Err(self.refuse());
         }
         if let Some(bucket) = buckets.get_mut(caller) {
             *bucket = Bucket { left: left - 1.0, at: now };
@@ -51,7 +64,7 @@ impl Throttle {
         if buckets.len() >= CALLERS_MAX {
             buckets.retain(|_, bucket| filled(bucket) < full);
             if buckets.len() >= CALLERS_MAX {
-                return Err(Error::TooOften { wait_s: 1 });
+                return Err(self.refuse());
             }
         }
         buckets.insert(caller.to_owned(), Bucket { left: left - 1.0, at: now });
@@ -67,7 +80,7 @@ mod tests {
     fn a_burst_is_taken_then_as_many_as_come_a_second() {
         let (throttle, at) = (Throttle::new(2), Duration::from_secs);
         let taken = |now| (0..100).filter(|_| throttle.take("a", now).is_ok()).count();
-        assert_eq!(taken(at(0)), 20);
+        assert_eq!((taken(at(0)), throttle.refused()), (20, 80));
         assert_eq!(taken(at(1)), 2);
         assert_eq!(taken(at(1_000)), 20);
         assert!(throttle.take("b", at(1)).is_ok(), "others are not held up");

@@ -13,12 +13,15 @@ use service_runtime::{Clock, Metrics};
 use crate::config::Everything;
 
 /// What an API is made of, as it comes together.
-pub(crate) struct Serving(Parts);
+pub(crate) struct Serving {
+    parts: Parts,
+    metrics: Metrics,
+}
 
 impl Serving {
     /// Of a process with these settings in force.
     pub(crate) fn new(everything: &Everything, metrics: &Metrics, readiness: Readiness) -> Self {
-        Self(Parts {
+        let parts = Parts {
             config: everything.api.clone(),
             in_force: serde_json::to_value(everything).unwrap_or_default(),
             readiness,
@@ -27,26 +30,28 @@ impl Serving {
             gateway: None,
             ingest: None,
             rules_file: everything.alerts.rules.clone(),
-        })
+        };
+        Self { parts, metrics: metrics.clone() }
     }
 
     /// It runs a gateway.
     pub(crate) fn with_gateway(mut self, gateway: Insight) -> Self {
-        self.0.gateway = Some(gateway);
+        self.parts.gateway = Some(gateway);
         self
     }
 
     /// It runs an ingest, which is to be given the other end.
     pub(crate) fn with_ingest(mut self, config: &ingest::Config, lake: &Lake) -> (Self, Watched) {
         let (watcher, watched) = Watcher::new();
-        self.0.ingest =
+        self.parts.ingest =
             Some(Ingest { config: Arc::new(config.clone()), lake: lake.clone(), watcher });
         (self, watched)
     }
 
     /// The API, to be run as a task, and what the admin endpoint asks.
     pub(crate) fn open(self) -> (Api, Application) {
-        let api = Api::new(self.0);
+        let api = Api::new(self.parts);
+        api.register(&self.metrics);
         let application = api::application(&api, api::pages(console_pages(), &console::HEADERS));
         (api, application)
     }

@@ -21,7 +21,7 @@ macro_rules! files {
 }
 
 /// Every file; a test holds it against the folder.
-static FILES: [(&str, &[u8]); 47] = files![
+static FILES: [(&str, &[u8]); 48] = files![
     "css/base.css",
     "css/parts.css",
     "css/shell.css",

@@ -67,12 +67,16 @@ impl Agent {
             Spool::open(&options, Fresh::new(random), spool_metrics)
         });
         let (spool, writer) = opened.await?.context("cannot open the spool")?;
-        let (readiness, links) = (Readiness::default(), LinkMetrics::register(&metrics, "agent"));
+        let readiness = Readiness::default();
+        let troubles = LinkMetrics::register(&metrics, "agent");
         let standing = |link, broker: &Broker| {
-            Standing::new(link, broker.address(), readiness.clone(), links.clone(), clock)
+            Standing::new(link, broker.address(), readiness.clone(), troubles.clone(), clock)
         };
         let uplink_standing = standing("uplink", &config.gateway).works_offline();
         let input = config.inputs.mqtt.as_ref().map(|input| standing("mqtt input", &input.broker));
+        let inputs = config.inputs.mqtt.iter().map(|input| ("mqtt input", input.broker.clone()));
+        let links = std::iter::once(("uplink", config.gateway.clone())).chain(inputs);
+        mqtt_link::ends::register(&metrics, "agent", clock, links);
         let (transport, connection) = connect(
             &config.gateway,
             &topics,

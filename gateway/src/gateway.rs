@@ -32,7 +32,7 @@ use crate::shared::Shared;
 use crate::store::{Found, Store, StoreThread};
 use crate::testament::Testament;
 use crate::transport::OwnTransport;
-use crate::{exchanges, listener, sys};
+use crate::{exchanges, fullness, listener, sys};
 
 /// What tasks get beyond the drain to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -116,6 +116,8 @@ impl Gateway {
         let wills = shared.restore(found);
         let status = uplink.status();
         status::register(&metrics, "gateway", spool.clone(), status.clone(), clock);
+        let bytes_max = config.spool.bytes_max;
+        fullness::register(&metrics, Insight::new(shared.clone(), status.clone(), bytes_max));
         Ok(Self {
             config,
             topics,

@@ -12,6 +12,7 @@ mod connection;
 mod entrance;
 mod exchanges;
 mod fanout;
+mod fullness;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

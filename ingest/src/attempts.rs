@@ -33,6 +33,11 @@ impl Attempts {
         attempts
     }
 
+    /// How often in a row it ended badly.
+    pub(crate) fn bad_ends(&self) -> u32 {
+        self.caution.bad_ends()
+    }
+
     /// Messages that a batch may have of a source, and nothing beside them, if that is limited.
     pub(crate) fn slice(&self, key: &Key) -> Option<u64> {
         self.caution.slice(key)

@@ -100,6 +100,11 @@ impl Caution {
         self.slice.map(|_| Note { v: VERSION, ends: self.ends, trying })
     }
 
+    /// How often in a row it ended badly.
+    pub(crate) fn bad_ends(&self) -> u32 {
+        self.ends
+    }
+
     /// Messages that a batch may have of a source, and nothing beside them, if that is limited.
     pub(crate) fn slice(&self, key: &Key) -> Option<u64> {
         self.slice.filter(|_| self.suspect.as_ref().is_none_or(|suspect| suspect.is_of(key)))

@@ -30,6 +30,7 @@ mod metrics;
 mod mistake;
 mod mqtt;
 pub mod notify;
+mod observed;
 mod pipeline;
 pub mod profiles;
 pub mod replay;
@@ -42,6 +43,7 @@ mod topic_rule;
 pub mod topics;
 mod units;
 mod upkeep;
+mod upkeep_metrics;
 pub mod watching;
 
 use std::sync::Arc;
@@ -93,6 +95,7 @@ pub async fn run(
     let mut tasks = Tasks::new(stop);
     let links = LinkMetrics::register(&metrics, "ingest");
     let clock = Clock::default();
+    mqtt_link::ends::register(&metrics, "ingest", clock, [("broker", config.link()?)]);
     let standing = Standing::new("broker", config.broker.clone(), readiness.clone(), links, clock);
     let (link, link_end) = notify::link(topics.clone());
     watched.link = Some(link);
@@ -181,7 +184,9 @@ pub async fn start_with(
 ) -> anyhow::Result<()> {
     let (clock, upkeep) = (Clock::default(), config.maintain.clone());
     upkeep.check(lake.catalog())?;
-    let metrics = IngestMetrics::register(metrics);
+    observed::begin(tasks, metrics, lake, &config.worker, clock);
+    let (all, metrics) = (metrics.clone(), IngestMetrics::register(metrics));
+    metrics.limits(&all, &config);
     let lander =
         lander::take_over(lake, &config, clock).await.context("cannot take over the lanes")?;
     let positions = pipeline::own(&config.own_lanes(), lander::positions(&lander));
@@ -234,7 +239,7 @@ pub async fn start_with(
     let (runtime, stop, lake) = (tokio::runtime::Handle::current(), tasks.stop(), lake.clone());
     // Merging is work for a processor: it must not keep others' sockets waiting.
     tasks.spawn_blocking("maintain", move || {
-        runtime.block_on(upkeep::look_after(lake, upkeep, clock, stop));
+        runtime.block_on(upkeep::look_after(lake, upkeep, all, clock, stop));
         Ok(())
     });
     Ok(())

@@ -1,7 +1,7 @@
 //! The metrics of ingest. Names live here and nowhere else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -10,7 +10,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use service_runtime::{Counts, Group, Metrics};
+use service_runtime::{Clock, Counts, Group, Metrics};
+
+use crate::config::Config;
+
+/// What becomes of a landing, and of a receipt.
+const LANDINGS: [&str; 6] =
+    ["landed", "found_landed", "lost", "unknown", "encode_failed", "not_stored"];
+const RECEIPTS: [&str; 2] = ["sent", "held_back"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -51,6 +58,11 @@ pub struct IngestMetrics {
     landing_seconds: Histogram,
     receipts: Family<Outcome, Counter>,
     pending_bytes: Gauge,
+    sources: Gauge,
+    inbox: Gauge,
+    bad_ends: Gauge,
+    /// When a landing was last there to read, Unix microseconds; 0: none since the start.
+    landed_us: Arc<AtomicI64>,
     alerts: Family<State, Counter>,
     watch_bytes: Gauge,
     watch_rows: Family<Outcome, Gauge>,
@@ -75,6 +87,10 @@ impl IngestMetrics {
             landing_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             receipts: Family::default(),
             pending_bytes: Gauge::default(),
+            sources: Gauge::default(),
+            inbox: Gauge::default(),
+            bad_ends: Gauge::default(),
+            landed_us: Arc::default(),
             alerts: Family::default(),
             watch_bytes: Gauge::default(),
             watch_rows: Family::default(),
@@ -122,9 +138,56 @@ impl IngestMetrics {
                 "Memory of what is received and not landed, of memory_bytes",
                 own.pending_bytes.clone(),
             );
+            own.register_standing(registry);
             own.register_watching(registry);
         });
+        own.begin_at_zero();
         own
+    }
+
+    /// What happens for the first time is a growth, too: its counter is there before.
+    fn begin_at_zero(&self) {
+        for outcome in LANDINGS {
+            drop(self.landings.get_or_create(&Outcome { outcome }));
+        }
+        for state in ["pending", "firing", "acknowledged", "silenced", "resolved"] {
+            drop(self.alerts.get_or_create(&State { state }));
+        }
+        for outcome in RECEIPTS {
+            drop(self.receipts.get_or_create(&Outcome { outcome }));
+        }
+    }
+
+    fn register_standing(&self, registry: &mut Registry) {
+        let help = "Sources that were heard of late, of sources_max";
+        registry.register("sources_active", help, self.sources.clone());
+        let help = "Frames that have come and wait to be decoded, of 8";
+        registry.register("inbox_frames", help, self.inbox.clone());
+        let help = "How often in a row this worker ended badly without landing anything; from 2 on it lands little at a time";
+        registry.register("bad_ends", help, self.bad_ends.clone());
+    }
+
+    /// Adds limits as the settings have them, and when a landing was last there.
+    pub(crate) fn limits(&self, metrics: &Metrics, config: &Config) {
+        let (memory, sources) = (config.memory_bytes, config.sources_max as u64);
+        let landed_us = self.landed_us.clone();
+        metrics.observe("ingest", move |facts| {
+            let help = "Most memory for what is received and not landed (memory_bytes)";
+            facts.gauge("memory_limit_bytes", help, memory)?;
+            facts.gauge("sources_limit", "Most sources that are served (sources_max)", sources)?;
+            let landed_us = landed_us.load(Ordering::Relaxed);
+            #[expect(clippy::cast_precision_loss, reason = "seconds to look at")]
+            let landed_s = landed_us as f64 / 1e6;
+            let help = "When a landing was last there to read, seconds since the Unix epoch; 0: none since the start";
+            facts.gauge("last_landing_timestamp_seconds", help, landed_s)
+        });
+    }
+
+    /// How the pipeline stands.
+    pub(crate) fn standing(&self, sources: usize, inbox: usize, bad_ends: u32) {
+        self.sources.set(i64::try_from(sources).unwrap_or(i64::MAX));
+        self.inbox.set(i64::try_from(inbox).unwrap_or(i64::MAX));
+        self.bad_ends.set(i64::from(bad_ends));
     }
 
     fn register_watching(&self, registry: &mut Registry) {
@@ -225,6 +288,9 @@ impl IngestMetrics {
     }
 
     pub(crate) fn landing(&self, outcome: &'static str) {
+        if matches!(outcome, "landed" | "found_landed") {
+            self.landed_us.store(Clock::default().now_us(), Ordering::Relaxed);
+        }
         self.landings.get_or_create(&Outcome { outcome }).inc();
     }
 

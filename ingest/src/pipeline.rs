@@ -154,6 +154,8 @@ impl Pipeline {
     fn look(&mut self) {
         let now = self.clock.uptime();
         self.dead_letters.look(now);
+        let (active, waiting) = (self.sequencer.active(now), self.ends.inbox.len());
+        self.metrics.standing(active, waiting, self.attempts.bad_ends());
         if let Some(watching) = &mut self.watching {
             watching.look(&mut self.state.filling, (now, self.clock.now_us()));
         }

@@ -5,19 +5,27 @@ use std::time::Duration;
 
 use lake::maintain::{self, Done, Pace, Report, Settings};
 use lake::{Lake, MaintainConfig};
-use service_runtime::{Clock, Stop};
+use service_runtime::{Clock, Metrics, Stop};
 use tracing::{info, warn};
 
 use crate::causes::chain;
+use crate::upkeep_metrics::UpkeepMetrics;
 
 /// Files that can't be merged and were told of; beyond, all are told of again.
 const TOLD_MAX: usize = 1000;
 
 /// Runs until `stop`. Whatever fails is tried again: nothing depends on it being done now.
-pub(crate) async fn look_after(lake: Lake, config: MaintainConfig, clock: Clock, stop: Stop) {
+pub(crate) async fn look_after(
+    lake: Lake,
+    config: MaintainConfig,
+    metrics: Metrics,
+    clock: Clock,
+    stop: Stop,
+) {
     if config.every_seconds == 0 {
         return;
     }
+    let metrics = UpkeepMetrics::register(&metrics, clock.now_us());
     let every = Duration::from_secs(config.every_seconds);
     let between_sweeps = Duration::from_secs(u64::from(config.sweep_hours) * 3600);
     let (mut swept, mut told): (Option<Duration>, HashSet<String>) = (None, HashSet::new());
@@ -39,9 +47,13 @@ pub(crate) async fn look_after(lake: Lake, config: MaintainConfig, clock: Clock,
                 if settings.sweep {
                     swept = Some(clock.uptime());
                 }
+                metrics.done(&report, clock.now_us());
                 tell(&report, &mut told);
             }
-            Err(error) => warn!(error = chain(&error), "maintenance failed; trying again"),
+            Err(error) => {
+                metrics.failed();
+                warn!(error = chain(&error), "maintenance failed; trying again");
+            }
         }
     }
 }

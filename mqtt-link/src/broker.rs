@@ -11,6 +11,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
 
+use crate::validity::not_after;
+
 /// A broker, and how to prove ourselves there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -132,6 +134,16 @@ impl Broker {
             options.set_transport(Transport::tls_with_config(config));
         }
         Ok(options)
+    }
+
+    /// When the first certificate of each file ends, seconds since the Unix epoch. A file that cannot be read is left out: who
+    /// connects says so.
+    pub(crate) fn ends(&self) -> Vec<(&'static str, i64)> {
+        let files = [("broker_authority", &self.ca_file), ("client_certificate", &self.cert_file)];
+        let first =
+            |file: &Path| certificates(file).ok()?.iter().filter_map(|one| not_after(one)).min();
+        let ends = files.into_iter().filter(|_| self.tls);
+        ends.filter_map(|(what, file)| Some((what, first(file.as_deref()?)?))).collect()
     }
 
     fn tls(&self, ca_file: &Path) -> Result<ClientConfig, BrokerError> {

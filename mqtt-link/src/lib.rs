@@ -6,9 +6,11 @@
 
 mod broker;
 mod cuts;
+pub mod ends;
 mod lost;
 mod standing;
 mod trouble;
+mod validity;
 
 pub use broker::{Broker, BrokerError};
 pub use cuts::Cuts;

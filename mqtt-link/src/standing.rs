@@ -61,6 +61,10 @@ impl Standing {
         clock: Clock,
     ) -> Self {
         readiness.set(link, Err(format!("connecting to {broker}")));
+        for reason in Trouble::REASONS {
+            // There from the start: what happens for the first time is a growth, too.
+            drop(metrics.troubles.get_or_create(&Labels { link, reason }));
+        }
         let repeats = Repeats::default();
         Self { link, broker, readiness, metrics, clock, repeats, troubles: 0, works_offline: false }
     }

@@ -52,6 +52,10 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// All reasons.
+    pub(crate) const REASONS: [&'static str; 6] =
+        ["unreachable", "login_refused", "refused", "subscription_refused", "session_lost", "cut"];
+
     /// The reason as metrics have it.
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -1,11 +1,10 @@
 //! The admin endpoint of a service: `/healthz`, `/readyz`, `/metrics` and what the service adds.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use tokio::net::TcpListener;
@@ -14,8 +13,9 @@ use crate::answer::Answer;
 use crate::application::{Application, Proof, handed_over};
 use crate::hosts::{Foreign, Hosts};
 use crate::http::{self, Method, Request, Response, Room, StatusCode};
+pub use crate::readiness::Readiness;
 use crate::refusals::Refusals;
-use crate::{Clock, Metrics, Stop};
+use crate::{Clock, Metrics, Stop, vitals};
 
 /// Most connections at once, …
 const OWN_MAX: usize = 64;
@@ -27,45 +27,6 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// What a service answers beyond the standard paths; `None` for unknown paths.
 pub type Routes =
     Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Option<Response>> + Send>> + Send + Sync>;
-
-/// Whether each part of a process can do its work, by name.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness {
-    parts: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
-}
-
-impl Readiness {
-    /// Says how a part is: `Ok` when it can work, else why not.
-    pub fn set(&self, part: &'static str, state: Result<(), String>) {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(part, state);
-    }
-
-    /// Tells whether every part can work.
-    pub fn is_ready(&self) -> bool {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).values().all(Result::is_ok)
-    }
-
-    /// The parts that cannot work, and why.
-    #[must_use]
-    pub fn troubles(&self) -> Vec<(&'static str, String)> {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let troubled = parts.iter().filter_map(|(part, state)| Some((*part, state.clone().err()?)));
-        troubled.collect()
-    }
-
-    fn response(&self) -> Response {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines: String = parts
-            .iter()
-            .map(|(part, state)| match state {
-                Ok(()) => format!("{part}: ready\n"),
-                Err(reason) => format!("{part}: {reason}\n"),
-            })
-            .collect();
-        let ready = parts.values().all(Result::is_ok);
-        Response::text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
-    }
-}
 
 /// What requests must carry as `Authorization: Bearer …`.
 #[derive(Clone)]
@@ -216,6 +177,7 @@ impl Endpoint {
 /// Never after it has started.
 pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Stop) -> anyhow::Result<()> {
     let refusals = Refusals::register(&endpoint.metrics, "admin", endpoint.clock);
+    vitals::register(&endpoint.metrics, &endpoint.readiness, endpoint.clock);
     let connections_max = if endpoint.application.is_some() { APPLICATION_MAX } else { OWN_MAX };
     let room = Room { connections_max, body_bytes_max: BODY_BYTES_MAX };
     let (endpoint, speaking) = (Arc::new(endpoint), refusals.clone());

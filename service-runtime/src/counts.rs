@@ -19,6 +19,10 @@ pub enum Group {
 }
 
 impl Group {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::DeadLetters, Self::Dropped, Self::Refused, Self::Disconnected, Self::Limits];
+
     /// The group's name in `/status`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

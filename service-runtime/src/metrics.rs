@@ -1,11 +1,13 @@
 //! The registry of a process's metrics, handed down as a value.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use crate::Counts;
+use crate::facts::{Facts, Reader};
 
 /// A shared metrics registry. Services register their own metrics in their `metrics.rs`.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,15 @@ impl Metrics {
     pub fn register<T>(&self, prefix: &str, add: impl FnOnce(&mut Registry) -> T) -> T {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         add(registry.sub_registry_with_prefix(prefix))
+    }
+
+    /// Adds metrics below a prefix whose values are read whenever somebody asks.
+    pub fn observe(
+        &self,
+        prefix: &str,
+        read: impl Fn(&mut Facts<'_>) -> fmt::Result + Send + Sync + 'static,
+    ) {
+        self.register(prefix, |registry| registry.register_collector(Box::new(Reader(read))));
     }
 
     /// Returns what the process has refused, dropped or given up on, to add to and to read.
@@ -52,5 +63,28 @@ mod tests {
         });
         counter.inc_by(3);
         assert!(metrics.render().contains("gateway_messages_accepted_total 3"));
+    }
+
+    #[test]
+    fn what_is_known_elsewhere_is_read_when_somebody_asks() {
+        let (metrics, counts) = (Metrics::default(), Counts::default());
+        let read = counts.clone();
+        metrics.observe("x", move |facts| {
+            let logins = read.read().get("refused").map_or(0, |of| of["bad_login"]);
+            facts.counters("refused", "Refused", [([("reason", "bad_login")], logins)])?;
+            facts.gauges("free", "Free", [([("disk", "a")], 0.5), ([("disk", "b")], 1.5)])?;
+            facts.counter("plain", "Plain", 7_u64)?;
+            facts.gauge("level", "Level", -1_i64)
+        });
+        counts.add(crate::Group::Refused, "bad_login", 2);
+        let text = metrics.render();
+        for line in [
+            "# TYPE x_refused counter\nx_refused_total{reason=\"bad_login\"} 2\n",
+            "# TYPE x_free gauge\nx_free{disk=\"a\"} 0.5\nx_free{disk=\"b\"} 1.5\n",
+            "x_plain_total 7\n",
+            "x_level -1\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

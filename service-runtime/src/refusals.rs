@@ -32,7 +32,11 @@ pub struct Refusals {
 impl Refusals {
     /// Registers the counter `{endpoint}_requests_refused_total`, by reason.
     pub fn register(metrics: &Metrics, endpoint: &str, clock: Clock) -> Self {
-        let counts = Family::default();
+        let counts = Family::<Labels, Counter>::default();
+        for reason in ["host", "origin"] {
+            // There from the start: what happens for the first time is a growth, too.
+            drop(counts.get_or_create(&Labels { reason }));
+        }
         metrics.register(endpoint, |registry| {
             registry.register(
                 "requests_refused",

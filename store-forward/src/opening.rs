@@ -100,6 +100,7 @@ impl Spool {
             folder: folder.clone(),
             source_id: options.source_id.clone(),
             pending_bytes_max: config.pending_bytes_max,
+            bytes_max: config.bytes_max,
             record_bytes_max: config.record_bytes_max(),
             tail: Mutex::new(tail),
             wake: Condvar::new(),

@@ -90,6 +90,10 @@ pub struct SpoolStatus {
     pub oldest: Offset,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Most bytes on disk.
+    pub bytes_max: u64,
+    /// Whether the disk had no room when it was last written to.
+    pub disk_full: bool,
     /// The lake that the source is bound to.
     pub lake_id: Option<String>,
 }
@@ -177,6 +181,11 @@ impl Spool {
     /// Returns the source's name.
     pub fn source_id(&self) -> &SourceId {
         &self.shared.source_id
+    }
+
+    /// Returns where the spool is.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.shared.folder.clone()
     }
 
     /// Returns the source's epoch: the current one, a fork changes it.
@@ -304,6 +313,8 @@ impl Spool {
                 .flatten(),
             oldest: tail.plan.oldest().unwrap_or(tail.next),
             bytes: tail.plan.used(),
+            bytes_max: self.shared.bytes_max,
+            disk_full: tail.disk_full,
             lake_id: tail.state.lake_id.clone(),
         }
     }

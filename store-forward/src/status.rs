@@ -15,6 +15,7 @@ use service_runtime::{Clock, Counts, Metrics};
 use tokio::sync::watch;
 
 use crate::Spool;
+use crate::standing;
 use crate::uplink::UplinkStatus;
 
 /// One source's books: `accepted = landed_messages + pending + dropped` (INV-4).
@@ -110,7 +111,8 @@ pub fn routes(
     })
 }
 
-/// Adds the books to a service's metrics, read whenever these are: `{service}_source_messages_accepted` and so on.
+/// Adds the books to a service's metrics, read whenever these are: `{service}_source_messages_accepted` and so on; and how spool and
+/// uplink stand.
 pub fn register(
     metrics: &Metrics,
     service: &str,
@@ -118,6 +120,7 @@ pub fn register(
     uplink: watch::Receiver<UplinkStatus>,
     clock: Clock,
 ) {
+    standing::register(metrics, service, spool.clone(), uplink.clone(), clock);
     let books = Books { spool, uplink, clock };
     metrics.register(service, |registry| registry.register_collector(Box::new(books)));
 }

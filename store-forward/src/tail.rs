@@ -87,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) source_id: SourceId,
     pub(crate) pending_bytes_max: usize,
+    /// Most bytes of the spool on disk.
+    pub(crate) bytes_max: u64,
     /// Largest record that the spool has room for.
     pub(crate) record_bytes_max: usize,
     pub(crate) tail: Mutex<Tail>,

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::UplinkConfig;
 use crate::disk::DiskError;
+use crate::ingest_clock::IngestClock;
 use crate::metrics::gauge;
 use crate::reader::{Batch, Reader};
 use crate::spool::Spool;
@@ -74,6 +75,8 @@ pub struct UplinkStatus {
     pub lake_id: Option<String>,
     /// Another lake that answers on our topic, if one does.
     pub wrong_lake: Option<String>,
+    /// How far ingest's clock is ahead of ours, as far as receipts tell.
+    pub ingest_clock: IngestClock,
 }
 
 /// What one look at the delivery state led to.
@@ -97,6 +100,7 @@ pub struct Uplink<T> {
     status: watch::Sender<UplinkStatus>,
     connected: bool,
     wrong_lake: Option<String>,
+    ingest_clock: IngestClock,
     patience: Patience,
     /// Where random bits come from: jitter takes few, a new epoch needs fresh ones.
     entropy: fn() -> u64,
@@ -135,6 +139,7 @@ impl<T: Transport> Uplink<T> {
             status: watch::Sender::default(),
             connected: false,
             wrong_lake: None,
+            ingest_clock: IngestClock::default(),
             patience,
             entropy,
             random: entropy(),
@@ -309,6 +314,7 @@ impl<T: Transport> Uplink<T> {
             None => return Ok(false),
             Some(TransportEvent::Connected) => {
                 self.connected = true;
+                self.ingest_clock.connected();
                 self.delivery.on_connected(self.clock.uptime());
             }
             Some(TransportEvent::Disconnected) => self.connected = false,
@@ -330,6 +336,7 @@ impl<T: Transport> Uplink<T> {
 
     async fn on_receipt(&mut self, receipt: Receipt) -> Result<(), UplinkError> {
         let offset = receipt.landed;
+        self.ingest_clock.hear(self.clock.uptime(), receipt.at, self.clock.now_ms());
         let own_chain = match self.delivery.chain_in_flight(offset) {
             Some(chain) => Some(chain),
             None if offset > self.delivery.positions().synced => None,
@@ -447,6 +454,7 @@ impl<T: Transport> Uplink<T> {
                 connected: self.connected,
                 lake_id: self.delivery.lake().map(str::to_owned),
                 wrong_lake: self.wrong_lake.clone(),
+                ingest_clock: self.ingest_clock,
             };
             let changed = *status != next;
             *status = next;

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use lake::{Catalog, Lake, LakeConfig, LakeError, OpenMode, Store};
 use service_runtime::Clock;
-use uuid::Uuid;
 
 use super::finding::Finding;
 use super::limits;
@@ -13,6 +11,7 @@ use super::limits;
 /// Room that is asked for on the disk of a lake in a folder: a day of a large ward.
 const ROOM_BYTES: u64 = 2 << 30;
 /// By how much clocks may differ before it is told, and before rows are taken for wrong ones, in milliseconds.
+const ROUNDED_MS: i64 = 1_000;
 const CLOCK_SOON_MS: i64 = 2_000;
 const CLOCK_BAD_MS: i64 = 60_000;
 
@@ -30,22 +29,26 @@ pub(super) async fn look(
     let is_new = folder.as_ref().is_some_and(|folder| !folder.join("_tidemark").exists());
     if is_new {
         findings.push(Finding::ok("lake", format!("{} will be made at the start", config.url)));
-        findings.push(Finding::ok("clock", format!("{}: no other to hold it against", now(clock))));
+        findings.push(alone(clock));
         return None;
     }
-    match probe(config, &env, clock).await {
+    match probe(config, &env).await {
         Err(error) => {
             let remedy = "docs/operations.md, The lake on S3; what is accepted meanwhile is kept";
             findings.push(Finding::bad("store", error.to_string(), remedy));
             None
         }
-        Ok(ahead_ms) => {
+        Ok(()) => {
             let said = "put-if-absent has one winner: commits are safe".to_owned();
             findings.push(Finding::ok("store", said));
-            findings.push(clocks(ahead_ms, &now(clock)));
-            whole(config, &env, findings).await
+            whole(config, &env, clock, findings).await
         }
     }
+}
+
+/// On a disk of this machine there is but one clock.
+fn alone(clock: Clock) -> Finding {
+    Finding::ok("clock", format!("{}: no other to hold it against", now(clock)))
 }
 
 fn now(clock: Clock) -> String {
@@ -58,43 +61,19 @@ fn local_folder(config: &LakeConfig) -> Option<std::path::PathBuf> {
     (!path.contains("://")).then(|| path.into())
 }
 
-/// Proves the store's condition with objects of our own, and tells by how many milliseconds our clock is ahead of its clock.
-async fn probe(
-    config: &LakeConfig,
-    env: &HashMap<String, String>,
-    clock: Clock,
-) -> Result<i64, LakeError> {
+/// Proves the store's condition with objects of our own.
+async fn probe(config: &LakeConfig, env: &HashMap<String, String>) -> Result<(), LakeError> {
     Store::look(&config.url, env).await?;
-    let store = Store::open(&config.url, env)?;
-    store.selftest().await?;
-    let folder = format!("_tidemark/selftest/{}", Uuid::new_v4());
-    let key = format!("{folder}/clock");
-    let before_ms = clock.now_us() / 1_000;
-    store.create(&key, Bytes::from_static(b"what time is it")).await?;
-    let after_ms = clock.now_us() / 1_000;
-    let listed = store.list(&folder).await;
-    store.delete(&key).await?;
-    let written_ms = listed?.first().map_or(before_ms, |object| object.modified_ms);
-    Ok(ahead(before_ms, after_ms, written_ms))
+    Store::open(&config.url, env)?.selftest().await
 }
 
-/// By how much we are ahead, given that it was written between two looks at our clock; stores tell whole seconds.
-fn ahead(before_ms: i64, after_ms: i64, written_ms: i64) -> i64 {
-    if written_ms + 1_000 < before_ms {
-        before_ms - written_ms - 1_000
-    } else if written_ms > after_ms + 1_000 {
-        after_ms - written_ms + 1_000
-    } else {
-        0
-    }
-}
-
+/// By how much the store's clock is ahead of ours; stores tell whole seconds.
 fn clocks(ahead_ms: i64, now: &str) -> Finding {
     let what = "clock";
-    if ahead_ms == 0 {
+    if ahead_ms.abs() <= ROUNDED_MS {
         return Finding::ok(what, format!("{now}, as the store has it"));
     }
-    let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    let side = if ahead_ms > 0 { "behind" } else { "ahead of" };
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let seconds = ahead_ms.abs() as f64 / 1_000.0;
     let said = format!("{now}, {seconds:.1} s {side} the store's");
@@ -110,6 +89,7 @@ fn clocks(ahead_ms: i64, now: &str) -> Finding {
 async fn whole(
     config: &LakeConfig,
     env: &HashMap<String, String>,
+    clock: Clock,
     findings: &mut Vec<Finding>,
 ) -> Option<String> {
     let lake = match Lake::open_with(config, env, OpenMode::Read, &Catalog::builtin()).await {
@@ -127,6 +107,11 @@ async fn whole(
             return None;
         }
     };
+    findings.push(match lake.clock_ahead_ms("check", clock).await {
+        Ok(Some(ahead_ms)) => clocks(ahead_ms, &now(clock)),
+        Ok(None) => alone(clock),
+        Err(error) => Finding::bad("clock", error.to_string(), "mend the store first"),
+    });
     findings.push(match lake::check::run_to(&lake, lake::check::Depth::Files).await {
         Ok(checked) if checked.findings.is_empty() => Finding::ok(
             "lake",
@@ -154,16 +139,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_that_differ_by_less_than_can_be_told_agree() {
-        // Written within the same second, and told as its beginning.
-        assert_eq!([ahead(1_900, 1_950, 1_000), ahead(1_000, 1_900, 1_950)], [0, 0]);
-        assert_eq!(
-            [ahead(100_000, 100_100, 40_000), ahead(1_000, 1_100, 91_000)],
-            [59_000, -88_900]
-        );
-    }
-
-    #[test]
     fn a_wrong_clock_is_told_by_how_wrong_it_is() {
         let verdict = |ahead_ms| clocks(ahead_ms, "now").verdict;
         assert_eq!(
@@ -171,6 +146,6 @@ mod tests {
             [Verdict::Ok, Verdict::Ok, Verdict::Warning]
         );
         assert_eq!([verdict(60_000), verdict(-90_000)], [Verdict::Bad, Verdict::Bad]);
-        assert!(clocks(-90_000, "now").found.contains("90.0 s behind"));
+        assert!(clocks(90_000, "now").found.contains("90.0 s behind"));
     }
 }

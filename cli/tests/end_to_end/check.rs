@@ -34,7 +34,7 @@ fn what_a_machine_has_is_looked_at_before_the_start_and_beside_the_service() {
     let (code, beside) = check(&site, &[]);
     assert_eq!(code, 0, "{beside:#?}");
     assert!(found(&beside, "ok", "store").contains("one winner"));
-    assert!(found(&beside, "ok", "clock").contains("as the store has it"));
+    assert!(found(&beside, "ok", "clock").contains("no other to hold it against"));
     assert!(found(&beside, "ok", "lake").contains("is one whole"));
     assert!(found(&beside, "ok", "spool").contains("in use by a running service"));
     assert!(found(&beside, "ok", "port").contains("in use by the service that runs"));

@@ -10,6 +10,7 @@ mod demo;
 mod harness;
 mod lost;
 mod mapping;
+mod metrics;
 mod other_broker;
 mod payloads;
 mod proofs;

@@ -61,6 +61,12 @@ impl Default for AccessMetrics {
 impl AccessMetrics {
     pub(crate) fn register(metrics: &Metrics) -> Self {
         let own = Self::default();
+        for proof in ["certificate", "password", "jwt", "none"] {
+            // There from the start: what happens for the first time is a growth, too.
+            for result in ["ok", "refused", "throttled", "crowded"] {
+                drop(own.logins.get_or_create(&LoginLabels { proof, result }));
+            }
+        }
         metrics.register("gateway", |registry| {
             registry.register(
                 "logins",
@@ -126,6 +132,13 @@ impl AccessMetrics {
     #[cfg(test)]
     pub(crate) fn left(&self, what: &'static str) -> i64 {
         self.left.get_or_create(&WhatLabels { what }).get()
+    }
+
+    /// These files may be read again: their counters are there from the start.
+    pub(crate) fn watches(&self, what: &'static str) {
+        for result in ["ok", "failed"] {
+            drop(self.reloads.get_or_create(&ReloadLabels { what, result }));
+        }
     }
 
     pub(crate) fn reload(&self, what: &'static str, result: &'static str) {

@@ -61,6 +61,7 @@ pub(crate) async fn run(
     metrics: AccessMetrics,
     stop: Stop,
 ) -> anyhow::Result<()> {
+    watched.iter().for_each(|group| metrics.watches(group.what));
     loop {
         tokio::select! {
             biased;

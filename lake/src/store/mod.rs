@@ -1,5 +1,6 @@
 //! The object store below the lake: one root store, and paths relative to the lake or to one of its tables.
 
+mod counted;
 mod disk;
 mod local;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod unfinished;
 mod upload;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +25,8 @@ use url::Url;
 use crate::error::LakeError;
 use crate::location::Location;
 
+use counted::Counted;
+pub use counted::StoreCounts;
 pub(crate) use local::FsyncLocal;
 pub(crate) use upload::{PART_BYTES, Upload};
 
@@ -52,6 +56,7 @@ pub struct Store {
     root: Arc<dyn ObjectStore>,
     base: Path,
     url: Url,
+    counts: StoreCounts,
 }
 
 impl Store {
@@ -105,7 +110,8 @@ impl Store {
             url: url.to_string(),
             reason: error.to_string(),
         })?;
-        Ok(Self { root, base, url })
+        let counts = StoreCounts::default();
+        Ok(Self { root: Arc::new(Counted::new(root, counts.clone())), base, url, counts })
     }
 
     /// The folder `name` below this one. `name` is one plain path segment.
@@ -113,7 +119,20 @@ impl Store {
     pub fn child(&self, name: &str) -> Self {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{name}/", self.url.path()));
-        Self { root: self.root.clone(), base: self.base.clone().join(PathPart::from(name)), url }
+        let base = self.base.clone().join(PathPart::from(name));
+        Self { root: self.root.clone(), base, url, counts: self.counts.clone() }
+    }
+
+    /// What was asked of the store, and how it failed.
+    #[must_use]
+    pub fn counts(&self) -> StoreCounts {
+        self.counts.clone()
+    }
+
+    /// The folder, if it is one of this machine's.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.url.to_file_path().ok().filter(|_| self.url.scheme() == "file")
     }
 
     /// Absolute URL of this folder, ending in `/`.
@@ -143,11 +162,9 @@ impl Store {
     /// Where a person or tool finds `relative`: a plain path for a local lake, else a URL.
     #[must_use]
     pub fn address(&self, relative: &str) -> String {
-        match self.url.to_file_path() {
-            Ok(folder) if self.url.scheme() == "file" => {
-                folder.join(relative).display().to_string()
-            }
-            _ => format!("{}{relative}", self.url),
+        match self.folder() {
+            Some(folder) => folder.join(relative).display().to_string(),
+            None => format!("{}{relative}", self.url),
         }
     }
 
@@ -192,6 +209,16 @@ impl Store {
         }
     }
 
+    /// When the object was written by the store's own clock, Unix milliseconds.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`].
+    pub(crate) async fn written_ms(&self, relative: &str) -> Result<i64, LakeError> {
+        let path = self.path(relative);
+        let found = self.root.head(&path).await.map_err(|error| failed("read", &path, error))?;
+        Ok(found.last_modified.timestamp_millis())
+    }
+
     /// Removes the object; one that isn't there is fine.
     ///
     /// # Errors
@@ -229,10 +256,7 @@ impl Store {
     /// # Errors
     /// [`LakeError::Store`].
     pub(crate) async fn sweep_unfinished(&self, before_ms: i64) -> Result<u64, LakeError> {
-        let Some(folder) = self.url.to_file_path().ok().filter(|_| self.url.scheme() == "file")
-        else {
-            return Ok(0);
-        };
+        let Some(folder) = self.folder() else { return Ok(0) };
         let swept = tokio::task::spawn_blocking(move || unfinished::sweep(&folder, before_ms));
         let swept = swept.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         swept.map_err(|error| LakeError::Store {
