@@ -349,7 +349,10 @@ impl<T: Transport> Uplink<T> {
             }
         };
         let before = self.delivery.positions().sent;
-        match self.delivery.on_receipt(self.clock.uptime(), &receipt, own_chain) {
+        let verdict = self.delivery.on_receipt(self.clock.uptime(), &receipt, own_chain);
+        // The right one answers again.
+        self.wrong_lake.take_if(|_| matches!(verdict, Verdict::Landed { .. } | Verdict::Unchanged));
+        match verdict {
             Verdict::Landed { landed } => {
                 crash_point::reach(Point::ReceiptTaken);
                 self.spool.landed(landed, receipt.chain, &receipt.lake_id);

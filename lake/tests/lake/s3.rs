@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lake::{Lake, LakeError, OpenMode, Store};
 use s3_server::Creation;
+use service_runtime::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -45,6 +46,25 @@ async fn written_with(pairs: &[(&str, &str)]) -> Vec<String> {
         tokio::join!(request(&listener, OK), store.put("x", Bytes::from_static(b"bytes")));
     written.unwrap();
     lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_asked_for_its_clock_and_what_is_asked_of_it_is_counted() {
+    let (env, _folder) = own_server(Creation::Atomic).await;
+    let lake = Lake::open(&format!("s3://{BUCKET}/lake"), &env, OpenMode::Create).await.unwrap();
+    let ahead_ms = lake.clock_ahead_ms("w", Clock::default()).await.unwrap().unwrap();
+    // It is this machine's own clock; a busy machine takes its time to write.
+    assert!(ahead_ms.abs() < 60_000, "{ahead_ms}");
+    let asked: HashMap<_, _> = lake.store_counts().asked().into_iter().collect();
+    assert!(asked["create"] > 0 && asked["write"] > 0 && asked["read"] > 0, "{asked:?}");
+    let failed: u64 = lake.store_counts().failed().into_iter().map(|(_, _, count)| count).sum();
+    assert_eq!((failed, lake.folder()), (0, None), "what is not there is no failure");
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().display().to_string();
+    let lake = Lake::open(&url, &HashMap::new(), OpenMode::Create).await.unwrap();
+    assert_eq!(lake.clock_ahead_ms("w", Clock::default()).await.unwrap(), None);
+    assert_eq!(lake.folder().as_deref(), Some(folder.path()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,9 +62,18 @@ impl Lake {
     }
 
     fn receipt(&self, epoch: Epoch, resend_from: Option<Offset>) -> TransportEvent {
+        self.receipt_of("lake", epoch, resend_from)
+    }
+
+    fn receipt_of(
+        &self,
+        lake_id: &str,
+        epoch: Epoch,
+        resend_from: Option<Offset>,
+    ) -> TransportEvent {
         let receipt = Receipt {
             v: 1,
-            lake_id: "lake".into(),
+            lake_id: lake_id.into(),
             source_id: "s".parse().unwrap(),
             epoch,
             landed: self.next,
@@ -186,6 +195,46 @@ async fn inv5_every_message_arrives_once_although_frames_and_receipts_are_lost()
     assert!(lake.payloads == expected);
     assert_eq!(running.spool.resume_from(), (2000, Some("lake".into())));
     tokio::task::block_in_place(|| running.close());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv13_another_lake_that_answers_is_told_until_the_right_one_does_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = tokio::task::block_in_place(|| {
+        let running = Running::open(folder.path(), small(WhenFull::Refuse));
+        running.append(&[payload(0)]);
+        running
+    });
+    let (uplink, mut frames, events) = wired(&running);
+    let (epoch, stop, mut status) = (running.spool.epoch(), Stop::new(), uplink.status());
+    let lake = std::cell::RefCell::new(Lake::default());
+    let takes = async {
+        while let Some(frame) = frames.recv().await {
+            lake.borrow_mut().take(&frame);
+        }
+    };
+    let ingest = async {
+        events.send(TransportEvent::Connected).await.unwrap();
+        while lake.borrow().next == 0 {
+            tokio::task::yield_now().await;
+        }
+        let (right, wrong) =
+            (lake.borrow().receipt(epoch, None), lake.borrow().receipt_of("other", epoch, None));
+        let again = lake.borrow().receipt(epoch, None);
+        events.send(right).await.unwrap();
+        status.wait_for(|now| now.lake_id.is_some()).await.unwrap();
+        events.send(wrong).await.unwrap();
+        status.wait_for(|now| now.wrong_lake.as_deref() == Some("other")).await.unwrap();
+        events.send(again).await.unwrap();
+        let told = status.wait_for(|now| now.wrong_lake.is_none());
+        let over = tokio::time::timeout(Duration::from_secs(20), told).await.is_ok();
+        stop.cancel();
+        over
+    };
+    let (ran, over, ()) = tokio::join!(uplink.run(stop.clone(), async {}), ingest, takes);
+    ran.unwrap();
+    tokio::task::block_in_place(|| running.close());
+    assert!(over);
 }
 
 #[tokio::test(flavor = "multi_thread")]
