@@ -6,6 +6,7 @@ use crate::alerts::Alerts;
 use crate::audit::Audit;
 use crate::certs::Certs;
 use crate::check::Check;
+use crate::completions::{Completions, ManPages};
 use crate::dead_letters::{DeadLetters, Reprocess};
 use crate::demo::Demo;
 use crate::drills::Drill;
@@ -87,6 +88,10 @@ pub(crate) enum Command {
     Source(Source),
     /// Checks alert rules, and plays the rows of a lake through them.
     Alerts(Alerts),
+    /// Prints what a shell reads to complete this command line.
+    Completions(Completions),
+    /// Prints the manual page, or writes one for each command.
+    Man(ManPages),
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod audit;
 mod audit_rows;
 mod certs;
 mod check;
+mod completions;
 mod config;
 mod dead_letters;
 mod demo;
@@ -32,7 +33,7 @@ mod wait;
 use std::process::ExitCode;
 
 use args::{Arguments, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
 
@@ -89,6 +90,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Policy(options) => return policy::run(&options),
         Command::Source(options) => source::run(&options)?,
         Command::Alerts(options) => return alerts::run(&options).await,
+        Command::Completions(options) => completions::complete(&options, Arguments::command())?,
+        Command::Man(options) => completions::man(&options, Arguments::command())?,
     }
     Ok(true)
 }
