@@ -22,6 +22,8 @@ use crate::simulate::Simulate;
 use crate::source::Source;
 use crate::status::Status;
 use crate::tables::{Files, Tables};
+use crate::tap::Tap;
+use crate::top::Top;
 use crate::wait::Wait;
 
 /// Telemetry from device to data lake, with a receipt.
@@ -72,6 +74,10 @@ pub(crate) enum Command {
     Reprocess(Reprocess),
     /// Shows how far sources are: appended, synced, sent, landed, lag.
     Status(Status),
+    /// Shows a running service, live in the terminal: what is wrong, sources, devices, topics, alerts, dead letters, limits.
+    Top(Top),
+    /// Prints what is published at a running gateway, as it comes, and on request what it becomes.
+    Tap(Box<Tap>),
     /// Says whether an hour of a site is complete, or waits until it is. Exits with 1 if it is not.
     Sealed(Sealed),
     /// Waits until a message is readable in the lake.

@@ -97,7 +97,7 @@ mod tests {
         command.build();
         let mut expected = BTreeSet::new();
         names(&command, &mut expected);
-        assert!(expected.contains("tidemark-map-try.1") && expected.contains("tidemark-wait.1"));
+        assert!(expected.contains("tidemark-map-try.1") && expected.contains("tidemark-tap.1"));
         let pages = pages(Arguments::command()).unwrap();
         assert_eq!(pages.last().unwrap().0, "tidemark.1");
         assert_eq!(pages.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>(), expected);

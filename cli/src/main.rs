@@ -13,6 +13,7 @@ mod dead_letters;
 mod demo;
 mod drills;
 mod erase;
+mod harmless;
 mod identity;
 mod listen_mqtt;
 mod maintain;
@@ -28,6 +29,8 @@ mod simulate;
 mod source;
 mod status;
 mod tables;
+mod tap;
+mod top;
 mod wait;
 
 use std::process::ExitCode;
@@ -82,6 +85,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::DeadLetters(options) => dead_letters::run(&options).await?,
         Command::Reprocess(options) => dead_letters::reprocess(&options).await?,
         Command::Status(options) => status::run(&options).await?,
+        Command::Top(options) => return top::run(&options).await,
+        Command::Tap(options) => return tap::run(*options).await,
         Command::Sealed(options) => return sealed::run(&options).await,
         Command::Wait(options) => return wait::run(&options).await,
         Command::Identity(options) => return identity::run(&options).await,

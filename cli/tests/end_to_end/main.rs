@@ -13,3 +13,4 @@ mod other_broker;
 mod payloads;
 mod proofs;
 mod refused;
+mod terminal;
