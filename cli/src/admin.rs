@@ -23,6 +23,38 @@ pub(crate) struct Asked<'a> {
     pub(crate) config: Option<&'a Path>,
 }
 
+/// A service that can be asked again and again: its files are read once.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    /// Where it is asked.
+    pub(crate) address: SocketAddr,
+    authorization: Option<String>,
+}
+
+impl Service {
+    /// Finds out where it is, and reads the token that goes with it.
+    pub(crate) fn new(asked: Asked<'_>) -> anyhow::Result<Self> {
+        let configured = config::load(asked.config)?.gateway;
+        let address = asked.admin.unwrap_or(configured.admin_listen);
+        // The configured token is that gateway's: another service gets what it is given here.
+        let own = asked.admin.is_none().then_some(configured.admin_token_file.as_deref()).flatten();
+        let token = asked.token_file.or(own).map(AdminToken::read).transpose()?;
+        Ok(Self { address, authorization: token.map(|token| token.header()) })
+    }
+
+    /// Asks it.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let header = self.authorization.as_deref();
+        http::call_as(self.address, header, method, path, body, patience).await
+    }
+}
+
 /// Asks, and returns who it was beside status and body.
 pub(crate) async fn ask(
     asked: Asked<'_>,
@@ -30,15 +62,13 @@ pub(crate) async fn ask(
     path: &str,
     body: Bytes,
 ) -> anyhow::Result<(SocketAddr, StatusCode, Bytes)> {
-    let configured = config::load(asked.config)?.gateway;
-    let admin = asked.admin.unwrap_or(configured.admin_listen);
-    // The configured token is that gateway's: another service gets what it is given here.
-    let own = asked.admin.is_none().then_some(configured.admin_token_file.as_deref()).flatten();
-    let token = asked.token_file.or(own).map(AdminToken::read).transpose()?;
-    let header = token.map(|token| token.header());
-    let answer = http::call_as(admin, header.as_deref(), method, path, body, PATIENCE).await;
+    let service = Service::new(asked)?;
+    let address = service.address;
+    let answer = service.ask(method, path, body, PATIENCE).await;
     let (status, body) = answer.with_context(|| {
-        format!("nobody answers at {admin}: is the gateway running? --admin names another address")
+        format!(
+            "nobody answers at {address}: is the gateway running? --admin names another address"
+        )
     })?;
-    Ok((admin, status, body))
+    Ok((address, status, body))
 }

@@ -6,6 +6,7 @@ use crate::alerts::Alerts;
 use crate::audit::Audit;
 use crate::certs::Certs;
 use crate::check::Check;
+use crate::completions::{Completions, ManPages};
 use crate::dead_letters::{DeadLetters, Reprocess};
 use crate::demo::Demo;
 use crate::drills::Drill;
@@ -21,6 +22,8 @@ use crate::simulate::Simulate;
 use crate::source::Source;
 use crate::status::Status;
 use crate::tables::{Files, Tables};
+use crate::tap::Tap;
+use crate::top::Top;
 use crate::wait::Wait;
 
 /// Telemetry from device to data lake, with a receipt.
@@ -72,6 +75,10 @@ pub(crate) enum Command {
     Reprocess(Reprocess),
     /// Shows how far sources are: appended, synced, sent, landed, lag.
     Status(Status),
+    /// Shows a running service, live in the terminal: what is wrong, sources, devices, topics, alerts, dead letters, limits.
+    Top(Top),
+    /// Prints what is published at a running gateway, as it comes, and on request what it becomes.
+    Tap(Box<Tap>),
     /// Says whether an hour of a site is complete, or waits until it is. Exits with 1 if it is not.
     Sealed(Sealed),
     /// Waits until a message is readable in the lake.
@@ -88,6 +95,10 @@ pub(crate) enum Command {
     Source(Source),
     /// Checks alert rules, and plays the rows of a lake through them.
     Alerts(Alerts),
+    /// Prints what a shell reads to complete this command line.
+    Completions(Completions),
+    /// Prints the manual page, or writes one for each command.
+    Man(ManPages),
 }
 
 #[cfg(test)]

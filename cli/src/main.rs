@@ -7,11 +7,13 @@ mod audit;
 mod audit_rows;
 mod certs;
 mod check;
+mod completions;
 mod config;
 mod dead_letters;
 mod demo;
 mod drills;
 mod erase;
+mod harmless;
 mod identity;
 mod listen_mqtt;
 mod maintain;
@@ -27,12 +29,14 @@ mod simulate;
 mod source;
 mod status;
 mod tables;
+mod tap;
+mod top;
 mod wait;
 
 use std::process::ExitCode;
 
 use args::{Arguments, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
 
@@ -81,6 +85,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::DeadLetters(options) => dead_letters::run(&options).await?,
         Command::Reprocess(options) => dead_letters::reprocess(&options).await?,
         Command::Status(options) => status::run(&options).await?,
+        Command::Top(options) => return top::run(&options).await,
+        Command::Tap(options) => return tap::run(*options).await,
         Command::Sealed(options) => return sealed::run(&options).await,
         Command::Wait(options) => return wait::run(&options).await,
         Command::Identity(options) => return identity::run(&options).await,
@@ -89,6 +95,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Policy(options) => return policy::run(&options),
         Command::Source(options) => source::run(&options)?,
         Command::Alerts(options) => return alerts::run(&options).await,
+        Command::Completions(options) => completions::complete(&options, Arguments::command())?,
+        Command::Man(options) => completions::man(&options, Arguments::command())?,
     }
     Ok(true)
 }

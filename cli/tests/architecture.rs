@@ -157,6 +157,16 @@ fn only_the_api_knows_a_framework() {
 }
 
 #[test]
+fn only_the_command_line_draws_on_a_terminal() {
+    for krate in ["api", "bench", "drill", "edge-agent", "gateway", "ingest", "lake", "simulator"] {
+        let tree = names(krate);
+        for banned in ["crossterm", "ratatui", "clap_complete", "clap_mangen"] {
+            assert!(!tree.contains(banned), "{krate} pulls in {banned}");
+        }
+    }
+}
+
+#[test]
 fn the_tree_has_one_arrow_one_parquet_and_one_object_store() {
     let tree = tree("tidemark");
     for name in ["arrow-array", "parquet", "object_store", "deltalake-core"] {
@@ -206,7 +216,7 @@ fn files_are_short_and_say_what_they_are_for() {
 #[test]
 fn a_technology_is_named_only_in_the_files_that_are_named_after_it() {
     // (crate, word in a `use` or path, files that may have it)
-    let rules: [(&str, &str, &[&str]); 10] = [
+    let rules: [(&str, &str, &[&str]); 13] = [
         ("gateway/src", "rumqttc::", &["mqtt/tests/"]),
         ("gateway/src", "use redb::", &["store/redb.rs"]),
         ("gateway/src", "argon2::", &["access/password.rs"]),
@@ -221,6 +231,9 @@ fn a_technology_is_named_only_in_the_files_that_are_named_after_it() {
         ("lake/src", "deltalake_core::", &["delta"]),
         ("simulator/src", "rumqttc::", &["publisher/"]),
         ("watch/src", "cel::", &["rules/expression.rs"]),
+        ("cli/src", "rumqttc::", &["listen_mqtt.rs", "tap/mqtt.rs"]),
+        ("cli/src", "crossterm::", &["top/screen.rs"]),
+        ("cli/src", "ratatui::", &["top/"]),
     ];
     let mut problems = Vec::new();
     for (folder, word, allowed) in rules {

@@ -43,3 +43,4 @@ pub use config::GatewayConfig;
 pub use gateway::Gateway;
 pub use insight::{Connection, Insight, LimitUse};
 pub use limits::Limits;
+pub use session::is_telemetry;

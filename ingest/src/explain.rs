@@ -11,6 +11,7 @@ use telemetry_core::spool::record::Record;
 
 use crate::batch::Layout;
 use crate::config::Config;
+use crate::decode::reject::Code;
 use crate::decoding::Decoding;
 use crate::rules::RuleMistake;
 
@@ -30,6 +31,8 @@ pub struct Explained {
     pub rule: Option<String>,
     /// Its rows.
     pub rows: Vec<ExplainedRow>,
+    /// Why it is, wholly or partly, a dead letter.
+    pub dead: Option<Code>,
 }
 
 /// Why a message can't be explained.
@@ -46,13 +49,65 @@ pub enum ExplainError {
     Arrow(#[from] arrow::error::ArrowError),
 }
 
-/// Decodes a message as a running ingest would, and lands nothing. Columns that only say which message a row is from are left out.
+/// Decodes messages as a running ingest would, and lands nothing.
+#[derive(Debug)]
+pub struct Explainer {
+    decoding: Decoding,
+}
+
+impl Explainer {
+    /// By the topic rules of a configuration, for the tables of `layout`.
+    ///
+    /// # Errors
+    /// A rule that makes no sense.
+    pub fn new(config: &Config, layout: Arc<Layout>) -> Result<Self, RuleMistake> {
+        // Whoever may send what is another question.
+        let sources = [("*".to_owned(), vec!["#".to_owned(), "$aws/#".to_owned()])].into();
+        let config = Config { sources, ..config.clone() };
+        Ok(Self { decoding: Decoding::new(&config, layout)? })
+    }
+
+    /// Decodes one message. Columns that only say which message a row is from are left out.
+    ///
+    /// # Errors
+    /// Its rows can't be shown.
+    ///
+    /// # Panics
+    /// Never: the source that it makes up is a good one.
+    pub fn explain(
+        &self,
+        topic: &str,
+        publisher: &str,
+        payload: &[u8],
+        now_us: i64,
+    ) -> Result<Explained, ExplainError> {
+        let mut batch = self.decoding.batch();
+        let id: SourceId = "try".parse().expect("a good name");
+        let source = batch.source(&id, Epoch::from_random(1), 0);
+        let (offset, chain, flags, attributes) = (0, 0, 0, &[][..]);
+        let received_us = now_us;
+        let record =
+            Record { offset, chain, received_us, flags, publisher, topic, attributes, payload };
+        let dead = self.decoding.record(&mut batch, source, &record, now_us);
+        batch.advance(source, 1, 0, 1);
+        let rule = self.decoding.rule_of(topic).map(str::to_owned);
+        let (files, _) = batch.into_files(0)?;
+        let mut rows = Vec::new();
+        for file in files {
+            for part in file.batches {
+                for row in 0..part.num_rows() {
+                    rows.push(explained(&file.table.name, &part, row)?);
+                }
+            }
+        }
+        Ok(Explained { rule, rows, dead })
+    }
+}
+
+/// Decodes one message as a running ingest would: see [`Explainer`].
 ///
 /// # Errors
 /// [`ExplainError`].
-///
-/// # Panics
-/// Never: the source that it makes up is a good one.
 pub fn explain(
     config: &Config,
     layout: Arc<Layout>,
@@ -61,29 +116,7 @@ pub fn explain(
     payload: &[u8],
     now_us: i64,
 ) -> Result<Explained, ExplainError> {
-    // Whoever may send what is another question.
-    let sources = [("*".to_owned(), vec!["#".to_owned(), "$aws/#".to_owned()])].into();
-    let config = Config { sources, ..config.clone() };
-    let decoding = Decoding::new(&config, layout)?;
-    let mut batch = decoding.batch();
-    let id: SourceId = "try".parse().expect("a good name");
-    let source = batch.source(&id, Epoch::from_random(1), 0);
-    let (offset, chain, flags, attributes) = (0, 0, 0, &[][..]);
-    let record =
-        Record { offset, chain, received_us: now_us, flags, publisher, topic, attributes, payload };
-    decoding.record(&mut batch, source, &record, now_us);
-    batch.advance(source, 1, 0, 1);
-    let rule = decoding.rule_of(topic).map(str::to_owned);
-    let (files, _) = batch.into_files(0)?;
-    let mut rows = Vec::new();
-    for file in files {
-        for part in file.batches {
-            for row in 0..part.num_rows() {
-                rows.push(explained(&file.table.name, &part, row)?);
-            }
-        }
-    }
-    Ok(Explained { rule, rows })
+    Explainer::new(config, layout)?.explain(topic, publisher, payload, now_us)
 }
 
 fn explained(table: &str, batch: &RecordBatch, row: usize) -> Result<ExplainedRow, ExplainError> {
@@ -136,5 +169,16 @@ mod tests {
             "{rows:?}"
         );
         assert_eq!(shown("$SYS/x", "1").0, "");
+    }
+
+    #[test]
+    fn one_explainer_takes_many_messages_and_says_which_are_dead() {
+        let explainer = Explainer::new(&Config::default(), Arc::default()).unwrap();
+        let dead = |payload: &str| {
+            let explained = explainer.explain("home/x", "me", payload.as_bytes(), NOW).unwrap();
+            (explained.rows.len(), explained.dead)
+        };
+        assert_eq!(dead("{"), (1, Some(Code::JsonTruncated)));
+        assert_eq!(dead("21.5"), (1, None));
     }
 }

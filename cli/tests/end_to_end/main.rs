@@ -15,3 +15,4 @@ mod other_broker;
 mod payloads;
 mod proofs;
 mod refused;
+mod terminal;

@@ -13,6 +13,7 @@ pub(crate) use acks::{Acks, Owed, Safe};
 pub(crate) use outgoing::{AckKind, AfterReceived, Again, Outgoing};
 pub(crate) use received::Received;
 pub(crate) use registry::{Before, Due, Parked, Registry, Seat};
+pub use route::is_telemetry;
 pub(crate) use route::{Route, route};
 
 use store_forward::Place;

@@ -25,6 +25,12 @@ pub(crate) fn route(topics: &ControlTopics, topic: &str) -> Route {
     }
 }
 
+/// Whether messages on a topic are telemetry: stored, and landed in the lake. Others are delivered only.
+#[must_use]
+pub fn is_telemetry(topics: &ControlTopics, topic: &str) -> bool {
+    route(topics, topic) == Route::Spool
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,10 +40,12 @@ mod tests {
         let topics = ControlTopics::default();
         for topic in ["dt/ward/mon-1/readings", "spBv1.0/g/DDATA/n", "anything", "cmd"] {
             assert_eq!(route(&topics, topic), Route::Spool, "{topic}");
+            assert!(is_telemetry(&topics, topic), "{topic}");
         }
         for topic in ["tm/v1/up/3/agent", "tm/v1/receipt/a/b"] {
             assert_eq!(route(&topics, topic), Route::Control, "{topic}");
         }
         assert_eq!(route(&topics, "cmd/ward/pump-1/rate"), Route::Live);
+        assert!(!is_telemetry(&topics, "cmd/ward/pump-1/rate"));
     }
 }
