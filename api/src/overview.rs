@@ -1,5 +1,7 @@
 //! Who asks, and how the whole is doing: rates, devices, alerts, the lag, and what is wrong.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -8,6 +10,7 @@ use watch::State as AlertState;
 
 use crate::caller::Who;
 use crate::error::{Error, Refused};
+use crate::pulse::Grown;
 use crate::role::{Right, Role};
 use crate::sources::known;
 use crate::state::Api;
@@ -192,17 +195,7 @@ fn troubles(api: &Api) -> Vec<Trouble> {
         remedy: "docs/operations.md says what each part needs; the log has more".into(),
         severity: "critical",
     });
-    let grown =
-        pulse.grown_of_late(api.now()).into_iter().map(|((group, reason), grown)| Trouble {
-            what: format!(
-                "{} more and more: {reason} ({} since the start)",
-                spoken(&group),
-                grown.count
-            ),
-            since: Time::known(grown.since_us),
-            remedy: remedy(&group).into(),
-            severity: "warning",
-        });
+    let grown = by_group(pulse.grown_of_late(api.now()));
     let limits = api.parts().gateway.iter().flat_map(gateway::Insight::limits);
     let full = limits.filter(|limit| {
         limit.max > 0 && limit.used.saturating_mul(100) / limit.max >= NEARLY_FULL_PERCENT
@@ -217,6 +210,33 @@ fn troubles(api: &Api) -> Vec<Trouble> {
         severity: "warning",
     });
     unready.chain(grown).chain(full).collect()
+}
+
+/// One line for each group of counts, its reasons by how often they came: nine kinds of dead letters are one trouble.
+fn by_group(grown: Vec<((String, String), Grown)>) -> Vec<Trouble> {
+    let mut groups: BTreeMap<String, Vec<(String, Grown)>> = BTreeMap::new();
+    for ((group, reason), grown) in grown {
+        groups.entry(group).or_default().push((reason, grown));
+    }
+    let trouble = |(group, mut reasons): (String, Vec<(String, Grown)>)| {
+        reasons.sort_by_key(|(_, grown)| std::cmp::Reverse(grown.count));
+        let named = match reasons.as_slice() {
+            [(reason, _)] => reason.clone(),
+            several => {
+                let each =
+                    several.iter().map(|(reason, grown)| format!("{reason} {}", grown.count));
+                each.collect::<Vec<_>>().join(", ")
+            }
+        };
+        let total: u64 = reasons.iter().map(|(_, grown)| grown.count).sum();
+        Trouble {
+            what: format!("{} more and more: {named} ({total} since the start)", spoken(&group)),
+            since: reasons.iter().map(|(_, grown)| grown.since_us).min().and_then(Time::known),
+            remedy: remedy(&group).into(),
+            severity: "warning",
+        }
+    };
+    groups.into_iter().map(trouble).collect()
 }
 
 fn spoken(group: &str) -> &str {
@@ -240,5 +260,34 @@ fn remedy(group: &str) -> &'static str {
         }
         "limits" => "/api/v1/limits says how full each is",
         _ => "the log says of whom, and what to do; docs/operations.md",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn reasons_of_a_group_are_one_trouble() {
+        let grown = |group: &str, reason: &str, count, since_us| {
+            let grown = Grown { count, since_us, last_us: since_us, at: Duration::ZERO };
+            ((group.to_owned(), reason.to_owned()), grown)
+        };
+        let told = by_group(vec![
+            grown("dead_letters", "empty_payload", 2, 9_000_000),
+            grown("dead_letters", "json_syntax", 5, 8_000_000),
+            grown("refused", "throttled", 1, 7_000_000),
+        ]);
+        let said: Vec<&str> = told.iter().map(|trouble| trouble.what.as_str()).collect();
+        assert_eq!(
+            said,
+            [
+                "messages become dead letters, more and more: json_syntax 5, empty_payload 2 (7 since the start)",
+                "clients or messages are refused, more and more: throttled (1 since the start)",
+            ]
+        );
+        assert_eq!(told[0].since, Time::known(8_000_000));
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Grown {
     /// When it grew for the first time since it was calm, and the last time; Unix microseconds.
     pub(crate) since_us: i64,
     pub(crate) last_us: i64,
-    at: Duration,
+    pub(crate) at: Duration,
 }
 
 /// Alerts by state and severity.

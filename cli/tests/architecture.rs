@@ -231,7 +231,7 @@ fn a_technology_is_named_only_in_the_files_that_are_named_after_it() {
         ("lake/src", "deltalake_core::", &["delta"]),
         ("simulator/src", "rumqttc::", &["publisher/"]),
         ("watch/src", "cel::", &["rules/expression.rs"]),
-        ("cli/src", "rumqttc::", &["listen_mqtt.rs", "tap/mqtt.rs"]),
+        ("cli/src", "rumqttc::", &["check/mqtt.rs", "listen_mqtt.rs", "tap/mqtt.rs"]),
         ("cli/src", "crossterm::", &["top/screen.rs"]),
         ("cli/src", "ratatui::", &["top/"]),
     ];

@@ -5,6 +5,8 @@ import { launch, open, settled, VIEWS } from './browser.mjs'
 import { mock } from './mock/server.mjs'
 
 const [folder, url] = process.argv.slice(2)
+// Which device, where it is not the made-up ward: `#/devices/demo-ward/monitor-015?metric=spo2`.
+const views = { ...VIEWS, ...(process.env.DEVICE && { device: process.env.DEVICE }) }
 await mkdir(folder, { recursive: true })
 const ward = url ? null : await mock()
 const browser = await launch()
@@ -14,7 +16,7 @@ const tabs = await Promise.all(
 // Lines of the overview need a while to be lines.
 await new Promise((resolve) => setTimeout(resolve, Number(process.env.SECONDS_BEFORE ?? 45) * 1000))
 for (const { page, size, theme, problems } of tabs) {
-  for (const [name, hash] of Object.entries(VIEWS)) {
+  for (const [name, hash] of Object.entries(views)) {
     if (size === 'phone' && !['overview', 'alerts', 'devices', 'device'].includes(name)) continue
     await page.evaluate((to) => { location.hash = to }, hash)
     await settled(page)

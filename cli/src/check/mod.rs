@@ -4,6 +4,7 @@ mod addresses;
 mod finding;
 mod lake;
 mod limits;
+mod mqtt;
 mod proofs;
 mod spools;
 mod store;

@@ -93,16 +93,18 @@ fn group<'a>(profile: Option<&'static str>, shape: Shape, messages: Vec<Message<
             }
         }
     }
-    // Below `dt` site and device have their levels, also where only one was heard.
+    // Below `dt` site and device have their levels, also where only one was heard; the rule is for that one: the built-in
+    // rule serves the others.
     let is_ours = names.len() >= 4 && names.first().is_some_and(|seen| seen.first() == Some(&"dt"));
-    let varies =
-        |n: usize, seen: &BTreeSet<&str>| seen.len() > 1 || (is_ours && matches!(n, 1 | 2));
-    let levels = names.iter().enumerate().map(|(n, seen)| match seen.first() {
-        Some(only) if !varies(n, seen) => (*only).to_owned(),
+    let varies = |seen: &BTreeSet<&str>| seen.len() > 1;
+    let levels = names.iter().map(|seen| match seen.first() {
+        Some(only) if !varies(seen) => (*only).to_owned(),
         _ => "+".to_owned(),
     });
     let filter = levels.collect::<Vec<_>>().join("/");
-    let varying = (0..).zip(&names).filter(|(n, seen)| varies(*n, seen)).map(|(n, _)| n).collect();
+    let is_place = |n: usize| is_ours && matches!(n, 1 | 2);
+    let varying = (0..).zip(&names).filter(|(n, seen)| varies(seen) || is_place(*n));
+    let varying = varying.map(|(n, _)| n).collect();
     let unreadable = messages.iter().filter(|message| message.text.is_none()).count();
     Group { filter, profile, messages, unreadable, shape, varying }
 }

@@ -120,7 +120,7 @@ fn anything_at_all_gives_rules_that_can_be_read() {
 #[test]
 fn below_dt_one_message_says_where_site_and_device_are() {
     let shown = suggestions(&[("dt/lab/dev1/readings", r#"{"hr":72}"#)]);
-    for line in ["filter = \"dt/+/+/readings\"", "site = \"{1}\"", "device = \"{2}\""] {
+    for line in ["filter = \"dt/lab/dev1/readings\"", "site = \"{1}\"", "device = \"{2}\""] {
         assert!(shown[0].contains(line), "{shown:?}");
     }
 }

@@ -31,7 +31,7 @@ function sections(config, wanted) {
     .map(([name, values]) => [name, flat(values).filter(([key, value]) => !wanted || `${name}.${key} ${value}`.toLowerCase().includes(wanted))])
     .filter(([, rows]) => rows.length > 0)
   if (found.length === 0) return state({ title: 'No such setting', text: 'Settings are found by a part of their name or value.' })
-  return found.map(([name, rows]) => panel({ title: `[${name}]`, look: 'panel-table' }, table({
+  return found.map(([name, rows]) => panel({ title: name, note: h('code', null, `[${name}]`), look: 'panel-table' }, table({
     label: `Settings of ${name}`, key: ([key]) => key, rows,
     columns: [
       { label: 'Setting', cell: ([key]) => h('code', { class: 'wrap' }, key) },
