@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use anyhow::ensure;
 use service_runtime::Clock;
 
 use crate::report::PathReport;
@@ -43,7 +44,11 @@ pub(crate) async fn run(options: &AlertsOptions) -> anyhow::Result<()> {
 async fn once(options: &AlertsOptions, more: &str, clock: Clock) -> anyhow::Result<PathReport> {
     let folder = tempfile::tempdir()?;
     let folder: &Path = folder.path();
-    Ok(path::once(&options.path, options.devices, more, folder, clock).await?.0)
+    let report = path::once(&options.path, options.devices, more, folder, clock).await?.0;
+    // What is known of devices is kept with the lake, if they are watched.
+    let is_watched = folder.join("lake/_tidemark/watch").exists();
+    ensure!(is_watched != more.contains("watch = false"), "the settings had no effect");
+    Ok(report)
 }
 
 fn median(all: &mut [f64]) -> f64 {

@@ -29,7 +29,9 @@ pub(crate) async fn run(role: Role, config: &Path) -> anyhow::Result<()> {
                 let lake: LakeConfig = file.section("lake")?;
                 let environment = std::env::vars().collect();
                 let lake = Lake::open_as(&lake, &environment, OpenMode::Create).await?;
-                let (config, metrics) = (file.section("ingest")?, Metrics::default());
+                let (mut config, metrics): (ingest::Config, _) =
+                    (file.section("ingest")?, Metrics::default());
+                config.alerts = file.section("alerts")?;
                 let watched = ingest::watching::Watcher::new().1;
                 ingest::run(config, lake, metrics, Readiness::default(), watched, stop).await
             }
