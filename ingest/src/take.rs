@@ -102,10 +102,10 @@ impl Pipeline {
                 let rows = batch.rows().saturating_sub(rows + usize::from(dead));
                 let came = Came { topic, payload, rows, dead, at_us: now_us };
                 let of = || {
-                    let reading = batch.reading(batch.readings.len().checked_sub(1)?)?;
+                    let last = (readings..batch.readings.len()).next_back()?;
+                    let reading = batch.reading(last)?;
                     Some((reading.site.to_owned(), reading.device.to_owned()))
                 };
-                let of = || of().filter(|_| batch.readings.len() > readings);
                 self.seen.note(came, || self.decoding.about(topic), of);
                 if let Some(code) = code {
                     self.dead_letters.note(now, code, &key.0, topic);

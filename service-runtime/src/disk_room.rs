@@ -1,6 +1,6 @@
 //! How much room the file system below a folder has left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
@@ -14,7 +14,13 @@ struct Room {
     size: u64,
 }
 
-fn room(folder: &PathBuf) -> Option<Room> {
+/// Bytes that this user may still write where `folder` is; `None` if it cannot be asked.
+#[must_use]
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    Some(room(folder)?.free)
+}
+
+fn room(folder: &Path) -> Option<Room> {
     let found = statvfs(folder).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
     Some(Room { free: bytes(found.f_bavail), size: bytes(found.f_blocks) })
@@ -38,7 +44,7 @@ mod tests {
     #[test]
     fn a_folder_has_room_and_one_that_is_not_there_has_no_metrics() {
         let folder = tempfile::tempdir().unwrap();
-        let found = room(&folder.path().to_owned()).unwrap();
+        let found = room(folder.path()).unwrap();
         assert!(found.size > 0 && found.free <= found.size, "{found:?}");
         let metrics = Metrics::default();
         register(&metrics, "agent", "spool", folder.path().to_owned());

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use gateway::GatewayConfig;
 use rustix::process::{Resource, getrlimit};
+use service_runtime::disk_room;
 
 use super::finding::Finding;
 use crate::print;
@@ -41,8 +42,7 @@ fn files(allowed: Option<u64>, connections: u64) -> Finding {
 pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     let path = std::path::absolute(path).ok()?;
     let there = path.ancestors().find(|folder| folder.exists())?;
-    let found = rustix::fs::statvfs(there).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
+    disk_room::free_bytes(there)
 }
 
 /// Looks whether there is room for what may still come to a path.

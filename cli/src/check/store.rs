@@ -1,8 +1,9 @@
 //! The lake's store: reachable, safe to commit to, with room, and with a clock that agrees with ours.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
-use lake::{Catalog, Lake, LakeConfig, LakeError, OpenMode, Store};
+use lake::{Catalog, Lake, LakeConfig, LakeError, Location, OpenMode, Store};
 use service_runtime::Clock;
 
 use super::finding::Finding;
@@ -55,10 +56,11 @@ fn now(clock: Clock) -> String {
     crate::tables::instant(clock.now_us())
 }
 
-fn local_folder(config: &LakeConfig) -> Option<std::path::PathBuf> {
-    let url = &config.url;
-    let path = url.strip_prefix("file://").unwrap_or(url);
-    (!path.contains("://")).then(|| path.into())
+fn local_folder(config: &LakeConfig) -> Option<PathBuf> {
+    match config.url.parse() {
+        Ok(Location::Folder(folder)) => Some(folder),
+        Ok(Location::Bucket { .. }) | Err(_) => None,
+    }
 }
 
 /// Proves the store's condition with objects of our own.
