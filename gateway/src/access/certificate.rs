@@ -20,6 +20,8 @@ pub(crate) struct ClientCertificate {
     /// Microseconds since the epoch.
     pub(crate) not_before_us: i64,
     pub(crate) not_after_us: i64,
+    /// Which of its authority's certificates it is, as revocation lists name it: [`named_by`].
+    pub(crate) mark: Arc<str>,
     /// In hexadecimal digits, for the audit log.
     pub(crate) serial: String,
     /// SHA-256, in hexadecimal digits.
@@ -65,6 +67,7 @@ impl ClientCertificate {
             dns_names: dns_names.collect(),
             not_before_us: parsed.validity().not_before.timestamp().saturating_mul(1_000_000),
             not_after_us: parsed.validity().not_after.timestamp().saturating_mul(1_000_000),
+            mark: named_by(parsed.issuer().as_raw(), parsed.raw_serial()),
             serial: hex(parsed.raw_serial()),
             fingerprint: hex(digest::digest(&digest::SHA256, leaf).as_ref()),
             chain: chain.iter().map(|one| one.clone().into_owned()).collect(),
@@ -87,6 +90,15 @@ impl ClientCertificate {
             _ => None,
         }
     }
+}
+
+/// Names a certificate by its issuer (DER) and serial number, which is all that a revocation list says of it: SHA-256 of both, in
+/// hexadecimal digits.
+pub(crate) fn named_by(issuer: &[u8], serial: &[u8]) -> Arc<str> {
+    let mut both = digest::Context::new(&digest::SHA256);
+    both.update(issuer);
+    both.update(serial);
+    hex(both.finish().as_ref()).into()
 }
 
 fn hex(bytes: &[u8]) -> String {

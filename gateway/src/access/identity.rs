@@ -33,8 +33,8 @@ pub(crate) enum Proof {
     Anonymous,
     /// By the password with this hash.
     Password { hash: Arc<str> },
-    /// By a certificate, first of its chain.
-    Certificate { chain: Arc<[CertificateDer<'static>]> },
+    /// By a certificate, first of its chain; with how revocation lists name it.
+    Certificate { chain: Arc<[CertificateDer<'static>]>, mark: Arc<str> },
     /// By a token that was signed with the key of this fingerprint; with what it says of roles and site.
     Token { key: [u8; 32], roles: Arc<[String]>, site: Option<Arc<str>> },
 }

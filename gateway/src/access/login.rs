@@ -102,7 +102,7 @@ impl Access {
                 }
                 self.of(tables, &identity.name, identity.proof.clone(), None, None)
             }
-            Proof::Certificate { chain } => {
+            Proof::Certificate { chain, .. } => {
                 let now_us = self.inner.clock.now_us();
                 if !tables.trust.as_ref().is_some_and(|trust| trust.accepts(chain, now_us)) {
                     return Err(Denied::Revoked);
@@ -151,7 +151,8 @@ impl Access {
         let standing = (!config.certificate_roles.is_empty()).then(|| {
             (config.certificate_roles.as_slice().into(), certificate.site().map(Arc::from))
         });
-        let proof = Proof::Certificate { chain: certificate.chain.clone() };
+        let (chain, mark) = (certificate.chain.clone(), certificate.mark.clone());
+        let proof = Proof::Certificate { chain, mark };
         self.of(tables, name, proof, standing, Some(certificate.not_after_us))
     }
 

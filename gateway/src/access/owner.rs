@@ -22,6 +22,9 @@ pub(crate) struct Owner {
     roles: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     site: Option<String>,
+    /// The certificate that proved it, as revocation lists name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
 }
 
 /// How the tables of access see an owner at this moment.
@@ -43,6 +46,10 @@ impl Owner {
             proof: identity.kind().to_owned(),
             roles: identity.roles.to_vec(),
             site: identity.site.as_deref().map(str::to_owned),
+            certificate: match &identity.proof {
+                Proof::Certificate { mark, .. } => Some(mark.to_string()),
+                _ => None,
+            },
         }
     }
 
@@ -64,7 +71,7 @@ impl Owner {
 
     fn named(name: &str, proof: &str) -> Self {
         let (name, proof) = (name.to_owned(), proof.to_owned());
-        Self { name, id: None, proof, roles: Vec::new(), site: None }
+        Self { name, id: None, proof, roles: Vec::new(), site: None, certificate: None }
     }
 
     pub(crate) fn is_anonymous(&self) -> bool {
@@ -88,7 +95,7 @@ impl Owner {
 
 impl Access {
     /// Tells what has become of an owner. The end of a proof (a token's, a certificate's) is no end of the identity: its client comes
-    /// back with another one.
+    /// back with another one. A certificate that was withdrawn is: whoever has it is not trusted any more.
     pub(crate) fn standing(&self, owner: &Owner, client_id: &str) -> Standing {
         let tables = self.tables();
         let (roles, site) = match self.said_of(&tables, owner) {
@@ -119,6 +126,11 @@ impl Access {
             } else {
                 Err(Gone)
             };
+        }
+        let is_withdrawn =
+            |mark: &String| tables.trust.as_ref().is_some_and(|it| it.has_withdrawn(mark));
+        if owner.certificate.as_ref().is_some_and(is_withdrawn) {
+            return Err(Gone);
         }
         if let Some(entry) = tables.identities.get(&owner.name) {
             return match entry.revoked || entry.id != owner.id {
@@ -171,6 +183,9 @@ mod tests {
     fn what_a_version_before_wrote_is_read() {
         let read: Owner = serde_json::from_str("{\"identity\":\"mon-1\"}").unwrap();
         assert_eq!(read, Owner::named("mon-1", ""));
+        let before = "{\"identity\":\"mon-1\",\"proof\":\"certificate\",\"roles\":[]}";
+        let read: Owner = serde_json::from_str(before).unwrap();
+        assert_eq!(read, Owner::named("mon-1", "certificate"));
         assert_eq!(Owner::of_publisher("password:ward"), Owner::named("ward", "password"));
         assert_eq!(Owner::of_publisher("jwt:van-7"), Owner::named("van-7", ""));
         assert!(Owner::of_publisher("anonymous:x").is_anonymous());

@@ -1,5 +1,6 @@
 //! Whom client certificates are trusted from: authorities and revocation lists.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use x509_parser::prelude::parse_x509_crl;
+use x509_parser::x509::ReasonCode;
 
+use super::certificate::named_by;
 use super::config::{ClientCertificates, TlsConfig};
 
 /// Why files for TLS were refused.
@@ -42,6 +46,8 @@ pub enum TlsError {
 #[derive(Debug, Clone)]
 pub(crate) struct Trust {
     verifier: Arc<dyn ClientCertVerifier>,
+    /// Certificates that were withdrawn, as [`named_by`] names them.
+    withdrawn: Arc<HashSet<Arc<str>>>,
 }
 
 /// The one provider of cryptography in this process, named wherever TLS is set up.
@@ -64,6 +70,7 @@ impl Trust {
         for path in &config.crl_files {
             lists.extend(revocation_lists(path)?);
         }
+        let withdrawn = lists.iter().flat_map(|list| withdrawn_by(list)).collect();
         let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
         // A list that is too old may lack what has been revoked since.
         let builder = builder.with_crls(lists).enforce_revocation_expiration();
@@ -74,11 +81,18 @@ impl Trust {
             }
         };
         let blamed = config.crl_files.first().unwrap_or(path);
-        Ok(Some(Self { verifier: builder.build().map_err(unfit(blamed))? }))
+        let verifier = builder.build().map_err(unfit(blamed))?;
+        Ok(Some(Self { verifier, withdrawn: Arc::new(withdrawn) }))
     }
 
     pub(crate) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
         self.verifier.clone()
+    }
+
+    /// Tells whether a certificate was withdrawn; `mark` as [`named_by`] makes it. One that a list calls superseded was not: its owner has
+    /// another one now (RFC 5280 section 5.3.1).
+    pub(crate) fn has_withdrawn(&self, mark: &str) -> bool {
+        self.withdrawn.contains(mark)
     }
 
     /// Tells whether a chain is valid now: its authorities trusted, nothing of it expired or revoked.
@@ -88,6 +102,16 @@ impl Trust {
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
         self.verifier.verify_client_cert(leaf, others, now).is_ok()
     }
+}
+
+/// The certificates that a list withdraws, in DER. What cannot be read has been refused by the verifier, which reads it as well.
+fn withdrawn_by(list: &[u8]) -> Vec<Arc<str>> {
+    let Ok((_, list)) = parse_x509_crl(list) else { return Vec::new() };
+    let issuer = list.issuer().as_raw();
+    let for_good = list.iter_revoked_certificates().filter(|entry| {
+        !entry.reason_code().is_some_and(|(_, reason)| reason == ReasonCode::Superseded)
+    });
+    for_good.map(|entry| named_by(issuer, entry.raw_serial())).collect()
 }
 
 /// Reads the certificates of a PEM file, at least one.

@@ -397,6 +397,6 @@ pub(super) async fn enter(
         Session::new(client_id, owner, expiry_seconds, mailboxes, limits.inflight_max, store)
     });
     session.set_expiry(expiry_seconds);
-    session.connected();
+    session.connected(&arrival.owner);
     Ok(Newcomer { seat, session, present })
 }

@@ -78,7 +78,7 @@ impl Device {
         let limits = shared.session_limits.clone();
         let store = Some(shared.store.clone());
         let mut session = Session::new(id.clone(), anonymous(), expiry_seconds, limits, 10, store);
-        session.connected();
+        session.connected(&anonymous());
         let inbox = Inbox::new(version, &id, "anonymous:mon-1".into(), false, audiences);
         Self { inbox, session }
     }

@@ -158,8 +158,10 @@ impl Session {
         self.expiry_seconds = expiry_seconds;
     }
 
-    /// The client is there: letters wait for it in the mailbox, and what must survive goes to disk.
-    pub(crate) fn connected(&mut self) {
+    /// The client is there, and has proved itself as this owner: letters wait for it in the mailbox, and what must survive goes to disk.
+    pub(crate) fn connected(&mut self, owner: &Arc<Owner>) {
+        // The same identity, maybe by another certificate or with other roles.
+        self.owner = owner.clone();
         self.mailbox.set_present(true, self.is_durable());
         self.disconnected_us = None;
         self.save();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber,
+    date_time_ymd,
 };
 use rumqttc::{TlsConfiguration, Transport};
 use rustls::pki_types::pem::PemObject;
@@ -48,10 +49,15 @@ impl Authority {
     }
 
     pub(crate) fn revoke(&self, serials: &[u64]) {
-        let revoked = serials.iter().map(|serial| RevokedCertParams {
+        let all: Vec<_> = serials.iter().map(|serial| (*serial, None)).collect();
+        self.revoke_because(&all);
+    }
+
+    pub(crate) fn revoke_because(&self, serials: &[(u64, Option<RevocationReason>)]) {
+        let revoked = serials.iter().map(|(serial, reason_code)| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2024, 1, 1),
-            reason_code: None,
+            reason_code: *reason_code,
             invalidity_date: None,
         });
         let list = CertificateRevocationListParams {

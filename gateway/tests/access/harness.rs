@@ -147,8 +147,19 @@ impl TestGateway {
 
     /// Connects by TLS with the certificate of a name.
     pub(crate) async fn try_certificate(&self, name: &str) -> Result<Client, ConnectionError> {
-        let mut options = self.options(name, self.tls.port());
+        self.try_certificate_with(name, name, |_| {}).await
+    }
+
+    /// The same, with options of its own.
+    pub(crate) async fn try_certificate_with(
+        &self,
+        name: &str,
+        client_id: &str,
+        change: impl FnOnce(&mut MqttOptions),
+    ) -> Result<Client, ConnectionError> {
+        let mut options = self.options(client_id, self.tls.port());
         options.set_transport(self.authority.client(Some(name)));
+        change(&mut options);
         Client::connect(options).await
     }
 }

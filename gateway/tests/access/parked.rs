@@ -5,6 +5,7 @@ use std::fs;
 use gateway::access::config::ClientIds;
 use gateway::access::{Entry, Identities, hash_password};
 use gateway::admin::SessionList;
+use rcgen::RevocationReason;
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{LastWill, LastWillProperties, PubAckReason};
@@ -117,6 +118,46 @@ async fn who_is_revoked_leaves_neither_session_nor_will() {
     assert!(of("session_ended").contains(&"mon-1@away"), "{log:?}");
     let denied = of("will_denied");
     assert!(denied.len() == 2 && denied.contains(&"mon-1@away"), "{denied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_withdrawn_leaves_neither_session_nor_will_and_one_that_is_replaced_does()
+ {
+    let gateway = TestGateway::start().await;
+    gateway.authority.issue("mon-1", 7);
+    gateway.authority.issue("mon-2", 8);
+    let connect = async |name: &str, client_id: &str| {
+        let options = |options: &mut MqttOptions| {
+            stay(options);
+            will(options, &format!("dt/icu/{name}/will"), Some(3600));
+        };
+        gateway.try_certificate_with(name, client_id, options).await.unwrap()
+    };
+    for (name, client_id) in [("mon-1", "mon-1@a"), ("mon-2", "mon-2@a"), ("mon-2", "mon-2@b")] {
+        let client = connect(name, client_id).await;
+        leave(&gateway, client, 0).await;
+    }
+    // One session goes on with the next certificate; the other's client stays away, but its certificate is only superseded.
+    gateway.authority.issue("mon-2", 9);
+    let again = connect("mon-2", "mon-2@a").await;
+    assert!(again.present);
+    leave(&gateway, again, 0).await;
+    gateway.authority.revoke_because(&[
+        (7, Some(RevocationReason::KeyCompromise)),
+        (8, Some(RevocationReason::Superseded)),
+    ]);
+    gateway.counted("gateway_sessions 2").await;
+    gateway.authority.revoke_because(&[(7, None), (8, None)]);
+    gateway.counted("gateway_sessions 1").await;
+    assert!(connect("mon-2", "mon-2@a").await.present, "it rests on a certificate that is good");
+    assert!(!connect("mon-2", "mon-2@b").await.present);
+    let log = gateway.stop().await;
+    let of = |event: &str| -> Vec<_> {
+        let lines = log.iter().filter(|line| line["event"] == event);
+        lines.map(|line| line["client_id"].as_str().unwrap()).collect()
+    };
+    assert_eq!(of("session_ended"), ["mon-1@a", "mon-2@b"], "{log:?}");
+    assert_eq!(of("will_denied"), ["mon-1@a", "mon-2@b"], "{log:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
