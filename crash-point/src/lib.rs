@@ -1,7 +1,8 @@
 //! Named points, at steps whose order matters, at which a debug build can be told to die.
 //!
 //! `TIDEMARK_CRASH_POINT=landing-decided` aborts the process when it gets there, `landing-decided:3` the third time: no
-//! destructor runs and nothing is flushed, as with `kill -9`. Release builds contain none of this.
+//! destructor runs and nothing is flushed, as with `kill -9`. `TIDEMARK_CRASH_PAYLOAD=text` aborts it when it is about to decode a
+//! payload with that text in it, each time. Release builds contain none of this.
 #![warn(missing_docs)]
 
 /// A step of which it must not matter that it is the last one.
@@ -123,12 +124,26 @@ pub fn reach(point: Point) {
 #[inline(always)]
 pub fn reach(_point: Point) {}
 
+/// The variable that makes payloads with this text deadly.
+pub const PAYLOAD_VARIABLE: &str = "TIDEMARK_CRASH_PAYLOAD";
+
+/// Says that the process is about to decode this payload; it may die of it.
+#[cfg(debug_assertions)]
+pub fn about_to_decode(payload: &[u8]) {
+    armed::about_to_decode(payload);
+}
+
+/// Says that the process is about to decode this payload. Release builds go on.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn about_to_decode(_payload: &[u8]) {}
+
 #[cfg(any(debug_assertions, test))]
 mod armed {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use super::{Point, VARIABLE};
+    use super::{PAYLOAD_VARIABLE, Point, VARIABLE};
 
     #[derive(Debug)]
     pub(super) struct Armed {
@@ -150,6 +165,22 @@ mod armed {
 
         pub(super) fn goes_off(&self, point: Point) -> bool {
             point == self.point && self.left.fetch_sub(1, Ordering::SeqCst) == 1
+        }
+    }
+
+    /// Whether a payload has the deadly text; an empty text is in none.
+    pub(super) fn is_deadly(text: &[u8], payload: &[u8]) -> bool {
+        !text.is_empty() && payload.windows(text.len()).any(|window| window == text)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "it must work before there is a configuration")]
+    #[expect(clippy::print_stderr, reason = "the last words of a process that is told to die")]
+    pub(super) fn about_to_decode(payload: &[u8]) {
+        static TEXT: OnceLock<Option<String>> = OnceLock::new();
+        let text = TEXT.get_or_init(|| std::env::var(PAYLOAD_VARIABLE).ok());
+        if text.as_ref().is_some_and(|text| is_deadly(text.as_bytes(), payload)) {
+            eprintln!("deadly payload met");
+            std::process::abort();
         }
     }
 
@@ -192,6 +223,13 @@ mod tests {
         let armed = Armed::parse("frame-sent:2").unwrap();
         let reached = [Point::FrameSent, Point::ReceiptSent, Point::FrameSent, Point::FrameSent];
         assert_eq!(reached.map(|point| armed.goes_off(point)), [false, false, true, false]);
+    }
+
+    #[test]
+    fn a_payload_is_deadly_by_a_text_in_it() {
+        let is = armed::is_deadly;
+        assert!(is(b"x1", b"x1") && is(b"x1", b"..x1.."));
+        assert!(!is(b"x1", b"x") && !is(b"x1", b"1x") && !is(b"", b"x1"));
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl Pipeline {
                 let code = if self.attempts.is_poison(key, record.offset) {
                     Some(self.decoding.unseen(batch, source, &record, now_us))
                 } else {
+                    crash_point::about_to_decode(record.payload);
                     self.decoding.record(batch, source, &record, now_us)
                 };
                 let (topic, payload, dead) = (record.topic, record.payload, code.is_some());

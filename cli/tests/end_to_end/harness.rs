@@ -145,6 +145,11 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Asks it to stop, as an operator does, and waits for it to end well.
     pub(crate) fn stop(mut self) -> String {
         let pid = self.child.id().to_string();
