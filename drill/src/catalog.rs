@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::drills::{
-    alerts, clock, disk, kills, lakes, network, outage, rogues, store, upkeep, workers,
+    alerts, churn, clock, disk, kills, lakes, network, outage, rogues, store, upkeep, workers,
 };
 use crate::scene::Scene;
 
@@ -33,7 +33,7 @@ macro_rules! drill {
 }
 
 /// All drills, in the order in which `all` plays them.
-pub const DRILLS: [Drill; 30] = [
+pub const DRILLS: [Drill; 31] = [
     drill!("kill-gateway", "kill -9 of the gateway", kills::gateway),
     drill!("kill-ingest", "kill -9 of ingest", kills::ingest),
     drill!("kill-agent", "kill -9 of the agent", kills::agent),
@@ -54,6 +54,7 @@ pub const DRILLS: [Drill; 30] = [
     drill!("idle-cleanup", "log cleaned past an idle worker", workers::idle_cleanup),
     drill!("kill-maintain", "kill -9 of a maintainer beside landings", upkeep::killed),
     drill!("two-maintainers", "two maintainers merge beside two workers", upkeep::two),
+    drill!("churn", "workers and maintainers die at random beside a reader", churn::all),
     drill!("exactly-once", "kills while devices publish by QoS 2", rogues::exactly_once),
     drill!("forged-records", "payloads full of records, and kills", rogues::forged_records_flood),
     drill!("poison", "messages that nobody can take or read", rogues::poison),

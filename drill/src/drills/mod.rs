@@ -1,6 +1,7 @@
 //! The drills: each plays its load, does its harm, and proves that the harm was felt.
 
 pub(crate) mod alerts;
+pub(crate) mod churn;
 pub(crate) mod clock;
 pub(crate) mod crash;
 pub(crate) mod disk;

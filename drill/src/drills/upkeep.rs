@@ -10,7 +10,7 @@ const LATER: (&str, &str) = ("TIDEMARK_CLOCK__JUMPS", "0:345600");
 const KEEP: [&str; 2] = ["--keep-days", "30"];
 
 /// `tidemark maintain` that begins again every second.
-fn start(scene: &Scene, name: &str) -> anyhow::Result<Process> {
+pub(super) fn start(scene: &Scene, name: &str) -> anyhow::Result<Process> {
     let arguments =
         [&["maintain", "--every", "1", "--format", "json", "--lake", &scene.lake], &KEEP[..]];
     let mut command = scene.command(&arguments.concat());
@@ -19,7 +19,7 @@ fn start(scene: &Scene, name: &str) -> anyhow::Result<Process> {
 }
 
 /// How many merges the log of a maintainer tells of.
-fn merges(scene: &Scene, name: &str) -> anyhow::Result<u64> {
+pub(super) fn merges(scene: &Scene, name: &str) -> anyhow::Result<u64> {
     let log = std::fs::read_to_string(scene.folder.join(format!("{name}.log")))?;
     let counts = log.lines().filter_map(|line| {
         line.trim().strip_prefix("\"made_files\": ")?.trim_end_matches(',').parse::<u64>().ok()
@@ -28,7 +28,7 @@ fn merges(scene: &Scene, name: &str) -> anyhow::Result<u64> {
 }
 
 /// Everything is merged once more, and the lake is one whole: each row once, each file as its log says.
-async fn whole(scene: &mut Scene) -> anyhow::Result<()> {
+pub(super) async fn whole(scene: &mut Scene) -> anyhow::Result<()> {
     scene.loads_end().await?;
     scene.settled(PATIENCE).await?;
     let before = scene.environment.clone();
