@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use service_runtime::Clock;
@@ -14,6 +15,9 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use crate::load::{self, DEVICES, Load, Tls};
 use crate::processes::Part;
 use crate::{Format, GatewayOptions, mosquitto};
+
+/// How long a broker has to give back what it needed for many.
+const AFTER_THE_CROWD: Duration = Duration::from_secs(15);
 
 /// One line of the table.
 #[derive(Debug, Serialize)]
@@ -166,6 +170,9 @@ pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
     }
     lines.push(beside_a_flood(folder.path(), clock).await?);
     lines.push(idle(folder.path(), 5000 / usize::try_from(scale)?).await?);
+    for line in crowd(folder.path(), 9000 / scale, clock).await? {
+        lines.push(line);
+    }
     print(&lines.0, options.format)
 }
 
@@ -274,6 +281,27 @@ async fn idle(folder: &Path, connections: usize) -> anyhow::Result<Line> {
     }
     let what = format!("memory of an idle connection, {connections} of them");
     Ok(Line { what, unit: "KiB", ours: kib[0], mosquitto: kib[1] })
+}
+
+/// Memory of connections that have published three messages each and wait, and what is still held of it when they are gone.
+async fn crowd(folder: &Path, connections: u64, clock: Clock) -> anyhow::Result<[Line; 2]> {
+    let (mut each, mut left) = (Vec::new(), Vec::new());
+    for mut broker in [Broker::ours(folder, None).await?, Broker::mosquitto(folder, None).await?] {
+        let load = fan_in(connections, 100, connections * 3);
+        let load = Load { address: broker.address, in_flight: 1, name: "crowd", ..load };
+        let before = broker.part.usage()?.now_kib;
+        let (_, streams) = load::run_and_stay(&load, clock).await?;
+        let with = broker.part.usage()?.now_kib;
+        drop(streams);
+        let least = broker.part.least_kib_within(AFTER_THE_CROWD, clock).await?;
+        each.push((with - before) / connections as f64);
+        left.push((least - before) / 1024.0);
+        broker.part.stop().await?;
+    }
+    let line = |what, unit, of: &[f64]| Line { what, unit, ours: of[0], mosquitto: of[1] };
+    let waiting = format!("memory of a connection that has published, {connections} of them");
+    let gone = format!("memory above that of the start when {connections} are gone");
+    Ok([line(waiting, "KiB", &each), line(gone, "MiB", &left)])
 }
 
 fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {

@@ -116,6 +116,14 @@ fn publish(n: u64, pkid: u16, load: &Load, scratch: &mut Vec<u8>, out: &mut Vec<
 
 /// Connects everybody, then sends the load and waits for every PUBACK.
 pub(crate) async fn run(load: &Load, clock: Clock) -> anyhow::Result<Sent> {
+    Ok(run_and_stay(load, clock).await?.0)
+}
+
+/// As [`run`]; the connections stay open until they are dropped.
+pub(crate) async fn run_and_stay(
+    load: &Load,
+    clock: Clock,
+) -> anyhow::Result<(Sent, Vec<Box<dyn Wire>>)> {
     let mut streams = Vec::new();
     for id in 0..load.connections {
         streams
@@ -128,12 +136,15 @@ pub(crate) async fn run(load: &Load, clock: Clock) -> anyhow::Result<Sent> {
         tasks.spawn(one_connection(stream, load.clone(), next.clone(), clock, started));
     }
     let mut sent = Sent { started, acknowledged: started, latencies_us: Vec::new() };
+    let mut streams = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        sent.latencies_us.extend(done??);
+        let (latencies_us, stream) = done??;
+        sent.latencies_us.extend(latencies_us);
+        streams.push(stream);
     }
     sent.acknowledged = clock.uptime();
     ensure!(sent.latencies_us.len() as u64 == load.messages, "every message is acknowledged once");
-    Ok(sent)
+    Ok((sent, streams))
 }
 
 /// What is between us and the broker.
@@ -185,7 +196,7 @@ async fn one_connection(
     next: Arc<AtomicU64>,
     clock: Clock,
     started: Duration,
-) -> anyhow::Result<Vec<u32>> {
+) -> anyhow::Result<(Vec<u32>, Box<dyn Wire>)> {
     let (mut latencies, mut sent_at) = (Vec::new(), std::collections::VecDeque::new());
     let (mut scratch, mut out, mut answers) = (Vec::new(), Vec::new(), vec![0; 16 << 10]);
     let (mut kept, mut pkid) = (0, 0_u16);
@@ -208,7 +219,7 @@ async fn one_connection(
         }
         if sent_at.is_empty() {
             if next.load(Ordering::Relaxed) >= load.messages {
-                return Ok(latencies);
+                return Ok((latencies, stream));
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;

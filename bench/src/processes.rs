@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use service_runtime::Clock;
 use tokio::process::{Child, Command};
 
 /// What a process has used so far.
@@ -83,6 +84,21 @@ impl Part {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         bail!("{} did not get to {what} within 30 s: {}", self.name, self.log_tail())
+    }
+
+    /// Returns the least resident memory within a time, in KiB.
+    pub(crate) async fn least_kib_within(
+        &mut self,
+        time: Duration,
+        clock: Clock,
+    ) -> anyhow::Result<f64> {
+        let end = clock.uptime() + time;
+        let mut least = self.usage()?.now_kib;
+        while clock.uptime() < end {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            least = least.min(self.usage()?.now_kib);
+        }
+        Ok(least)
     }
 
     fn log_tail(&self) -> String {
