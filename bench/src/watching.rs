@@ -36,6 +36,9 @@ pub(crate) fn run(options: &WatchOptions) -> anyhow::Result<()> {
     )?;
     speed("rows that NEWS2 is for", "monitor-*", &score(), devices, rows)?;
     speed("rows that an expression is for", "monitor-*", &expression(), devices, rows / 10)?;
+    for (what, at_once) in [("one by one", 1), ("128 at once, as ingest does", 128)] {
+        in_turn(what, &twenty("monitor-*"), at_once, devices, rows)?;
+    }
     memory("silence and 19 thresholds", &elsewhere(), many)?;
     memory("silence and NEWS2", &format!("{SILENCE}{}", score()), many)
 }
@@ -153,6 +156,41 @@ fn speed(what: &str, kind: &str, rules: &str, devices: usize, rows: usize) -> an
     let seconds = usage_of("self")?.cpu_seconds - began;
     say(&format!(
         "  {:>5.2} M rows/s  {what}, {transitions} transitions",
+        rows as f64 / seconds / 1e6
+    ))
+}
+
+/// The nth row of devices that take turns.
+fn row_in_turn(names: &[String], n: usize) -> Reading<'_> {
+    let (device, nth) = (n % names.len(), n / names.len());
+    row(names, (nth / METRICS.len() * names.len() + device) * METRICS.len() + nth % METRICS.len())
+}
+
+/// All twenty rules, for devices of which each next row is another's: what is known of them is in no cache.
+fn in_turn(
+    what: &str,
+    rules: &str,
+    at_once: usize,
+    devices: usize,
+    rows: usize,
+) -> anyhow::Result<()> {
+    let names: Vec<String> = (0..devices).map(|n| format!("monitor-{n:06}")).collect();
+    let (mut watch, mut told) = (watch(rules)?, Vec::new());
+    let known = devices * METRICS.len();
+    (0..known).for_each(|n| watch.reading(&row_in_turn(&names, n), &mut told));
+    let began = usage_of("self")?.cpu_seconds;
+    let mut some = Vec::with_capacity(at_once);
+    for n in known..known + rows {
+        some.push(row_in_turn(&names, n));
+        if some.len() == at_once {
+            watch.readings(&some, &mut told);
+            some.clear();
+            told.clear();
+        }
+    }
+    let seconds = usage_of("self")?.cpu_seconds - began;
+    say(&format!(
+        "  {:>5.2} M rows/s  rows that five rules and NEWS2 are for, devices in turn, {what}",
         rows as f64 / seconds / 1e6
     ))
 }

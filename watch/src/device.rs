@@ -160,6 +160,11 @@ impl Device {
         u16::try_from(at).ok()
     }
 
+    /// Where the series of a metric is.
+    pub(crate) fn series_of(&self, metric: u32) -> Option<usize> {
+        self.series.iter().position(|own| own.metric == metric)
+    }
+
     /// When what a track is about was heard last.
     pub(crate) fn heard(&self, track: &Track) -> i64 {
         if track.metric == WHOLE {

@@ -16,6 +16,7 @@
 
 mod act;
 mod action;
+mod ahead;
 mod condition;
 mod device;
 mod life;

@@ -77,7 +77,7 @@ impl Names {
         Some(number)
     }
 
-    fn is(&self, number: u32, name: &str) -> bool {
+    pub(crate) fn is(&self, number: u32, name: &str) -> bool {
         self.all.get(number as usize).is_some_and(|own| own.as_ref() == name)
     }
 

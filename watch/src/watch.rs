@@ -32,8 +32,16 @@ pub struct Watch {
     pub(crate) index: Index,
     /// Maintenance windows that people asked for.
     pub(crate) windows: Vec<Window>,
-    /// The device of the last row: messages have several rows.
-    pub(crate) last: u32,
+    /// Where the next row is looked for first: messages have several rows, and who looks ahead knows.
+    pub(crate) next: Next,
+}
+
+/// Numbers that the next row may have. Right or wrong, they change nothing but the time that it takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Next {
+    source: u32,
+    pub(crate) device: u32,
+    pub(crate) series: usize,
 }
 
 impl Watch {
@@ -54,7 +62,7 @@ impl Watch {
             devices: Vec::new(),
             index: Index::default(),
             windows: Vec::new(),
-            last: 0,
+            next: Next::default(),
         }
     }
 
@@ -131,7 +139,11 @@ impl Watch {
         } else {
             row.event_us
         };
-        let unit = self.names.take(row.unit, self.limits.names).unwrap_or(0);
+        let unit = self.devices[device as usize].series[series].unit;
+        let unit = match self.names.is(unit, row.unit) {
+            true => unit,
+            false => self.names.take(row.unit, self.limits.names).unwrap_or(0),
+        };
         let own = &mut self.devices[device as usize].series[series];
         match own.order(row, at_us) {
             Order::Late => {
@@ -158,7 +170,11 @@ impl Watch {
     }
 
     pub(crate) fn source_number(&mut self, name: &str) -> Option<u32> {
+        if self.source_names.is(self.next.source, name) {
+            return Some(self.next.source);
+        }
         let number = self.source_names.take(name, self.limits.sources)?;
+        self.next.source = number;
         if number as usize == self.sources.len() {
             let mark = Mark { source: number, ..Mark::default() };
             let mut source = Source::new(0, mark);
@@ -169,22 +185,27 @@ impl Watch {
     }
 
     fn device_number(&mut self, row: &Reading<'_>, source: u32) -> Option<u32> {
-        let is = |device: &Device, names: &Names| {
-            device.name.as_ref() == row.device && names.get(device.site).as_ref() == row.site
-        };
-        if self.devices.get(self.last as usize).is_some_and(|device| is(device, &self.names)) {
-            return Some(self.last);
+        if self.is_device(self.next.device, row.site, row.device) {
+            return Some(self.next.device);
         }
-        let hash = hash_of(row.site, row.device);
-        let found = self.index.find(hash, |number| {
-            self.devices.get(number as usize).is_some_and(|device| is(device, &self.names))
-        });
-        let device = match found {
-            Ok(device) => device,
-            Err(_) => self.add_device(row, source)?,
+        let device = match self.known_device(row.site, row.device) {
+            Some(device) => device,
+            None => self.add_device(row, source)?,
         };
-        self.last = device;
+        self.next.device = device;
         Some(device)
+    }
+
+    /// The number of a device, if it is known.
+    pub(crate) fn known_device(&self, site: &str, device: &str) -> Option<u32> {
+        let hash = hash_of(site, device);
+        self.index.find(hash, |number| self.is_device(number, site, device)).ok()
+    }
+
+    fn is_device(&self, number: u32, site: &str, name: &str) -> bool {
+        self.devices.get(number as usize).is_some_and(|device| {
+            device.name.as_ref() == name && self.names.get(device.site).as_ref() == site
+        })
     }
 
     fn add_device(&mut self, row: &Reading<'_>, source: u32) -> Option<u32> {
@@ -244,7 +265,7 @@ impl Watch {
     /// Makes what follows from the devices: the index, the sources' members and queues.
     pub(crate) fn rebuild(&mut self) {
         self.index = Index::default();
-        self.last = 0;
+        self.next = Next::default();
         for source in &mut self.sources {
             source.queue.clear();
             source.members = 0;
@@ -287,9 +308,12 @@ impl Watch {
     /// The series of a row, which is new if it was not known.
     fn series(&mut self, number: u32, row: &Reading<'_>) -> Option<usize> {
         let device = &mut self.devices[number as usize];
+        let next = device.series.get(self.next.series);
+        if next.is_some_and(|own| self.names.is(own.metric, row.metric)) {
+            return Some(self.next.series);
+        }
         let metric = self.names.find(row.metric);
-        let found =
-            metric.and_then(|metric| device.series.iter().position(|own| own.metric == metric));
+        let found = metric.and_then(|metric| device.series_of(metric));
         if found.is_some() {
             return found;
         }

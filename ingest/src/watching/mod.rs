@@ -52,6 +52,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const WORD_MS: u32 = 1_000;
 /// Devices of one move.
 const HEARD_MAX: usize = 1_000;
+/// Rows that are handed on at once: many enough for looking ahead, few enough to stay in a cache.
+const READINGS: usize = 128;
 /// Acts that wait for their landing, at most.
 const ACTS_MAX: usize = 1_000;
 
@@ -242,9 +244,14 @@ impl Watching {
     pub(crate) fn take(&mut self, batch: &mut Batch, from: usize, now_us: i64) {
         let is_published = self.states.as_ref().is_some_and(States::is_wanted);
         let (mut last, is_listened) = (u32::MAX, self.watched.is_listened() || is_published);
+        let mut readings = Vec::with_capacity((batch.readings.len() - from).min(READINGS));
         for row in from..batch.readings.len() {
             let Some(reading) = batch.reading(row) else { continue };
-            self.watch.reading(&reading, &mut self.out);
+            if readings.len() == READINGS {
+                self.watch.readings(&readings, &mut self.out);
+                readings.clear();
+            }
+            readings.push(reading);
             let device = batch.readings.device[row];
             if is_listened && device != last && self.heard.len() < HEARD_MAX {
                 let (site, name) = (reading.site, reading.device);
@@ -253,6 +260,8 @@ impl Watching {
             }
             last = device;
         }
+        self.watch.readings(&readings, &mut self.out);
+        drop(readings);
         self.tell(batch, now_us);
     }
 

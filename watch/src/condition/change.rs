@@ -72,6 +72,11 @@ impl Window {
         self.0.front().map(|(_, value)| *value)
     }
 
+    pub(super) fn glance(&self) -> i64 {
+        let ends = [self.0.front(), self.0.back()];
+        ends.into_iter().flatten().fold(0, |sum, (at_us, _)| sum ^ at_us)
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         self.0.capacity() * 16
     }

@@ -95,6 +95,10 @@ impl Slots {
         slots
     }
 
+    pub(super) fn glance(&self) -> i64 {
+        self.last.map_or(0, |(at_us, _)| at_us)
+    }
+
     /// °C; none if nothing is covered.
     pub(super) fn mean(&self) -> Option<f64> {
         let weight: i64 = self.slots.iter().map(|slot| slot.weight_us).sum();

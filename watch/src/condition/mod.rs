@@ -293,6 +293,19 @@ impl Memory {
         }
     }
 
+    /// Reads what the next row needs first: see [`crate::ahead`].
+    pub(crate) fn glance(&self) -> i64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Change(window) => window.glance(),
+            Self::Stuck(held) => held.glance(),
+            Self::Count(times) => times.glance(),
+            Self::Share(slots) => slots.glance(),
+            Self::Kinetic(slots) => slots.glance(),
+            Self::News2(bed) => bed.glance(),
+        }
+    }
+
     pub(crate) fn write(&self, out: &mut Writer) {
         match self {
             Self::Nothing => out.byte(0),

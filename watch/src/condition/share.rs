@@ -66,6 +66,11 @@ impl Slots {
         slots
     }
 
+    pub(super) fn glance(&self) -> i64 {
+        let ends = [self.0.front(), self.0.back()];
+        ends.into_iter().flatten().fold(0, |sum, slot| sum ^ slot.number)
+    }
+
     pub(super) fn good(&self) -> u64 {
         self.0.iter().map(|slot| u64::from(slot.good)).sum()
     }

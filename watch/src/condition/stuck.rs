@@ -49,6 +49,10 @@ impl Held {
         held
     }
 
+    pub(super) fn glance(&self) -> i64 {
+        self.since_us
+    }
+
     pub(super) fn write(&self, out: &mut Writer) {
         out.double(self.value);
         out.signed(self.since_us);

@@ -139,6 +139,13 @@ impl Default for Bedside {
 }
 
 impl Bedside {
+    /// Reads what the next row needs first: see [`crate::ahead`].
+    pub(crate) fn glance(&self) -> i64 {
+        let samples = self.samples.iter().filter_map(|samples| samples.back());
+        let observed = self.observed.iter().map(|observed| observed.at_us);
+        samples.map(|(at_us, _)| *at_us).chain(observed).fold(self.now_us, |sum, us| sum ^ us)
+    }
+
     /// Takes an observation. False if it says nothing.
     pub(crate) fn observe(
         &mut self,

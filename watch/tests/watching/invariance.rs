@@ -218,6 +218,34 @@ proptest! {
         prop_assert_eq!(whole.save(), cut.save());
     }
 
+    /// Rows that are taken many at once are taken as one after the other, also when devices are forgotten in between.
+    #[test]
+    fn inv14_rows_at_once_are_rows_one_by_one(
+        steps in prop::collection::vec(step(), 1..300),
+        devices in 1..5_usize,
+    ) {
+        let new = || Watch::new(rules(ALL), Limits { devices, ..Limits::default() });
+        let inputs = inputs(&steps);
+        let (mut single, mut told) = (new(), Vec::new());
+        for input in &inputs {
+            feed(&mut single, input, &mut told);
+        }
+        let (mut many, mut again) = (new(), Vec::new());
+        for some in inputs.chunk_by(|one, next| matches!((one, next), (Input::Row(_), Input::Row(_)))) {
+            let rows = some.iter().filter_map(|input| match input {
+                Input::Row(row) => Some(row.reading()),
+                _ => None,
+            });
+            let rows: Vec<_> = rows.collect();
+            if rows.is_empty() {
+                feed(&mut many, &some[0], &mut again);
+            }
+            many.readings(&rows, &mut again);
+        }
+        prop_assert_eq!(told, again);
+        prop_assert_eq!(single.save(), many.save());
+    }
+
     /// Time comes with the rows: being told of it once more, or less often, changes nothing of what was heard.
     #[test]
     fn inv14_a_time_that_has_come_already_changes_nothing(steps in prop::collection::vec(step(), 1..200)) {
