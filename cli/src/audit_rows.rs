@@ -163,6 +163,14 @@ fn value<'a>(number: &Float64Array, words: &'a StringArray, row: usize) -> Value
     }
 }
 
+/// The same of a reading, whose number may have come as a text.
+fn reading_value<'a>(number: &Float64Array, words: &'a StringArray, row: usize) -> Value<'a> {
+    match (double(number, row), text(words, row)) {
+        (Some(number), Some(text)) => Value::Word(number, text),
+        _ => value(number, words, row),
+    }
+}
+
 /// Converts a batch of any other table, which has a `number`.
 pub(crate) fn others(number: u8, batch: &RecordBatch, sink: Sink<'_>) -> anyhow::Result<()> {
     let at = Columns(batch).positions()?;
@@ -200,7 +208,7 @@ fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Resu
             device_id: device.value(row),
             metric: metric.value(row),
             event: event_time(event, device_ts, text(flags, row), row),
-            value: value(number, words, row),
+            value: reading_value(number, words, row),
             unit: text(unit, row),
             quality: quality.value(row),
             patient_id: text(patient, row),
