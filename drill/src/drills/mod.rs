@@ -4,6 +4,8 @@ pub(crate) mod alerts;
 pub(crate) mod clock;
 pub(crate) mod crash;
 pub(crate) mod disk;
+pub(crate) mod families;
+pub(crate) mod grow;
 pub(crate) mod kills;
 pub(crate) mod lakes;
 pub(crate) mod network;
