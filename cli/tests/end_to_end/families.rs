@@ -55,6 +55,15 @@ fn inv10_what_the_devices_of_every_profile_say_lands_as_they_mean_it() {
     assert!(site.rows("readings") > 5_000);
 }
 
+/// Only whose topics look like those of our own devices, and a birth whose topic could be anybody's, need their line.
+#[test]
+fn inv10_without_rules_the_families_are_told_by_their_topics() {
+    let lines = ["profile = \"aws-iot\"\n", "profile = \"esphome\"\nfilter = \"+/status\"\n"];
+    let site = Site::new(&lines.map(|line| format!("[[ingest.topics]]\n{line}")).concat());
+    let report = played(&site);
+    assert_eq!((&report["altered"], &report["foreign"]), (&0.into(), &0.into()), "{report:#}");
+}
+
 #[test]
 fn inv10_a_lake_whose_extra_misses_a_member_is_altered() {
     let site = Site::new(&rules_toml());
