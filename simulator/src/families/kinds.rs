@@ -7,6 +7,9 @@ use super::telling::Telling;
 /// Topic and payload of a birth, by the name of the device.
 type Birth = fn(&str) -> (String, &'static str);
 
+/// Writes a message; returns its topic.
+type Say = fn(&Now<'_>, &mut Telling) -> String;
+
 /// One family.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Family {
@@ -17,7 +20,9 @@ pub(super) struct Family {
     /// Site and device that its rows have, by the name of the device and a number of its own.
     pub(super) name: fn(&str, u64) -> (String, String),
     /// Writes a message; returns its topic.
-    pub(super) say: fn(&Now<'_>, &mut Telling) -> String,
+    pub(super) say: Say,
+    /// Writes every second message instead, if the family has another kind.
+    pub(super) other: Option<Say>,
     /// Topic and payload by which it says that it is there, if it does.
     pub(super) birth: Option<Birth>,
 }
@@ -33,6 +38,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| of("zigbee2mqtt", own),
         say: messages::zigbee2mqtt,
+        other: None,
         birth: Some(|own| (format!("zigbee2mqtt/{own}/availability"), r#"{"state":"online"}"#)),
     },
     Family {
@@ -40,6 +46,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| of("home-assistant-statestream", &format!("sensor.{own}")),
         say: messages::home_assistant,
+        other: None,
         birth: None,
     },
     Family {
@@ -47,6 +54,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| of("tasmota", own),
         say: messages::tasmota,
+        other: Some(messages::tasmota_state),
         birth: Some(|own| (format!("tele/{own}/LWT"), "Online")),
     },
     Family {
@@ -54,6 +62,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| of("shelly", &format!("shellyplus1pm-{own}")),
         say: messages::shelly,
+        other: Some(messages::shelly_event),
         birth: Some(|own| (format!("shellyplus1pm-{own}/online"), "true")),
     },
     Family {
@@ -61,6 +70,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| ("orchard%40ttn".to_owned(), own.to_owned()),
         say: messages::things_stack,
+        other: None,
         birth: None,
     },
     Family {
@@ -68,6 +78,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |_, id| ("meters".to_owned(), eui(id)),
         say: messages::chirpstack,
+        other: None,
         birth: None,
     },
     Family {
@@ -75,6 +86,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| of("esphome", own),
         say: messages::esphome,
+        other: None,
         birth: Some(|own| (format!("{own}/status"), "online")),
     },
     Family {
@@ -82,6 +94,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |_, id| of("rtl433", &format!("Fineoffset-WH24.{}", short(id))),
         say: messages::rtl433,
+        other: None,
         birth: None,
     },
     Family {
@@ -89,6 +102,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |_, id| of("openmqttgateway", &mac(id)),
         say: messages::openmqttgateway,
+        other: None,
         birth: None,
     },
     Family {
@@ -96,6 +110,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| ("plant".to_owned(), own.to_owned()),
         say: messages::aws_iot,
+        other: None,
         birth: None,
     },
     Family {
@@ -103,6 +118,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| of("thingsboard", own),
         say: messages::thingsboard,
+        other: None,
         birth: None,
     },
     Family {
@@ -110,6 +126,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: Some("house/+/+"),
         name: |own, _| ("house".to_owned(), own.to_owned()),
         say: messages::scalars,
+        other: None,
         birth: None,
     },
 ];

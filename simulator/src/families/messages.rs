@@ -66,6 +66,30 @@ pub(super) fn tasmota(now: &Now<'_>, say: &mut Telling) -> String {
     format!("tele/{}/SENSOR", now.own)
 }
 
+/// How the device itself is.
+pub(super) fn tasmota_state(now: &Now<'_>, say: &mut Telling) -> String {
+    let local = now.time().format("\"%Y-%m-%dT%H:%M:%S\"").to_string();
+    let on = now.power > 1.0;
+    let power = if on { "ON" } else { "OFF" };
+    say.at(now.whole_second());
+    say.mark("{");
+    say.aside(Part::Beside, "Time", "Time", &local);
+    say.silent("Epoch", &now.ms.div_euclid(1000).to_string());
+    say.aside(Part::Beside, "Uptime", "Uptime", "\"1T02:03:04\"");
+    say.reading("UptimeSec", Said::Digits(now.meter.to_string()), "uptime", Some("s"));
+    say.reading("Heap", Said::Number(27.0), "heap", Some("KiBy"));
+    say.reading("POWER", Said::Word(power.into(), f64::from(u8::from(on))), "relay", None);
+    say.object("Wifi", |say| {
+        say.aside(Part::Beside, "SSId", "Wifi.SSId", "\"home\"");
+        say.reading("RSSI", Said::Number(100.0), "wifi_quality", Some("%"));
+        // The catalogue's unit is dB over a watt, of which a milliwatt has 30 less.
+        say.converted("Signal", "-50", Said::Number(-80.0), "rssi", Some("dB[W]"));
+    });
+    now.grown.tell(say, Naming::PLAIN);
+    say.mark("}");
+    format!("tele/{}/STATE", now.own)
+}
+
 pub(super) fn shelly(now: &Now<'_>, say: &mut Telling) -> String {
     let path = |rest: &str| format!("switch:0.{rest}");
     say.mark("{");
@@ -88,6 +112,29 @@ pub(super) fn shelly(now: &Now<'_>, say: &mut Telling) -> String {
     now.grown.tell(say, naming);
     say.mark("}");
     format!("shellyplus1pm-{}/status/switch:0", now.own)
+}
+
+/// What changed, as it is told at once.
+pub(super) fn shelly_event(now: &Now<'_>, say: &mut Telling) -> String {
+    let own = format!("shellyplus1pm-{}", now.own);
+    say.at(now.event);
+    say.mark("{");
+    say.aside(Part::Around, "src", "src", &format!("\"{own}\""));
+    say.aside(Part::Around, "dst", "dst", &format!("\"{own}/events\""));
+    say.aside(Part::Around, "method", "method", "\"NotifyStatus\"");
+    say.object("params", |say| {
+        say.silent("ts", &format!("{}.{:03}", now.ms.div_euclid(1000), now.ms.rem_euclid(1000)));
+        say.object("switch:0", |say| {
+            say.aside(Part::Beside, "id", "switch:0.id", "0");
+            say.object("aenergy", |say| {
+                say.reading("total", now.meter(), "switch_0_energy", Some("W.h"));
+            });
+            say.reading("apower", Said::Number(now.power), "switch_0_power", Some("W"));
+        });
+        now.grown.tell(say, Naming::PLAIN);
+    });
+    say.mark("}");
+    format!("{own}/events/rpc")
 }
 
 pub(super) fn things_stack(now: &Now<'_>, say: &mut Telling) -> String {

@@ -183,7 +183,8 @@ impl Device {
             grown,
         };
         let mut telling = Telling::new();
-        let topic = (family.say)(&now, &mut telling);
+        let other = family.other.filter(|_| self.seq % 2 == 1);
+        let topic = other.unwrap_or(family.say)(&now, &mut telling);
         telling.message(self.sender(run), &topic)
     }
 }

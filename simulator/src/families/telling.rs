@@ -193,6 +193,19 @@ impl Telling {
         self.leaf(metric.to_owned(), said, unit);
     }
 
+    /// A member that is a reading whose row has another number than was written, in another unit.
+    pub(super) fn converted(
+        &mut self,
+        name: &str,
+        json: &str,
+        said: Said,
+        metric: &str,
+        unit: Option<&'static str>,
+    ) {
+        self.silent(name, json);
+        self.leaf(metric.to_owned(), said, unit);
+    }
+
     /// An element of an array that is a reading.
     pub(super) fn element(&mut self, said: Said, metric: &str, unit: Option<&'static str>) {
         self.separate();

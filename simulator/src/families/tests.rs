@@ -30,6 +30,9 @@ fn every_family_speaks_and_the_plan_goes_forward() {
     let senders: BTreeSet<u32> = planned.iter().map(|planned| planned.message.device).collect();
     assert_eq!(senders, (7..7 + 36).collect());
     assert!(planned.iter().all(|planned| planned.message.expect.rows > 0));
+    for end in ["/SENSOR", "/STATE", "/LWT", "/status/switch:0", "/events/rpc", "/online"] {
+        assert!(planned.iter().any(|planned| planned.message.topic.ends_with(end)), "{end}");
+    }
 }
 
 #[test]
