@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use clap::Args;
 use futures::TryStreamExt;
 use lake::Lake;
@@ -11,7 +12,7 @@ use service_runtime::Clock;
 use simulator::AuditReport;
 use simulator::journal::Journal;
 
-use crate::audit_rows::{AUDITED, IDENTITY, others, rows};
+use crate::audit_rows::{IDENTITY, Reader, Sink, others, reader};
 use crate::options::{Format, LakeOption, path};
 use crate::{config, print};
 
@@ -76,25 +77,22 @@ pub(crate) async fn audit(
     temporary: Option<&Path>,
 ) -> anyhow::Result<AuditReport> {
     let mut audit = simulator::Audit::new(temporary)?;
-    for (table, columns) in AUDITED {
-        let mut batches = lake.scan(table, columns).await?;
+    // Rows that ingest makes itself are no messages.
+    let tables = lake.catalog().of_rows().iter().filter(|table| table.name != alerts::NAME);
+    let (mut number, none) = (0..=u8::MAX - 5, "more tables than an audit tells apart");
+    for table in tables {
+        let reader = reader(&table.name);
+        let columns = reader.map_or_else(|| IDENTITY.to_vec(), Reader::columns);
+        let other = if reader.is_none() { number.next().context(none)? } else { 0 };
+        let mut batches = lake.scan(&table.name, &columns).await?;
         while let Some(batch) = batches.try_next().await? {
             // Sorting into partitions writes temporary files: off the threads that serve the network.
             tokio::task::block_in_place(|| {
-                rows(table, &batch, &mut |row| audit.add(row).map_err(Into::into))
-            })?;
-        }
-    }
-    let known = |name: &str| AUDITED.iter().any(|(table, _)| *table == name);
-    // Rows that ingest makes itself are no messages.
-    let own = |name: &str| name == alerts::NAME;
-    let tables = lake.catalog().of_rows().iter();
-    let tables = tables.filter(|table| !known(&table.name) && !own(&table.name));
-    for (number, table) in (0..).zip(tables) {
-        let mut batches = lake.scan(&table.name, &IDENTITY).await?;
-        while let Some(batch) = batches.try_next().await? {
-            tokio::task::block_in_place(|| {
-                others(number, &batch, &mut |row| audit.add(row).map_err(Into::into))
+                let sink: Sink<'_> = &mut |row| audit.add(row).map_err(Into::into);
+                match reader {
+                    Some(reader) => reader.rows(&batch, sink),
+                    None => others(other, &batch, sink),
+                }
             })?;
         }
     }

@@ -6,79 +6,43 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use lake::tables::{dead_letters, device_status, ehr_events, readings};
 use simulator::fingerprint::{DeadLetterRow, EhrRow, EventTime, ReadingRow, StatusRow, Value};
 use simulator::{LakeRow, Position};
 
-/// The tables that an audit reads, with the columns it needs.
-pub(crate) const AUDITED: [(&str, &[&str]); 4] = [
-    (
-        "readings",
-        &[
-            "source_id",
-            "epoch",
-            "source_offset",
-            "row_no",
-            "site",
-            "device_id",
-            "metric",
-            "event_ts",
-            "device_ts",
-            "value",
-            "value_text",
-            "unit",
-            "quality",
-            "flags",
-            "extra",
-            "time_text",
-            "patient_id",
-            "boot_id",
-            "seq",
-        ],
-    ),
-    (
-        "ehr_events",
-        &[
-            "source_id",
-            "epoch",
-            "source_offset",
-            "row_no",
-            "site",
-            "system_id",
-            "resource_type",
-            "resource_id",
-            "version_id",
-            "status",
-            "code",
-            "value",
-            "value_text",
-            "unit",
-            "effective_start",
-            "resource",
-        ],
-    ),
-    (
-        "device_status",
-        &[
-            "source_id",
-            "epoch",
-            "source_offset",
-            "row_no",
-            "site",
-            "device_id",
-            "event_ts",
-            "device_ts",
-            "status",
-            "battery",
-            "firmware",
-            "flags",
-            "extra",
-            "time_text",
-            "boot_id",
-            "seq",
-        ],
-    ),
-    ("dead_letters", &["source_id", "epoch", "source_offset", "row_no", "topic", "payload"]),
+/// What an audit compares of a table: its columns, and how they become the rows that it compares. Which tables there are says
+/// the catalog; of those that have no reader only the identities of rows are looked at.
+pub(crate) struct Reader {
+    /// The table.
+    table: &'static str,
+    /// Beside [`IDENTITY`].
+    columns: &'static [&'static str],
+    rows: fn(&Columns<'_>, usize, Sink<'_>) -> anyhow::Result<()>,
+}
+
+const READERS: [Reader; 4] = [
+    Reader { table: readings::NAME, columns: Readings::NAMES, rows: readings },
+    Reader { table: ehr_events::NAME, columns: EhrEvents::NAMES, rows: ehr_events },
+    Reader { table: device_status::NAME, columns: DeviceStatus::NAMES, rows: device_status },
+    Reader { table: dead_letters::NAME, columns: DeadLetters::NAMES, rows: dead_letters },
 ];
+
+/// The reader of a table.
+pub(crate) fn reader(table: &str) -> Option<&'static Reader> {
+    READERS.iter().find(|reader| reader.table == table)
+}
+
+impl Reader {
+    /// The columns to read.
+    pub(crate) fn columns(&self) -> Vec<&'static str> {
+        [&IDENTITY[..], self.columns].concat()
+    }
+
+    /// Converts a batch of the table.
+    pub(crate) fn rows(&self, batch: &RecordBatch, sink: Sink<'_>) -> anyhow::Result<()> {
+        (self.rows)(&Columns(batch), batch.num_rows(), sink)
+    }
+}
 
 /// The columns of any other table: which message each row is from.
 pub(crate) const IDENTITY: [&str; 4] = ["source_id", "epoch", "source_offset", "row_no"];
@@ -163,53 +127,84 @@ fn value<'a>(number: &Float64Array, words: &'a StringArray, row: usize) -> Value
     }
 }
 
+/// The same of a reading, whose number may have come as a text.
+fn reading_value<'a>(number: &Float64Array, words: &'a StringArray, row: usize) -> Value<'a> {
+    match (double(number, row), text(words, row)) {
+        (Some(number), Some(text)) => Value::Word(number, text),
+        _ => value(number, words, row),
+    }
+}
+
 /// Converts a batch of any other table, which has a `number`.
 pub(crate) fn others(number: u8, batch: &RecordBatch, sink: Sink<'_>) -> anyhow::Result<()> {
     let at = Columns(batch).positions()?;
     (0..batch.num_rows()).try_for_each(|row| sink(&LakeRow::other(at(row), number)))
 }
 
-/// Converts a batch of an audited table.
-pub(crate) fn rows(table: &str, batch: &RecordBatch, sink: Sink<'_>) -> anyhow::Result<()> {
-    let columns = Columns(batch);
-    let count = batch.num_rows();
-    match table {
-        "readings" => readings(&columns, count, sink),
-        "ehr_events" => ehr_events(&columns, count, sink),
-        "device_status" => device_status(&columns, count, sink),
-        "dead_letters" => dead_letters(&columns, count, sink),
-        other => anyhow::bail!("table {other} is not audited"),
+/// The columns of a table that are compared, said once: their names, and their arrays.
+macro_rules! compared {
+    ($name:ident { $($column:ident: $kind:ident),* $(,)? }) => {
+        struct $name<'a> { $($column: compared!(@ $kind 'a)),* }
+
+        impl<'a> $name<'a> {
+            const NAMES: &'static [&'static str] = &[$(stringify!($column)),*];
+
+            fn of(columns: &Columns<'a>) -> anyhow::Result<Self> {
+                Ok(Self { $($column: columns.$kind(stringify!($column))?),* })
+            }
+        }
+    };
+    (@ text $a:lifetime) => { &$a StringArray };
+    (@ long $a:lifetime) => { &$a Int64Array };
+    (@ double $a:lifetime) => { &$a Float64Array };
+    (@ time $a:lifetime) => { &$a TimestampMicrosecondArray };
+    (@ binary $a:lifetime) => { &$a BinaryArray };
+}
+
+compared! {
+    Readings {
+        site: text, device_id: text, metric: text, event_ts: time, device_ts: time, value: double, value_text: text, unit: text,
+        quality: text, flags: text, extra: text, time_text: text, patient_id: text, boot_id: long, seq: long,
     }
 }
 
+compared! {
+    EhrEvents {
+        site: text, system_id: text, resource_type: text, resource_id: text, version_id: text, status: text, code: text,
+        value: double, value_text: text, unit: text, effective_start: time, resource: text,
+    }
+}
+
+compared! {
+    DeviceStatus {
+        site: text, device_id: text, event_ts: time, device_ts: time, status: text, battery: double, firmware: text,
+        flags: text, extra: text, time_text: text, boot_id: long, seq: long,
+    }
+}
+
+compared! {
+    DeadLetters { topic: text, payload: binary }
+}
+
 fn readings(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Result<()> {
-    let at = columns.positions()?;
-    let (site, device, metric) =
-        (columns.text("site")?, columns.text("device_id")?, columns.text("metric")?);
-    let (number, words, unit) =
-        (columns.double("value")?, columns.text("value_text")?, columns.text("unit")?);
-    let (event, quality, flags) =
-        (columns.time("event_ts")?, columns.text("quality")?, columns.text("flags")?);
-    let (extra, time_text) = (columns.text("extra")?, columns.text("time_text")?);
-    let device_ts = columns.time("device_ts")?;
-    let (patient, boot, seq) =
-        (columns.text("patient_id")?, columns.long("boot_id")?, columns.long("seq")?);
+    let (at, own) = (columns.positions()?, Readings::of(columns)?);
     for row in 0..count {
+        let flags = text(own.flags, row);
         let reading = ReadingRow {
-            site: site.value(row),
-            device_id: device.value(row),
-            metric: metric.value(row),
-            event: event_time(event, device_ts, text(flags, row), row),
-            value: value(number, words, row),
-            unit: text(unit, row),
-            quality: quality.value(row),
-            patient_id: text(patient, row),
-            boot_id: long(boot, row),
-            seq: long(seq, row),
-            extra: text(extra, row),
-            time_text: text(time_text, row),
+            site: own.site.value(row),
+            device_id: own.device_id.value(row),
+            metric: own.metric.value(row),
+            event: event_time(own.event_ts, own.device_ts, flags, row),
+            value: reading_value(own.value, own.value_text, row),
+            unit: text(own.unit, row),
+            quality: own.quality.value(row),
+            patient_id: text(own.patient_id, row),
+            boot_id: long(own.boot_id, row),
+            seq: long(own.seq, row),
+            extra: text(own.extra, row),
+            time_text: text(own.time_text, row),
         };
-        sink(&LakeRow::reading(at(row), &reading).with_flags(text(flags, row)))?;
+        sink(&LakeRow::reading(at(row), &reading).with_flags(flags))?;
     }
     Ok(())
 }
@@ -226,27 +221,21 @@ fn event_time(
 }
 
 fn ehr_events(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Result<()> {
-    let at = columns.positions()?;
-    let (site, system, kind) =
-        (columns.text("site")?, columns.text("system_id")?, columns.text("resource_type")?);
-    let (id, version) = (columns.text("resource_id")?, columns.text("version_id")?);
-    let (status, code, unit) =
-        (columns.text("status")?, columns.text("code")?, columns.text("unit")?);
-    let (number, words) = (columns.double("value")?, columns.text("value_text")?);
-    let (start, resource) = (columns.time("effective_start")?, columns.text("resource")?);
+    let (at, own) = (columns.positions()?, EhrEvents::of(columns)?);
     for row in 0..count {
+        let start = own.effective_start;
         let event = EhrRow {
-            site: site.value(row),
-            system_id: system.value(row),
-            resource_type: kind.value(row),
-            resource_id: text(id, row).unwrap_or_default(),
-            version_id: text(version, row).unwrap_or_default(),
-            status: text(status, row),
-            code: text(code, row),
-            value: value(number, words, row),
-            unit: text(unit, row),
+            site: own.site.value(row),
+            system_id: own.system_id.value(row),
+            resource_type: own.resource_type.value(row),
+            resource_id: text(own.resource_id, row).unwrap_or_default(),
+            version_id: text(own.version_id, row).unwrap_or_default(),
+            status: text(own.status, row),
+            code: text(own.code, row),
+            value: value(own.value, own.value_text, row),
+            unit: text(own.unit, row),
             effective_us: start.is_valid(row).then(|| start.value(row)),
-            resource: resource.value(row).as_bytes(),
+            resource: own.resource.value(row).as_bytes(),
         };
         sink(&LakeRow::ehr(at(row), &event))?;
     }
@@ -254,42 +243,54 @@ fn ehr_events(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Re
 }
 
 fn device_status(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Result<()> {
-    let at = columns.positions()?;
-    let (site, device, status) =
-        (columns.text("site")?, columns.text("device_id")?, columns.text("status")?);
-    let (event, flags, battery) =
-        (columns.time("event_ts")?, columns.text("flags")?, columns.double("battery")?);
-    let (extra, time_text) = (columns.text("extra")?, columns.text("time_text")?);
-    let device_ts = columns.time("device_ts")?;
-    let (firmware, boot, seq) =
-        (columns.text("firmware")?, columns.long("boot_id")?, columns.long("seq")?);
+    let (at, own) = (columns.positions()?, DeviceStatus::of(columns)?);
     for row in 0..count {
+        let flags = text(own.flags, row);
         let status = StatusRow {
-            site: site.value(row),
-            device_id: device.value(row),
-            event: event_time(event, device_ts, text(flags, row), row),
-            status: text(status, row),
-            battery: double(battery, row),
-            firmware: text(firmware, row),
-            boot_id: long(boot, row),
-            seq: long(seq, row),
-            extra: text(extra, row),
-            time_text: text(time_text, row),
+            site: own.site.value(row),
+            device_id: own.device_id.value(row),
+            event: event_time(own.event_ts, own.device_ts, flags, row),
+            status: text(own.status, row),
+            battery: double(own.battery, row),
+            firmware: text(own.firmware, row),
+            boot_id: long(own.boot_id, row),
+            seq: long(own.seq, row),
+            extra: text(own.extra, row),
+            time_text: text(own.time_text, row),
         };
-        sink(&LakeRow::status(at(row), &status).with_flags(text(flags, row)))?;
+        sink(&LakeRow::status(at(row), &status).with_flags(flags))?;
     }
     Ok(())
 }
 
 fn dead_letters(columns: &Columns<'_>, count: usize, sink: Sink<'_>) -> anyhow::Result<()> {
-    let at = columns.positions()?;
-    let (topic, payload) = (columns.text("topic")?, columns.binary("payload")?);
+    let (at, own) = (columns.positions()?, DeadLetters::of(columns)?);
     for row in 0..count {
         let letter = DeadLetterRow {
-            topic: text(topic, row).unwrap_or_default(),
-            payload: payload.value(row),
+            topic: text(own.topic, row).unwrap_or_default(),
+            payload: own.payload.value(row),
         };
         sink(&LakeRow::dead_letter(at(row), &letter))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lake::Catalog;
+
+    use super::*;
+
+    #[test]
+    fn every_column_that_is_compared_is_one_of_the_catalog_and_of_its_kind() {
+        let catalog = Catalog::builtin();
+        for reader in &READERS {
+            let table = catalog.get(reader.table).unwrap();
+            let columns = reader.columns();
+            let missing = columns.iter().find(|name| table.column(name).is_none());
+            assert_eq!(missing, None, "{}", reader.table);
+            let empty = RecordBatch::new_empty(table.arrow());
+            reader.rows(&empty, &mut |_| Ok(())).unwrap();
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `tidemark map` and `tidemark profiles`: which rule takes a message, what rows it becomes, and rules to paste.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub(crate) struct Map {
 pub(crate) enum MapCommand {
     /// Shows the rows that a message would become, and the rule that takes it. Exits with 1 if it would be a dead letter.
     Try(Try),
-    /// Looks at dead letters, kept messages or a broker's live ones, and prints rules for a person to approve.
+    /// Looks at dead letters, kept messages, readings without a rule, or a broker's live ones, and prints rules for a person to approve.
     Suggest(Suggest),
 }
 
@@ -59,7 +60,7 @@ pub(crate) struct Try {
 
 #[derive(Debug, Args)]
 pub(crate) struct Suggest {
-    /// The lake whose dead letters and kept messages are looked at: a folder, file:///… or s3://bucket/prefix.
+    /// The lake whose dead letters, kept messages and readings flagged `unmapped` are looked at: a folder, file:///… or s3://bucket/prefix.
     #[arg(long)]
     pub(crate) lake: Option<String>,
     /// The broker whose messages are looked at, host:port.
@@ -90,20 +91,10 @@ pub(crate) async fn run(options: &Map) -> anyhow::Result<bool> {
 async fn suggested(options: &Suggest) -> anyhow::Result<bool> {
     validate_filter(&options.topic)
         .with_context(|| format!("--topic {} is not a topic filter", options.topic))?;
-    let mut samples = Vec::new();
-    if let Some(url) = &options.lake {
-        let lake = config::open_lake(&LakeOption { lake: Some(url.clone()), config: None }).await?;
-        for kept in [Kept::DeadLetters, Kept::Messages] {
-            let wanted = Wanted { topic: Some(options.topic.clone()), ..Wanted::default() };
-            let mut letters = replay::letters(&lake, kept, wanted).await?;
-            while let Some(letters) = letters.try_next().await?
-                && samples.len() < SAMPLES_MAX
-            {
-                let own = letters.into_iter().filter(|letter| !letter.topic.is_empty());
-                samples.extend(own.map(|own| Sample { topic: own.topic, payload: own.payload }));
-            }
-        }
-    }
+    let (mut samples, mut unmapped) = match &options.lake {
+        Some(url) => of_lake(url, &options.topic).await?,
+        None => Default::default(),
+    };
     if let Some(broker) = &options.broker {
         print::line(&format!("# listening to {broker} for {} s", options.seconds))?;
         let mut listener = Listener::new(broker, &options.login, options.topic.clone())?;
@@ -118,14 +109,48 @@ async fn suggested(options: &Suggest) -> anyhow::Result<bool> {
             }
         }
     }
-    let suggestions = suggest::suggest(&samples);
+    // Of topics that were seen as they are, the rows say less.
+    let seen: HashSet<&str> = samples.iter().map(|sample| sample.topic.as_str()).collect();
+    unmapped.retain(|sample| !seen.contains(sample.topic.as_str()));
+    let (suggestions, of_rows) = (suggest::suggest(&samples), suggest::suggest(&unmapped));
     for suggestion in &suggestions {
         print::line(&suggestion.toml)?;
     }
-    if suggestions.is_empty() {
+    if !of_rows.is_empty() {
+        print::line(OF_ROWS)?;
+    }
+    for suggestion in &of_rows {
+        print::line(&suggestion.toml)?;
+    }
+    let some = !(suggestions.is_empty() && of_rows.is_empty());
+    if !some {
         print::line("# no messages: nothing to suggest")?;
     }
-    Ok(!suggestions.is_empty())
+    Ok(some)
+}
+
+/// Before the rules that rows suggest.
+const OF_ROWS: &str = "\
+# From readings that no rule of the configuration is for (flag `unmapped`). Rows do not have the topic: it is put together
+# from site, device and metric. `tidemark tap` shows what is published.
+";
+
+/// Dead letters and kept messages, and what readings that no rule is for say of theirs.
+async fn of_lake(url: &str, topic: &str) -> anyhow::Result<(Vec<Sample>, Vec<Sample>)> {
+    let lake = config::open_lake(&LakeOption { lake: Some(url.to_owned()), config: None }).await?;
+    let mut samples = Vec::new();
+    for kept in [Kept::DeadLetters, Kept::Messages] {
+        let wanted = Wanted { topic: Some(topic.to_owned()), ..Wanted::default() };
+        let mut letters = replay::letters(&lake, kept, wanted).await?;
+        while let Some(letters) = letters.try_next().await?
+            && samples.len() < SAMPLES_MAX
+        {
+            let own = letters.into_iter().filter(|letter| !letter.topic.is_empty());
+            samples.extend(own.map(|own| Sample { topic: own.topic, payload: own.payload }));
+        }
+    }
+    let unmapped = suggest::unmapped(&lake, topic).await?;
+    Ok((samples, unmapped))
 }
 
 /// True when the message becomes rows, and no dead letter.

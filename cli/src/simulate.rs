@@ -50,6 +50,12 @@ pub(crate) struct Simulate {
     /// Beds of the ward, each with a monitor [default: 24].
     #[arg(long)]
     pub(crate) beds: Option<u32>,
+    /// Devices of each family that `tidemark profiles` lists, which publish as Zigbee2MQTT, Tasmota, … do, beside the ward [default: 0].
+    #[arg(long)]
+    pub(crate) families: Option<u32>,
+    /// Share of messages with members that nobody knows, 0 to 1; a device has more of them the longer it runs.
+    #[arg(long)]
+    pub(crate) unknown_members: Option<f64>,
     /// Share of messages that are published twice, 0 to 1.
     #[arg(long)]
     pub(crate) duplicates: Option<f64>,
@@ -179,6 +185,8 @@ fn apply(mut config: simulator::Config, options: Simulate) -> simulator::Config 
     set(&mut config.pace, options.rate.map(Pace::Rate));
     set(&mut config.pace, options.as_fast_as_acknowledged.then_some(Pace::Acknowledged));
     set(&mut config.ward.beds, options.beds);
+    set(&mut config.families.each, options.families);
+    set(&mut config.disorder.unknown_members, options.unknown_members);
     set(&mut config.disorder.duplicates, options.duplicates);
     set(&mut config.disorder.reordering, options.reordering);
     set(&mut config.disorder.malformed, options.malformed);

@@ -24,6 +24,10 @@ pub enum Point {
     FrameSent,
     /// A receipt was believed and not saved.
     ReceiptTaken,
+    /// A table is known to lack columns, and nothing was written.
+    ColumnsWanted,
+    /// The columns are in its log; other tables may still lack theirs.
+    ColumnsAdded,
     /// A Parquet object of a landing is stored.
     FileWritten,
     /// A landing's plan is stored.
@@ -56,7 +60,7 @@ pub enum Point {
 
 impl Point {
     /// Every point, in the order in which a message passes them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::SpoolWritten,
         Self::SpoolSynced,
         Self::PubackSent,
@@ -65,6 +69,8 @@ impl Point {
         Self::SegmentDeleted,
         Self::FrameSent,
         Self::ReceiptTaken,
+        Self::ColumnsWanted,
+        Self::ColumnsAdded,
         Self::FileWritten,
         Self::PlanWritten,
         Self::LandingDecided,
@@ -92,6 +98,8 @@ impl Point {
             Self::SegmentDeleted => "segment-deleted",
             Self::FrameSent => "frame-sent",
             Self::ReceiptTaken => "receipt-taken",
+            Self::ColumnsWanted => "columns-wanted",
+            Self::ColumnsAdded => "columns-added",
             Self::FileWritten => "file-written",
             Self::PlanWritten => "plan-written",
             Self::LandingDecided => "landing-decided",

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::drills::{
-    alerts, churn, clock, disk, kills, lakes, network, outage, rogues, store, upkeep, workers,
+    alerts, churn, clock, disk, families, kills, lakes, network, outage, rogues, store, upkeep,
+    workers,
 };
 use crate::scene::Scene;
 
@@ -33,7 +34,7 @@ macro_rules! drill {
 }
 
 /// All drills, in the order in which `all` plays them.
-pub const DRILLS: [Drill; 31] = [
+pub const DRILLS: [Drill; 32] = [
     drill!("kill-gateway", "kill -9 of the gateway", kills::gateway),
     drill!("kill-ingest", "kill -9 of ingest", kills::ingest),
     drill!("kill-agent", "kill -9 of the agent", kills::agent),
@@ -62,6 +63,11 @@ pub const DRILLS: [Drill; 31] = [
         "alert-through-kill",
         "kills and a store away while alerts come and go",
         alerts::through_kill
+    ),
+    drill!(
+        "open-payloads",
+        "kills while devices of all families say what nobody knows, and tables grow",
+        families::open_payloads
     ),
     drill!("clock-jump", "clocks jump by a day, both ways", clock::jump),
     drill!("wrong-lake", "an ingest with another lake answers", lakes::wrong),

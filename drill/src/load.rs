@@ -31,6 +31,10 @@ pub(crate) struct Plan {
     pub(crate) duplicates: f64,
     pub(crate) disconnect_every: u64,
     pub(crate) ehr: bool,
+    /// Devices of each family that there are profiles for.
+    pub(crate) families: u32,
+    /// Share of messages with members that nobody knows.
+    pub(crate) unknown_members: f64,
     /// Measure the time to the receipt.
     pub(crate) receipts: bool,
     /// A folder of FHIR resources to publish beside, one a message.
@@ -67,10 +71,16 @@ impl Plan {
         }
         let ward = toml::Table::from_iter([("ehr".to_owned(), self.ehr.into())]);
         set("ward", ward.into());
+        let families = [
+            ("each".to_owned(), i64::from(self.families).into()),
+            // As often as monitors.
+            ("interval_s".to_owned(), 5.0.into()),
+        ];
+        set("families", toml::Table::from_iter(families).into());
         let disorder = toml::Table::from_iter([
             ("malformed".to_owned(), self.malformed.into()),
             ("duplicates".to_owned(), self.duplicates.into()),
-            ("unknown_members".to_owned(), 0.05.into()),
+            ("unknown_members".to_owned(), self.unknown_members.into()),
             ("artefacts".to_owned(), true.into()),
             (
                 "disconnect_every".to_owned(),

@@ -234,6 +234,8 @@ impl Scene {
             duplicates: 0.002,
             disconnect_every: 0,
             ehr: true,
+            families: 0,
+            unknown_members: 0.05,
             receipts: false,
             fhir: None,
         }

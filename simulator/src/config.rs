@@ -1,5 +1,8 @@
 //! The simulator's configuration, section `[simulator]`.
 
+mod disorder;
+mod families;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,6 +10,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use telemetry_core::id::{DeviceId, SiteId};
 use telemetry_core::topic::ControlTopics;
+
+pub use disorder::Disorder;
+pub use families::Families;
 
 /// The MQTT version that devices speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +100,8 @@ pub struct Config {
     pub control_prefix: String,
     /// The simulated ward.
     pub ward: Ward,
+    /// Devices of other makers.
+    pub families: Families,
     /// What goes wrong on purpose.
     pub disorder: Disorder,
     /// Recorded series to publish, CSV or NDJSON; each file is one device.
@@ -164,28 +172,6 @@ pub struct Ward {
     pub status_s: f64,
 }
 
-/// Disorder on request. Probabilities are per message, 0 to 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Disorder {
-    /// A message is published twice.
-    pub duplicates: f64,
-    /// A message is overtaken by up to eight later ones.
-    pub reordering: f64,
-    /// A malformed message follows.
-    pub malformed: f64,
-    /// A message carries a time that is unparsable or absurd.
-    pub bad_time: f64,
-    /// A message has members that no column is for; a device has more of them the longer it runs.
-    pub unknown_members: f64,
-    /// A monitor has artefacts: sentinels, probes off, impossible values.
-    pub artefacts: bool,
-    /// Devices' clocks are wrong.
-    pub clock_offset: bool,
-    /// A connection is cut after about so many messages; 0 is never.
-    pub disconnect_every: u64,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -210,6 +196,7 @@ impl Default for Config {
             receipt_wait_s: 60.0,
             control_prefix: "tm/v1".into(),
             ward: Ward::default(),
+            families: Families::default(),
             disorder: Disorder::default(),
             replay: Vec::new(),
             replay_form: ReplayForm::default(),
@@ -234,39 +221,6 @@ impl Default for Ward {
             pump_s: 60.0,
             building_s: 60.0,
             status_s: 300.0,
-        }
-    }
-}
-
-impl Default for Disorder {
-    /// Order.
-    fn default() -> Self {
-        Self {
-            duplicates: 0.0,
-            reordering: 0.0,
-            malformed: 0.0,
-            bad_time: 0.0,
-            unknown_members: 0.0,
-            artefacts: false,
-            clock_offset: false,
-            disconnect_every: 0,
-        }
-    }
-}
-
-impl Disorder {
-    /// A bit of everything, as a real ward has it.
-    #[must_use]
-    pub fn some() -> Self {
-        Self {
-            duplicates: 0.005,
-            reordering: 0.01,
-            malformed: 0.002,
-            bad_time: 0.002,
-            unknown_members: 0.05,
-            artefacts: true,
-            clock_offset: true,
-            disconnect_every: 5_000,
         }
     }
 }
@@ -296,8 +250,10 @@ pub enum ConfigError {
     /// Files or names that belong together.
     #[error("{0}")]
     Login(&'static str),
-    /// Neither a ward nor files.
-    #[error("there is nothing to simulate: enable the ward, or name files to replay")]
+    /// Neither a ward nor other devices nor files.
+    #[error(
+        "there is nothing to simulate: enable the ward, have devices of families, or name files to replay"
+    )]
     Nothing,
 }
 
@@ -333,6 +289,12 @@ impl Config {
         Ok(())
     }
 
+    /// Whether anything is played whose clock follows the world's.
+    #[must_use]
+    pub fn plays_world(&self) -> bool {
+        self.plays_ward() || self.families.play()
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -366,6 +328,7 @@ impl Config {
         for (key, value) in intervals {
             bounds(key, value, (0.001..=86_400.0).contains(&value), "between 0.001 and 86400")?;
         }
+        self.families.check()?;
         self.pace.check()?;
         bounds(
             "inflight",
@@ -400,7 +363,8 @@ impl Config {
         ] {
             bounds(key, f64::from(n), n <= 100_000, "at most 100000")?;
         }
-        if !self.plays_ward() && self.replay.is_empty() && self.fhir.is_none() {
+        let files = !self.replay.is_empty() || self.fhir.is_some();
+        if !self.plays_ward() && !self.families.play() && !files {
             return Err(ConfigError::Nothing);
         }
         Ok(())
@@ -468,6 +432,12 @@ mod tests {
         assert!(refused(|c| c.site = "a/b".into()).contains("site"));
         assert!(refused(|c| c.gateway = "http://agent".into()).contains("http://address:port"));
         assert!(refused(|c| c.ward.enabled = Some(false)).contains("nothing to simulate"));
+        assert!(refused(|c| c.families.each = 5_000).contains("families.each"));
+        assert!(refused(|c| c.families.interval_s = 0.0).contains("families.interval_s"));
+        let mut only_families = Config::default();
+        only_families.ward.enabled = Some(false);
+        only_families.families.each = 1;
+        only_families.check().unwrap();
     }
 
     #[test]

@@ -125,6 +125,10 @@ impl<P: Iterator<Item = Result<Planned, PlanError>>> Iterator for Disorder<P> {
 
 /// A message of the same device that must end in `dead_letters`. `n` makes its bytes unique.
 fn malformed(good: &Message, n: u64, stream: &mut Stream) -> Message {
+    if good.stream == StreamKind::Values {
+        // Whatever else it might be is rows to somebody: a JSON text that was cut off is not.
+        return dead(good, &good.topic, format!("{{\"n\":{n},").into_bytes());
+    }
     let head = format!(r#"{{"ts":"2026-01-01T00:00:00Z","n":{n}"#);
     let readings = StreamKind::Readings.as_str();
     let (last_level, payload) = match stream.below(10) {
@@ -148,8 +152,13 @@ fn malformed(good: &Message, n: u64, stream: &mut Stream) -> Message {
         _ => ("unheard-of", head.into_bytes()),
     };
     let device = good.topic.rsplit_once('/').map_or("dt", |(device, _)| device);
-    let topic: Arc<str> = format!("{device}/{last_level}").into();
-    let expect = Expectation::dead_letter(&topic, &payload);
+    dead(good, &format!("{device}/{last_level}").into(), payload)
+}
+
+/// A message of the same device with other bytes, which become a dead letter.
+fn dead(good: &Message, topic: &Arc<str>, payload: Vec<u8>) -> Message {
+    let expect = Expectation::dead_letter(topic, &payload);
+    let topic = topic.clone();
     let mut message = Message { topic, payload: Bytes::from(payload), expect, ..good.clone() };
     message.key = message.dead_key();
     message
@@ -161,6 +170,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::families::Families;
     use crate::message::{Outcome, Run};
     use crate::world::World;
 
@@ -215,6 +225,21 @@ mod tests {
             *seq = (*seq).max(outgoing.message.seq);
         }
         assert!(late > 500, "{late}");
+    }
+
+    #[test]
+    fn malformed_messages_of_other_topics_are_cut_off() {
+        let mut config = Config::default();
+        config.families.each = 1;
+        let plan = Families::new(&config, Run::of_boot(1), 0).take(200).map(Ok);
+        let disorder = config::Disorder { malformed: 1.0, ..config::Disorder::default() };
+        let mut bad = Disorder::new(plan, disorder, 1)
+            .map(Result::unwrap)
+            .filter(|outgoing| outgoing.copy == Sending::Malformed);
+        assert!(bad.all(|bad| {
+            serde_json::from_slice::<serde_json::Value>(&bad.message.payload)
+                .is_err_and(|error| error.is_eof())
+        }));
     }
 
     #[test]

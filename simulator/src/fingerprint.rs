@@ -32,7 +32,8 @@ impl Fingerprint {
 /// Which message a row belongs to, as both sides can tell it.
 ///
 /// A message of `readings` or `status` is known by (site, device, boot, seq); one of `fhir` by the sum of its
-/// resources' (site, system, type, id, version); a dead letter by its topic and bytes.
+/// resources' (site, system, type, id, version); one of another topic, whose device numbers nothing, by what its first row says
+/// (site, device, metric, value, or site, device, status); a dead letter by its topic and bytes.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -78,6 +79,8 @@ impl EventTime {
 pub enum Value<'a> {
     /// Column `value`.
     Number(f64),
+    /// Column `value`, and in `value_text` how it came.
+    Word(f64, &'a str),
     /// Column `value_text`.
     Text(&'a str),
     /// Column `value_text` has a number: a device's way of saying "no value".
@@ -171,6 +174,12 @@ impl ReadingRow<'_> {
     pub fn key(&self) -> Option<MessageKey> {
         Some(device_key(self.site, self.device_id, self.boot_id?, self.seq?))
     }
+
+    /// The message's key, if this is its first row and it has no other.
+    #[must_use]
+    pub fn said_key(&self) -> MessageKey {
+        said_key(self.site, self.device_id, self.metric, self.value)
+    }
 }
 
 impl StatusRow<'_> {
@@ -188,6 +197,12 @@ impl StatusRow<'_> {
     #[must_use]
     pub fn key(&self) -> Option<MessageKey> {
         Some(device_key(self.site, self.device_id, self.boot_id?, self.seq?))
+    }
+
+    /// The message's key, if it has no other.
+    #[must_use]
+    pub fn said_key(&self) -> MessageKey {
+        status_key(self.site, self.device_id, self.status.unwrap_or_default())
     }
 }
 
@@ -240,6 +255,27 @@ impl DeadLetterRow<'_> {
 pub fn device_key(site: &str, device_id: &str, boot_id: i64, seq: i64) -> MessageKey {
     let mut bytes = Canonical::new(b'd');
     bytes.text(Some(site)).text(Some(device_id)).integer(Some(boot_id)).integer(Some(seq));
+    MessageKey(bytes.finish().0)
+}
+
+/// The key of a message whose first row is this reading.
+#[must_use]
+pub fn said_key(site: &str, device_id: &str, metric: &str, value: Value<'_>) -> MessageKey {
+    let mut bytes = Canonical::new(b'v');
+    bytes.text(Some(site)).text(Some(device_id)).text(Some(metric));
+    // How the number came is no part of which message it is: it may be what was altered.
+    bytes.value(match value {
+        Value::Word(number, _) => Value::Number(number),
+        value => value,
+    });
+    MessageKey(bytes.finish().0)
+}
+
+/// The key of a message whose row is a status without a number.
+#[must_use]
+pub fn status_key(site: &str, device_id: &str, status: &str) -> MessageKey {
+    let mut bytes = Canonical::new(b's');
+    bytes.text(Some(site)).text(Some(device_id)).text(Some(status));
     MessageKey(bytes.finish().0)
 }
 
@@ -345,6 +381,9 @@ impl Canonical {
     fn value(&mut self, value: Value<'_>) -> &mut Self {
         match value {
             Value::Number(number) => self.number(Some(number)),
+            Value::Word(number, text) => {
+                self.number(Some(number)).text(Some("value_text")).text(Some(text))
+            }
             Value::Text(text) => self.text(Some(text)),
             Value::Written(number) => self.text(Some(&number.to_string())),
             Value::Null => self.absent(),
@@ -357,105 +396,4 @@ impl Canonical {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const READING: ReadingRow<'static> = ReadingRow {
-        site: "s",
-        device_id: "d",
-        metric: "heart_rate",
-        event: EventTime::At(1_767_225_600_000_000),
-        value: Value::Number(72.0),
-        unit: Some("/min"),
-        quality: "good",
-        patient_id: Some("p"),
-        boot_id: Some(1),
-        seq: Some(2),
-        extra: None,
-        time_text: None,
-    };
-
-    #[test]
-    fn golden_fingerprints_do_not_change() {
-        assert_eq!(READING.fingerprint().0, 0xcc6d_8dbd_8bb5_b9c4_cf7f_83f1_ac6c_2eca);
-        assert_eq!(device_key("s", "d", 1, 2).0, 0xac42_0881_b934_4ea3_e596_6c97_88d3_ec84);
-        assert_eq!(
-            resource_key("s", "ehr", "Patient", "p", "1").0,
-            0x1ce6_f87d_821c_731a_0cdb_d70a_9ea6_18b0
-        );
-        assert_eq!(
-            payload_key("dt/s/d/readings", b"{").0,
-            0xd445_67c0_56a9_2025_d793_cc05_48c8_f3f2
-        );
-    }
-
-    #[test]
-    fn every_field_of_a_reading_counts() {
-        let all = [
-            READING,
-            ReadingRow { site: "t", ..READING },
-            ReadingRow { device_id: "e", ..READING },
-            ReadingRow { metric: "pulse_rate", ..READING },
-            ReadingRow { event: EventTime::At(1), ..READING },
-            ReadingRow { event: EventTime::Received, ..READING },
-            ReadingRow { value: Value::Number(72.000_000_1), ..READING },
-            ReadingRow { value: Value::Text("72"), ..READING },
-            ReadingRow { value: Value::Null, ..READING },
-            ReadingRow { unit: None, ..READING },
-            ReadingRow { quality: "bad", ..READING },
-            ReadingRow { patient_id: None, ..READING },
-            ReadingRow { boot_id: None, ..READING },
-            ReadingRow { seq: Some(3), ..READING },
-            ReadingRow { extra: Some("{}"), ..READING },
-        ];
-        let mut seen: Vec<u128> = all.iter().map(|row| row.fingerprint().0).collect();
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), all.len());
-    }
-
-    #[test]
-    fn a_row_with_a_time_flag_counts_as_received() {
-        assert_eq!(EventTime::of_row(5, None, None), EventTime::At(5));
-        assert_eq!(EventTime::of_row(5, Some(4), Some("sentinel,untimely")), EventTime::At(5));
-        assert_eq!(
-            EventTime::of_row(5, Some(4), Some("sentinel,time_absurd")),
-            EventTime::Received
-        );
-        assert_eq!(EventTime::of_row(5, Some(4), Some("repeat,time_corrected")), EventTime::At(4));
-    }
-
-    #[test]
-    fn minus_zero_is_zero() {
-        let zero = ReadingRow { value: Value::Number(0.0), ..READING };
-        let minus = ReadingRow { value: Value::Number(-0.0), ..READING };
-        assert_eq!(zero.fingerprint(), minus.fingerprint());
-    }
-
-    #[test]
-    fn a_resource_may_be_reformatted_but_not_changed() {
-        let row = |resource| EhrRow {
-            site: "s",
-            system_id: "ehr",
-            resource_type: "Patient",
-            resource_id: "p",
-            version_id: "1",
-            status: None,
-            code: None,
-            value: Value::Null,
-            unit: None,
-            effective_us: None,
-            resource,
-        };
-        let sent = row(br#"{"a":1,"b":[2.5]}"#).fingerprint();
-        assert_eq!(sent, row(br#"{ "b": [2.50], "a": 1 }"#).fingerprint());
-        assert_ne!(sent, row(br#"{"a":1,"b":[2.6]}"#).fingerprint());
-    }
-
-    #[test]
-    fn a_sum_of_rows_does_not_depend_on_their_order() {
-        let other = ReadingRow { metric: "spo2", ..READING }.fingerprint();
-        assert_eq!(READING.fingerprint().and(other), other.and(READING.fingerprint()));
-        assert_ne!(READING.fingerprint().and(other), other.and(other));
-    }
-}
+mod tests;

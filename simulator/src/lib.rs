@@ -6,6 +6,7 @@ pub mod canonical;
 pub mod config;
 pub mod device;
 pub mod disorder;
+pub mod families;
 pub mod faults;
 pub mod fingerprint;
 pub mod journal;

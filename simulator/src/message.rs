@@ -8,7 +8,7 @@ use crate::fingerprint::{
     DeadLetterRow, EhrRow, Fingerprint, MessageKey, ReadingRow, StatusRow, payload_key,
 };
 
-/// The stream of a device topic.
+/// The stream of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StreamKind {
     /// `dt/{site}/{device_id}/readings`
@@ -17,16 +17,19 @@ pub enum StreamKind {
     Status,
     /// `dt/{site}/{device_id}/fhir`
     Fhir,
+    /// Any other topic: what its last level says is the device's own.
+    Values,
 }
 
 impl StreamKind {
-    /// The topic's last level.
+    /// The topic's last level, where it is a stream of a device topic.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Readings => "readings",
             Self::Status => "status",
             Self::Fhir => "fhir",
+            Self::Values => "values",
         }
     }
 }

@@ -264,9 +264,9 @@ impl Simulation {
         Ok(())
     }
 
-    /// Only the ward has a clock that can be ahead; what is replayed says what it says.
+    /// Only the simulated world has a clock that can be ahead; what is replayed says what it says.
     fn ahead_of_time(&self, due_us: i64) -> bool {
-        self.config.plays_ward()
+        self.config.plays_world()
             && self.config.start.timestamp_micros().saturating_add(due_us)
                 > self.clock.now_us().saturating_add(AHEAD_MAX_US)
     }

@@ -17,6 +17,8 @@ fn deaths(point: Point) -> &'static [(Victim, u32)] {
         Point::SegmentDeleted => &[(Victim::Gateway, 1)],
         Point::FrameSent => &[(Victim::Gateway, 12), (Victim::Agent, 8)],
         Point::ReceiptTaken => &[(Victim::Gateway, 4), (Victim::Agent, 3)],
+        // A start that adds columns to two tables.
+        Point::ColumnsWanted | Point::ColumnsAdded => &[(Victim::Ingest, 1), (Victim::Ingest, 2)],
         Point::FileWritten => &[(Victim::Ingest, 7)],
         Point::PlanWritten | Point::LandingDecided | Point::LandingApplied => {
             &[(Victim::Ingest, 3)]
@@ -82,6 +84,8 @@ dies! {
     inv3_at_segment_deleted: SegmentDeleted,
     inv5_at_frame_sent: FrameSent,
     inv3_at_receipt_taken: ReceiptTaken,
+    inv10_at_columns_wanted and inv10_at_columns_wanted_in_s3: ColumnsWanted,
+    inv10_at_columns_added and inv10_at_columns_added_in_s3: ColumnsAdded,
     inv5_at_file_written and inv5_at_file_written_in_s3: FileWritten,
     inv5_at_plan_written and inv5_at_plan_written_in_s3: PlanWritten,
     inv5_at_landing_decided and inv5_at_landing_decided_in_s3: LandingDecided,

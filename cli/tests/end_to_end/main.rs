@@ -7,6 +7,7 @@ mod check;
 mod crash;
 mod crash_points;
 mod demo;
+mod families;
 mod harness;
 mod lost;
 mod mapping;

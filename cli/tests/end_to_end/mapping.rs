@@ -81,6 +81,40 @@ settings = { table = "orders", rows = "/items", columns = { order_id = "/id" } }
 }
 
 #[test]
+fn rules_are_suggested_for_readings_that_none_is_for() {
+    let site = Site::new("");
+    let up = site.up();
+    let messages = [
+        ("home/livingroom/temperature", "21.5"),
+        ("home/cellar/temperature", "14"),
+        ("plant/press/state", r#"{"temperature":21.5,"lamp":"on"}"#),
+        ("zigbee2mqtt/kitchen_sensor", r#"{"humidity":51.2,"temperature":21.37}"#),
+        ("dt/ward/dev/readings", r#"{"metric":"spo2","value":97}"#),
+    ];
+    publish(&site, &messages.map(|(topic, payload)| (topic, payload.as_bytes().to_vec())));
+    wait_for("all to land", || site.status()["landed"].as_u64() == Some(5));
+    up.stop();
+    let lake = site.folder.path().join("lake").display().to_string();
+    let suggest = |filter| {
+        let arguments = ["map", "suggest", "--lake", &lake, "--topic", filter];
+        let suggested = tidemark().args(arguments).output().unwrap();
+        (suggested.status.code(), text(&suggested))
+    };
+    let (code, shown) = suggest("#");
+    assert_eq!(code, Some(0), "{shown}");
+    for part in [
+        "(flag `unmapped`)",
+        "filter = \"home/+/temperature\"\ndecoder = \"values\"\nsite = \"home\"\ndevice = \"{1}\"",
+        "filter = \"plant/press/state\"",
+        "profile = \"zigbee2mqtt\"",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(!shown.contains("dt/ward"), "that one has its rule: {shown}");
+    assert_eq!(suggest("shop/#").0, Some(1), "nothing of such a topic is there");
+}
+
+#[test]
 fn inv5_a_replay_that_is_killed_at_any_step_lands_each_message_once() {
     let site = Site::new("");
     let up = site.up();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 
-use super::{store, workers};
+use super::{grow, store, workers};
 use crate::scene::{PATIENCE, Scene, until};
 
 /// The variable that arms a point.
@@ -44,6 +44,9 @@ pub(crate) async fn play(scene: &mut Scene, death: Death) -> anyhow::Result<()> 
     if death.s3 {
         store::on_server(scene).await?;
     }
+    if death.point.starts_with("columns-") {
+        return columns_die(scene, death).await;
+    }
     match death.victim {
         Victim::Maintain => maintenance_dies(scene, death).await,
         _ => service_dies(scene, death).await,
@@ -67,6 +70,26 @@ async fn service_dies(scene: &mut Scene, death: Death) -> anyhow::Result<()> {
     dead.kill()?;
     dead.start().await?;
     scene.recovered().await
+}
+
+/// Ingest dies while tables of it grow, at a start with a configuration that declares more columns.
+async fn columns_die(scene: &mut Scene, death: Death) -> anyhow::Result<()> {
+    grow::before(scene).await?;
+    scene.ingest[0].kill()?;
+    grow::declare(scene);
+    scene.ingest[0].environment.push(death.armed());
+    scene.ingest[0].spawn()?;
+    until(&format!("{} to die at {}", death.point, death.time), PATIENCE, async || {
+        Ok(!scene.ingest[0].runs())
+    })
+    .await?;
+    let dead = &mut scene.ingest[0];
+    ensure!(dead.said("crash point") == 1, "{} died of something else", dead.name);
+    dead.environment.retain(|(name, _)| name != VARIABLE);
+    dead.kill()?;
+    dead.start().await?;
+    scene.recovered().await?;
+    grow::after(scene).await
 }
 
 fn victim(scene: &mut Scene, victim: Victim) -> anyhow::Result<&mut crate::service::Service> {

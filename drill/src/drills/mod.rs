@@ -5,6 +5,8 @@ pub(crate) mod churn;
 pub(crate) mod clock;
 pub(crate) mod crash;
 pub(crate) mod disk;
+pub(crate) mod families;
+pub(crate) mod grow;
 pub(crate) mod kills;
 pub(crate) mod lakes;
 pub(crate) mod network;

@@ -33,7 +33,9 @@ pub(crate) fn builtin() -> Vec<Builtin> {
             unmapped: true,
         })
     });
-    own.into_iter().chain(families).chain(others).collect()
+    // Those that know their topics by a name come first: a filter of another one could be wider than it looks.
+    let (named, wide): (Vec<_>, Vec<_>) = families.partition(|rule| rule.begins.is_some());
+    own.into_iter().chain(named).chain(wide).chain(others).collect()
 }
 
 /// Whether topics of the rule are hardly anybody else's: two of its levels are words, or it says how to tell.

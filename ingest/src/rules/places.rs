@@ -23,7 +23,7 @@ pub(crate) enum Places {
 }
 
 /// The site of devices whose topic has no level for it.
-const NO_SITE: &str = "default";
+pub(crate) const NO_SITE: &str = "default";
 
 impl Places {
     /// Compiles what a rule for `filter` says.

@@ -32,6 +32,13 @@ fn without_a_configuration_every_topic_has_a_rule() {
         ("zigbee2mqtt/kitchen_sensor", "zigbee2mqtt/#", "zigbee2mqtt/kitchen_sensor"),
         ("tele/garage/SENSOR", "tele/+/SENSOR", "tasmota/garage"),
         ("shellyplus1pm-a1/status/switch:0", "+/status/+", "shelly/shellyplus1pm-a1"),
+        // ESPHome's `+/sensor/+/state` would take it, too, for a sensor of a node `homeassistant`.
+        (
+            "homeassistant/sensor/porch/state",
+            "homeassistant/+/+/+",
+            "home-assistant-statestream/sensor.porch",
+        ),
+        ("porch/sensor/temperature/state", "+/sensor/+/state", "esphome/porch"),
         ("v3/app@ttn/devices/eui-70b3/up", "v3/+/devices/+/up", "app%40ttn/eui-70b3"),
         ("dt/icu/mon-1/waveforms", "dt/+/+/#", "icu/mon-1"),
         ("home/livingroom/temperature", "#", "-"),

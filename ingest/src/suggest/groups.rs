@@ -6,7 +6,7 @@ use serde_json::Value;
 use telemetry_core::topic::filter_matches;
 
 use super::{SAMPLES_MAX, Sample};
-use crate::profiles::profiles;
+use crate::profiles::{ProfileRule, profiles};
 
 /// What a payload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,19 +119,19 @@ fn is_plain(text: &str) -> bool {
 fn profile(topic: &str) -> Option<&'static str> {
     let told =
         |filter: &str| filter.split('/').filter(|level| !matches!(*level, "+" | "#")).count() >= 2;
-    let found = profiles().iter().find(|profile| {
-        profile.rules.iter().any(|rule| {
-            let begins = rule.guess.as_ref().is_some_and(|guess| {
-                topic
-                    .split('/')
-                    .nth(guess.level)
-                    .is_some_and(|level| level.starts_with(&guess.starts_with))
-            });
-            filter_matches(&rule.filter, topic)
-                && (begins || (rule.guess.is_none() && told(&rule.filter)))
+    let begins = |rule: &ProfileRule| {
+        rule.guess.as_ref().is_some_and(|guess| {
+            let level = topic.split('/').nth(guess.level);
+            level.is_some_and(|level| level.starts_with(&guess.starts_with))
         })
-    });
-    found.map(|profile| profile.name.as_str())
+    };
+    let wide = |rule: &ProfileRule| rule.guess.is_none() && told(&rule.filter);
+    let first = |is: &dyn Fn(&ProfileRule) -> bool| {
+        let is_for = |rule: &ProfileRule| filter_matches(&rule.filter, topic) && is(rule);
+        profiles().iter().find(|profile| profile.rules.iter().any(is_for))
+    };
+    // As the built-in rules stand: those that know their topics by a name come first.
+    first(&begins).or_else(|| first(&wide)).map(|profile| profile.name.as_str())
 }
 
 impl Group<'_> {

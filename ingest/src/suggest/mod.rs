@@ -2,6 +2,7 @@
 
 mod groups;
 mod guesses;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::decode::values::{Said, Settings, Values};
 use groups::{Group, grouped};
 use guesses::{column, device_member, time_member, unit, word};
+pub use rows::unmapped;
 
 /// Messages that are looked at at most.
 pub const SAMPLES_MAX: usize = 20_000;

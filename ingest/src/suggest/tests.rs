@@ -71,6 +71,7 @@ fn known_families_get_their_profile_and_the_rest_its_own_rules() {
     let shown = suggestions(&[
         ("zigbee2mqtt/kitchen", r#"{"temperature":21}"#),
         ("zigbee2mqtt/hall", r#"{"temperature":20}"#),
+        ("homeassistant/sensor/porch/state", "\"21.5\""),
         ("home/livingroom/temperature", "21.5"),
         ("home/livingroom/lamp", "ON"),
         ("home/kitchen/temperature", "20,5"),
@@ -80,6 +81,8 @@ fn known_families_get_their_profile_and_the_rest_its_own_rules() {
     ]);
     let all = shown.join("\n");
     assert!(all.contains("profile = \"zigbee2mqtt\""), "{all}");
+    assert!(all.contains("profile = \"home-assistant-statestream\""), "{all}");
+    assert!(!all.contains("esphome"), "{all}");
     assert!(all.contains("filter = \"home/+/+\"") && all.contains("device = \"{1}\""), "{all}");
     assert!(all.contains("device = \"/device_id\""), "{all}");
     assert!(all.contains("settings.encoding = \"cbor\""), "{all}");

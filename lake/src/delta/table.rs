@@ -124,8 +124,10 @@ pub(crate) async fn widen(lake: &Store, mut log: TableLog, now_ms: i64) -> Resul
         let schema = widened(schema.unwrap_or_default(), &lacks).map_err(damaged)?;
         metadata["schemaString"] = schema.into();
         let columns = lacks.iter().map(|column| column.name.as_ref()).collect();
+        crash_point::reach(Point::ColumnsWanted);
         match log.widen(lake, &Widening { metadata: &metadata, columns, now_ms }).await {
             Ok(Appended::At(version)) => {
+                crash_point::reach(Point::ColumnsAdded);
                 let columns: Vec<&str> = lacks.iter().map(|column| column.name.as_ref()).collect();
                 info!(table = %table.name, version, ?columns, "added columns");
                 return Ok(());

@@ -144,7 +144,7 @@ fn landed(group: &[LakeRow]) -> (Landed, bool) {
             && group.iter().all(|row| matches!(row.table, Table::DeadLetters | Table::Other(_))),
         maybe_repeat: group.iter().any(|row| row.maybe_repeat),
     };
-    let (mut own, mut resources, mut dead) = (None, None::<MessageKey>, None);
+    let (mut own, mut resources, mut said, mut dead) = (None, None::<MessageKey>, None, None);
     let mut doubled = false;
     let mut last = None;
     for row in group {
@@ -158,6 +158,8 @@ fn landed(group: &[LakeRow]) -> (Landed, bool) {
         landed.rows += 1;
         landed.fingerprint = landed.fingerprint.and(row.fingerprint);
         match (row.table, row.key) {
+            // The first row counts.
+            (_, Some(key)) if row.said => said = said.or(Some(key)),
             (Table::Readings | Table::DeviceStatus, Some(key)) => own = own.or(Some(key)),
             (Table::EhrEvents, Some(key)) => {
                 resources = Some(resources.unwrap_or_default().and(key));
@@ -166,7 +168,7 @@ fn landed(group: &[LakeRow]) -> (Landed, bool) {
             (Table::Other(_), Some(_)) | (_, None) => {}
         }
     }
-    landed.key = own.or(resources).or(dead).unwrap_or_default();
+    landed.key = own.or(resources).or(said).or(dead).unwrap_or_default();
     (landed, doubled)
 }
 

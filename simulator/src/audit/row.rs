@@ -43,6 +43,8 @@ pub struct LakeRow {
     pub(super) row_no: i32,
     pub(super) device: u64,
     pub(super) key: Option<MessageKey>,
+    /// The key is of what the row says: it counts where no row of the message has one that a device or system gave.
+    pub(super) said: bool,
     pub(super) fingerprint: Fingerprint,
     pub(super) maybe_repeat: bool,
 }
@@ -54,7 +56,9 @@ impl LakeRow {
     #[must_use]
     pub fn reading(at: Position<'_>, row: &ReadingRow<'_>) -> Self {
         let device = device_hash(row.site, row.device_id);
-        Self::new(at, Table::Readings, device, row.key(), row.fingerprint())
+        let said = row.key().is_none();
+        let key = row.key().or_else(|| Some(row.said_key()));
+        Self { said, ..Self::new(at, Table::Readings, device, key, row.fingerprint()) }
     }
 
     /// A row of `ehr_events`.
@@ -68,7 +72,9 @@ impl LakeRow {
     #[must_use]
     pub fn status(at: Position<'_>, row: &StatusRow<'_>) -> Self {
         let device = device_hash(row.site, row.device_id);
-        Self::new(at, Table::DeviceStatus, device, row.key(), row.fingerprint())
+        let said = row.key().is_none();
+        let key = row.key().or_else(|| Some(row.said_key()));
+        Self { said, ..Self::new(at, Table::DeviceStatus, device, key, row.fingerprint()) }
     }
 
     /// A row of `dead_letters`; its device is the topic's.
@@ -94,8 +100,8 @@ impl LakeRow {
     ) -> Self {
         let source = xxh3_64(at.source_id.as_bytes());
         let (epoch, offset, row_no) = (at.epoch, at.source_offset, at.row_no);
-        let maybe_repeat = false;
-        Self { source, epoch, offset, table, row_no, device, key, fingerprint, maybe_repeat }
+        let (said, maybe_repeat) = (false, false);
+        Self { source, epoch, offset, table, row_no, device, key, said, fingerprint, maybe_repeat }
     }
 
     /// The same row with what its column `flags` says: a source whose spool was cloned or restored flags what may be in
@@ -149,7 +155,7 @@ impl LakeRow {
             .put(&[table])
             .put(&self.row_no.to_le_bytes())
             .put(&self.device.to_le_bytes())
-            .put(&[u8::from(self.key.is_some())])
+            .put(&[u8::from(self.key.is_some()) + u8::from(self.said)])
             .put(&self.key.unwrap_or_default().0.to_le_bytes())
             .put(&self.fingerprint.0.to_le_bytes())
             .put(&[u8::from(self.maybe_repeat)])
@@ -181,7 +187,8 @@ impl LakeRow {
             table,
             row_no,
             device,
-            key: (has_key == 1).then_some(key),
+            key: (has_key > 0).then_some(key),
+            said: has_key == 2,
             fingerprint,
             maybe_repeat: maybe_repeat == 1,
         }

@@ -7,12 +7,13 @@ use crate::seeded::Stream;
 /// Messages with such members until there is one more.
 const GROWS_EVERY: u64 = 20;
 /// How they are named and written; `#` is a number that changes.
-const MEMBERS: [(&str, &str); 6] = [
+const MEMBERS: [(&str, &str); 7] = [
     ("probe", r#""left hand #""#),
     ("rssi", "-#.50"),
     ("on_mains", "true"),
     ("where", r#"{"lat":#.250, "tags":["a",null]}"#),
     ("load", "#e-3"),
+    ("cells", "[#,[2.50,false],{}]"),
     ("probe", "null"),
 ];
 
@@ -62,6 +63,6 @@ mod tests {
             let object: serde_json::Value = serde_json::from_str(&members).unwrap();
             seen.insert(object.as_object().unwrap().len());
         }
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     }
 }

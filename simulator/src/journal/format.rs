@@ -103,6 +103,7 @@ fn write_intent(body: &mut Vec<u8>, intent: &Intent) {
         StreamKind::Readings => 0,
         StreamKind::Status => 1,
         StreamKind::Fhir => 2,
+        StreamKind::Values => 3,
     };
     let outcome = match intent.expect.outcome {
         Outcome::Rows => 0,
@@ -144,6 +145,7 @@ fn read_intent(cut: &mut Cut<'_>) -> Option<Intent> {
         0 => StreamKind::Readings,
         1 => StreamKind::Status,
         2 => StreamKind::Fhir,
+        3 => StreamKind::Values,
         _ => return None,
     };
     let outcome = match cut.u8()? {
@@ -232,6 +234,7 @@ mod tests {
         let key = MessageKey(u128::MAX - 1);
         for entry in [
             Entry::Send(intent()),
+            Entry::Send(Intent { stream: StreamKind::Values, ..intent() }),
             Entry::SendAgain(key),
             Entry::Acknowledged(key),
             Entry::Refused(key, 135),

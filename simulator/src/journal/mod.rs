@@ -13,7 +13,7 @@
 //!         | 4 | key u128                            an acknowledgement
 //!         | 5 | key u128 | reason u8                a refusal; the send did not count
 //! text    = len u8 | UTF-8
-//! stream  = 0 readings, 1 status, 2 fhir            outcome = 0 rows, 1 dead letter, 2 any
+//! stream  = 0 readings, 1 status, 2 fhir, 3 values  outcome = 0 rows, 1 dead letter, 2 any
 //! ```
 //!
 //! Little endian. Records 2 and 3 are written before the first byte of the message leaves, 4 and 5 after the answer came,

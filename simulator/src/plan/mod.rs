@@ -1,4 +1,4 @@
-//! Everything that will be sent, merged in the order in which it is due: the ward, replayed files, FHIR resources.
+//! Everything that will be sent, merged in the order in which it is due: the ward, devices of families, replayed files, FHIR resources.
 
 mod fhir_files;
 mod fhir_keys;
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::families::Families;
 use crate::left_out::LeftOut;
 use crate::message::{DeviceName, Planned, Run};
 use crate::world::World;
@@ -62,6 +63,11 @@ impl Plan {
             let ward = World::ward(config, run, 0);
             plan.devices.extend_from_slice(ward.devices());
             plan.add(Box::new(ward.map(Ok)))?;
+        }
+        if config.families.play() {
+            let families = Families::new(config, run, plan.next_number());
+            plan.devices.extend_from_slice(families.devices());
+            plan.add(Box::new(families.map(Ok)))?;
         }
         let say = Say { form: config.replay_form.clone(), left_out: left_out.clone() };
         for path in &config.replay {
@@ -131,6 +137,17 @@ mod tests {
             replayed += u32::from(planned.message.device == 61);
         }
         assert_eq!(replayed, 2);
+    }
+
+    #[test]
+    fn families_come_after_the_ward_and_beside_it() {
+        let mut config = Config::default();
+        config.families.each = 2;
+        let mut plan = Plan::open(&config, Run::of_boot(1), &Arc::default()).unwrap();
+        assert_eq!(plan.devices().len(), 61 + 24);
+        let numbers: Vec<u32> =
+            plan.by_ref().take(2_000).map(|planned| planned.unwrap().message.device).collect();
+        assert!(numbers.contains(&0) && numbers.contains(&61) && numbers.contains(&84));
     }
 
     #[test]

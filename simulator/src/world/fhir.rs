@@ -346,7 +346,9 @@ impl Resource {
     ) -> ReadingRow<'a> {
         let event = device.believed(EventTime::At(effective_us));
         let given = match value {
-            Value::Number(number) | Value::Written(number) => Given::Number(number),
+            Value::Number(number) | Value::Word(number, _) | Value::Written(number) => {
+                Given::Number(number)
+            }
             Value::Text(text) => Given::Text(text),
             Value::Null => Given::Null,
         };
