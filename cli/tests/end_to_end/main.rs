@@ -15,4 +15,5 @@ mod other_broker;
 mod payloads;
 mod proofs;
 mod refused;
+mod retained;
 mod terminal;

@@ -27,6 +27,8 @@ use super::object::Object;
 use super::reject::{Code, Reject};
 use super::{Decoder, Message, Spec, no_settings};
 use crate::batch::Rows;
+use crate::batch::flags::Flags;
+use crate::memory::Statement;
 use bundle::Entry;
 use element::{Tree, shape, text_of};
 use event::{Added, Columns};
@@ -34,6 +36,7 @@ use lake::tables::ehr_events;
 use reading::Readings;
 use reference::Index;
 use said::{Beside, Said};
+use when::When;
 
 /// Rows of `ehr_events` of one message.
 const EVENTS_MAX: usize = 100_000;
@@ -131,7 +134,10 @@ impl Resources<'_, '_> {
             entry.beside.extra.add("Bundle", about);
         }
         let Some(resource) = entry.resource else {
-            let said = entry.bare(self.rows.origin().received_us)?;
+            let mut said = entry.bare(self.rows.origin().received_us)?;
+            // What is asked for, or answered, is no state of a resource; that it is gone is one.
+            let named = said.status.as_deref() == Some("deleted");
+            said.standing |= self.repeats(&said, &entry.beside, (text, named));
             return self.event(&said, &entry.beside, text).map(drop);
         };
         let tree = json::parse_object(resource)
@@ -157,8 +163,30 @@ impl Resources<'_, '_> {
         } else {
             Vec::new()
         };
+        said.standing |= self.repeats(&said, beside, (text, true));
         let complete = self.event(&said, beside, text)?;
         complete.and(self.readings.add(self.rows, &said, &parts))
+    }
+
+    /// Whether its system said just that of the resource before, and nothing else since. `named`: it is known by its id.
+    fn repeats(
+        &mut self,
+        said: &Said<'_>,
+        beside: &Beside<'_>,
+        (text, named): (&str, bool),
+    ) -> Flags {
+        let Beside { method, url, .. } = beside;
+        let (method, url) = (method.as_deref(), url.as_deref());
+        let When { start, end, recorded, updated, .. } = said.when;
+        let timed = start.or(end).or(recorded).or(updated).is_some() || said.version.is_some();
+        let statement = Statement {
+            kind: said.kind,
+            id: said.id.filter(|_| named),
+            version: said.version,
+            updated_us: updated,
+            content: [text, method.unwrap_or_default(), url.unwrap_or_default()].map(str::as_bytes),
+        };
+        self.rows.resource(&statement, timed)
     }
 
     /// The row of `ehr_events`. The inner result: whether all of it is there.
