@@ -14,7 +14,7 @@ use crate::message::{DeviceName, Planned, Run};
 use crate::world::World;
 
 pub use fhir_files::FhirFiles;
-pub use replay::{Replay, Say};
+pub use replay::{Recording, Replay, Say, Tables};
 
 /// Why a plan cannot be made or continued.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum PlanError {
         /// Why.
         source: io::Error,
     },
-    /// A CSV file that is not a time series.
+    /// A file to replay that is not a time series.
     #[error("{}: {problem}", path.display())]
     Csv {
         /// Which file.
@@ -52,18 +52,24 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Opens everything that `config` asks for.
+    /// Opens everything that `config` asks for; `tables` reads files to replay that are no text.
     ///
     /// # Errors
     /// When a file to replay cannot be opened or is not a time series.
-    pub fn open(config: &Config, run: Run, left_out: &Arc<LeftOut>) -> Result<Self, PlanError> {
+    pub fn open(
+        config: &Config,
+        run: Run,
+        left_out: &Arc<LeftOut>,
+        tables: Option<&Arc<dyn Tables>>,
+    ) -> Result<Self, PlanError> {
         let mut plan = Self { devices: Vec::new(), sources: Vec::new() };
         if config.plays_ward() {
             let ward = World::ward(config, run, 0);
             plan.devices.extend_from_slice(ward.devices());
             plan.add(Box::new(ward.map(Ok)))?;
         }
-        let say = Say { form: config.replay_form.clone(), left_out: left_out.clone() };
+        let (form, left_out) = (config.replay_form.clone(), left_out.clone());
+        let say = Say { form, left_out, tables: tables.cloned() };
         for path in &config.replay {
             let replay = Replay::open(path, &config.site, run, plan.next_number(), &say)?;
             plan.devices.push(replay.device().clone());
@@ -121,7 +127,7 @@ mod tests {
             .unwrap();
         let mut config = Config { replay: vec![csv], ..Config::default() };
         config.ward.enabled = Some(true);
-        let mut plan = Plan::open(&config, Run::of_boot(1), &Arc::default()).unwrap();
+        let mut plan = Plan::open(&config, Run::of_boot(1), &Arc::default(), None).unwrap();
         assert_eq!(plan.devices().len(), 62);
         let (mut due_us, mut replayed) = (0, 0);
         for planned in plan.by_ref().take(500) {
@@ -136,7 +142,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let config = Config { replay: vec!["/nowhere/x.csv".into()], ..Config::default() };
-        let error = Plan::open(&config, Run::of_boot(1), &Arc::default()).err().unwrap();
+        let error = Plan::open(&config, Run::of_boot(1), &Arc::default(), None).err().unwrap();
         assert_eq!(error.to_string(), "cannot read /nowhere/x.csv");
     }
 }

@@ -193,7 +193,7 @@ async fn run(config: Config) -> crate::Summary {
 
 /// The messages that a run of `config` sends, by topic and bytes.
 fn messages(config: &Config) -> HashMap<(String, Bytes), Message> {
-    let plan = Plan::open(config, Run::of_boot(1), &Arc::default()).unwrap();
+    let plan = Plan::open(config, Run::of_boot(1), &Arc::default(), None).unwrap();
     Disorder::new(plan, config.disorder.clone(), config.seed)
         .map(|outgoing| outgoing.unwrap().message)
         .take(2_000)
