@@ -1,6 +1,7 @@
 //! Throughput of the path from device to lake, against its own limits and against mosquitto, in one run.
 
 mod alerts;
+mod clocks;
 mod compaction;
 mod gateway;
 mod landings;
@@ -44,6 +45,8 @@ enum Command {
     Alerts(AlertsOptions),
     /// Rows a second through alert rules on one core, and the memory of many devices.
     Watch(WatchOptions),
+    /// Errors of event times on a ward whose clocks are wrong, before and after they are corrected.
+    Clocks(clocks::ClocksOptions),
     /// Size and idle memory of the edge agent's release binary.
     Agent {
         /// The binary: cargo build -p edge-agent --profile edge.
@@ -188,6 +191,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Compaction(options) => compaction::run(options).await,
         Command::Alerts(options) => alerts::run(&options).await,
         Command::Watch(options) => watching::run(&options),
+        Command::Clocks(options) => clocks::run(&options),
         Command::Agent { binary } => path::agent(&binary).await,
         Command::Serve { role, config } => serve::run(role, &config).await,
     }

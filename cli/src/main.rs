@@ -21,6 +21,7 @@ mod map;
 mod options;
 mod policy;
 mod print;
+mod recordings;
 mod sealed;
 mod services;
 mod serving;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
-use ingest::batch::Layout;
+use ingest::batch::{Flag, Layout};
 use ingest::explain::{self, Explained, ExplainedRow};
 use ingest::profiles::{Profile, profiles};
 use ingest::replay::{self, Kept, Wanted};
@@ -209,8 +209,9 @@ fn show(explained: &Explained) -> anyhow::Result<()> {
         }
         let flags = columns.iter().find(|(name, _)| name == "flags").map(|(_, flags)| flags);
         for flag in flags.map(|flags| flags.split(',')).into_iter().flatten() {
-            if let Some((_, about)) = ingest::batch::FLAGS.iter().find(|(name, _)| *name == flag) {
-                print::line(&format!("  {:width$}  {flag}: {about}", ""))?;
+            let known = ingest::batch::FLAGS.iter().find(|known| known.name == flag);
+            if let Some(Flag { about, remedy, .. }) = known {
+                print::line(&format!("  {:width$}  {flag}: {about} {remedy}", ""))?;
             }
         }
     }

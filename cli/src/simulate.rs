@@ -1,6 +1,7 @@
 //! `tidemark simulate`: plays devices against a gateway.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,6 +12,7 @@ use simulator::config::Pace;
 use simulator::{Progress, ReplayForm, Simulation, Summary};
 
 use crate::options::{BrokerLogin, Format, path};
+use crate::recordings::ParquetFiles;
 use crate::{config, print};
 
 #[derive(Debug, Args)]
@@ -74,8 +76,8 @@ pub(crate) struct Simulate {
     /// Cut each connection after about so many messages.
     #[arg(long)]
     pub(crate) disconnect_every: Option<u64>,
-    /// Recorded series to publish as a device: CSV or NDJSON, UTF-8 or UTF-16; may be given several times. How it is written is
-    /// guessed, and said; the next options say it.
+    /// Recorded series to publish as a device: CSV or NDJSON (UTF-8 or UTF-16), or Parquet; may be given several times. How it is
+    /// written is guessed, and said; the next options say it.
     #[arg(long, value_parser = path)]
     pub(crate) replay: Vec<PathBuf>,
     #[command(flatten)]
@@ -104,7 +106,7 @@ pub(crate) struct ReplayOptions {
     /// Whether numbers are as 21,5.
     #[arg(long, value_name = "BOOL")]
     replay_decimal_comma: Option<bool>,
-    /// The column (name, or number from 1) or member that has the time.
+    /// The column (name, or number from 1; of Parquet too) or member that has the time.
     #[arg(long, value_name = "NAME")]
     replay_time_column: Option<String>,
     /// How times are written: auto, unix_s, unix_ms, unix_us, unix_ns, or a pattern such as "%d/%m/%Y %H:%M".
@@ -135,7 +137,7 @@ pub(crate) async fn run(options: Simulate) -> anyhow::Result<bool> {
     let everything = config::start(options.config.as_deref())?;
     let (format, truth) = (options.format, options.truth.clone());
     let config = apply(everything.simulator, options);
-    let simulation = Simulation::secured(config.clone())?;
+    let simulation = Simulation::secured(config.clone())?.with_tables(Arc::new(ParquetFiles));
     let progress = simulation.progress();
     let stop = Stop::new();
     let run = signals.until(stop.clone(), simulation.run(stop));

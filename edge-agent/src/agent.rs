@@ -171,7 +171,9 @@ impl Agent {
         if let Some(listener) = http {
             info!(address = %listener.local_addr()?, "taking messages by POST /v1/messages");
             let refusals = Refusals::register(&metrics, "agent_http_input", clock);
-            let input = http::Input { door: door("http"), hosts: access.hosts.clone(), refusals };
+            let (hosts, record_bytes_max) = (access.hosts.clone(), config.spool.record_bytes_max());
+            let door = door(http::PUBLISHER);
+            let input = http::Input { door, hosts, refusals, record_bytes_max };
             tasks.spawn("http input", http::run(listener, input, stop.clone()));
         }
         if let Some(path) = config.inputs.ndjson {

@@ -225,6 +225,94 @@ async fn inv3_a_full_spool_is_told_by_http_and_keeps_what_it_accepted() {
     running.await.unwrap().unwrap();
 }
 
+/// Lines of a request: a message that fits, a Bundle that is too large, a payload that is no FHIR, a Bundle with a resource that is
+/// too large, lines with one, and a message that fits.
+fn larger_than(room: usize) -> Vec<String> {
+    let patient = |id: usize, bytes: usize| {
+        format!(r#"{{"resourceType":"Patient","id":"p{id}","note":"{}"}}"#, "x".repeat(bytes))
+    };
+    let entries = |sizes: &[usize]| {
+        let sizes = sizes.iter().enumerate();
+        let all: Vec<String> =
+            sizes.map(|(id, bytes)| format!("{{\"resource\":{}}}", patient(id, *bytes))).collect();
+        format!("{{\"resourceType\":\"Bundle\",\"entry\":[{}]}}", all.join(","))
+    };
+    let small = r#"{"v":1}"#;
+    let (fits, large) = (room / 2, room + room / 4);
+    let lines = format!("{}\n{}\n{}\n", patient(0, fits), patient(1, large), patient(2, fits));
+    let payloads = [
+        small.to_owned(),
+        entries(&[fits, fits, 10]),
+        format!("\"{}\"", "x".repeat(large)),
+        entries(&[10, large, 10]),
+        serde_json::to_string(&lines).unwrap(),
+        small.to_owned(),
+    ];
+    let line = |payload| format!("{{\"topic\":\"dt/w/ehr/fhir\",\"payload\":{payload}}}");
+    payloads.iter().map(line).collect()
+}
+
+/// INV-4: what is larger than a message may be is split or named, and holds up nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_beyond_the_limit_is_split_and_what_can_not_be_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.inputs.http_listen = Some(([127, 0, 0, 1], 0).into());
+    // A record may have a megabyte.
+    (config.spool.segment_bytes, config.spool.bytes_max) = (4 << 20, 9 << 20);
+    let room = config.spool.record_bytes_max();
+    let agent = Agent::bind(config, Metrics::default(), Clock::default()).await.unwrap();
+    let address = agent.http_address().unwrap().unwrap();
+    let (spool, stop) = (agent.spool(), Stop::new());
+    let running = tokio::spawn(agent.run(stop.clone()));
+    let body = larger_than(room);
+    let post = |lines: &[String]| {
+        let body = Bytes::from(lines.join("\n"));
+        http::call(address, Method::POST, "/v1/messages", body, PATIENCE)
+    };
+
+    let (status, answer) = post(&body[..2]).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let split = serde_json::json!([{"message": 1, "parts": 2}]);
+    assert_eq!(
+        (status, &answer["offsets"], &answer["split"]),
+        (StatusCode::OK, &serde_json::json!([0, 2]), &split)
+    );
+    assert_eq!(answer.get("refused"), None);
+
+    let (status, answer) = post(&body[2..]).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(
+        (status, &answer["offsets"]),
+        (StatusCode::PAYLOAD_TOO_LARGE, &serde_json::json!([3, 7]))
+    );
+    let parts = serde_json::json!([{"message": 1, "parts": 2}, {"message": 2, "parts": 2}]);
+    assert_eq!(answer["split"], parts);
+    let refused: Vec<_> = answer["refused"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|own| {
+            assert!(own["problem"].as_str().unwrap().starts_with("larger than a message may be"));
+            assert!(own["bytes"].as_u64().unwrap() > room as u64);
+            [&own["message"], &own["line"], &own["entry"], &own["resource"]].map(Value::to_string)
+        })
+        .collect();
+    let expected = [
+        ["0", "null", "null", "null"],
+        ["1", "null", "1", "\"Patient\""],
+        ["2", "2", "null", "\"Patient\""],
+    ];
+    assert_eq!(refused, expected);
+    // Alone it leaves nothing to accept.
+    let (status, answer) = post(&body[2..3]).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!((status, answer.get("offsets")), (StatusCode::PAYLOAD_TOO_LARGE, None));
+    assert_eq!(spool.status().synced, 8);
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_are_stored_and_bad_ones_skipped() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lake::Catalog;
 use lake::table::{Kind, Table};
 
-use crate::batch::{FLAGS, QUALITIES};
+use crate::batch::{FLAGS, Flag, QUALITIES};
 use crate::decode::DECODERS;
 use crate::decode::reject::CODES;
 
@@ -39,10 +39,10 @@ pub fn describe(catalog: &Catalog) -> String {
         list(&mut text, name, about);
     }
     text.push_str(
-        "\n## Flags\n\nThe column `flags` has their names, sorted, joined by commas.\n\n",
+        "\n## Flags\n\nThe column `flags` has their names, sorted, joined by commas.\n\n| flag | means | what to do |\n|---|---|---|\n",
     );
-    for (name, about) in FLAGS {
-        list(&mut text, name, about);
+    for Flag { name, about, remedy } in FLAGS {
+        line(&mut text, &format!("| `{name}` | {about} | {remedy} |"));
     }
     text.push_str("\n## Dead letters\n\nThe column `reason_code` of `dead_letters`, where it was refused, and what to do.\n\n");
     text.push_str("| code | stage | what to do |\n|---|---|---|\n");
@@ -116,6 +116,28 @@ fn sql(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// INV-11: what a flag means, what to do, and of which quality its row is stands in the documents.
+    #[test]
+    fn inv11_every_flag_is_documented_with_what_to_do() {
+        let quality = include_str!("../../docs/quality.md");
+        let tables = include_str!("../../docs/tables.md");
+        for Flag { name, about, remedy } in FLAGS {
+            assert!(tables.contains(&format!("\n| `{name}` | {about} | {remedy} |\n")), "{name}");
+            assert!(quality.contains(&format!("`{name}`")), "docs/quality.md does not name {name}");
+            for text in [about, remedy] {
+                let sentence = text.len() > 15
+                    && text.starts_with(|first: char| first.is_ascii_uppercase())
+                    && text.ends_with('.');
+                assert!(sentence && !text.contains('|'), "{name}: {text}");
+            }
+            assert_ne!(about, remedy);
+        }
+        // Nor is one named that there is not.
+        let rows = tables.split("## Flags").nth(1).unwrap().split("##").next().unwrap();
+        let named = rows.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(named, FLAGS.len());
+    }
 
     /// With `TIDEMARK_WRITE_DOCS` set, it is written anew.
     #[test]

@@ -31,6 +31,8 @@ mod memory;
 mod open;
 #[path = "ingest/recovery.rs"]
 mod recovery;
+#[path = "ingest/repeats.rs"]
+mod repeats;
 #[path = "ingest/replay.rs"]
 mod replay;
 #[path = "ingest/rows.rs"]

@@ -5,6 +5,7 @@
 //! maximum are kept for time and device alone, in the file as in the log: statistics of other columns would put
 //! identifying values where nobody expects them.
 
+mod foreign;
 mod sink;
 mod whole_rows;
 mod within;
@@ -36,6 +37,7 @@ use crate::error::LakeError;
 use crate::store::Store;
 use crate::table::{Column, Kind, Table, Text};
 
+pub use foreign::Foreign;
 pub(crate) use sink::{Ending, Sink};
 pub(crate) use whole_rows::{WholeFile, view_schema};
 pub(crate) use within::Within;

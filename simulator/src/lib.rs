@@ -25,6 +25,7 @@ pub mod world;
 pub use audit::{Audit, AuditReport, LakeRow, Position, Unproven};
 pub use config::{Config, ReplayForm};
 pub use left_out::{LeftOut, Unusable};
+pub use plan::{Recording, Tables};
 pub use progress::{NothingDone, Progress, SetAside, Summary};
 pub use publisher::{Dial, Socket, Tcp};
 pub use simulation::Simulation;

@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError, MqttVersion, Pace};
 use crate::disorder::{Disorder, Outgoing, Sending};
 use crate::journal::Journal;
 use crate::message::{DeviceName, Run};
-use crate::plan::Plan;
+use crate::plan::{Plan, Tables};
 use crate::progress::{Progress, Summary};
 use crate::publisher::{
     Codec, Connection, Dial, HttpConnection, Login, Queued, Shared, Tcp, Tls, Tracker, watch,
@@ -34,6 +34,7 @@ pub struct Simulation {
     config: Config,
     clock: Clock,
     dial: Arc<dyn Dial>,
+    tables: Option<Arc<dyn Tables>>,
     progress: Arc<Progress>,
 }
 
@@ -45,7 +46,8 @@ impl Simulation {
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
         let dial = Arc::new(Tcp::new(&config.gateway));
-        Ok(Self { config, clock: Clock::default(), dial, progress: Arc::default() })
+        let (clock, progress) = (Clock::default(), Arc::default());
+        Ok(Self { config, clock, dial, tables: None, progress })
     }
 
     /// As [`Self::new`], and by TLS if the configuration says so.
@@ -65,6 +67,13 @@ impl Simulation {
     #[must_use]
     pub fn with_dial(mut self, dial: Arc<dyn Dial>) -> Self {
         self.dial = dial;
+        self
+    }
+
+    /// Replays files that are no text, too.
+    #[must_use]
+    pub fn with_tables(mut self, tables: Arc<dyn Tables>) -> Self {
+        self.tables = Some(tables);
         self
     }
 
@@ -154,7 +163,7 @@ impl Simulation {
         let number = folder.map_or(Ok(1), Journal::next_run)?;
         let boot = self.config.boot.unwrap_or(i64::try_from(number).unwrap_or(i64::MAX));
         let run = Run { boot, horizon_us: self.clock.now_us().saturating_add(HORIZON_US) };
-        let plan = Plan::open(&self.config, run, &self.progress.left_out)?;
+        let plan = Plan::open(&self.config, run, &self.progress.left_out, self.tables.as_ref())?;
         let journal = match folder {
             Some(folder) => Some(Journal::create(folder, number, plan.devices().to_vec())?),
             None => None,

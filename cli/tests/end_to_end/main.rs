@@ -16,4 +16,6 @@ mod other_broker;
 mod payloads;
 mod proofs;
 mod refused;
+mod replayed;
+mod retained;
 mod terminal;

@@ -9,6 +9,11 @@ pub(crate) fn publish(site: &Site, messages: &[(&str, Vec<u8>)]) {
 }
 
 pub(crate) fn publish_to(port: u16, messages: &[(&str, Vec<u8>)]) {
+    publish_as(port, 0x32, messages);
+}
+
+/// `head`: the first byte of each packet; 0x33 is to be retained.
+pub(crate) fn publish_as(port: u16, head: u8, messages: &[(&str, Vec<u8>)]) {
     // One MQTT 3.1.1 connection, QoS 1, by hand: the payloads are not what any client library would send.
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -21,7 +26,7 @@ pub(crate) fn publish_to(port: u16, messages: &[(&str, Vec<u8>)]) {
         body.extend_from_slice(topic.as_bytes());
         body.extend_from_slice(&[0, 1]);
         body.extend_from_slice(payload);
-        let (mut packet, mut rest) = (vec![0x32], body.len());
+        let (mut packet, mut rest) = (vec![head], body.len());
         while rest >= 0x80 {
             packet.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
             rest >>= 7;

@@ -3,6 +3,7 @@
 pub(crate) mod http;
 pub(crate) mod mqtt;
 pub(crate) mod ndjson;
+mod parts;
 
 use service_runtime::{Clock, Stop};
 use sha2::{Digest, Sha256};

@@ -6,8 +6,19 @@ use std::ops::{BitAnd, BitOr, BitOrAssign};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Flags(pub(crate) u64);
 
+/// A flag, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flag {
+    /// As it stands in the column `flags`.
+    pub name: &'static str,
+    /// What it means.
+    pub about: &'static str,
+    /// What to do about it, or with the row.
+    pub remedy: &'static str,
+}
+
 macro_rules! flags {
-    ($($flag:ident = $name:literal: $about:literal;)*) => {
+    ($($flag:ident = $name:literal: $about:literal => $remedy:literal;)*) => {
         #[expect(clippy::upper_case_acronyms, non_camel_case_types, reason = "the flags, by place")]
         #[derive(Clone, Copy)]
         enum Bit { $($flag,)* }
@@ -16,53 +27,94 @@ macro_rules! flags {
             $(#[doc = $about] pub(crate) const $flag: Self = Self(1 << Bit::$flag as u64);)*
         }
 
-        /// Every flag with its meaning, sorted by name.
-        pub const FLAGS: &[(&str, &str)] = &[$(($name, $about),)*];
+        /// Every flag, sorted by name.
+        pub const FLAGS: &[Flag] = &[$(Flag { name: $name, about: $about, remedy: $remedy },)*];
     };
 }
 
 flags! {
-    ABSENT = "absent": "There is no value: null was sent, or why there is none.";
-    BOOLEAN = "boolean": "The device sent true or false: the value is 1 or 0.";
-    CODE_MISSING = "code_missing": "A value of the Observation has no code: it is no reading.";
-    COMPARATOR = "comparator": "Only a bound is known: the true value is so against `value` as `comparator` says.";
-    COMPOUND = "compound": "The value is a range, a ratio or a period: `value_text` has it.";
-    DATE_OF_LANDING = "date_of_landing": "Its message has more dates than a landing may touch: `event_date` is that of the landing.";
-    DATE_ONLY = "date_only": "Only a date was given: the time is its first moment, UTC.";
-    DECIMAL_COMMA = "decimal_comma": "The number was written with a comma: `value_text` has it as it came.";
-    EXTRA_TOO_LONG = "extra_too_long": "What has no column is too long for `extra`: a dead letter has the whole message.";
-    HOUR_SKIPPED = "hour_skipped": "The local time fell into an hour that daylight saving leaves out: the hour after it was taken.";
-    HOUR_TWICE = "hour_twice": "The local time was there twice when daylight saving ended: the first was taken.";
-    INTEGER_BEYOND_DOUBLE = "integer_beyond_double": "A whole number that a double can't hold exactly: `value` is the nearest, `value_text` has its digits.";
-    LOCAL_TIME = "local_time": "The time came without a zone and was taken for UTC: say the zone in the topic's rule.";
-    MAYBE_REPEAT = "maybe_repeat": "The message may be in the lake already under another epoch: its source's spool was cloned or restored.";
-    NO_VALUE_WORD = "no_value_word": "A text that stands for no value: `value_text` has it as it came.";
-    NOT_A_NUMBER = "not_a_number": "A text where the metric is a number: it is in `value_text`.";
-    NOT_CONVERTED = "not_converted": "A member is not what its column takes: it is in `extra`, as it came.";
-    NOT_FINAL = "not_final": "The result is not final, or does not say so: `status` has what it says.";
-    OUT_OF_RANGE = "out_of_range": "Outside the metric's plausible range.";
-    PLANNED = "planned": "It tells of the future: `effective_start` says when, `event_ts` when that was written down or received.";
-    RECEIVED_ABSURD = "received_absurd": "The time at which the source says that it received the message can't be right: ingest's own stands in.";
-    REPEAT = "repeat": "The device sent it already: the same boot and number, or the same payload with the same time, or a retained message once more.";
-    RETRACTED = "retracted": "It was entered in error, or the measurement was cancelled: the value is no result.";
-    SAMPLED = "sampled": "It is from a series of samples in one message.";
-    SAMPLES_IN_RESOURCE = "samples_in_resource": "More than 10,000 samples in one message: they are in the resource (`ehr_events`).";
-    SENTINEL = "sentinel": "A code for \"no value\": `value_text` has it as it came.";
-    TEXT_NUMBER = "text_number": "The number came as a text: `value_text` has it as it came.";
-    TIME_ABSURD = "time_absurd": "The device's time can't be right (before 2000, more than a day ahead): `received_ts` stands in unless it could be corrected, `device_ts` has it.";
-    TIME_CORRECTED = "time_corrected": "The device's clock is wrong by a known time: `event_ts` is corrected by it, `device_ts` is as it came.";
-    TIME_MISSING = "time_missing": "The message says no time: `received_ts` stands in.";
-    TIME_RECORDED = "time_recorded": "It does not say when it happened: the time is when it was written down.";
-    TIME_RELATIVE = "time_relative": "When it happened is an age, a range or a text: the resource has it.";
-    TIME_UNPARSABLE = "time_unparsable": "The time can't be read: `received_ts` stands in, `time_text` (or `extra`, if it is no plain value) has it as it came.";
-    UNIT_CHANGED = "unit_changed": "The device named another unit for the metric before.";
-    UNIT_CONVERTED = "unit_converted": "Converted to the catalogue's unit: `value_original` and `unit_original` have what came.";
-    UNIT_DIFFERS = "unit_differs": "Not the catalogue's unit, nor one that can be converted to it: the range was not checked.";
-    UNKNOWN_METRIC = "unknown_metric": "The metric is not in the catalogue: its range was not checked.";
-    UNKNOWN_WORD = "unknown_word": "The catalogue knows the metric, but not this word or number for it: nothing checked it.";
-    UNMAPPED = "unmapped": "No rule of the configuration is for the topic: a built-in one made the row.";
-    VALUE_IN_EXTRA = "value_in_extra": "The value is an object, an array or beyond a double: it is in `extra`, as it came.";
-    WORD = "word": "The number stands for a word, which is in `value_text`.";
+    ABSENT = "absent": "There is no value: null was sent, or why there is none."
+        => "Leave it out of figures; of FHIR `absent_reason` says why.";
+    BOOLEAN = "boolean": "The device sent true or false: the value is 1 or 0."
+        => "Nothing: use it as 0 or 1.";
+    CODE_MISSING = "code_missing": "A value of the Observation has no code: it is no reading."
+        => "Have the sender give each value and component a `code`; the resource has the value.";
+    COMPARATOR = "comparator": "Only a bound is known: the true value is so against `value` as `comparator` says."
+        => "Compare it with limits only; it belongs in no average.";
+    COMPOUND = "compound": "The value is a range, a ratio or a period: `value_text` has it."
+        => "Read `value_text`; of an event `value_low` and `value_high` have the ends of a range.";
+    DATE_OF_LANDING = "date_of_landing": "Its message has more dates than a landing may touch: `event_date` is that of the landing."
+        => "Select it by `event_ts`, and widen `event_date` to the day it was received; send old data in smaller pieces.";
+    DATE_ONLY = "date_only": "Only a date was given: the time is its first moment, UTC."
+        => "Do not order it within its day; `effective_end` is the last moment that it may mean.";
+    DECIMAL_COMMA = "decimal_comma": "The number was written with a comma: `value_text` has it as it came."
+        => "Nothing, if the sender writes so; else say `decimal_comma = false` in the topic's rule.";
+    EXTRA_TOO_LONG = "extra_too_long": "What has no column is too long for `extra`: a dead letter has the whole message."
+        => "Look at the dead letter of the message; give the members that matter a column (a declared table), or have the sender leave out what nobody needs.";
+    HOUR_SKIPPED = "hour_skipped": "The local time fell into an hour that daylight saving leaves out: the hour after it was taken."
+        => "Have the device send UTC or an offset; look at its clock and at the rule's `zone`.";
+    HOUR_TWICE = "hour_twice": "The local time was there twice when daylight saving ended: the first was taken."
+        => "Have the device send UTC or an offset; it may be an hour later.";
+    INTEGER_BEYOND_DOUBLE = "integer_beyond_double": "A whole number that a double can't hold exactly: `value` is the nearest, `value_text` has its digits."
+        => "Use `value_text` where each digit counts, as of a serial number.";
+    LOCAL_TIME = "local_time": "The time came without a zone and was taken for UTC."
+        => "Say the `zone` in the topic's rule, or have the device send UTC or an offset.";
+    MAYBE_REPEAT = "maybe_repeat": "The message may be in the lake already under another epoch: its source's spool was cloned or restored."
+        => "Leave it out where each may count once and the other epoch has the same; do not run clones of a spool.";
+    NO_VALUE_WORD = "no_value_word": "A text that stands for no value: `value_text` has it as it came."
+        => "Leave it out of figures; if the word means something, `words` of the decoder `values` makes it a number.";
+    NOT_A_NUMBER = "not_a_number": "A text where the metric is a number: it is in `value_text`."
+        => "Read `value_text`; `words` of the decoder `values` makes a word a number.";
+    NOT_CONVERTED = "not_converted": "A member is not what its column takes: it is in `extra`, as it came."
+        => "Look at `extra` (of FHIR at `resource`); have the sender write what the column takes, or name the member otherwise in the rule.";
+    NOT_FINAL = "not_final": "The result is not final, or does not say so: `status` has what it says."
+        => "Wait for the final version of the resource (view `ehr_current`), or take it as preliminary.";
+    OUT_OF_RANGE = "out_of_range": "Outside the metric's plausible range."
+        => "Look at the patient or the probe before the figure is used; a scale or unit that is wrong is mended by `scale` or `unit` of the decoder `values`.";
+    PLANNED = "planned": "It tells of the future: `effective_start` says when, `event_ts` when that was written down or received."
+        => "Do not take it for something that has happened.";
+    RECEIVED_ABSURD = "received_absurd": "The time at which the source says that it received the message can't be right: ingest's own stands in."
+        => "Set the clock of the gateway or agent (NTP).";
+    REPEAT = "repeat": "It was sent already: the same boot and number, or the same payload or resource where it says when it is from, or a retained message once more."
+        => "Leave it out where each may count once; a message that is sent again and again may mean a lost PUBACK, or a device that counts anew without a new `boot`.";
+    RETRACTED = "retracted": "It was entered in error, or the measurement was cancelled: the value is no result."
+        => "Leave it out; the view `ehr_current` has what holds instead.";
+    SAMPLED = "sampled": "It is from a series of samples in one message."
+        => "Nothing: its time is its own.";
+    SAMPLES_IN_RESOURCE = "samples_in_resource": "More than 10,000 samples in one message: they are in the resource (`ehr_events`)."
+        => "Read them there, or have the sender cut the series.";
+    SENTINEL = "sentinel": "A code for \"no value\": `value_text` has it as it came."
+        => "Leave it out of figures: the device had none.";
+    TEXT_NUMBER = "text_number": "The number came as a text: `value_text` has it as it came."
+        => "Nothing; have the device send numbers without quotes if that is simple.";
+    TIME_ABSURD = "time_absurd": "The device's time can't be right (before 2000, more than a day ahead): `received_ts` stands in unless it could be corrected, `device_ts` has it."
+        => "Set the device's clock, or say in the topic's rule how its times are written (`time`).";
+    TIME_CORRECTED = "time_corrected": "The device's clock is wrong by a known time: `event_ts` is corrected by it, `device_ts` is as it came."
+        => "Set the device's clock; until then use `event_ts`.";
+    TIME_MISSING = "time_missing": "The message says no time: `received_ts` stands in."
+        => "Have the device say a time; of a retained message or a backlog `event_ts` may be far too late.";
+    TIME_RECORDED = "time_recorded": "It does not say when it happened: the time is when it was written down."
+        => "Take it as no earlier than it happened, not as when.";
+    TIME_RELATIVE = "time_relative": "When it happened is an age, a range or a text: the resource has it."
+        => "Read the resource; do not order by `event_ts`.";
+    TIME_UNPARSABLE = "time_unparsable": "The time can't be read: `received_ts` stands in, `time_text` (or `extra`, if it is no plain value) has it as it came."
+        => "Say how its times are written in the topic's rule (`time`): later rows have them, those that are there keep the text.";
+    UNIT_CHANGED = "unit_changed": "The device named another unit for the metric before."
+        => "Look whether the device was replaced or set up anew; compare values before and after only in the same unit.";
+    UNIT_CONVERTED = "unit_converted": "Converted to the catalogue's unit: `value_original` and `unit_original` have what came."
+        => "Nothing: the value is in the catalogue's unit.";
+    UNIT_DIFFERS = "unit_differs": "Not the catalogue's unit, nor one that can be converted to it: the range was not checked."
+        => "Do not compare it with other values of the metric; `unit` of the decoder `values` names the right one, `rename` another metric.";
+    UNKNOWN_METRIC = "unknown_metric": "The metric is not in the catalogue: its range was not checked."
+        => "Check it yourself; if the catalogue has it by another name, `rename` of the decoder `values` gives it that.";
+    UNKNOWN_WORD = "unknown_word": "The catalogue knows the metric, but not this word or number for it: nothing checked it."
+        => "Look whether it is a new state of the device; nothing was judged by it.";
+    UNMAPPED = "unmapped": "No rule of the configuration is for the topic: a built-in one made the row."
+        => "Have a rule made: `tidemark map suggest`.";
+    VALUE_IN_EXTRA = "value_in_extra": "The value is an object, an array or beyond a double: it is in `extra`, as it came."
+        => "Read it in `extra`; the decoder `values` makes readings of what is inside, the decoder `json` rows of a table.";
+    WORD = "word": "The number stands for a word, which is in `value_text`."
+        => "Nothing: the word is what was sent.";
 }
 
 /// The values of the column `quality`.
@@ -105,7 +157,7 @@ impl Flags {
     /// The names, joined by commas; `None` for the empty set.
     pub(crate) fn text(self) -> Option<String> {
         let set = FLAGS.iter().enumerate().filter(|(bit, _)| self.0 >> bit & 1 == 1);
-        let names: Vec<&str> = set.map(|(_, (name, _))| *name).collect();
+        let names: Vec<&str> = set.map(|(_, flag)| flag.name).collect();
         (!names.is_empty()).then(|| names.join(","))
     }
 

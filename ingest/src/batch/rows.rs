@@ -13,7 +13,7 @@ use super::readings::{ABSENT, Context, Origin, Readings};
 use crate::decode::members::Shape;
 use crate::decode::place::{Around, Whence};
 use crate::decode::reject::Reject;
-use crate::memory::{Heard, Mark, Memory};
+use crate::memory::{Heard, Mark, Memory, Statement};
 use crate::rules::places::Places;
 
 /// A row that is being filled in. What is not set is NULL.
@@ -130,18 +130,17 @@ impl Remembering<'_, '_> {
     }
 
     /// By the device's own numbers, else by the payload if that says when it is from, or if a broker had kept it: other messages
-    /// may well say the same twice.
+    /// may well say the same twice. They are remembered all the same: a broker may keep them, and hand them out later.
     fn is_repeat(&mut self, numbers: Option<(i64, i64)>, timed: bool) -> bool {
         if let Some(repeat) = self.said.repeat {
             return repeat;
         }
-        let mark = match numbers {
-            Some((boot, seq)) => Some(Mark::Numbered { boot, seq }),
-            None => (timed || self.said.is_retained()).then_some(Mark::Payload(self.said.payload)),
+        let (mark, telling) = match numbers {
+            Some((boot, seq)) => (Mark::Numbered { boot, seq }, true),
+            None => (Mark::Payload(self.said.payload), timed || self.said.is_retained()),
         };
-        let repeat = mark.is_some_and(|mark| {
-            self.memory.repeats(self.place, self.said.topic, mark, self.received_us)
-        });
+        let heard = self.memory.repeats(self.place, self.said.topic, mark, self.received_us);
+        let repeat = telling && heard;
         self.said.repeat = Some(repeat);
         repeat
     }
@@ -222,6 +221,33 @@ impl<'a> Rows<'a> {
     /// What is known of the device.
     pub(crate) fn remembering(&mut self) -> Remembering<'_, 'a> {
         self.parts().2
+    }
+
+    /// Takes what the message says of a resource. Returns what is remarkable about that; `timed`: it says when it is from.
+    pub(crate) fn resource(&mut self, statement: &Statement<'_>, timed: bool) -> Flags {
+        let repeat = self.says_again(statement, timed);
+        if repeat { Flags::REPEAT } else { Flags::default() }
+    }
+
+    /// Takes a message without numbers of its own, whose rows may be of very many devices. Returns what is remarkable about it, the
+    /// same for all its rows.
+    pub(crate) fn message(&mut self, timed: bool) -> Flags {
+        let repeat = match self.said.repeat {
+            Some(repeat) => repeat,
+            None => {
+                let content = [self.said.payload, &[], &[]];
+                self.says_again(&Statement { content, ..Statement::default() }, timed)
+            }
+        };
+        self.said.repeat = Some(repeat);
+        if repeat { Flags::REPEAT } else { Flags::default() }
+    }
+
+    fn says_again(&mut self, statement: &Statement<'_>, timed: bool) -> bool {
+        let heard = self.batch.memory.resource(self.said.topic, statement);
+        // What has neither name nor time may well be said twice.
+        let telling = statement.id.is_some() || timed || self.said.is_retained();
+        heard && telling
     }
 
     /// The readings, how their objects look here, and what is known of the device.

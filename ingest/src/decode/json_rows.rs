@@ -152,6 +152,7 @@ impl JsonRows {
         // A time that stands in no column is kept as it came.
         let told = place.filter(|_| when.is_some() && !flags.has(Flags::TIME_ABSURD));
         flags |= rows.origin().flags() | rows.dated(&self.table, event_us);
+        flags |= rows.message(when.is_some());
         let fields = self.fields.iter().zip(&around.fields);
         let cells: Vec<_> = fields.map(|(field, around)| field.of(element, around)).collect();
         if cells.iter().any(|cell| cell.misfit) {

@@ -1,4 +1,5 @@
-//! What is remembered of devices from message to message: by how much their clocks are wrong, and what they said already.
+//! What is remembered of devices from message to message: by how much their clocks are wrong, and what they said already; and of
+//! EHR systems, which resources they sent.
 //!
 //! A batch takes it along while it fills, so that it always belongs to what was decoded; the next batch goes on with a copy. After
 //! a landing it may be saved, never before: what is saved is never ahead of the ledger, else a message that is decoded again after
@@ -6,6 +7,7 @@
 //! forgotten.
 
 mod clock;
+mod resources;
 mod saved;
 
 use std::collections::HashMap;
@@ -15,6 +17,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::batch::intern::Seeded;
 use clock::DeviceClock;
 pub(crate) use clock::Heard;
+use resources::Resources;
+pub(crate) use resources::Statement;
 
 /// Devices that are remembered, at most.
 pub(crate) const DEVICES_MAX: usize = 10_000;
@@ -43,6 +47,7 @@ pub(crate) struct Memory {
     devices: Vec<(u64, Device)>,
     /// Where a device is among them, by the hash of its name.
     places: HashMap<u64, u32, Seeded>,
+    resources: Resources,
     /// How often devices were forgotten: then the others have other places.
     generation: u32,
 }
@@ -94,7 +99,7 @@ impl Memory {
     /// What it takes in memory, at most.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let device = size_of::<(u64, Device)>() + 4 * MESSAGES + 8 * 8 + 32;
-        (self.devices.capacity() * device) as u64
+        (self.devices.capacity() * device + self.resources.memory_bytes()) as u64
     }
 
     /// Takes the time of a message of the device at a place. Returns when it was made, if the device's own time is wrong and it is
@@ -132,6 +137,11 @@ impl Memory {
         }
         device.next = (device.next + 1) % MESSAGES;
         false
+    }
+
+    /// Takes what a message says of a resource. Returns whether it said just that before.
+    pub(crate) fn resource(&mut self, topic: &str, statement: &Statement<'_>) -> bool {
+        self.resources.hear(topic, statement)
     }
 
     /// Takes the unit that a device names. Returns whether it was another before.

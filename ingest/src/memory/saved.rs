@@ -16,6 +16,9 @@ struct Saved {
     version: u32,
     /// By the hash of its name.
     devices: Vec<(u64, Device)>,
+    /// Resources, by the hash of what each is, with the hash of what was said of it last; the oldest first.
+    #[serde(default)]
+    resources: Vec<(u64, u64)>,
 }
 
 impl Memory {
@@ -24,7 +27,8 @@ impl Memory {
     /// # Errors
     /// None that could be expected: it is plain data.
     pub(crate) fn save(&self) -> std::io::Result<Vec<u8>> {
-        let saved = Saved { version: VERSION, devices: self.devices.clone() };
+        let (devices, resources) = (self.devices.clone(), self.resources.saved());
+        let saved = Saved { version: VERSION, devices, resources };
         zstd::bulk::compress(&serde_json::to_vec(&saved)?, LEVEL)
     }
 
@@ -47,13 +51,15 @@ impl Memory {
                 None => drop(self.add(key, device)),
             }
         }
+        self.resources.recall(saved.resources);
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Heard, Mark};
+    use super::super::resources::RESOURCES_MAX;
+    use super::super::{Heard, Mark, Statement};
     use super::*;
 
     #[test]
@@ -63,6 +69,8 @@ mod tests {
         memory.repeats(at, "t", Mark::Numbered { boot: 1, seq: 7 }, 10);
         let heard = Heard { boot: Some(1), seq: Some(7), device_us: 5, received_us: 10 };
         memory.clock(at, &heard);
+        let said = Statement { kind: "Patient", id: Some("p1"), ..Statement::default() };
+        assert!(!memory.resource("t", &said));
         let mut older = Memory::default();
         older.place(("icu", "mon-1"));
         older.repeats(at, "t", Mark::Numbered { boot: 1, seq: 6 }, 9);
@@ -72,6 +80,7 @@ mod tests {
         }
         assert_eq!(again.devices, memory.devices);
         assert!(again.repeats(at, "t", Mark::Numbered { boot: 1, seq: 7 }, 11));
+        assert!(again.resource("t", &said));
     }
 
     #[test]
@@ -92,8 +101,10 @@ mod tests {
         for seq in 0..40 {
             memory.repeats(at, "t", Mark::Numbered { boot: 1, seq }, i64::MAX);
         }
-        let saved = Saved { version: VERSION, devices: memory.devices.clone() };
-        let bytes = serde_json::to_vec(&saved).unwrap().len();
-        assert!(bytes * DEVICES_MAX < BYTES_MAX, "{bytes}");
+        let (devices, resources) = (memory.devices.clone(), vec![(u64::MAX, u64::MAX)]);
+        let bytes = |saved: &Saved| serde_json::to_vec(saved).unwrap().len();
+        let device = bytes(&Saved { version: VERSION, devices, resources: Vec::new() });
+        let resource = bytes(&Saved { version: VERSION, devices: Vec::new(), resources });
+        assert!(device * DEVICES_MAX + resource * RESOURCES_MAX < BYTES_MAX, "{device} {resource}");
     }
 }

@@ -120,3 +120,88 @@ async fn inv5_a_line_that_is_no_json_is_mended_or_kept_and_no_line_lands_twice()
     assert_eq!((dead.len(), dead[0]["reason_code"].as_str()), (1, "fhir_shape_unknown"));
     assert!(dead[0]["reason"].starts_with("line 3: "), "{}", dead[0]["reason"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_within_a_bundle_is_opened_and_its_references_mean_the_innermost_that_has_them() {
+    let observation = |id: &str, subject: &str| {
+        format!(
+            r#"{{"resource":{{"resourceType":"Observation","id":"{id}","status":"final","code":{{"text":"x"}},"valueInteger":1,"subject":{{"reference":"urn:uuid:{subject}"}},"effectiveDateTime":"2026-07-01T10:00:00Z"}}}}"#
+        )
+    };
+    let patient = |url: &str, id: &str| {
+        format!(
+            r#"{{"fullUrl":"urn:uuid:{url}","resource":{{"resourceType":"Patient","id":"{id}"}}}}"#
+        )
+    };
+    let inner = format!(
+        r#"{{"resourceType":"Bundle","type":"document","entry":[{},{},{}]}}"#,
+        observation("o1", "a"),
+        observation("o2", "b"),
+        patient("a", "inner-a"),
+    );
+    let outer = format!(
+        r#"{{"resourceType":"Bundle","type":"collection","timestamp":"2026-07-01","entry":[{{"fullUrl":"urn:uuid:doc","resource":{inner},"search":{{"mode":"match"}}}},{},{},{},{{"resource":{{"resourceType":"Bundle","id":"empty","type":"searchset"}}}}]}}"#,
+        patient("a", "outer-a"),
+        patient("b", "outer-b"),
+        observation("o3", "a"),
+    );
+    let lakeside = land(&[(TOPIC, &*outer)]).await;
+    assert!(lakeside.rows("dead_letters").await.is_empty());
+    let events = lakeside.rows("ehr_events").await;
+    let expected = [
+        ["Observation", "o1", "inner-a"],
+        ["Observation", "o2", "outer-b"],
+        ["Patient", "inner-a", "inner-a"],
+        ["Patient", "outer-a", "outer-a"],
+        ["Patient", "outer-b", "outer-b"],
+        ["Observation", "o3", "outer-a"],
+        ["Bundle", "empty", "-"],
+    ];
+    assert_eq!(shown(&events, ["resource_type", "resource_id", "patient_id"]), expected);
+    let said = r#"{"Bundle":{"type":"collection","timestamp":"2026-07-01"},"Bundle.2":{"type":"document","entry":{"fullUrl":"urn:uuid:doc","search":{"mode":"match"}}}}"#;
+    assert_eq!(events[0]["extra"], said, "what both say themselves is in their first row");
+    assert!(events[1..].iter().all(|row| !row.contains_key("extra")));
+    let readings = lakeside.rows("readings").await;
+    assert_eq!(shown(&readings, ["patient_id"]), [["inner-a"], ["outer-b"], ["outer-a"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv8_bundles_are_opened_to_a_depth_and_what_is_deeper_costs_its_neighbours_nothing() {
+    let patient =
+        |id: usize| format!(r#"{{"resource":{{"resourceType":"Patient","id":"p{id}"}}}}"#);
+    let mut bundle = r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","id":"too-deep"}}]}"#.to_owned();
+    for depth in (1..=8).rev() {
+        bundle = format!(
+            r#"{{"resourceType":"Bundle","id":"b{depth}","entry":[{{"resource":{bundle}}},{}]}}"#,
+            patient(depth)
+        );
+    }
+    let lakeside = land(&[(TOPIC, &*bundle)]).await;
+    let events = lakeside.rows("ehr_events").await;
+    let expected: Vec<[String; 1]> = (1..=8).rev().map(|depth| [format!("p{depth}")]).collect();
+    assert_eq!(shown(&events, ["resource_id"]), expected);
+    let about = &events[0]["extra"];
+    assert!(about.starts_with(r#"{"Bundle":{"id":"b1"},"Bundle.2":{"id":"b2"},"#), "{about}");
+    let dead = lakeside.rows("dead_letters").await;
+    let names = ["reason_code", "reason"];
+    let expected = ["nesting_too_deep", "a Bundle within 8 Bundles is not opened"];
+    assert_eq!(shown(&dead, names), [expected]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv10_each_bundle_of_several_lines_says_itself_in_its_first_row() {
+    let line = |kind: &str, id: &str| {
+        format!(
+            r#"{{"resourceType":"Bundle","type":"{kind}","entry":[7,{{"resource":{{"resourceType":"Patient","id":"{id}"}}}},{{"resource":{{"resourceType":"Group","id":"{id}"}}}}]}}"#
+        )
+    };
+    let lines = format!("{}\n{}\n", line("batch", "a"), line("history", "b"));
+    let events = land(&[(TOPIC, &*lines)]).await.rows("ehr_events").await;
+    let expected = [
+        ["a", r#"{"Bundle":{"type":"batch"}}"#],
+        ["a", "-"],
+        ["b", r#"{"Bundle":{"type":"history"}}"#],
+        ["b", "-"],
+    ];
+    assert_eq!(shown(&events, ["resource_id", "extra"]), expected);
+}

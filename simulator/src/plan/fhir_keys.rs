@@ -5,14 +5,34 @@ use serde_json::Value as Json;
 /// Type, id and version of a resource; what is not said is empty.
 pub(super) type Name = [String; 3];
 
+/// Bundles within each other that are opened.
+const BUNDLES_MAX: usize = 8;
+
 /// The resources of a message in their order; none if it is no FHIR.
 pub(super) fn names(message: &Json) -> Option<Vec<Name>> {
-    let entries = message["entry"].as_array().filter(|entries| !entries.is_empty());
-    match entries {
-        Some(entries) if message["resourceType"] == "Bundle" => {
-            Some(entries.iter().filter_map(of_entry).collect())
+    match entries(message) {
+        Some(entries) => {
+            let mut names = Vec::new();
+            of_entries(entries, 1, &mut names);
+            Some(names)
         }
-        _ => Some(vec![of_resource(message, &[])?]),
+        None => Some(vec![of_resource(message, &[])?]),
+    }
+}
+
+/// Of a Bundle that has some.
+fn entries(resource: &Json) -> Option<&[Json]> {
+    let entries = resource["entry"].as_array().filter(|entries| !entries.is_empty());
+    entries.filter(|_| resource["resourceType"] == "Bundle").map(Vec::as_slice)
+}
+
+fn of_entries(all: &[Json], depth: usize, names: &mut Vec<Name>) {
+    for entry in all {
+        match entries(&entry["resource"]) {
+            Some(inner) if depth < BUNDLES_MAX => of_entries(inner, depth + 1, names),
+            Some(_) => {}
+            None => names.extend(of_entry(entry)),
+        }
     }
 }
 
@@ -77,6 +97,10 @@ mod tests {
             {"response": {"location": "Patient/g/_history/3"}},
             {"response": {"status": "202 Accepted"}},
             {"fullUrl": "urn:uuid:nothing"},
+            {"resource": {"resourceType": "Bundle", "id": "inner", "entry": [
+                {"fullUrl": "urn:uuid:h", "resource": {"resourceType": "Patient"}},
+                {"resource": {"resourceType": "Bundle", "id": "empty", "entry": []}},
+            ]}},
         ]});
         let shown: Vec<String> =
             names(&bundle).unwrap().iter().map(|name| name.join(" ").trim().to_owned()).collect();
@@ -90,6 +114,8 @@ mod tests {
             "Bundle",
             "Patient g 3",
             "Bundle",
+            "Patient h",
+            "Bundle empty",
         ];
         assert_eq!(shown, expected);
         let empty = json!({"resourceType": "Bundle", "id": "x", "entry": []});

@@ -15,7 +15,7 @@ use crate::message::{DeviceName, Planned, Run};
 use crate::world::World;
 
 pub use fhir_files::FhirFiles;
-pub use replay::{Replay, Say};
+pub use replay::{Recording, Replay, Say, Tables};
 
 /// Why a plan cannot be made or continued.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum PlanError {
         /// Why.
         source: io::Error,
     },
-    /// A CSV file that is not a time series.
+    /// A file to replay that is not a time series.
     #[error("{}: {problem}", path.display())]
     Csv {
         /// Which file.
@@ -53,11 +53,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Opens everything that `config` asks for.
+    /// Opens everything that `config` asks for; `tables` reads files to replay that are no text.
     ///
     /// # Errors
     /// When a file to replay cannot be opened or is not a time series.
-    pub fn open(config: &Config, run: Run, left_out: &Arc<LeftOut>) -> Result<Self, PlanError> {
+    pub fn open(
+        config: &Config,
+        run: Run,
+        left_out: &Arc<LeftOut>,
+        tables: Option<&Arc<dyn Tables>>,
+    ) -> Result<Self, PlanError> {
         let mut plan = Self { devices: Vec::new(), sources: Vec::new() };
         if config.plays_ward() {
             let ward = World::ward(config, run, 0);
@@ -69,7 +74,8 @@ impl Plan {
             plan.devices.extend_from_slice(families.devices());
             plan.add(Box::new(families.map(Ok)))?;
         }
-        let say = Say { form: config.replay_form.clone(), left_out: left_out.clone() };
+        let (form, left_out) = (config.replay_form.clone(), left_out.clone());
+        let say = Say { form, left_out, tables: tables.cloned() };
         for path in &config.replay {
             let replay = Replay::open(path, &config.site, run, plan.next_number(), &say)?;
             plan.devices.push(replay.device().clone());
@@ -127,7 +133,7 @@ mod tests {
             .unwrap();
         let mut config = Config { replay: vec![csv], ..Config::default() };
         config.ward.enabled = Some(true);
-        let mut plan = Plan::open(&config, Run::of_boot(1), &Arc::default()).unwrap();
+        let mut plan = Plan::open(&config, Run::of_boot(1), &Arc::default(), None).unwrap();
         assert_eq!(plan.devices().len(), 62);
         let (mut due_us, mut replayed) = (0, 0);
         for planned in plan.by_ref().take(500) {
@@ -153,7 +159,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let config = Config { replay: vec!["/nowhere/x.csv".into()], ..Config::default() };
-        let error = Plan::open(&config, Run::of_boot(1), &Arc::default()).err().unwrap();
+        let error = Plan::open(&config, Run::of_boot(1), &Arc::default(), None).err().unwrap();
         assert_eq!(error.to_string(), "cannot read /nowhere/x.csv");
     }
 }

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use service_runtime::http::{self, Method, StatusCode};
 use telemetry_core::backoff::Backoff;
+use telemetry_core::spool::format::encoded_len;
+use telemetry_core::spool::record::MESSAGE_MAX;
 use tokio::sync::mpsc::Receiver;
 use tracing::debug;
 
@@ -146,6 +148,14 @@ impl HttpConnection {
                 Sending::First | Sending::Malformed if !again => Entry::Send(message.into()),
                 _ => Entry::SendAgain(message.key),
             });
+            if encoded_len("http", &message.topic, &[], &message.payload) > MESSAGE_MAX {
+                // The agent would split it if it is FHIR, and the audit knows whole messages.
+                entries.push(Entry::Refused(message.key, TOO_LARGE));
+                if !again {
+                    self.shared.progress.set_aside(message, None, "too_large");
+                }
+                continue;
+            }
             let Ok(payload) = std::str::from_utf8(&message.payload) else {
                 entries.push(Entry::Refused(message.key, NOT_TEXT));
                 if !again {

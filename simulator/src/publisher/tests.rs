@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use service_runtime::Stop;
+use service_runtime::http::{self, Request, Response, StatusCode};
 use telemetry_core::receipt::Receipt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -192,7 +193,7 @@ async fn run(config: Config) -> crate::Summary {
 
 /// The messages that a run of `config` sends, by topic and bytes.
 fn messages(config: &Config) -> HashMap<(String, Bytes), Message> {
-    let plan = Plan::open(config, Run::of_boot(1), &Arc::default()).unwrap();
+    let plan = Plan::open(config, Run::of_boot(1), &Arc::default(), None).unwrap();
     Disorder::new(plan, config.disorder.clone(), config.seed)
         .map(|outgoing| outgoing.unwrap().message)
         .take(2_000)
@@ -259,6 +260,40 @@ async fn one_message_that_is_never_taken_is_set_aside_by_name_and_the_rest_goes_
             received.iter().map(|r| &r.payload).collect();
         assert_eq!(others.len(), 38, "all others are there");
     }
+}
+
+#[tokio::test]
+async fn what_an_agent_would_split_is_set_aside_by_name_before_it_is_sent() {
+    let (listener, files) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), tempfile::tempdir().unwrap());
+    let gateway = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, bodies) = (Stop::new(), Arc::new(Mutex::new(Vec::new())));
+    let taken = bodies.clone();
+    let handler = move |request: Request| {
+        taken.lock().unwrap().push(request.body);
+        async { Response::text(StatusCode::OK, "") }
+    };
+    let mut agent = JoinSet::new();
+    agent.spawn(http::serve(listener, 64 << 20, handler, stop.clone()));
+    for (name, bytes) in [("a", 10), ("b", 8 << 20), ("c", 10)] {
+        let resource =
+            format!(r#"{{"resourceType":"Patient","id":"{name}","x":"{}"}}"#, "x".repeat(bytes));
+        std::fs::write(files.path().join(format!("{name}.json")), resource).unwrap();
+    }
+    let config = Config {
+        gateway,
+        fhir: Some(files.path().into()),
+        pace: Pace::Acknowledged,
+        ..Config::default()
+    };
+    let summary = run(config).await;
+    assert_eq!((summary.acknowledged, summary.refused, summary.unacknowledged), (2, 1, 0));
+    let aside: Vec<_> = summary.set_aside.iter().map(|s| (s.name.as_str(), s.reason)).collect();
+    assert_eq!(aside, [("b.json", "too_large")]);
+    let lines: usize =
+        bodies.lock().unwrap().iter().map(|body| body.split(|b| *b == b'\n').count() - 1).sum();
+    assert_eq!(lines, 2);
+    stop.cancel();
 }
 
 #[tokio::test]

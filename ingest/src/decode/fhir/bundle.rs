@@ -1,7 +1,10 @@
-//! The entries of a Bundle: resources, and requests and answers without one.
+//! A Bundle and its entries: resources, other Bundles, and requests and answers without one.
 
 use std::borrow::Cow;
 
+use lake::tables::ehr_events;
+
+use super::super::extra::Extra;
 use super::super::json;
 use super::super::object::Object;
 use super::super::reject::Reject;
@@ -11,6 +14,60 @@ use super::reference::{Index, is_type, path_of, text_member, type_and_id, versio
 use super::said::{Beside, Said};
 use super::when::{When, point};
 use crate::batch::flags::Flags;
+
+/// Bundles within each other that are opened.
+pub(super) const BUNDLES_MAX: usize = 8;
+
+/// A Bundle that has entries.
+#[derive(Debug)]
+pub(super) struct Bundle<'a> {
+    /// Its entries, as JSON.
+    pub(super) entries: &'a str,
+    /// What it says itself.
+    about: Extra<'a>,
+}
+
+impl<'a> Bundle<'a> {
+    /// Reads a resource, if it is a Bundle with entries.
+    ///
+    /// # Errors
+    /// It is no object.
+    pub(super) fn read(text: &'a str) -> Result<Option<Self>, Reject> {
+        let mut object = Object::read(text)?;
+        let kind = text_member(&object, "resourceType");
+        let entries = object.raw("entry").filter(|raw| !matches!(*raw, "null" | "[]"));
+        let Some(entries) = entries.filter(|_| kind.as_deref() == Some("Bundle")) else {
+            return Ok(None);
+        };
+        object.take("resourceType");
+        object.take("entry");
+        Ok(Some(Self { entries, about: object.rest() }))
+    }
+
+    /// The same of a resource that came in the entry of another Bundle.
+    pub(super) fn within(resource: &'a str) -> Option<Self> {
+        // Most are none, and need not be read for it.
+        let may_be = resource.contains("\"Bundle\"") || resource.contains("\\u");
+        may_be.then(|| Self::read(resource).ok().flatten()).flatten()
+    }
+
+    /// What it says of all its entries, as JSON; with what the `entry` that it came in says beside it.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub(super) fn about(&self, entry: Option<&str>) -> Result<Option<String>, Reject> {
+        let mut beside = None;
+        if let Some(Ok(mut entry)) = entry.map(Object::read) {
+            entry.take("resource");
+            beside = entry.rest().text(ehr_events::NAME, None)?;
+        }
+        let mut about = self.about.clone();
+        if let Some(beside) = &beside {
+            about.add("entry", beside);
+        }
+        Ok(about.text(ehr_events::NAME, None)?)
+    }
+}
 
 /// An entry as it came, taken apart.
 #[derive(Debug)]
@@ -24,16 +81,17 @@ pub(super) struct Entry<'a> {
     is_exchange: bool,
 }
 
-/// Calls `entry` for each entry of a Bundle, with the index of its resources.
+/// Calls `entry` for each entry of a Bundle, with the index of its resources and of those around it.
 ///
 /// # Errors
 /// It is no list; entries before a broken one were handed out.
 pub(super) fn entries<'a>(
     entries: &'a str,
+    outer: Option<&'a Index<'a>>,
     mut entry: impl FnMut(&'a str, &Index<'a>),
 ) -> Result<(), Reject> {
     let not_a_list = |_| shape("`entry` of the Bundle is not a list");
-    let mut index = Index::default();
+    let mut index = Index::within(outer);
     if entries.contains("fullUrl") {
         json::each(entries, |entry| index.add(entry)).map_err(not_a_list)?;
     }

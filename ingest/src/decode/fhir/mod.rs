@@ -3,7 +3,7 @@
 //! Each resource becomes one row of `ehr_events` with its JSON as it came; of an Observation each value, its own and its
 //! components', also becomes a reading. Types that are not known here keep what such types usually have. A part of a message that
 //! is no resource leaves its neighbours alone. What entries say beside their resource is in `extra`, what the Bundle says itself in
-//! `extra` of its first row, as `Bundle`.
+//! `extra` of its first row, as `Bundle`. A Bundle within a Bundle is opened, too.
 
 mod bundle;
 mod coded;
@@ -23,17 +23,18 @@ use serde_json::value::RawValue;
 
 use super::json;
 use super::lenient;
-use super::object::Object;
 use super::reject::{Code, Reject};
 use super::{Decoder, Message, Spec, no_settings};
 use crate::batch::Rows;
-use bundle::Entry;
+use crate::batch::flags::Flags;
+use crate::memory::Statement;
+use bundle::{BUNDLES_MAX, Bundle, Entry};
 use element::{Tree, shape, text_of};
 use event::{Added, Columns};
-use lake::tables::ehr_events;
 use reading::Readings;
 use reference::Index;
 use said::{Beside, Said};
+use when::When;
 
 /// Rows of `ehr_events` of one message.
 const EVENTS_MAX: usize = 100_000;
@@ -56,7 +57,8 @@ impl Decoder for Fhir {
     fn decode(&self, message: &Message<'_>, rows: &mut Rows<'_>) -> Result<(), Reject> {
         let (columns, text) = (&self.columns, message.text()?);
         let text = text.trim_start_matches('\u{feff}').trim();
-        let mut resources = Resources { columns, rows, events: 0, readings: Readings::default() };
+        let (readings, untold) = (Readings::default(), Vec::new());
+        let mut resources = Resources { columns, rows, events: 0, readings, untold };
         let Some(lines) = lines(text) else { return resources.read(text) };
         let results = lines.map(|(number, line)| {
             resources.line(line).map_err(|reject| {
@@ -81,6 +83,8 @@ struct Resources<'a, 'b> {
     rows: &'a mut Rows<'b>,
     events: usize,
     readings: Readings,
+    /// What the Bundles that are open say themselves, from the outermost one on, as long as no row has it.
+    untold: Vec<Option<String>>,
 }
 
 impl Resources<'_, '_> {
@@ -103,35 +107,71 @@ impl Resources<'_, '_> {
 
     /// A resource, or a Bundle.
     fn read(&mut self, text: &str) -> Result<(), Reject> {
-        let mut object = Object::read(text)?;
-        let kind = reference::text_member(&object, "resourceType");
-        let entries = object.raw("entry").filter(|raw| !matches!(*raw, "null" | "[]"));
-        let Some(entries) = entries.filter(|_| kind.as_deref() == Some("Bundle")) else {
-            let resource = json::parse_object(text)?;
-            return self.resource(&resource, text, &Beside::default(), &Index::default());
-        };
-        object.take("resourceType");
-        object.take("entry");
+        match Bundle::read(text)? {
+            Some(bundle) => self.bundle(&bundle, None, None),
+            None => {
+                let resource = json::parse_object(text)?;
+                self.resource(&resource, text, &Beside::default(), &Index::default())
+            }
+        }
+    }
+
+    /// All entries of a Bundle, which may have come in an `entry` of another one, whose resources are `outer`.
+    fn bundle(
+        &mut self,
+        bundle: &Bundle<'_>,
+        entry: Option<&str>,
+        outer: Option<&Index<'_>>,
+    ) -> Result<(), Reject> {
+        let depth = self.untold.len();
+        if depth >= BUNDLES_MAX {
+            let reason = format!("a Bundle within {BUNDLES_MAX} Bundles is not opened");
+            return Err(Reject::new(Code::NestingTooDeep, reason));
+        }
         // What it says about all of them is in its first row.
-        let about = object.rest().text(ehr_events::NAME, None).map_err(Reject::from);
+        let about = bundle.about(entry);
         let mut result = about.as_ref().map(|_| ()).map_err(Clone::clone);
-        let about = about.unwrap_or_default();
-        bundle::entries(entries, |entry, index| {
-            let added = self.entry(entry, index, about.as_deref());
+        self.untold.push(about.unwrap_or_default());
+        let opened = bundle::entries(bundle.entries, outer, |entry, index| {
+            let added = self.entry(entry, index);
             // The first refusal is told.
             result = std::mem::replace(&mut result, Ok(())).and(added);
-        })?;
+        });
+        self.untold.truncate(depth);
+        opened.and(result)
+    }
+
+    /// One entry of a Bundle.
+    fn entry(&mut self, text: &str, index: &Index<'_>) -> Result<(), Reject> {
+        let entry = Entry::read(text)?;
+        if let Some(inner) = entry.resource.and_then(Bundle::within) {
+            return self.bundle(&inner, Some(text), Some(index));
+        }
+        let (before, untold) = (self.events, std::mem::take(&mut self.untold));
+        let result = self.single(entry, text, index, &untold);
+        let told = self.events > before;
+        self.untold = untold.into_iter().map(|about| about.filter(|_| !told)).collect();
         result
     }
 
-    /// One entry of a Bundle, which says `about` itself.
-    fn entry(&mut self, text: &str, index: &Index<'_>, about: Option<&str>) -> Result<(), Reject> {
-        let mut entry = Entry::read(text)?;
-        if let Some(about) = about.filter(|_| self.events == 0) {
-            entry.beside.extra.add("Bundle", about);
+    /// One entry that is no Bundle; its row says what Bundles say that no row has yet.
+    fn single<'c>(
+        &mut self,
+        mut entry: Entry<'c>,
+        text: &str,
+        index: &Index<'_>,
+        untold: &'c [Option<String>],
+    ) -> Result<(), Reject> {
+        for (depth, about) in (1..).zip(untold) {
+            let Some(about) = about else { continue };
+            let name = if depth == 1 { "Bundle".into() } else { format!("Bundle.{depth}") };
+            entry.beside.extra.add(name, about);
         }
         let Some(resource) = entry.resource else {
-            let said = entry.bare(self.rows.origin().received_us)?;
+            let mut said = entry.bare(self.rows.origin().received_us)?;
+            // What is asked for, or answered, is no state of a resource; that it is gone is one.
+            let named = said.status.as_deref() == Some("deleted");
+            said.standing |= self.repeats(&said, &entry.beside, (text, named));
             return self.event(&said, &entry.beside, text).map(drop);
         };
         let tree = json::parse_object(resource)
@@ -157,8 +197,30 @@ impl Resources<'_, '_> {
         } else {
             Vec::new()
         };
+        said.standing |= self.repeats(&said, beside, (text, true));
         let complete = self.event(&said, beside, text)?;
         complete.and(self.readings.add(self.rows, &said, &parts))
+    }
+
+    /// Whether its system said just that of the resource before, and nothing else since. `named`: it is known by its id.
+    fn repeats(
+        &mut self,
+        said: &Said<'_>,
+        beside: &Beside<'_>,
+        (text, named): (&str, bool),
+    ) -> Flags {
+        let Beside { method, url, .. } = beside;
+        let (method, url) = (method.as_deref(), url.as_deref());
+        let When { start, end, recorded, updated, .. } = said.when;
+        let timed = start.or(end).or(recorded).or(updated).is_some() || said.version.is_some();
+        let statement = Statement {
+            kind: said.kind,
+            id: said.id.filter(|_| named),
+            version: said.version,
+            updated_us: updated,
+            content: [text, method.unwrap_or_default(), url.unwrap_or_default()].map(str::as_bytes),
+        };
+        self.rows.resource(&statement, timed)
     }
 
     /// The row of `ehr_events`. The inner result: whether all of it is there.

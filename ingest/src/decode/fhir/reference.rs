@@ -14,9 +14,12 @@ use super::paths::Paths;
 /// Resources of one Bundle that are known by their `fullUrl`; references to further ones keep their text only.
 const TARGETS_MAX: usize = 50_000;
 
-/// The resources of a Bundle, by `fullUrl`.
+/// The resources of a Bundle, by `fullUrl`; of one within a Bundle with those of that.
 #[derive(Debug, Default)]
-pub(super) struct Index<'a>(HashMap<Cow<'a, str>, Target<'a>>);
+pub(super) struct Index<'a> {
+    own: HashMap<Cow<'a, str>, Target<'a>>,
+    outer: Option<&'a Self>,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -45,6 +48,11 @@ pub(super) struct Referred<'a> {
 }
 
 impl<'a> Index<'a> {
+    /// Of a Bundle within one whose resources are these.
+    pub(super) fn within(outer: Option<&'a Self>) -> Self {
+        Self { own: HashMap::new(), outer }
+    }
+
     /// Of an entry of the Bundle.
     pub(super) fn add(&mut self, entry: &'a str) {
         let Ok(mut entry) = Object::read(entry) else { return };
@@ -57,13 +65,15 @@ impl<'a> Index<'a> {
             Cow::Borrowed(url) => id_of_url(url).map(Cow::Borrowed),
             Cow::Owned(url) => id_of_url(url).map(|id| Cow::Owned(id.to_owned())),
         });
-        if self.0.len() < TARGETS_MAX {
-            self.0.entry(full_url).or_insert(Target { kind, id, text: resource });
+        if self.own.len() < TARGETS_MAX {
+            self.own.entry(full_url).or_insert(Target { kind, id, text: resource });
         }
     }
 
+    /// The resource that a reference means: of the innermost Bundle that has it.
     pub(super) fn target(&self, reference: &str) -> Option<&Target<'a>> {
-        self.0.get(reference).or_else(|| self.0.get(without_version(reference)))
+        let own = self.own.get(reference).or_else(|| self.own.get(without_version(reference)));
+        own.or_else(|| self.outer?.target(reference))
     }
 }
 
@@ -250,6 +260,6 @@ mod tests {
             .collect();
         let mut index = Index::default();
         entries.iter().for_each(|entry| index.add(entry));
-        assert_eq!(index.0.len(), TARGETS_MAX);
+        assert_eq!(index.own.len(), TARGETS_MAX);
     }
 }

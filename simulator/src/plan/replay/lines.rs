@@ -1,4 +1,4 @@
-//! The lines of a file that can be used, and those that can't, with why.
+//! The lines (or rows) of a file that can be used, and those that can't, with why.
 
 use std::fmt;
 use std::fs::File;
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::cells::{metric_of, number, sample};
 use super::form::Form;
+use super::recording::{Rows, Tables, is_parquet};
 use crate::config::ReplayForm;
 use crate::device::Sample;
 
@@ -67,15 +68,24 @@ impl fmt::Debug for Lines {
 enum Kind {
     Csv { records: Box<csv::StringRecordsIntoIter<Text>>, metrics: Vec<String> },
     Json { lines: Box<BufReader<Text>>, time: Option<String>, number: u64 },
+    Rows(Rows),
 }
 
 impl Lines {
     /// Opens a file: with how it is written, for people.
     pub(super) fn open(
-        file: File,
+        mut file: File,
         said: &ReplayForm,
         stem: &str,
+        tables: Option<&dyn Tables>,
     ) -> Result<(Self, String), Problem> {
+        if is_parquet(&mut file).map_err(Problem::Read)? {
+            let tables = tables.ok_or("it is Parquet, which only `tidemark simulate` replays");
+            let recording = tables.map_err(str::to_owned).and_then(|tables| tables.parquet(file));
+            let rows = recording.and_then(|recording| Rows::of(recording, said, stem));
+            let (rows, form, told) = rows.map_err(Problem::Form)?;
+            return Ok((Self { form, kind: Kind::Rows(rows) }, told));
+        }
         // Looks for the mark of UTF-8 or UTF-16, and takes it away.
         let mut text = DecodeReaderBytes::new(file);
         let mut beginning = Vec::new();
@@ -125,18 +135,14 @@ impl Lines {
                     Err(error) => return Some(Err(unread(error))),
                 };
                 let number = record.position().map_or(0, csv::Position::line);
-                let mut cells = Vec::with_capacity(record.len());
-                for (at, cell) in record.iter().enumerate().filter(|(at, _)| *at != self.form.time)
-                {
-                    let metric = metrics.get(at).cloned();
-                    let metric = metric.unwrap_or_else(|| format!("column_{}", at + 1));
-                    cells.push((metric, cell.to_owned()));
-                }
-                if cells.iter().all(|(_, cell)| cell.trim().is_empty()) {
-                    return Some(Ok(None));
-                }
-                let time = record.get(self.form.time).unwrap_or_default();
-                Some(dated(&self.form, time, number, cells))
+                cells(&self.form, record.iter(), metrics, number)
+            }
+            Kind::Rows(rows) => {
+                let row = match rows.next()? {
+                    Ok(row) => row,
+                    Err(error) => return Some(Err(Unread::File(error))),
+                };
+                cells(&self.form, row.iter().map(String::as_str), &rows.metrics, rows.number)
             }
             Kind::Json { lines, time, number } => {
                 let mut line = String::new();
@@ -180,6 +186,29 @@ fn unread(error: csv::Error) -> Unread {
         csv::ErrorKind::Utf8 { .. } => Unread::Line { number, why: "it is not UTF-8".to_owned() },
         _ => Unread::Line { number, why: "it is no line of CSV".to_owned() },
     }
+}
+
+/// A line of cells, a column each.
+fn cells<'a>(
+    form: &Form,
+    all: impl Iterator<Item = &'a str>,
+    metrics: &[String],
+    number: u64,
+) -> Option<Result<Option<Line>, Unread>> {
+    let (mut cells, mut time) = (Vec::new(), "");
+    for (at, cell) in all.enumerate() {
+        if at == form.time {
+            time = cell;
+            continue;
+        }
+        let metric = metrics.get(at).cloned();
+        let metric = metric.unwrap_or_else(|| format!("column_{}", at + 1));
+        cells.push((metric, cell.to_owned()));
+    }
+    if cells.iter().all(|(_, cell)| cell.trim().is_empty()) {
+        return Some(Ok(None));
+    }
+    Some(dated(form, time, number, cells))
 }
 
 /// A line at the time that it says.

@@ -1,10 +1,11 @@
 //! Turns a recorded series into a device: a CSV file (one column has the time, every further one is a metric), or NDJSON (the same
-//! as members). Text is UTF-8 or UTF-16 with its mark, as Excel writes it. A line that can't be used is counted and named; none is
+//! as members), or Parquet, if whoever starts it reads that. Text is UTF-8 or UTF-16 with its mark, as Excel writes it. A line that can't be used is counted and named; none is
 //! published at a time that it does not say.
 
 mod cells;
 mod form;
 mod lines;
+mod recording;
 mod times;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::fingerprint::EventTime;
 use crate::left_out::LeftOut;
 use crate::message::{DeviceName, Planned, Run};
 use lines::{Line, Lines};
+pub use recording::{Recording, Tables};
 
 /// 2000-01-01: no device that sends now measured before it.
 const OLDEST_US: i64 = 946_684_800_000_000;
@@ -32,6 +34,8 @@ pub struct Say {
     pub form: ReplayForm,
     /// To the operator.
     pub left_out: Arc<LeftOut>,
+    /// What reads files that are no text; `None`: they are refused.
+    pub tables: Option<Arc<dyn Tables>>,
 }
 
 /// A file being replayed. Constant memory.
@@ -68,7 +72,7 @@ impl Replay {
             &Disorder::default(),
         );
         let file = std::fs::File::open(path).map_err(read)?;
-        let opened = Lines::open(file, &say.form, &stem);
+        let opened = Lines::open(file, &say.form, &stem, say.tables.as_deref());
         let (lines, told) = opened.map_err(|problem| match problem {
             lines::Problem::Read(source) => read(source),
             lines::Problem::Form(problem) => PlanError::Csv { path: path.to_owned(), problem },
@@ -221,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.csv");
         std::fs::write(&path, bytes).unwrap();
-        let say = Say { form, left_out: Arc::default() };
+        let say = Say { form, ..Say::default() };
         let replay = Replay::open(&path, "s", Run::of_boot(1), 0, &say).unwrap();
         let texts = replay
             .map(|planned| String::from_utf8(planned.unwrap().message.payload.to_vec()).unwrap());
