@@ -149,7 +149,7 @@ mod tests {
     fn families_come_after_the_ward_and_beside_it() {
         let mut config = Config::default();
         config.families.each = 2;
-        let mut plan = Plan::open(&config, Run::of_boot(1), &Arc::default()).unwrap();
+        let mut plan = Plan::open(&config, Run::of_boot(1), &Arc::default(), None).unwrap();
         assert_eq!(plan.devices().len(), 61 + 24);
         let numbers: Vec<u32> =
             plan.by_ref().take(2_000).map(|planned| planned.unwrap().message.device).collect();
