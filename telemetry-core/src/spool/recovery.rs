@@ -1,6 +1,6 @@
 //! Reads runs of records out of a segment's bytes: how far they are intact, where they go on after damage.
 
-use super::format::{Format, PREFIX_LEN, Parsed};
+use super::format::{Format, Parsed};
 use super::record::{Item, MESSAGE_MAX};
 use crate::id::Offset;
 use crate::wire::Fields;
@@ -116,8 +116,9 @@ enum Looked {
 /// Looks for the first intact record in `bytes` that starts below `within`, is not below `expected`, and is plausible for its distance,
 /// of which `passed` bytes lie before these.
 ///
-/// What lies within a record is never taken for one: the length of a damaged record is stepped over where it is certain, and one that
-/// is cut off is the end.
+/// What lies within a record is never taken for one: the length of a damaged record is stepped over where something follows that begins
+/// there, or the end. A head that nothing follows was put there by the damage itself (an old block in a wrong place): what it would
+/// step over is looked at, in which nobody but the spool's owner could write a record.
 fn look(bytes: &[u8], format: Format, expected: Offset, passed: usize, within: usize) -> Looked {
     let most = expected.saturating_add(((passed + bytes.len()) / format.smallest()) as u64 + 1);
     let plausible = |offset: Offset| match format {
@@ -139,15 +140,17 @@ fn look(bytes: &[u8], format: Format, expected: Offset, passed: usize, within: u
                 return Looked::Found(Resync { at, offset, chain });
             }
             Parsed::Item { len, .. } if format != Format::V1 => len,
-            Parsed::Corrupt { len: Some(len) } => len,
-            // It begins here for certain, and reaches beyond the end.
-            Parsed::Torn if format != Format::V1 && rest.len() >= PREFIX_LEN => {
-                return Looked::Not(at);
-            }
+            Parsed::Corrupt { len: Some(len) } if is_followed(rest, len, format) => len,
             _ => 1,
         };
     }
     Looked::Not(at)
+}
+
+/// Whether a record of this length ends where another begins, or all ends.
+fn is_followed(bytes: &[u8], len: usize, format: Format) -> bool {
+    let next = bytes.get(len..).unwrap_or_default();
+    !matches!(format.parse(next), Parsed::Corrupt { len: None })
 }
 
 /// Where to look first behind a damaged record of version 1: after its payload, if what it says of its length fits what follows.
@@ -240,7 +243,7 @@ pub fn resync_from<E>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::format::Key;
+    use super::super::format::{Key, PREFIX_LEN};
     use super::super::record::Record;
     use super::*;
 
@@ -362,6 +365,37 @@ mod tests {
             bytes[at + 30] ^= 1;
             let expected = Tail { keep: bytes.len(), next: 4, chain, damaged: 1 };
             assert_eq!(tail(V2, &bytes), expected);
+        }
+    }
+
+    /// A disk may put an old block in a wrong place: a head of the spool's own lies in the damage, and says that it reaches over records
+    /// that are whole.
+    #[test]
+    fn inv4_a_head_that_damage_has_brought_steps_over_nothing_that_is_whole() {
+        let (mut old, mut bytes, mut starts, mut chain) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        V2.encode(&record(0, 0, &[7; 215]), &mut old);
+        for offset in 0..5 {
+            starts.push(bytes.len());
+            chain = V2.encode(&record(offset, chain, &[1; 90]), &mut bytes);
+        }
+        let whole = Tail { keep: bytes.len(), next: 5, chain, damaged: 1 };
+        for head in [PREFIX_LEN, PREFIX_LEN + 20] {
+            for at in starts[1]..starts[2] - head {
+                let mut bytes = bytes.clone();
+                bytes[at..at + head].copy_from_slice(&old[..head]);
+                assert_eq!(tail(V2, &bytes), whole, "{head} bytes at {at}");
+            }
+        }
+        // One that says it reaches beyond the end.
+        old.clear();
+        V2.encode(&record(0, 0, &[7; 3000]), &mut old);
+        for at in starts[1]..starts[2] - PREFIX_LEN {
+            let mut bytes = bytes.clone();
+            bytes[at..at + PREFIX_LEN].copy_from_slice(&old[..PREFIX_LEN]);
+            // At the very place of a record it is one that is cut off, as far as anybody can tell.
+            if at > starts[1] {
+                assert_eq!(tail(V2, &bytes), whole, "beyond the end, at {at}");
+            }
         }
     }
 
