@@ -116,9 +116,9 @@ enum Looked {
 /// Looks for the first intact record in `bytes` that starts below `within`, is not below `expected`, and is plausible for its distance,
 /// of which `passed` bytes lie before these.
 ///
-/// What lies within a record is never taken for one: the length of a damaged record is stepped over where something follows that begins
-/// there, or the end. A head that nothing follows was put there by the damage itself (an old block in a wrong place): what it would
-/// step over is looked at, in which nobody but the spool's owner could write a record.
+/// What lies within a record is never taken for one: the length of a damaged record is stepped over where the next one begins there, or
+/// all ends. A head that leads nowhere, or past offsets that are missing, was put there by the damage itself (an old block in a wrong
+/// place): what it would step over is looked at, in which nobody but the spool's owner could write a record.
 fn look(bytes: &[u8], format: Format, expected: Offset, passed: usize, within: usize) -> Looked {
     let most = expected.saturating_add(((passed + bytes.len()) / format.smallest()) as u64 + 1);
     let plausible = |offset: Offset| match format {
@@ -126,6 +126,8 @@ fn look(bytes: &[u8], format: Format, expected: Offset, passed: usize, within: u
         Format::V2(_) => offset >= expected,
         Format::V1 => (expected..=most).contains(&offset),
     };
+    // What a record here is, if all damage so far was within records.
+    let mut here = expected;
     let mut at = if passed == 0 && format == Format::V1 { behind_v1(bytes) } else { 0 };
     while at < within.min(bytes.len()) {
         let rest = bytes.get(at..).unwrap_or_default();
@@ -140,17 +142,23 @@ fn look(bytes: &[u8], format: Format, expected: Offset, passed: usize, within: u
                 return Looked::Found(Resync { at, offset, chain });
             }
             Parsed::Item { len, .. } if format != Format::V1 => len,
-            Parsed::Corrupt { len: Some(len) } if is_followed(rest, len, format) => len,
+            Parsed::Corrupt { len: Some(len) } if leads_on(rest, len, format, here) => {
+                here = here.saturating_add(1);
+                len
+            }
             _ => 1,
         };
     }
     Looked::Not(at)
 }
 
-/// Whether a record of this length ends where another begins, or all ends.
-fn is_followed(bytes: &[u8], len: usize, format: Format) -> bool {
-    let next = bytes.get(len..).unwrap_or_default();
-    !matches!(format.parse(next), Parsed::Corrupt { len: None })
+/// Whether a damaged record of this length, which would be that of offset `here`, ends where the next one begins, or all ends.
+fn leads_on(bytes: &[u8], len: usize, format: Format, here: Offset) -> bool {
+    match format.parse(bytes.get(len..).unwrap_or_default()) {
+        Parsed::Item { item, .. } => item.first() <= here.saturating_add(1),
+        Parsed::Torn | Parsed::Corrupt { len: Some(_) } => true,
+        Parsed::Corrupt { len: None } => false,
+    }
 }
 
 /// Where to look first behind a damaged record of version 1: after its payload, if what it says of its length fits what follows.
@@ -386,6 +394,15 @@ mod tests {
                 assert_eq!(tail(V2, &bytes), whole, "{head} bytes at {at}");
             }
         }
+        // One that ends where a record begins, beyond one that is whole.
+        let over = starts[4] - starts[2] + 40;
+        let payload = vec![7; over - super::super::format::encoded_len("p", "t", &[], &[])];
+        old.clear();
+        V2.encode(&record(0, 0, &payload), &mut old);
+        let mut led = bytes.clone();
+        let at = starts[4] - over;
+        led[at..at + PREFIX_LEN].copy_from_slice(&old[..PREFIX_LEN]);
+        assert_eq!(tail(V2, &led), whole, "to the start of another");
         // One that says it reaches beyond the end.
         old.clear();
         V2.encode(&record(0, 0, &[7; 3000]), &mut old);
