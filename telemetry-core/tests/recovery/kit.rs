@@ -9,8 +9,12 @@ use telemetry_core::spool::format::{Format, Key, Parsed};
 use telemetry_core::spool::record::{Item, Record};
 use telemetry_core::spool::recovery::{From, Stop, resync_from, scan_at, tail};
 
-/// The spool's secret; a device does not know it.
-const SPOOL: Format = Format::V2(Key::from_random(0x5eed_5eed_5eed_5eed));
+/// A spool whose secret no device knows, nor a fuzzer that looks at comparisons and tries again what it saw: another script has another
+/// one (FNV-1a of the script).
+fn spool(script: &[u8]) -> Format {
+    let with = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    Format::V2(Key::from_random(script.iter().fold(0xcbf2_9ce4_8422_2325, with)))
+}
 
 /// Hands out the bytes of a script; zeros when it has ended.
 struct Script<'a>(&'a [u8]);
@@ -66,7 +70,7 @@ struct Written {
     starts: Vec<usize>,
 }
 
-fn write(script: &mut Script<'_>) -> Written {
+fn write(script: &mut Script<'_>, spool: Format) -> Written {
     let count = 1 + u64::from(script.byte() % 12);
     let (mut bytes, mut payloads, mut starts, mut chain) = (Vec::new(), Vec::new(), vec![0], 0);
     for offset in 0..count {
@@ -75,7 +79,7 @@ fn write(script: &mut Script<'_>) -> Written {
             1 => script.bytes(40).to_vec(),
             _ => script.bytes(3).repeat(200),
         };
-        chain = SPOOL.encode(&record(offset, chain, &payload), &mut bytes);
+        chain = spool.encode(&record(offset, chain, &payload), &mut bytes);
         payloads.push(payload);
         starts.push(bytes.len());
     }
@@ -121,13 +125,13 @@ fn reader(bytes: &[u8]) -> impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), 
 }
 
 /// Reads all that is there, as the spool's reader does.
-fn read(bytes: &[u8]) -> BTreeMap<Offset, Vec<u8>> {
+fn read(bytes: &[u8], spool: Format) -> BTreeMap<Offset, Vec<u8>> {
     let (mut found, mut at, mut buffer) = (BTreeMap::new(), 0, Vec::new());
-    let mut from = From { format: SPOOL, offset: 0, chain: 0 };
+    let mut from = From { format: spool, offset: 0, chain: 0 };
     loop {
         let run = scan_at(reader(bytes), at, &mut buffer, from, usize::MAX, Offset::MAX).unwrap();
         let mut rest = &buffer[..run.len];
-        while let Parsed::Item { item, len, .. } = SPOOL.parse(rest) {
+        while let Parsed::Item { item, len, .. } = spool.parse(rest) {
             let Item::Record(record) = item else { panic!("nobody wrote a gap: {item:?}") };
             assert!(found.insert(record.offset, record.payload.to_vec()).is_none());
             rest = &rest[len..];
@@ -140,7 +144,7 @@ fn read(bytes: &[u8]) -> BTreeMap<Offset, Vec<u8>> {
         if run.stop == Stop::End {
             return found;
         }
-        let next = resync_from(reader(bytes), SPOOL, at, &mut buffer, from.offset).unwrap();
+        let next = resync_from(reader(bytes), spool, at, &mut buffer, from.offset).unwrap();
         let Some(next) = next else { return found };
         assert!(next.offset >= from.offset, "offsets only grow");
         at += next.at;
@@ -151,11 +155,11 @@ fn read(bytes: &[u8]) -> BTreeMap<Offset, Vec<u8>> {
 /// Plays a script: writes a segment, harms it, reads it back. Panics if a message is there that nobody sent, or is not as it was sent, or
 /// if one is missing that nothing has touched.
 pub(crate) fn play(data: &[u8]) {
-    let mut script = Script(data);
-    let Written { mut bytes, payloads, starts } = write(&mut script);
+    let (mut script, spool) = (Script(data), spool(data));
+    let Written { mut bytes, payloads, starts } = write(&mut script, spool);
     let whole = bytes.clone();
     let touched = harm(&mut script, &mut bytes);
-    let found = read(&bytes);
+    let found = read(&bytes, spool);
     for (offset, payload) in &found {
         let sent = usize::try_from(*offset).ok().and_then(|at| payloads.get(at));
         assert_eq!(Some(payload), sent, "offset {offset}");
@@ -169,7 +173,7 @@ pub(crate) fn play(data: &[u8]) {
             assert!(found.contains_key(&(offset as u64)), "offset {offset} is lost");
         }
     }
-    let from = From { format: SPOOL, offset: 0, chain: 0 };
+    let from = From { format: spool, offset: 0, chain: 0 };
     let end = tail(reader(&bytes), from).unwrap();
     assert!(end.keep <= bytes.len());
     assert_eq!(found.last_key_value().map_or(0, |(last, _)| last + 1), end.next);
