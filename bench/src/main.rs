@@ -20,10 +20,6 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use service_runtime::runtime::{self, Workers};
 
-/// As `tidemark` has it: what is measured is what runs.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measures Tidemark. Run it on a quiet machine, built with --release.
 #[derive(Debug, Parser)]
 struct Arguments {

@@ -41,10 +41,6 @@ use clap::{CommandFactory, Parser};
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
 
-/// Gives back what a crowd of clients needed, which the system's keeps for the next one; all memory of a service is taken from here.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Exit code when a command worked and its answer is no: an audit that failed, a wait that timed out.
 const NO: u8 = 1;
 /// Exit code when a command could not do its work.
