@@ -29,8 +29,17 @@ def table(name, columns=None):
     return deltalake.DeltaTable(os.path.join(lake, name)).to_pyarrow_dataset().to_table(columns).to_pylist()
 
 
+def entries_of(resource):
+    return resource.get("entry") if resource.get("resourceType") == "Bundle" else None
+
+
 def inside(entry):
-    return entry["resource"]["resourceType"] if entry.get("resource") else "entries without a resource"
+    """The types of the rows that an entry becomes: a Bundle within a Bundle is opened, too."""
+    resource = entry.get("resource")
+    if not resource:
+        return ["entries without a resource"]
+    inner = entries_of(resource)
+    return [kind for entry in inner for kind in inside(entry)] if inner else [resource["resourceType"]]
 
 
 # 1. Every message is in the tables or a dead letter, and every resource has a row.
@@ -47,9 +56,9 @@ check(offsets == set(range(len(texts))), f"{len(texts)} messages were published,
 wanted, letters, single = collections.Counter(), 0, {}
 for name, text in texts.items():
     resource = json.loads(text)
-    entries = resource.get("entry") if resource.get("resourceType") == "Bundle" else None
+    entries = entries_of(resource)
     if entries:
-        wanted.update(map(inside, entries))
+        wanted.update(kind for entry in entries for kind in inside(entry))
     elif "resourceType" in resource:
         wanted[resource["resourceType"]] += 1
         single[name] = resource if len(text) < 100_000 else None
