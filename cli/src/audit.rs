@@ -9,8 +9,8 @@ use futures::TryStreamExt;
 use lake::Lake;
 use lake::tables::alerts;
 use service_runtime::Clock;
-use simulator::AuditReport;
 use simulator::journal::Journal;
+use simulator::{AuditReport, LakeRow};
 
 use crate::audit_rows::{IDENTITY, Reader, Sink, others, reader};
 use crate::options::{Format, LakeOption, path};
@@ -79,7 +79,7 @@ pub(crate) async fn audit(
     let mut audit = simulator::Audit::new(temporary)?;
     // Rows that ingest makes itself are no messages.
     let tables = lake.catalog().of_rows().iter().filter(|table| table.name != alerts::NAME);
-    let (mut number, none) = (0..=u8::MAX - 5, "more tables than an audit tells apart");
+    let (mut number, none) = (0..LakeRow::OTHERS_MAX, "more tables than an audit tells apart");
     for table in tables {
         let reader = reader(&table.name);
         let columns = reader.map_or_else(|| IDENTITY.to_vec(), Reader::columns);

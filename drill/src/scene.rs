@@ -197,6 +197,16 @@ impl Scene {
         self.agent.start().await
     }
 
+    /// Starts gateway, agent and two ingest workers: the first serves the gateway, the other one the agent.
+    pub(crate) async fn start_with_two_workers(&mut self) -> anyhow::Result<()> {
+        let other = self.add_ingest("ingest-b")?;
+        for (worker, part) in self.split_lanes().into_iter().enumerate() {
+            self.ingest[worker].set("ingest", "lanes", part);
+        }
+        self.start().await?;
+        self.ingest[other].start().await
+    }
+
     /// Puts a misbehaving network before `upstream`.
     pub(crate) async fn proxy(&mut self, upstream: SocketAddr) -> anyhow::Result<TcpFaults> {
         let proxy = TcpProxy::bind(upstream, self.random.bits()).await?;

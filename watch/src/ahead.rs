@@ -37,8 +37,18 @@ impl Watch {
     }
 
     fn look_ahead(&self, rows: &[Reading<'_>], places: &mut [Place; ROWS]) {
+        let mut last: Option<(&Reading<'_>, Option<u32>)> = None;
         for (row, place) in rows.iter().zip(places.iter_mut()) {
-            place.device = self.known_device(row.site, row.device);
+            // Messages have several rows.
+            place.device = match last {
+                Some((before, device))
+                    if (before.device, before.site) == (row.device, row.site) =>
+                {
+                    device
+                }
+                _ => self.known_device(row.site, row.device),
+            };
+            last = Some((row, place.device));
         }
         let mut read = 0_i64;
         for (row, place) in rows.iter().zip(places.iter_mut()) {

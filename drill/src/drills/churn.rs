@@ -95,12 +95,7 @@ impl Reader {
 }
 
 pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
-    let other = scene.add_ingest("ingest-b")?;
-    for (worker, part) in scene.split_lanes().into_iter().enumerate() {
-        scene.ingest[worker].set("ingest", "lanes", part);
-    }
-    scene.start().await?;
-    scene.ingest[other].start().await?;
+    scene.start_with_two_workers().await?;
     let length = if scene.quick { QUICK } else { LONG };
     let seconds = (length + PATIENCE * 2).as_secs_f64();
     let ward = scene.devices("ward", RATES[0], seconds);

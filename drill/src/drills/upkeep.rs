@@ -73,12 +73,7 @@ pub(crate) async fn killed(scene: &mut Scene) -> anyhow::Result<()> {
 
 /// Two maintainers merge the same files, while two workers land.
 pub(crate) async fn two(scene: &mut Scene) -> anyhow::Result<()> {
-    let other = scene.add_ingest("ingest-b")?;
-    for (worker, part) in scene.split_lanes().into_iter().enumerate() {
-        scene.ingest[worker].set("ingest", "lanes", part);
-    }
-    scene.start().await?;
-    scene.ingest[other].start().await?;
+    scene.start_with_two_workers().await?;
     scene.play_both()?;
     scene.under_way().await?;
     let maintainers = [start(scene, "maintain-a")?, start(scene, "maintain-b")?];

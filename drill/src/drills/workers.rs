@@ -59,13 +59,7 @@ pub(crate) async fn lane_handover(scene: &mut Scene) -> anyhow::Result<()> {
 /// While a worker has nothing to do, another one fills the tables, and maintenance removes the log entries that the first
 /// one knew. Then the first one must go on.
 pub(crate) async fn idle_cleanup(scene: &mut Scene) -> anyhow::Result<()> {
-    let other = scene.add_ingest("ingest-b")?;
-    // The first worker serves the gateway, the other one the agent.
-    for (worker, part) in scene.split_lanes().into_iter().enumerate() {
-        scene.ingest[worker].set("ingest", "lanes", part);
-    }
-    scene.start().await?;
-    scene.ingest[other].start().await?;
+    scene.start_with_two_workers().await?;
     let first = scene.devices("ward", 800.0, 1.0);
     scene.play(&first)?;
     scene.quiet().await?;

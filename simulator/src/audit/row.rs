@@ -23,6 +23,9 @@ pub enum Table {
     Other(u8),
 }
 
+/// As bytes, the first of the numbers that other tables have.
+const FIRST_OTHER: u8 = 4;
+
 /// The identity of a row, from its columns.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields are the tables' columns")]
@@ -85,7 +88,10 @@ impl LakeRow {
         Self::new(at, Table::DeadLetters, device, Some(row.key()), row.fingerprint())
     }
 
-    /// A row of another table, which has a `number`.
+    /// So many other tables are told apart.
+    pub const OTHERS_MAX: u8 = u8::MAX - FIRST_OTHER;
+
+    /// A row of another table, which has a `number` below [`Self::OTHERS_MAX`].
     #[must_use]
     pub fn other(at: Position<'_>, number: u8) -> Self {
         Self::new(at, Table::Other(number), 0, None, Fingerprint::default())
@@ -146,7 +152,7 @@ impl LakeRow {
             Table::EhrEvents => 1,
             Table::DeviceStatus => 2,
             Table::DeadLetters => 3,
-            Table::Other(number) => 4_u8.saturating_add(number),
+            Table::Other(number) => FIRST_OTHER.saturating_add(number),
         };
         Filler::new()
             .put(&self.source.to_le_bytes())
@@ -172,7 +178,7 @@ impl LakeRow {
             [1] => Table::EhrEvents,
             [2] => Table::DeviceStatus,
             [3] => Table::DeadLetters,
-            [other] => Table::Other(other - 4),
+            [other] => Table::Other(other - FIRST_OTHER),
         };
         let row_no = i32::from_le_bytes(fields.take());
         let device = u64::from_le_bytes(fields.take());

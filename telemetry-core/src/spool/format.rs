@@ -7,7 +7,7 @@
 //!
 //! In version 2 the checksum starts from the spool's secret, and `head` says by the secret that a record of this length begins here.
 //! So nothing in a payload passes for a record, whatever a device writes into it; and damage within a record is stepped over by
-//! the record's length, without a look inside.
+//! the record's length, without a look inside, where the next record begins there ([`super::recovery`]).
 
 use std::fmt;
 
