@@ -21,7 +21,7 @@ macro_rules! files {
 }
 
 /// Every file; a test holds it against the folder.
-static FILES: [(&str, &[u8]); 48] = files![
+static FILES: [(&str, &[u8]); 49] = files![
     "css/base.css",
     "css/parts.css",
     "css/shell.css",
@@ -55,6 +55,7 @@ static FILES: [(&str, &[u8]); 48] = files![
     "js/shortcuts.js",
     "js/spark.js",
     "js/states.js",
+    "js/steps.js",
     "js/theme-first.js",
     "js/theme.js",
     "js/views/alerts.js",

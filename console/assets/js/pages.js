@@ -1,4 +1,5 @@
-// A list that the API gives in pages: read as far as somebody looks, each page read again when what it shows has changed.
+// A list that the API gives in pages: read as far as somebody looks, each page read again when what it shows has changed, and now
+// and then without any news.
 
 import { atMost } from './frame.js'
 
@@ -16,12 +17,16 @@ export class Pages {
   #busy = false
   #seen = { first: 0, last: 0 }
   #soon
+  #every
+  #timer = null
 
   /** `fetchPage(after, signal)` gives `{ items, next, totals }`. */
-  constructor(fetchPage, redraw, { atMostMs = 1000 } = {}) {
+  constructor(fetchPage, redraw, { atMostMs = 1000, everyMs = 30_000 } = {}) {
     this.#fetch = fetchPage
     this.#redraw = redraw
+    this.#every = everyMs
     this.#soon = atMost(atMostMs, () => this.#work())
+    this.#again()
     this.#work()
   }
 
@@ -38,7 +43,9 @@ export class Pages {
   /** Says which rows are in sight. */
   look(first, last) {
     this.#seen = { first, last }
+    if (this.error) return
     if (this.more && last + 40 > this.rows.length) this.#work()
+    else if (this.#wanted() >= 0) this.#soon()
   }
 
   /** Something changed: pages in sight are read again soon, others once they are looked at. */
@@ -55,6 +62,7 @@ export class Pages {
   }
 
   close() {
+    clearTimeout(this.#timer)
     this.#soon.cancel()
     this.#abort.abort()
   }
@@ -70,12 +78,27 @@ export class Pages {
       this.error = null
     } catch (error) {
       if (error.name === 'AbortError') return
+      if (this.#pages[number]) this.#pages[number].old = true
       this.error = error
     } finally {
       this.#busy = false
     }
     this.#redraw()
-    if (!this.error && this.more && this.#seen.last + 40 > this.rows.length) this.#work()
+    this.#again()
+    if (this.error) return
+    if (this.more && this.#seen.last + 40 > this.rows.length) this.#work()
+    // News came while it was read.
+    else if (this.#wanted() >= 0) this.#soon()
+  }
+
+  #again() {
+    clearTimeout(this.#timer)
+    // What is refused for good is not asked for again and again.
+    if (this.#abort.signal.aborted || [401, 403, 404].includes(this.error?.status)) return
+    this.#timer = setTimeout(() => {
+      this.changed()
+      this.#again()
+    }, this.error ? Math.min(this.#every, 4000) : this.#every)
   }
 
   #wanted() {
@@ -92,9 +115,11 @@ export class Pages {
 
   async #read(number) {
     const after = number === 0 ? null : this.#pages[number - 1].next
+    // News from here on may be of what is being read.
+    if (this.#pages[number]) this.#pages[number].old = false
     const { items, next, totals } = await this.#fetch(after, this.#abort.signal)
     const before = this.#pages[number]
-    this.#pages[number] = { items, next, old: false }
+    this.#pages[number] = { items, next, old: before?.old ?? false }
     if (next === null) this.#pages.length = number + 1
     else if (before && before.next !== next && this.#pages[number + 1]) this.#pages[number + 1].old = true
     this.totals = totals ?? this.totals

@@ -17,6 +17,8 @@ export class Resource {
   #on
   #soon
   #closed = false
+  /** News came while the value was read: it may be older. */
+  #old = false
 
   constructor(load, redraw, { on = [], everyMs = 15_000, atMostMs = 1000 } = {}) {
     this.#load = load
@@ -41,7 +43,9 @@ export class Resource {
   }
 
   async reload() {
-    if (this.#closed || this.#abort) return
+    if (this.#closed) return
+    this.#old = this.#abort !== null
+    if (this.#old) return
     clearTimeout(this.#timer)
     if (document.hidden && this.value !== undefined) return this.#again()
     const abort = new AbortController()
@@ -75,6 +79,7 @@ export class Resource {
     if (this.#closed) return
     // What is refused for good is not asked for again and again.
     const final = this.error && [401, 403, 404].includes(this.error.status)
+    if (!this.error && this.#old) return this.#soon()
     if (!final) this.#timer = setTimeout(() => this.reload(), this.error ? Math.min(this.#every, 4000) : this.#every)
   }
 }

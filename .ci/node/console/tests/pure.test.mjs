@@ -5,9 +5,12 @@ import { test } from 'node:test'
 import { History } from '../../../../console/assets/js/history.js'
 import { EventReader } from '../../../../console/assets/js/live.js'
 import { slice } from '../../../../console/assets/js/list.js'
+import { Pages } from '../../../../console/assets/js/pages.js'
 import { hex, pretty } from '../../../../console/assets/js/payload.js'
+import { Resource } from '../../../../console/assets/js/resource.js'
 import { link, parse } from '../../../../console/assets/js/router.js'
 import { sparkPath } from '../../../../console/assets/js/spark.js'
+import { Steps } from '../../../../console/assets/js/steps.js'
 import * as format from '../../../../console/assets/js/format.js'
 
 test('events are read however they are cut', () => {
@@ -81,3 +84,91 @@ test('the past of rates is bounded', () => {
   assert.equal(past.data(), past.data())
   assert.equal(past.last('messages', 3).length, 3)
 })
+
+/** A server whose answers come when the test says so. */
+function server(of = Pages, options = {}) {
+  globalThis.document = { hidden: false }
+  const asked = []
+  let told = () => {}
+  const fetch = () => new Promise((answer, refuse) => {
+    asked.push({ answer: (...items) => answer({ items, next: null }), refuse })
+    told()
+  })
+  const pages = new of(fetch, () => pages.look(0, 10), { atMostMs: 0, ...options })
+  const request = async (number) => {
+    while (asked.length < number) await new Promise((resolve) => { told = resolve })
+    return asked[number - 1]
+  }
+  return { pages, asked, request }
+}
+
+test('news that come while a page is read are not lost', async (context) => {
+  const { pages, request } = server()
+  context.after(() => pages.close())
+  ;(await request(1)).answer('old')
+  await turn()
+  pages.changed()
+  const second = await request(2)
+  pages.changed()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  second.answer('older than the news')
+  ;(await request(3)).answer('new')
+  await turn()
+  assert.deepEqual(pages.rows, ['new'])
+})
+
+test('news that come while a value is read are not lost', async (context) => {
+  globalThis.document = { hidden: false }
+  const asked = []
+  const read = new Resource(() => new Promise((answer) => asked.push(answer)), () => {}, { on: ['landed'], atMostMs: 0 })
+  context.after(() => read.close())
+  read.heard('landed')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(asked.length, 1)
+  asked[0]('older than the news')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(asked.length, 2)
+  asked[1]('new')
+  await turn()
+  assert.equal(read.value, 'new')
+})
+
+test('a list is read again without news, and after an error', async (context) => {
+  const { pages, asked, request } = server(Pages, { everyMs: 20 })
+  context.after(() => pages.close())
+  ;(await request(1)).refuse(new Error('busy'))
+  await turn()
+  assert.equal(asked.length, 1, 'an error is not answered at once')
+  ;(await request(2)).answer('a')
+  ;(await request(3)).answer('b')
+  await turn()
+  assert.deepEqual([pages.rows, pages.error], [['b'], null])
+})
+
+test('what is refused for good is asked for once', async (context) => {
+  const { pages, asked, request } = server(Pages, { everyMs: 5 })
+  context.after(() => pages.close())
+  ;(await request(1)).refuse(Object.assign(new Error('no'), { status: 403 }))
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.equal(asked.length, 1)
+})
+
+test('a step is read once it has landed, though a landing was on its way when it was told', async (context) => {
+  const { pages, request, asked } = server(Steps)
+  context.after(() => pages.close())
+  ;(await request(1)).answer()
+  await turn()
+  pages.heard('alert')
+  pages.heard('landed')
+  ;(await request(2)).answer('firing')
+  await turn()
+  pages.heard('landed')
+  ;(await request(3)).answer('acknowledged', 'firing')
+  await turn()
+  assert.deepEqual(pages.rows, ['acknowledged', 'firing'])
+  pages.heard('landed')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(asked.length, 3, 'landings without steps change nothing')
+})
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))

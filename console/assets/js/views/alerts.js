@@ -6,10 +6,10 @@ import { h, names } from '../dom.js'
 import { clock, count, measured, plural, ruleWords, spanWords, words } from '../format.js'
 import { icon } from '../icons.js'
 import { List, grid } from '../list.js'
-import { Pages } from '../pages.js'
 import { segments, severity, stateOf, when } from '../parts.js'
 import { go, link } from '../router.js'
 import { failed, show, skeleton, state } from '../states.js'
+import { Steps } from '../steps.js'
 
 const HEIGHT = 64
 const HEIGHT_ON_PHONES = 124
@@ -62,9 +62,8 @@ export function alerts(ctx) {
       list.active = 0
     },
     heard(name, data) {
-      if (name !== 'alert') return
-      history?.changed()
-      if (open.value) open.value = { ...open.value, alerts: merge(open.value.alerts, data) }
+      history?.heard(name)
+      if (name === 'alert' && open.value) open.value = { ...open.value, alerts: merge(open.value.alerts, data) }
     },
     close: () => history?.close(),
     draw() {
@@ -144,8 +143,8 @@ function row(ctx, alert, acts) {
 }
 
 function readHistory(ctx) {
-  const from = new Date(ctx.now() - 7 * 86_400_000).toISOString()
-  return new Pages(async (after, signal) => {
+  return new Steps(async (after, signal) => {
+    const from = new Date(ctx.now() - 7 * 86_400_000).toISOString()
     const answer = await ctx.api.get('/alerts/history', { from, limit: 200, after }, signal)
     return { items: answer.transitions, next: answer.next ?? null }
   }, ctx.redraw, { atMostMs: 2000 })
