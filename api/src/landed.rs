@@ -140,6 +140,8 @@ fn of_batch(batch: &RecordBatch) -> Vec<Landing> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Tables {
     tables: Vec<TableShown>,
+    /// When files were merged last.
+    last_compaction: Option<Time>,
     /// The last hour of each site that is complete.
     sealed: Vec<Sealed>,
 }
@@ -155,6 +157,8 @@ pub(crate) struct TableShown {
     version: u64,
     /// Newest time in it.
     newest: Option<Time>,
+    /// When files of it were merged last.
+    compacted: Option<Time>,
     /// What it is for.
     about: String,
 }
@@ -181,6 +185,7 @@ async fn all(lake: &Lake, now_us: i64) -> Result<Tables, LakeError> {
         true => sealed(lake, now_us).await?,
         false => Vec::new(),
     };
+    let compacted = tables.iter().filter_map(|table| table.compacted).max();
     let shown = |table: TableSummary| TableShown {
         about: lake
             .catalog()
@@ -193,8 +198,13 @@ async fn all(lake: &Lake, now_us: i64) -> Result<Tables, LakeError> {
         bytes: table.bytes,
         version: table.version,
         newest: table.newest.map(Time::of),
+        compacted: table.compacted.map(Time::of),
     };
-    Ok(Tables { tables: tables.into_iter().chain(views).map(shown).collect(), sealed })
+    Ok(Tables {
+        tables: tables.into_iter().chain(views).map(shown).collect(),
+        last_compaction: compacted.map(Time::of),
+        sealed,
+    })
 }
 
 async fn sealed(lake: &Lake, now_us: i64) -> Result<Vec<Sealed>, LakeError> {

@@ -70,6 +70,12 @@ pub(crate) struct Source {
     heard: Option<Time>,
     /// Devices that were heard through it last.
     devices: Option<usize>,
+    /// How long the oldest of its messages that is on the way has been waiting, seconds; not known of agents that are behind.
+    lag_seconds: Option<f64>,
+    /// Bytes that ingest lets it have on the way; known of the gateway beside.
+    window: Option<u64>,
+    /// The version of its software, if it says it at the gateway beside.
+    version: Option<String>,
 }
 
 /// Lists the sources, the newest life of each first.
@@ -104,6 +110,9 @@ pub(crate) async fn list(State(api): State<Api>, who: Who) -> Result<Json<Source
                 .map_or(0, |it| it.dead_letters),
             heard: Some(Time::of(api.now_us())),
             devices: api.pulse().devices_of(&own.source_id),
+            lag_seconds: Some(own.lag_seconds),
+            window: own.window,
+            version: version(&api, &own.source_id),
             source: own.source_id,
             epoch: own.epoch,
         };
@@ -154,5 +163,12 @@ fn of_lake(api: &Api, books: &SourceBooks, heard: Option<i64>, is_newest: bool) 
         dead_letters: books.dead_letters,
         heard: heard_us.map(Time::of),
         devices: api.pulse().devices_of(&books.key.source_id).filter(|_| is_newest),
+        lag_seconds: (is_newest && pending == Some(0)).then_some(0.0),
+        window: None,
+        version: version(api, &books.key.source_id).filter(|_| is_newest),
     }
+}
+
+fn version(api: &Api, source: &str) -> Option<String> {
+    api.parts().gateway.as_ref()?.version_of(source)
 }

@@ -41,6 +41,8 @@ pub(crate) struct MqttTransport {
     frame_bytes: Arc<AtomicUsize>,
 }
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// How far a connection's birth is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Birth {
@@ -112,7 +114,7 @@ pub(crate) fn connect(
 }
 
 fn will(topics: &ControlTopics, source: &SourceId, epoch: Epoch) -> LastWill {
-    let gone = Presence::new(State::Offline, epoch).to_json();
+    let gone = Presence::new(State::Offline, epoch, VERSION).to_json();
     LastWill::new(topics.status(source), gone, QoS::AtLeastOnce, true)
 }
 
@@ -247,7 +249,7 @@ impl Connection {
     fn introduce(&self) -> Result<(), ClientError> {
         let (epoch, qos) = (*self.epoch.borrow(), QoS::AtLeastOnce);
         self.client.try_subscribe(self.receipts(), qos)?;
-        let birth = Presence::new(State::Online, epoch).to_json();
+        let birth = Presence::new(State::Online, epoch, VERSION).to_json();
         self.client.try_publish(self.topics.status(&self.source), qos, true, birth)
     }
 }

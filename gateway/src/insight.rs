@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 
 use store_forward::status::{SourceStatus, source_status};
 use store_forward::uplink::UplinkStatus;
+use telemetry_core::id::SourceId;
+use telemetry_core::presence::Presence;
 use tokio::sync::watch;
 
 use crate::access::audit::{AuditEvent, AuditRecord};
@@ -66,6 +68,14 @@ impl Insight {
     #[must_use]
     pub fn source(&self) -> SourceStatus {
         source_status(&self.shared.spool, &self.uplink.borrow(), self.shared.clock)
+    }
+
+    /// The version of a source's software, if it says it (`{prefix}/status/{source_id}`).
+    #[must_use]
+    pub fn version_of(&self, source_id: &str) -> Option<String> {
+        let topic = self.shared.topics.status(&source_id.parse::<SourceId>().ok()?);
+        let said = self.shared.retained.matching(&topic, self.shared.clock.now_us());
+        Some(Presence::from_json(&said.first()?.payload)?.version()?.to_owned())
     }
 
     /// The sessions after a client id, in order of these, at most `limit`; and whether there are more.

@@ -59,7 +59,7 @@ impl OwnTransport {
 
     fn enter(&mut self, epoch: Epoch) {
         // Our own birth needs no will: when the gateway is gone, so is what it retained.
-        let birth = Presence::new(State::Online, epoch).to_json();
+        let birth = Presence::new(State::Online, epoch, env!("CARGO_PKG_VERSION")).to_json();
         let birth = Message::own(self.topics.status(&self.source), birth, 1, true);
         self.retained.set(&Arc::new(birth), "");
         self.receipts = self.topics.receipt(&self.source, epoch);

@@ -137,11 +137,17 @@ async fn what_is_in_the_lake_and_what_runs_is_said() {
     let readings =
         tables["tables"].as_array().unwrap().iter().find(|it| it["name"] == "readings").unwrap();
     assert_eq!(readings["rows"], 2);
+    assert_eq!((&tables["last_compaction"], &readings["compacted"]), (&json!(null), &json!(null)));
     let sources = ward.good("/api/v1/sources").await;
     let gw = sources["sources"].as_array().unwrap().iter().find(|it| it["source"] == "gw").unwrap();
     assert_eq!(
         (&gw["state"], &gw["landed"], &gw["dead_letters"]),
         (&json!("here"), &json!(4), &json!(2))
+    );
+    assert_eq!(
+        (&gw["lag_seconds"], &gw["version"]),
+        (&json!(0.0), &json!(null)),
+        "no gateway here"
     );
     let topics = ward.good("/api/v1/topics?limit=2").await;
     assert_eq!(

@@ -154,6 +154,9 @@ impl Rewrite<'_> {
     }
 }
 
+/// What the ids of applications that merge files of a date begin with; then come table and date.
+pub(crate) const COMPACT: &str = "compact/";
+
 const ENGINE: &str = concat!("tidemark/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Serialize)]
@@ -185,8 +188,9 @@ pub(super) struct Txn<'a> {
     #[serde(borrow)]
     pub(super) app_id: Cow<'a, str>,
     pub(super) version: i64,
+    /// Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_updated: Option<i64>,
+    pub(super) last_updated: Option<i64>,
 }
 
 /// What an append has to know of somebody else's log line; all else is skipped.

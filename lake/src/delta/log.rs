@@ -33,6 +33,7 @@ pub(crate) struct TableLog {
     append_only: bool,
     version: u64,
     txns: HashMap<String, i64>,
+    compacted_ms: Option<i64>,
 }
 
 /// How an append ended.
@@ -116,9 +117,9 @@ impl TableLog {
             }
             return Ok(None);
         };
-        let Replay { fit, txns, active, append_only, .. } = replay;
+        let Replay { fit, txns, compacted_ms, active, append_only, .. } = replay;
         let (table, version) = (table.clone(), next - 1);
-        let log = Self { store, table, id, fit, append_only, version, txns };
+        let log = Self { store, table, id, fit, append_only, version, txns, compacted_ms };
         Ok(Some((log, active)))
     }
 
@@ -160,6 +161,11 @@ impl TableLog {
     /// All application versions.
     pub(crate) fn txns(&self) -> &HashMap<String, i64> {
         &self.txns
+    }
+
+    /// When files of the table were merged last, Unix milliseconds, as of the load.
+    pub(crate) fn compacted_ms(&self) -> Option<i64> {
+        self.compacted_ms
     }
 
     /// Replays what was committed since.

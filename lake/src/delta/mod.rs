@@ -9,7 +9,7 @@ mod replay;
 mod table;
 
 pub use action::AddFile;
-pub(crate) use action::{Entry, Rewrite};
+pub(crate) use action::{COMPACT, Entry, Rewrite};
 pub(crate) use active::{Active, ActiveFile, date_in};
 pub(crate) use changes::{Changes, changes};
 pub(crate) use log::{Appended, TableLog, last_checkpoint};

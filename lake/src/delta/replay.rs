@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray, StructArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 use bytes::Bytes;
 
-use super::action::{MetaData, lines};
+use super::action::{COMPACT, MetaData, lines};
 use super::active::{Active, value};
 use super::fit::Fit;
 use crate::error::LakeError;
@@ -21,6 +21,8 @@ pub(super) struct Replay {
     pub(super) id: Option<String>,
     pub(super) fit: Fit,
     pub(super) txns: HashMap<String, i64>,
+    /// When files were merged last, Unix milliseconds.
+    pub(super) compacted_ms: Option<i64>,
     /// Reader and writer version that the table needs, as of the last entry: a feature may be dropped again.
     pub(super) needs: Option<(i32, i32)>,
     /// Whether no row may be removed.
@@ -46,7 +48,7 @@ impl Replay {
                 self.metadata(table, path, metadata)?;
             }
             if let Some(txn) = line.txn {
-                self.txns.insert(txn.app_id.into_owned(), txn.version);
+                self.transaction(txn.app_id.into_owned(), txn.version, txn.last_updated);
             }
             if let Some(active) = &mut self.active {
                 if let Some(remove) = &line.remove {
@@ -58,6 +60,13 @@ impl Replay {
             }
         }
         Ok(())
+    }
+
+    fn transaction(&mut self, id: String, version: i64, at_ms: Option<i64>) {
+        if id.starts_with(COMPACT) {
+            self.compacted_ms = self.compacted_ms.max(at_ms);
+        }
+        self.txns.insert(id, version);
     }
 
     fn metadata(&mut self, table: &Table, path: &str, metadata: MetaData) -> Result<(), LakeError> {
@@ -89,13 +98,15 @@ impl Replay {
                 column.is_valid(row).then(|| column.value(row).to_owned())
             };
             let txn = part("txn").ok_or_else(|| damaged("txn"))?;
-            let version = txn
-                .column_by_name("version")
-                .and_then(|column| column.as_primitive_opt::<Int64Type>());
-            let version = version.ok_or_else(|| damaged("txn.version"))?;
+            let long =
+                |name| txn.column_by_name(name).and_then(|it| it.as_primitive_opt::<Int64Type>());
+            let version = long("version").ok_or_else(|| damaged("txn.version"))?;
+            // Optional by the standard.
+            let updated = long("lastUpdated");
             for row in (0..batch.num_rows()).filter(|row| txn.is_valid(*row)) {
                 let id = text(txn, "appId", row).ok_or_else(|| damaged("txn.appId"))?;
-                self.txns.insert(id, version.value(row));
+                let at_ms = updated.filter(|at| at.is_valid(row)).map(|at| at.value(row));
+                self.transaction(id, version.value(row), at_ms);
             }
             let metadata = part("metaData").ok_or_else(|| damaged("metaData"))?;
             for row in (0..batch.num_rows()).filter(|row| metadata.is_valid(*row)) {

@@ -15,7 +15,7 @@ use super::merge::Merge;
 use super::pace::Pace;
 use super::proof::Sums;
 use crate::date::date_text;
-use crate::delta::{ActiveFile, AddFile, Appended, Rewrite, TableLog};
+use crate::delta::{ActiveFile, AddFile, Appended, COMPACT, Rewrite, TableLog};
 use crate::error::LakeError;
 use crate::parquet::{Ending, Sink, WholeFile, view_schema};
 use crate::store::{PART_BYTES, Store, Upload};
@@ -182,7 +182,7 @@ impl Place<'_> {
         date: i32,
         now_ms: i64,
     ) -> Result<Committed, LakeError> {
-        let app = format!("compact/{}/{}", self.log.table().name, date_text(date));
+        let app = format!("{COMPACT}{}/{}", self.log.table().name, date_text(date));
         let next = self.log.txn(&app) + 1;
         let removes: Vec<_> = used.iter().map(|file| file.removal(false, now_ms)).collect();
         let rewrite = Rewrite {

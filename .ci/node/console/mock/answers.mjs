@@ -96,7 +96,7 @@ function deviceRoutes(world, parts, query, now) {
 
 function sources(world, now) {
   if (world.empty) return { sources: [] }
-  const book = (source, state, accepted, pending, dropped, dead, heard, devices) => ({ source, epoch: '5d0c1f7a93be2264', state, accepted, landed: accepted - pending - dropped, pending, dropped, dead_letters: dead, heard: rfc(now - heard * 1000), devices })
+  const book = (source, state, accepted, pending, dropped, dead, heard, devices) => ({ source, epoch: '5d0c1f7a93be2264', state, accepted, landed: accepted - pending - dropped, pending, dropped, dead_letters: dead, heard: rfc(now - heard * 1000), devices, lag_seconds: source === 'gateway-1' ? 0.2 : null, window: source === 'gateway-1' ? 16_777_216 : null, version: '0.1.0' })
   const n = world.devices.filter((device) => device.source === 'gateway-1').length
   const list = [book('gateway-1', 'here', 1_204_758 + world.landed.messages, 24, 0, 184, 0.4, n), book('agent-icu', 'here', 388_120, 6, 0, 6, 1.2, world.devices.length - n)]
   if (!world.calm) list.push(book('agent-7', 'behind', 91_400, 2210, 0, 0, 14, 9), book('agent-ambulance', 'away', 20_311, 118, 40, 0, 1900, 3))

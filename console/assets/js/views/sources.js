@@ -1,7 +1,7 @@
 // Sources: gateways and agents, their books, and whether they are here.
 
 import { h } from '../dom.js'
-import { count, plural } from '../format.js'
+import { bytes, count, plural, span } from '../format.js'
 import { bar, stateOf, when } from '../parts.js'
 import { link } from '../router.js'
 import { show, state } from '../states.js'
@@ -33,7 +33,7 @@ const MEANS = {
 function card(ctx, source) {
   const parts = [{ label: 'landed', n: source.landed, kind: 'good' }, { label: 'pending', n: source.pending ?? 0, kind: 'warning' }, { label: 'dropped', n: source.dropped, kind: 'critical' }]
   return h('article', { class: `panel card card-${source.state}`, key: `${source.source}/${source.epoch}`, 'aria-label': `Source ${source.source}` }, [
-    h('header', { class: 'card-head' }, [h('div', { class: 'two-lines' }, [h('h2', null, source.source), h('span', { class: 'quiet' }, [source.site ? `${source.site} · ` : '', 'epoch ', h('code', null, String(source.epoch))])]), stateOf(source.state)]),
+    h('header', { class: 'card-head' }, [h('div', { class: 'two-lines' }, [h('h2', null, source.source), h('span', { class: 'quiet' }, ['epoch ', h('code', null, String(source.epoch)), source.version ? ` · version ${source.version}` : ''])]), stateOf(source.state)]),
     MEANS[source.state] ? h('p', { class: 'card-means' }, MEANS[source.state]) : null,
     h('p', { class: 'books' }, source.accepted === null ? 'accepted: not known' : [h('strong', null, count(source.accepted)), ' accepted']),
     bar(parts, 'Of what it accepted'),
@@ -41,7 +41,8 @@ function card(ctx, source) {
     h('p', { class: 'card-foot quiet' }, [
       source.devices === null || source.devices === undefined ? '' : [plural(source.devices, 'device'), ' · '],
       source.dead_letters ? h('a', { href: link('dead-letters') }, plural(source.dead_letters, 'dead letter')) : 'no dead letters', ' · heard ', when(source.heard, ctx.now()),
-      source.version ? ` · version ${source.version}` : '',
+      source.lag_seconds >= 1 ? ` · the oldest waits for ${span(source.lag_seconds)}` : '',
+      source.window ? ` · ${bytes(source.window)} may be on the way` : '',
     ]),
   ])
 }
