@@ -12,6 +12,7 @@ use lake::{Catalog, DeclaredTables, Lake, LakeConfig, MaintainConfig, OpenMode};
 use serde::Serialize;
 use service_runtime::config::{ConfigFile, expand_home};
 use service_runtime::logging::{self, LogConfig};
+use traces::TracesConfig;
 
 use crate::options::LakeOption;
 
@@ -28,6 +29,7 @@ pub(crate) struct Everything {
     pub(crate) agent: AgentConfig,
     pub(crate) simulator: simulator::Config,
     pub(crate) tables: DeclaredTables,
+    pub(crate) traces: TracesConfig,
 }
 
 impl Everything {
@@ -70,9 +72,13 @@ fn resolve(file: &ConfigFile) -> anyhow::Result<Everything> {
         agent: file.section("agent")?,
         simulator: file.section("simulator")?,
         tables: file.section("tables")?,
+        traces: file.section("traces")?,
     };
     everything.ingest.maintain = everything.maintain.clone();
     everything.ingest.alerts = everything.alerts.clone();
+    everything.ingest.traces = everything.traces.clone();
+    everything.gateway.traces = everything.traces.clone();
+    everything.traces.check().context("[traces]")?;
     let catalog = everything.catalog()?;
     everything.gateway.check()?;
     everything.ingest.check_with(&Layout::of(&catalog))?;

@@ -71,16 +71,29 @@ fn crates_depend_only_on_what_the_design_allows() {
         ("store-forward", &["crash-point", "service-runtime", "telemetry-core"]),
         ("mqtt-link", &["service-runtime"]),
         ("edge-agent", &["mqtt-link", "service-runtime", "store-forward", "telemetry-core"]),
-        ("gateway", &["crash-point", "service-runtime", "store-forward", "telemetry-core"]),
+        (
+            "gateway",
+            &["crash-point", "service-runtime", "store-forward", "telemetry-core", "traces"],
+        ),
         (
             "ingest",
-            &["crash-point", "lake", "mqtt-link", "service-runtime", "telemetry-core", "watch"],
+            &[
+                "crash-point",
+                "lake",
+                "mqtt-link",
+                "service-runtime",
+                "telemetry-core",
+                "traces",
+                "watch",
+            ],
         ),
         ("simulator", &["service-runtime", "telemetry-core"]),
         // It shows what gateway and ingest know, and nobody needs it but the program.
         ("api", &["gateway", "ingest", "lake", "service-runtime", "telemetry-core", "watch"]),
         // Files, embedded: who serves them knows it, it knows nobody.
         ("console", &[]),
+        // Who is told of traces does not know what is traced.
+        ("traces", &["service-runtime"]),
         // A pure core: it is fed by others.
         ("watch", &["telemetry-core"]),
         ("drill", &["s3-server", "service-runtime", "simulator", "telemetry-core"]),

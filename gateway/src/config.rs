@@ -10,6 +10,7 @@ use telemetry_core::id::SourceId;
 use telemetry_core::spool::format::PREFIX_LEN;
 use telemetry_core::spool::record::{FIXED_LEN, MESSAGE_MAX};
 use telemetry_core::topic::ControlTopics;
+use traces::TracesConfig;
 
 use crate::access::config::{AccessConfig, ClientCertificates, TlsConfig};
 use crate::limits::Limits;
@@ -48,6 +49,9 @@ pub struct GatewayConfig {
     pub uplink: UplinkConfig,
     /// Limits on clients.
     pub limits: Limits,
+    /// The section `[traces]`: who is told of messages that are followed.
+    #[serde(skip)]
+    pub traces: TracesConfig,
 }
 
 impl Default for GatewayConfig {
@@ -66,6 +70,7 @@ impl Default for GatewayConfig {
             spool: SpoolConfig::default(),
             uplink: UplinkConfig::default(),
             limits: Limits::default(),
+            traces: TracesConfig::default(),
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::session::Registry;
 use crate::shared::Shared;
 use crate::store::{Found, Store, StoreThread};
 use crate::testament::Testament;
+use crate::traced::{self, Follower};
 use crate::transport::OwnTransport;
 use crate::{exchanges, fullness, listener, sys};
 
@@ -52,6 +53,7 @@ pub struct Gateway {
     wills: Vec<Testament>,
     uplink: Uplink<OwnTransport>,
     status: watch::Receiver<UplinkStatus>,
+    follower: Option<Follower>,
     metrics: Metrics,
     readiness: Readiness,
     application: Option<Application>,
@@ -95,6 +97,7 @@ impl Gateway {
             random,
         );
         let closing = Stop::new();
+        let (traced, follower) = traced::open(&config, metrics.counts())?.unzip();
         let shared = Arc::new(Shared {
             limits: config.limits.clone(),
             topics: topics.clone(),
@@ -108,6 +111,7 @@ impl Gateway {
             rates: Rates::new(&config.limits),
             metrics: own_metrics,
             clock,
+            traced,
             receiving: Arc::default(),
             draining: Stop::new(),
             staying: watch::Sender::default(),
@@ -130,6 +134,7 @@ impl Gateway {
             wills,
             uplink,
             status,
+            follower,
             metrics,
             readiness: Readiness::default(),
             application: None,
@@ -206,6 +211,7 @@ impl Gateway {
             wills,
             uplink,
             status,
+            follower,
             metrics,
             readiness,
             application,
@@ -227,6 +233,10 @@ impl Gateway {
         let mut tasks = Tasks::new(stop.clone());
         spawn_threads(&mut tasks, (writer, sessions), readiness.clone());
         tasks.spawn("sys", sys::run(shared.clone(), wills, closing.clone()));
+        if let Some(follower) = follower {
+            let (progress, closing) = (spool.progress(), closing.clone());
+            tasks.spawn("traces", follower.run(progress, status.clone(), clock, closing));
+        }
         let acceptor = entrance.spawn(&mut tasks, &closing);
         let books = status::routes(spool.clone(), status, clock, metrics.counts());
         let routes = crate::admin::routes(shared.clone(), books, access.token.is_some());

@@ -19,6 +19,7 @@ use crate::notices::{Event, Who};
 use crate::session::{Acks, Owed, Route, Safe, Session, route};
 use crate::shared::Shared;
 use crate::store::{Op, Position};
+use crate::traced::Trace;
 
 /// Messages that wait for the spool at once, while it is busy, before the client has to wait too.
 const BATCH_MAX: usize = 4096;
@@ -52,6 +53,7 @@ struct Waiting {
     attributes: Vec<u8>,
     /// Its exchange outlives the process, and stands in its record.
     of_exchange: bool,
+    trace: Option<Trace>,
 }
 
 /// What is to become of a message.
@@ -176,10 +178,14 @@ impl Inbox {
             let (pkid, client_id) = (publish.pkid, &*self.client_id);
             Attribute::Exchange { pkid, client_id }.write(&mut attributes);
         }
+        let mut trace = None;
         if stored {
             publish.describe(&mut attributes);
+            if let Some(traced) = &shared.traced {
+                trace = traced.of(&publish, shared.clock.now_us(), &mut attributes);
+            }
         }
-        self.waiting.push_back(Waiting { publish, fate, attributes, of_exchange });
+        self.waiting.push_back(Waiting { publish, fate, attributes, of_exchange, trace });
         Ok(())
     }
 
@@ -283,7 +289,11 @@ impl Inbox {
             exchanges.reached(position(appended.offsets.end));
         }
         for place in appended.places() {
+            let trace = self.waiting.front().and_then(|waiting| waiting.trace);
             let Some(publish) = self.pop() else { break };
+            if let Some((traced, trace)) = shared.traced.as_ref().zip(trace) {
+                traced.accepted(trace, place);
+            }
             let (pkid, qos) = (publish.pkid, publish.qos);
             self.copy(shared, publish);
             self.owe_for(session, (pkid, qos), Ack::Success, Some(place));

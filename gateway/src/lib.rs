@@ -36,6 +36,7 @@ mod shares;
 mod store;
 mod sys;
 mod testament;
+mod traced;
 mod transport;
 mod will;
 

@@ -18,7 +18,8 @@ async fn run() -> anyhow::Result<()> {
     let path = std::env::args_os().nth(1).map(PathBuf::from);
     let file = ConfigFile::load(path.as_deref())?;
     logging::start(&file.section("log")?)?;
-    let config: GatewayConfig = file.section("gateway")?;
+    let mut config: GatewayConfig = file.section("gateway")?;
+    config.traces = file.section("traces")?;
     let stop = Stop::new();
     let gateway = Gateway::bind(config, Metrics::default(), Clock::default()).await?;
     signals.until(stop.clone(), gateway.run(stop)).await

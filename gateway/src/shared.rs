@@ -20,6 +20,7 @@ use crate::retained::Retained;
 use crate::session::{Parked, Registry, Session, SessionLimits};
 use crate::store::{Found, Store};
 use crate::testament::Testament;
+use crate::traced::Traced;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) rates: Rates,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) clock: Clock,
+    /// Follows messages, if a collector of traces is configured.
+    pub(crate) traced: Option<Traced>,
     /// Bytes of large packets that are being received.
     pub(crate) receiving: Arc<AtomicUsize>,
     /// No new telemetry: devices are disconnected, who takes frames stays.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use service_runtime::admin::AdminAccess;
 use telemetry_core::frame::FRAME_MAX;
 use telemetry_core::lane::LANES;
+use traces::TracesConfig;
 
 use crate::batch::Layout;
 use crate::decode::DECODERS;
@@ -77,6 +78,9 @@ pub struct Config {
     /// The section `[maintain]`: how it looks after the lake.
     #[serde(skip)]
     pub maintain: MaintainConfig,
+    /// The section `[traces]`: who is told of messages that are followed.
+    #[serde(skip)]
+    pub traces: TracesConfig,
 }
 
 impl Default for Config {
@@ -106,6 +110,7 @@ impl Default for Config {
             topics: Vec::new(),
             alerts: AlertsConfig::default(),
             maintain: MaintainConfig::default(),
+            traces: TracesConfig::default(),
         }
     }
 }

@@ -41,6 +41,7 @@ pub mod suggest;
 mod take;
 mod topic_rule;
 pub mod topics;
+mod traced;
 mod units;
 mod upkeep;
 mod upkeep_metrics;
@@ -199,20 +200,10 @@ pub async fn start_with(
     let hears = heard::keep(lake.clone(), config.worker.clone(), heard, clock, tasks.stop());
     let (keeper, remembered) = keeper::Keeper::begin(lake, &config.worker, clock.uptime()).await;
     let seen = watched.topics.clone();
-    let (watching, keeping) = match watching::open(
-        &config,
-        lake,
-        &lander,
-        &layout,
-        watched,
-        &metrics,
-        (clock, &mut *tasks),
-    )
-    .await?
-    {
-        Some((watching, keeping)) => (Some(watching), Some(keeping)),
-        None => (None, None),
-    };
+    let traced = traced::Traced::open(&config, all.counts(), tasks)?;
+    let at = (clock, &mut *tasks);
+    let opened = watching::open(&config, lake, &lander, &layout, watched, &metrics, at).await?;
+    let (watching, keeping) = opened.unzip();
     let pipeline = pipeline::Pipeline {
         lake_id: lake.id().to_owned(),
         lanes: config.own_lanes(),
@@ -228,7 +219,9 @@ pub async fn start_with(
         attempts: attempts::Attempts::begin(lake, &config.worker).await,
         hearing,
         seen,
+        marks: topics::Marks::default(),
         watching,
+        traced,
         config,
     };
     let worker = lander::Worker::new(lander, keeper, keeping, clock, metrics, readiness);

@@ -24,6 +24,7 @@ async fn run() -> anyhow::Result<()> {
     let mut config: Config = file.section("ingest")?;
     config.maintain = file.section("maintain")?;
     config.alerts = file.section("alerts")?;
+    config.traces = file.section("traces")?;
     let catalog =
         Catalog::declared(&file.section::<DeclaredTables>("tables")?).context("[tables]")?;
     let environment = std::env::vars().collect();

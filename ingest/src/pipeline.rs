@@ -30,7 +30,8 @@ use crate::lander::{Order, Report};
 use crate::memory::Memory;
 use crate::metrics::IngestMetrics;
 use crate::sequencer::{Key, Sequencer, Verdict, window};
-use crate::topics::Topics;
+use crate::topics::{Marks, Topics};
+use crate::traced::Traced;
 use crate::watching::{Ask, Watching};
 
 /// How often receipts that are owed are looked at, and the age of the batch.
@@ -84,7 +85,9 @@ pub(crate) struct Pipeline {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) hearing: Hearing,
     pub(crate) seen: Topics,
+    pub(crate) marks: Marks,
     pub(crate) watching: Option<Watching>,
+    pub(crate) traced: Option<Traced>,
 }
 
 /// The batches.
@@ -296,6 +299,9 @@ impl Pipeline {
         if let Some(watching) = &mut self.watching {
             watching.seal(&mut batch);
         }
+        if let Some(traced) = &mut self.traced {
+            traced.seal();
+        }
         self.begin_batch();
         (self.state.since, self.state.no_room, self.state.closed) = (None, false, false);
         self.state.landing = (batch.rows() as u64, batch.messages());
@@ -316,6 +322,9 @@ impl Pipeline {
                 if let (Some(watching), Some(kept)) = (&mut self.watching, watched) {
                     watching.landed(kept, self.state.landing);
                 }
+                if let Some(traced) = &mut self.traced {
+                    traced.landed(self.clock.now_us());
+                }
                 self.attempts.landed(self.state.landing.1, &positions).await;
                 self.sequencer.landed(positions);
             }
@@ -325,6 +334,9 @@ impl Pipeline {
                 // Else what is decoded again would look like a repeat of itself.
                 self.state.filling.memory = (*self.state.landed).clone();
                 (self.state.since, self.state.closed) = (None, false);
+                if let Some(traced) = &mut self.traced {
+                    traced.reset();
+                }
                 if let Some(watching) = &mut self.watching {
                     watching.reset(&mut self.state.filling, at, self.clock.now_us());
                 }

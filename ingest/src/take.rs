@@ -1,5 +1,7 @@
 //! Taking what a frame holds into the batch that is filling, as much of it as there is room for.
 
+use std::time::Duration;
+
 use telemetry_core::frame::Frame;
 use telemetry_core::spool::record::Item;
 use tracing::warn;
@@ -7,7 +9,7 @@ use tracing::warn;
 use crate::batch::dates::DATES_FULL;
 use crate::pipeline::Pipeline;
 use crate::sequencer::Key;
-use crate::topics::Came;
+use crate::topics::{Came, OfFrame};
 
 /// Bytes of a frame's messages after which it is looked whether there is memory for more.
 const CHECK_BYTES: usize = 64 << 10;
@@ -34,6 +36,9 @@ impl Pipeline {
         let (mut source, mut stopped) = (None, false);
         let (mut reached, mut chain) = (next, expected.unwrap_or_default());
         let (mut bytes, mut checked, mut received) = (0, 0, None);
+        // A frame is taken in a moment.
+        let now = (self.clock.uptime(), self.clock.now_us());
+        let mut topics = OfFrame::new(&mut self.marks);
         for (item, chain_after) in frame.items() {
             if item.end() <= next {
                 continue;
@@ -48,7 +53,7 @@ impl Pipeline {
             let source =
                 *source.get_or_insert_with(|| self.state.filling.source(&key.0, key.1, next));
             let dates = self.state.filling.dates();
-            self.take_item(&key, source, &item, next);
+            self.take_item((&key, source), &item, next, now, &mut topics);
             (reached, chain) = (item.end(), chain_after);
             if let Item::Record(record) = item {
                 received = Some(record.received_us);
@@ -66,6 +71,7 @@ impl Pipeline {
             }
         }
         let Some(source) = source else { return };
+        self.note(&topics);
         let raw_bytes = (if stopped { bytes } else { frame.records.len() }) as u64;
         let batch = &mut self.state.filling;
         batch.advance(source, reached, chain, frame.header.appended);
@@ -87,8 +93,14 @@ impl Pipeline {
         self.state.since.get_or_insert(self.clock.uptime());
     }
 
-    fn take_item(&mut self, key: &Key, source: u32, item: &Item<'_>, next: u64) {
-        let (now, now_us) = (self.clock.uptime(), self.clock.now_us());
+    fn take_item<'f>(
+        &mut self,
+        (key, source): (&Key, u32),
+        item: &Item<'f>,
+        next: u64,
+        (now, now_us): (Duration, i64),
+        topics: &mut OfFrame<'f>,
+    ) {
         let batch = &mut self.state.filling;
         match *item {
             Item::Record(record) => {
@@ -99,17 +111,19 @@ impl Pipeline {
                     crash_point::about_to_decode(record.payload);
                     self.decoding.record(batch, source, &record, now_us)
                 };
-                let (topic, payload, dead) = (record.topic, record.payload, code.is_some());
+                let dead = code.is_some();
                 let rows = batch.rows().saturating_sub(rows + usize::from(dead));
-                let came = Came { topic, payload, rows, dead, at_us: now_us };
-                let of = || {
-                    let last = (readings..batch.readings.len()).next_back()?;
-                    let reading = batch.reading(last)?;
-                    Some((reading.site.to_owned(), reading.device.to_owned()))
-                };
-                self.seen.note(came, || self.decoding.about(topic), of);
+                if let Some(traced) = &mut self.traced
+                    && !record.attributes.is_empty()
+                {
+                    traced.decoded(key, &record, (now_us, self.clock.now_us()), (rows, code));
+                }
+                let reading = (readings..batch.readings.len()).next_back();
+                let one = Came::one(record.topic, record.payload, now_us);
+                let came = Came { rows, dead: dead.into(), reading, ..one };
+                topics.add(&mut self.marks, batch.topic(), &came);
                 if let Some(code) = code {
-                    self.dead_letters.note(now, code, &key.0, topic);
+                    self.dead_letters.note(now, code, &key.0, record.topic);
                 }
             }
             Item::Gap { first, count, reason, .. } => {
@@ -127,6 +141,19 @@ impl Pipeline {
                     batch.gap(source, first_new + 1, rest, "unparsable");
                 }
             }
+        }
+    }
+}
+
+impl Pipeline {
+    /// Notes what came on the topics of a frame.
+    fn note(&self, topics: &OfFrame<'_>) {
+        for came in topics.came() {
+            let of = || {
+                let reading = self.state.filling.reading(came.reading?)?;
+                Some((reading.site.to_owned(), reading.device.to_owned()))
+            };
+            self.seen.note(*came, || self.decoding.about(came.topic), of);
         }
     }
 }

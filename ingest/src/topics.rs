@@ -54,14 +54,82 @@ pub(crate) struct About {
     pub(crate) device: Option<(String, String)>,
 }
 
-/// A message that came.
+/// Messages that came on a topic.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Came<'a> {
     pub(crate) topic: &'a str,
+    /// Of the last one.
     pub(crate) payload: &'a [u8],
+    /// Of all payloads.
+    pub(crate) bytes: u64,
+    pub(crate) messages: u64,
     pub(crate) rows: usize,
-    pub(crate) dead: bool,
+    pub(crate) dead: u64,
     pub(crate) at_us: i64,
+    /// One of its readings in the batch, if it has any there.
+    pub(crate) reading: Option<usize>,
+}
+
+impl<'a> Came<'a> {
+    /// One message.
+    pub(crate) fn one(topic: &'a str, payload: &'a [u8], at_us: i64) -> Self {
+        let bytes = payload.len() as u64;
+        Self { topic, payload, bytes, messages: 1, rows: 0, dead: 0, at_us, reading: None }
+    }
+
+    fn and(&mut self, next: &Self) {
+        (self.payload, self.at_us) = (next.payload, next.at_us);
+        self.bytes = self.bytes.saturating_add(next.bytes);
+        self.messages += next.messages;
+        self.rows += next.rows;
+        self.dead += next.dead;
+        self.reading = next.reading.or(self.reading);
+    }
+}
+
+/// What comes with one frame, by topic: so that a topic is looked up once a frame, not for each of its messages.
+#[derive(Debug)]
+pub(crate) struct OfFrame<'a> {
+    came: Vec<Came<'a>>,
+}
+
+/// Where the topics of a frame are in it, by their numbers in the batch.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    frame: u64,
+    /// The frame that had it last, and where it was in that.
+    of: Vec<(u64, usize)>,
+}
+
+impl<'a> OfFrame<'a> {
+    /// Of a new frame.
+    pub(crate) fn new(marks: &mut Marks) -> Self {
+        marks.frame += 1;
+        Self { came: Vec::new() }
+    }
+
+    /// Adds a message whose topic has that number in the batch.
+    pub(crate) fn add(&mut self, marks: &mut Marks, number: Option<u32>, message: &Came<'a>) {
+        let Some(number) = number.map(|number| number as usize) else {
+            return self.came.push(*message);
+        };
+        if marks.of.len() <= number {
+            marks.of.resize(number + 1, (0, 0));
+        }
+        let mark = &mut marks.of[number];
+        match self.came.get_mut(mark.1).filter(|_| mark.0 == marks.frame) {
+            Some(came) => came.and(message),
+            None => {
+                *mark = (marks.frame, self.came.len());
+                self.came.push(*message);
+            }
+        }
+    }
+
+    /// What came on each topic, in the order of the first message of each.
+    pub(crate) fn came(&self) -> &[Came<'a>] {
+        &self.came
+    }
 }
 
 /// A topic.
@@ -97,7 +165,7 @@ pub struct LastMessage {
 }
 
 impl Topics {
-    /// Notes a message; `about` is asked of a new topic only.
+    /// Notes messages; `about` is asked of a new topic only.
     /// `device`: whose rows it became, asked where the topic does not say it.
     pub(crate) fn note(
         &self,
@@ -110,7 +178,7 @@ impl Topics {
             return entry.note(&came, device);
         }
         if came.topic.len() > TOPIC_BYTES_MAX || !seen.has_room(came.at_us) {
-            seen.left_out += 1;
+            seen.left_out += came.messages;
             return;
         }
         let About { rule, device: said } = about();
@@ -191,8 +259,8 @@ impl Entry {
         }
         self.rows = self.rows.saturating_add(u32::try_from(came.rows).unwrap_or(u32::MAX));
         self.last_us = came.at_us;
-        self.bytes = self.bytes.saturating_add(came.payload.len() as u64);
-        self.dead_letters += u64::from(came.dead);
+        self.bytes = self.bytes.saturating_add(came.bytes);
+        self.dead_letters += came.dead;
         let kept = &came.payload[..came.payload.len().min(PAYLOAD_BYTES_MAX)];
         self.payload.clear();
         self.payload.extend_from_slice(kept);
@@ -214,7 +282,7 @@ mod tests {
     use super::*;
 
     fn came(topic: &str, at_us: i64) -> Came<'_> {
-        Came { topic, payload: b"{\"v\":1}", rows: 2, dead: false, at_us }
+        Came { rows: 2, ..Came::one(topic, b"{\"v\":1}", at_us) }
     }
 
     fn about() -> About {
@@ -228,7 +296,7 @@ mod tests {
         for at_us in [0, 1, MINUTE_US] {
             topics.note(came("dt/icu/mon-1/readings", at_us), about, || None);
         }
-        let dead = Came { dead: true, rows: 0, payload: b"?", ..came("x", 5) };
+        let dead = Came { dead: 1, ..Came::one("x", b"?", 5) };
         topics.note(dead, About::default, || None);
         let (listed, more) = topics.list(None, 10, MINUTE_US + 1);
         assert!(!more);
@@ -248,6 +316,28 @@ mod tests {
         assert_eq!(topics.last_of("icu", "mon-2"), None);
         assert_eq!(topics.list(Some("dt/icu/mon-1/readings"), 10, 0).0[0].topic, "x");
         assert!(topics.list(None, 1, 0).1, "there are more");
+    }
+
+    #[test]
+    fn messages_of_one_frame_are_noted_as_one_by_one() {
+        let numbers = [Some(0), Some(1), Some(0), None, None, Some(3), Some(0)];
+        let names = ["a", "b", "a", "c", "c", "d", "a"];
+        let (single, many) = (Topics::default(), Topics::default());
+        let mut marks = Marks::default();
+        for frame in 0..3 {
+            let mut of_frame = OfFrame::new(&mut marks);
+            for (n, (number, topic)) in (0_u8..).zip(numbers.into_iter().zip(names)) {
+                let payload: &[u8] = &[&b"0"[..], b"12", b"345"][usize::from(n) % 3];
+                let dead = u64::from(n == 2);
+                let came = Came { rows: n.into(), dead, ..Came::one(topic, payload, frame) };
+                single.note(came, about, || None);
+                of_frame.add(&mut marks, number, &came);
+            }
+            assert_eq!(of_frame.came().len(), 5, "what has no number stands for itself");
+            of_frame.came().iter().for_each(|came| many.note(*came, about, || None));
+        }
+        assert_eq!(single.list(None, 10, 3), many.list(None, 10, 3));
+        assert_eq!(single.last_of("icu", "mon-1"), many.last_of("icu", "mon-1"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 use crate::clock::ClockConfig;
 
 /// Every section that a file may have.
-pub const SECTIONS: [&str; 11] = [
+pub const SECTIONS: [&str; 12] = [
     "agent",
     "alerts",
     "api",
@@ -24,6 +24,7 @@ pub const SECTIONS: [&str; 11] = [
     "maintain",
     "simulator",
     "tables",
+    "traces",
 ];
 const PREFIX: &str = "TIDEMARK_";
 
@@ -207,7 +208,7 @@ mod tests {
         assert!(load("[gateway]\nlisen = 1\n", &[]).unwrap_err().contains("lisen"));
         assert_eq!(
             load("[gatway]\n", &[]).unwrap_err(),
-            "unknown section [gatway]: the sections are agent, alerts, api, clock, gateway, ingest, lake, log, maintain, simulator, tables"
+            "unknown section [gatway]: the sections are agent, alerts, api, clock, gateway, ingest, lake, log, maintain, simulator, tables, traces"
         );
         assert!(load("[gateway\n", &[]).unwrap_err().starts_with("x.toml is not valid TOML"));
     }

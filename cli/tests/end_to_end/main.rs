@@ -19,3 +19,4 @@ mod refused;
 mod replayed;
 mod retained;
 mod terminal;
+mod traces;

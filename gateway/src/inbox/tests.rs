@@ -54,6 +54,7 @@ fn shared(folder: &std::path::Path) -> (Shared, WriterThread) {
         registry: Registry::default(),
         metrics,
         clock: Clock::default(),
+        traced: None,
         receiving: Arc::default(),
         draining: Stop::new(),
         staying: watch::Sender::default(),

@@ -33,7 +33,7 @@ pub use cells::{Bool, Bytes, Cell, Column, Date, Double, Int, Long, Misfit, OfKi
 pub(crate) use devices::{Devices, SourceNames};
 pub(crate) use flags::QUALITIES;
 pub use flags::{FLAGS, Flag};
-use intern::Seeded;
+use intern::{NONE, Seeded};
 pub use layout::{Handle, Layout};
 use own::Own;
 pub(crate) use own::OwnSource;
@@ -66,7 +66,8 @@ struct Slot {
     gaps: Vec<Gap>,
     /// By the number of the table.
     counts: Vec<TableRows>,
-    routes: HashMap<Box<str>, Route, Seeded>,
+    /// Among the batch's routes.
+    routes: HashMap<Box<str>, u32, Seeded>,
 }
 
 /// See the module.
@@ -92,6 +93,9 @@ pub struct Batch {
     /// What sources and remembered routes take.
     names_bytes: u64,
     messages: u64,
+    routes: Vec<Route>,
+    /// Number of the last message's topic, [`NONE`] if that has none.
+    topic: u32,
 }
 
 impl Default for Batch {
@@ -144,6 +148,8 @@ impl Batch {
             raw_bytes: 0,
             names_bytes: 0,
             messages: 0,
+            routes: Vec::new(),
+            topic: NONE,
         }
     }
 
@@ -256,9 +262,11 @@ impl Batch {
         find: impl FnOnce(&SourceId) -> Result<(usize, Option<Whereabouts>), Reject>,
     ) -> Route {
         let slot = &mut self.slots[source as usize];
-        if let Some(route) = slot.routes.get(topic) {
-            return route.clone();
+        if let Some(number) = slot.routes.get(topic) {
+            self.topic = *number;
+            return self.routes[*number as usize].clone();
         }
+        self.topic = NONE;
         let route = match find(&slot.key.0) {
             Ok((rule, device)) => {
                 let device = device.map(|at| self.devices.number(&at.site, &at.device));
@@ -267,15 +275,23 @@ impl Batch {
             Err(reject) => Route::Refused(reject),
         };
         if slot.routes.len() < ROUTES_MAX {
-            slot.routes.insert(topic.into(), route.clone());
+            self.topic = u32::try_from(self.routes.len()).expect("limited for each source");
+            self.routes.push(route.clone());
+            slot.routes.insert(topic.into(), self.topic);
             self.names_bytes += topic.len() as u64 + ROUTE_BYTES;
         }
         route
     }
 
+    /// The number of the topic of the message that was taken last, dense from 0; none of one that is not remembered.
+    pub(crate) fn topic(&self) -> Option<u32> {
+        (self.topic != NONE).then_some(self.topic)
+    }
+
     /// Counts a message.
     pub(crate) fn count_message(&mut self) {
         self.messages += 1;
+        self.topic = NONE;
     }
 
     /// Counts a row of `source` in the table of that number, at `time_us`.
