@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use service_runtime::Clock;
-use watch::{Limits, Quality, Reading, RowId, Rules, Watch};
+use watch::{Hint, Limits, Quality, Reading, RowId, Rules, Watch};
 
 use crate::WatchOptions;
 use crate::processes::usage_of;
@@ -181,7 +181,10 @@ fn in_turn(
     let began = usage_of("self")?.cpu_seconds;
     let mut some = Vec::with_capacity(at_once);
     for n in known..known + rows {
-        some.push(row_in_turn(&names, n));
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let hint =
+            Hint { device: number(n % devices), metric: number(n / devices % METRICS.len()) };
+        some.push((hint, row_in_turn(&names, n)));
         if some.len() == at_once {
             watch.readings(&some, &mut told);
             some.clear();

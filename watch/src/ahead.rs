@@ -14,6 +14,26 @@ use crate::watch::Watch;
 /// Rows that are looked at ahead: about as many waits as a processor has at a time.
 const ROWS: usize = 16;
 
+/// More of them are not remembered.
+const HINTS_MAX: usize = 1 << 17;
+
+/// Numbers that whoever hands on rows has for a row's device (site and name) and metric: the same for the same names, mostly. Right
+/// or wrong, they change nothing but the time that it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hint {
+    /// Of the device.
+    pub device: u32,
+    /// Of the metric.
+    pub metric: u32,
+}
+
+/// What was found by the last rows that had a number.
+#[derive(Debug, Default)]
+pub(crate) struct Hints {
+    devices: Vec<u32>,
+    metrics: Vec<u32>,
+}
+
 /// Where a row's device and series are, if they are known.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
@@ -23,11 +43,11 @@ struct Place {
 
 impl Watch {
     /// Takes rows in the order of arrival, each as [`Watch::reading`] does.
-    pub fn readings(&mut self, rows: &[Reading<'_>], out: &mut Vec<Transition>) {
+    pub fn readings(&mut self, rows: &[(Hint, Reading<'_>)], out: &mut Vec<Transition>) {
         for rows in rows.chunks(ROWS) {
             let mut places = [Place::default(); ROWS];
             self.look_ahead(rows, &mut places);
-            for (row, place) in rows.iter().zip(&places) {
+            for ((_, row), place) in rows.iter().zip(&places) {
                 // Devices may have been forgotten since, or come to be known.
                 self.next.device = place.device.unwrap_or(self.next.device);
                 self.next.series = place.series.unwrap_or(self.next.series);
@@ -36,26 +56,15 @@ impl Watch {
         }
     }
 
-    fn look_ahead(&self, rows: &[Reading<'_>], places: &mut [Place; ROWS]) {
-        let mut last: Option<(&Reading<'_>, Option<u32>)> = None;
-        for (row, place) in rows.iter().zip(places.iter_mut()) {
-            // Messages have several rows.
-            place.device = match last {
-                Some((before, device))
-                    if (before.device, before.site) == (row.device, row.site) =>
-                {
-                    device
-                }
-                _ => self.known_device(row.site, row.device),
-            };
-            last = Some((row, place.device));
+    fn look_ahead(&mut self, rows: &[(Hint, Reading<'_>)], places: &mut [Place; ROWS]) {
+        for ((hint, row), place) in rows.iter().zip(places.iter_mut()) {
+            place.device = self.device_by(*hint, row);
         }
         let mut read = 0_i64;
-        for (row, place) in rows.iter().zip(places.iter_mut()) {
-            let Some(device) = place.device.map(|number| &self.devices[number as usize]) else {
-                continue;
-            };
-            let metric = self.names.find(row.metric);
+        for ((hint, row), place) in rows.iter().zip(places.iter_mut()) {
+            let Some(number) = place.device else { continue };
+            let metric = self.metric_by(*hint, row);
+            let device = &self.devices[number as usize];
             place.series = metric.and_then(|metric| device.series_of(metric));
         }
         for place in places.iter() {
@@ -74,4 +83,35 @@ impl Watch {
         }
         black_box(read);
     }
+
+    fn device_by(&mut self, hint: Hint, row: &Reading<'_>) -> Option<u32> {
+        let known = self.hints.devices.get(hint.device as usize).copied();
+        if let Some(number) = known.filter(|it| self.is_device(*it, row.site, row.device)) {
+            return Some(number);
+        }
+        let number = self.known_device(row.site, row.device)?;
+        keep(&mut self.hints.devices, hint.device, number);
+        Some(number)
+    }
+
+    fn metric_by(&mut self, hint: Hint, row: &Reading<'_>) -> Option<u32> {
+        let known = self.hints.metrics.get(hint.metric as usize).copied();
+        if let Some(number) = known.filter(|number| self.names.is(*number, row.metric)) {
+            return Some(number);
+        }
+        let number = self.names.find(row.metric)?;
+        keep(&mut self.hints.metrics, hint.metric, number);
+        Some(number)
+    }
+}
+
+fn keep(numbers: &mut Vec<u32>, hint: u32, number: u32) {
+    let hint = hint as usize;
+    if hint >= HINTS_MAX {
+        return;
+    }
+    if numbers.len() <= hint {
+        numbers.resize(hint + 1, u32::MAX);
+    }
+    numbers[hint] = number;
 }

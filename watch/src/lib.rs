@@ -38,6 +38,7 @@ mod watch;
 mod wire;
 
 pub use action::{ActError, Action};
+pub use ahead::Hint;
 pub use life::State;
 pub use limits::{Counts, Limits};
 pub use reading::{Quality, Reading, RowId, RowKey};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::ahead::Hints;
 use crate::condition::{Condition, Row, Truth};
 use crate::device::{Device, Order, Series};
 use crate::limits::{AHEAD_MAX_US, Counts, Limits, NAME_BYTES_MAX};
@@ -34,6 +35,7 @@ pub struct Watch {
     pub(crate) windows: Vec<Window>,
     /// Where the next row is looked for first: messages have several rows, and who looks ahead knows.
     pub(crate) next: Next,
+    pub(crate) hints: Hints,
 }
 
 /// Numbers that the next row may have. Right or wrong, they change nothing but the time that it takes.
@@ -63,6 +65,7 @@ impl Watch {
             index: Index::default(),
             windows: Vec::new(),
             next: Next::default(),
+            hints: Hints::default(),
         }
     }
 
@@ -202,7 +205,7 @@ impl Watch {
         self.index.find(hash, |number| self.is_device(number, site, device)).ok()
     }
 
-    fn is_device(&self, number: u32, site: &str, name: &str) -> bool {
+    pub(crate) fn is_device(&self, number: u32, site: &str, name: &str) -> bool {
         self.devices.get(number as usize).is_some_and(|device| {
             device.name.as_ref() == name && self.names.get(device.site).as_ref() == site
         })

@@ -8,8 +8,8 @@ use telemetry_core::topic::{filter_matches, validate_filter, validate_topic};
 
 use super::pattern::{covers, overlap};
 
-/// Topics whose answer is kept; a client that publishes to more is asked again.
-const REMEMBERED_MAX: usize = 64;
+/// Topics whose answer is kept; a client that publishes to more is asked again. Enough for a bridge or a hub of a ward, about 20 KiB.
+const REMEMBERED_MAX: usize = 256;
 
 /// What a client wants to do with a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -65,7 +65,7 @@ impl Grants {
         if let Some(known) = self.remembered.get(topic) {
             return *known;
         }
-        let allowed = self.decide(Action::Publish, topic).allowed;
+        let allowed = self.publish.allow(topic);
         if self.remembered.len() >= REMEMBERED_MAX {
             self.remembered.clear();
         }
@@ -107,6 +107,14 @@ impl Grants {
 }
 
 impl Rules {
+    /// As [`Rules::decide`] of a topic, without saying which rule did.
+    fn allow(&self, topic: &str) -> bool {
+        let selects = |grant: &Grant| filter_matches(&grant.filter, topic);
+        validate_topic(topic).is_ok()
+            && !self.deny.iter().any(selects)
+            && self.allow.iter().any(selects)
+    }
+
     fn decide(&self, allows: impl Fn(&str) -> bool, denies: impl Fn(&str) -> bool) -> Decision {
         if let Some(deny) = self.deny.iter().find(|grant| denies(&grant.filter)) {
             return Decision::refused(Some(deny));

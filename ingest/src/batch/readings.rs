@@ -158,6 +158,8 @@ pub(crate) struct Readings {
     places: HashMap<[u32; 4], u32, Seeded>,
     /// Patient, encounter, ward and bed of each place.
     pub(crate) place_list: Vec<[u32; 4]>,
+    /// The last place of each device of the batch, by its number; [`NONE`]: none.
+    last_places: Vec<u32>,
     pub(crate) asides: Vec<Aside>,
     /// Of the columns that few rows have.
     pub(crate) words: Interner,
@@ -183,6 +185,7 @@ impl Readings {
             &self.place,
             &self.extra,
             &self.aside,
+            &self.last_places,
         ];
         let longs = [
             &self.event_us,
@@ -210,6 +213,41 @@ impl Readings {
         let texts =
             [&self.metrics, &self.units, &self.texts, &self.people, &self.extras, &self.words];
         texts.iter().map(|texts| texts.memory_bytes()).sum()
+    }
+
+    /// As [`Readings::place`], of a device whose last place was most likely the same.
+    ///
+    /// # Errors
+    /// As [`Readings::place`].
+    pub(crate) fn place_of(
+        &mut self,
+        device: u32,
+        parts: [Option<&str>; 4],
+    ) -> Result<u32, Misfit> {
+        let known = self.last_places.get(device as usize).filter(|place| self.is(**place, parts));
+        if let Some(place) = known {
+            return Ok(*place);
+        }
+        let place = self.place(parts)?;
+        if let Ok(number) = usize::try_from(device)
+            && place != NONE
+            && device != u32::MAX
+        {
+            if self.last_places.len() <= number {
+                self.last_places.resize(number + 1, NONE);
+            }
+            self.last_places[number] = place;
+        }
+        Ok(place)
+    }
+
+    fn is(&self, place: u32, parts: [Option<&str>; 4]) -> bool {
+        self.place_list.get(place as usize).is_some_and(|known| {
+            known.iter().zip(parts).all(|(known, part)| match part {
+                Some(part) => *known != NONE && self.people.text(*known) == part,
+                None => *known == NONE,
+            })
+        })
     }
 
     /// The number of a place (patient, encounter, ward, bed), [`NONE`] if nothing is known of it.

@@ -413,7 +413,7 @@ impl<'a, 'b> Gathered<'a, 'b> {
         if flags.has(Flags::TIME_UNPARSABLE) {
             return Err(wrong_type("ts", "a time"));
         }
-        let place = self.readings.place(place)?;
+        let place = self.readings.place_of(self.origin.device, place)?;
         let (event_us, flags) = self.remembering.object((boot, seq), (event_us, device_us, flags));
         let at = Context::at(READINGS_JSON, event_us, device_us);
         let context = Context { boot, seq, place, flags, ..at };

@@ -22,7 +22,7 @@ use lake::{Lake, Lander};
 use service_runtime::{Clock, Tasks};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
-use watch::{ActError, Action, Limits, Transition, Watch};
+use watch::{ActError, Action, Hint, Limits, Transition, Watch};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::batch::intern::Seeded;
@@ -251,8 +251,8 @@ impl Watching {
                 self.watch.readings(&readings, &mut self.out);
                 readings.clear();
             }
-            readings.push(reading);
             let device = batch.readings.device[row];
+            readings.push((Hint { device, metric: batch.readings.metric[row] }, reading));
             if is_listened && device != last && self.heard.len() < HEARD_MAX {
                 let (site, name) = (reading.site, reading.device);
                 let mark = xxh3_64_with_seed(name.as_bytes(), xxh3_64(site.as_bytes()));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use watch::{Action, Limits, Quality, SourceState, Transition, Watch};
+use watch::{Action, Hint, Limits, Quality, SourceState, Transition, Watch};
 
 use crate::harness::{HOUR, MINUTE, Row, SECOND, START, rules};
 
@@ -223,6 +223,8 @@ proptest! {
     fn inv14_rows_at_once_are_rows_one_by_one(
         steps in prop::collection::vec(step(), 1..300),
         devices in 1..5_usize,
+        // Right, wrong, and far too large ones.
+        hints in prop::collection::vec((0..4_u32, prop_oneof![0..3_u32, Just(u32::MAX)]), 7),
     ) {
         let new = || Watch::new(rules(ALL), Limits { devices, ..Limits::default() });
         let inputs = inputs(&steps);
@@ -236,7 +238,8 @@ proptest! {
                 Input::Row(row) => Some(row.reading()),
                 _ => None,
             });
-            let rows: Vec<_> = rows.collect();
+            let hints = hints.iter().cycle().map(|(device, metric)| Hint { device: *device, metric: *metric });
+            let rows: Vec<_> = hints.zip(rows).collect();
             if rows.is_empty() {
                 feed(&mut many, &some[0], &mut again);
             }
