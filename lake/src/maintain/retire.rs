@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use crash_point::Point;
+
 use super::{Retired, Step};
 use crate::delta::{ActiveFile, Appended, Rewrite, TableLog};
 use crate::error::LakeError;
@@ -53,8 +55,9 @@ pub(crate) async fn before(
                 txns: [(ROWS_APP.to_owned(), before.saturating_add_unsigned(rows))].into(),
                 now_ms,
             };
+            crash_point::reach(Point::RetireDue);
             match log.rewrite(lake, &rewrite).await {
-                Ok(Appended::At(_)) => {}
+                Ok(Appended::At(_)) => crash_point::reach(Point::RetireCommitted),
                 Ok(_) | Err(LakeError::Changed { .. }) if lost < TRIES => {
                     lost += 1;
                     continue;
