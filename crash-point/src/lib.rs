@@ -56,11 +56,23 @@ pub enum Point {
     ViewWritten,
     /// They are in the place of others.
     ViewCommitted,
+    /// Dates are known to be older than their retention; they are still part of their table.
+    RetireDue,
+    /// They are part of it no more; their files are there.
+    RetireCommitted,
+    /// What stays of a file that speaks of an erased patient is stored; the file is still in its place.
+    KeptWritten,
+    /// It is in the file's place, which is still there.
+    EraseCommitted,
+    /// An object that may speak of the patient is gone, others are there.
+    EraseSwept,
+    /// The erasure is done, and its record says so.
+    EraseRecorded,
 }
 
 impl Point {
     /// Every point, in the order in which a message passes them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 30] = [
         Self::SpoolWritten,
         Self::SpoolSynced,
         Self::PubackSent,
@@ -85,6 +97,12 @@ impl Point {
         Self::LogCleaned,
         Self::ViewWritten,
         Self::ViewCommitted,
+        Self::RetireDue,
+        Self::RetireCommitted,
+        Self::KeptWritten,
+        Self::EraseCommitted,
+        Self::EraseSwept,
+        Self::EraseRecorded,
     ];
 
     /// Returns the name that the environment variable takes.
@@ -114,6 +132,12 @@ impl Point {
             Self::LogCleaned => "log-cleaned",
             Self::ViewWritten => "view-written",
             Self::ViewCommitted => "view-committed",
+            Self::RetireDue => "retire-due",
+            Self::RetireCommitted => "retire-committed",
+            Self::KeptWritten => "kept-written",
+            Self::EraseCommitted => "erase-committed",
+            Self::EraseSwept => "erase-swept",
+            Self::EraseRecorded => "erase-recorded",
         }
     }
 }

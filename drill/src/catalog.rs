@@ -34,7 +34,7 @@ macro_rules! drill {
 }
 
 /// All drills, in the order in which `all` plays them.
-pub const DRILLS: [Drill; 32] = [
+pub const DRILLS: [Drill; 33] = [
     drill!("kill-gateway", "kill -9 of the gateway", kills::gateway),
     drill!("kill-ingest", "kill -9 of ingest", kills::ingest),
     drill!("kill-agent", "kill -9 of the agent", kills::agent),
@@ -55,6 +55,11 @@ pub const DRILLS: [Drill; 32] = [
     drill!("idle-cleanup", "log cleaned past an idle worker", workers::idle_cleanup),
     drill!("kill-maintain", "kill -9 of a maintainer beside landings", upkeep::killed),
     drill!("two-maintainers", "two maintainers merge beside two workers", upkeep::two),
+    drill!(
+        "foreign-optimize",
+        "another program rewrites, checkpoints and vacuums beside ours",
+        upkeep::foreign
+    ),
     drill!("churn", "workers and maintainers die at random beside a reader", churn::all),
     drill!("exactly-once", "kills while devices publish by QoS 2", rogues::exactly_once),
     drill!("forged-records", "payloads full of records, and kills", rogues::forged_records_flood),

@@ -7,6 +7,7 @@
 
 mod catalog;
 mod drills;
+mod foreign_delta;
 mod load;
 mod process;
 mod report;

@@ -22,7 +22,9 @@ use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -298,6 +300,23 @@ pub(crate) fn read(
     let reader =
         builder.with_projection(mask).build().map_err(|error| damaged(error.to_string()))?;
     reader.collect::<Result<_, _>>().map_err(|error| damaged(error.to_string()))
+}
+
+/// How many rows a file has, by its footer: other writers' logs need not say it.
+///
+/// # Errors
+/// [`LakeError::File`] if it can't be read.
+pub(crate) async fn rows(
+    store: &Store,
+    table: &Table,
+    path: Path,
+    size: u64,
+) -> Result<u64, LakeError> {
+    let mut reader = Ranges { store: store.root(), path, size, held: None };
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
+    let metadata = metadata.map_err(|error| LakeError::file("read", &table.name, error))?;
+    Ok(u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0))
 }
 
 /// Streams the named columns of a file, a few thousand rows at a time, in file order. A column that the file does not have

@@ -37,8 +37,9 @@ pub struct TableSummary {
 pub type Rows = BoxStream<'static, Result<RecordBatch, LakeError>>;
 
 pub(crate) async fn summary(lake: &Store, table: &Arc<Table>) -> Result<TableSummary, LakeError> {
-    let (files, version) = delta::files(lake, table).await?;
+    let (mut files, version) = delta::files(lake, table).await?;
     let log = TableLog::load(lake, table).await?;
+    count_unsaid(lake, table, &mut files).await;
     Ok(TableSummary {
         name: table.name.to_string(),
         rows: files.iter().map(|file| file.rows).sum(),
@@ -48,6 +49,16 @@ pub(crate) async fn summary(lake: &Store, table: &Arc<Table>) -> Result<TableSum
         version,
         compacted: log.and_then(|log| log.compacted_ms()).map(|ms| ms.saturating_mul(1000)),
     })
+}
+
+/// Looks into files of which the log does not say how many rows they have: those of some other writers. One that can't be read stays
+/// without.
+pub(crate) async fn count_unsaid(lake: &Store, table: &Table, files: &mut [FileInfo]) {
+    let folder = lake.child(&table.name);
+    for file in files.iter_mut().filter(|file| file.rows == 0) {
+        let rows = parquet::rows(&folder, table, folder.path(&file.path), file.bytes).await;
+        file.rows = rows.unwrap_or(0);
+    }
 }
 
 /// Streams `columns` of `files` of `table`, in the order of both. One file is open at a time.

@@ -6,6 +6,7 @@ mod alerts;
 mod check;
 mod crash;
 mod crash_points;
+mod crash_upkeep;
 mod demo;
 mod families;
 mod harness;

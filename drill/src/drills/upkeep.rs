@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 
+use crate::foreign_delta::ForeignTable;
 use crate::process::Process;
 use crate::scene::{PATIENCE, Scene, until};
 
@@ -17,6 +18,10 @@ pub(super) fn start(scene: &Scene, name: &str) -> anyhow::Result<Process> {
     command.env(LATER.0, LATER.1).env("TIDEMARK_MAINTAIN__QUIET_MINUTES", "0");
     Process::start(name, command, &scene.folder.join(format!("{name}.log")))
 }
+
+/// Tables that a foreign program works on, and how often it comes.
+const FOREIGN_TABLES: [&str; 4] = ["readings", "device_status", "ehr_events", "landings"];
+const FOREIGN_ROUNDS: usize = 12;
 
 /// How many merges the log of a maintainer tells of.
 pub(super) fn merges(scene: &Scene, name: &str) -> anyhow::Result<u64> {
@@ -90,5 +95,42 @@ pub(crate) async fn two(scene: &mut Scene) -> anyhow::Result<()> {
     let [first, second] = all(scene)?;
     whole(scene).await?;
     scene.note(format!("two maintainers, {first} and {second} merges, beside two workers"));
+    Ok(())
+}
+
+/// Another program compacts, writes checkpoints and vacuums without any retention at random moments, beside landings and a maintainer.
+pub(crate) async fn foreign(scene: &mut Scene) -> anyhow::Result<()> {
+    scene.start().await?;
+    scene.play_both()?;
+    scene.under_way().await?;
+    let maintainer = start(scene, "maintain-a")?;
+    let open = |name| ForeignTable::open(&scene.lake, &scene.environment, name);
+    let tables = FOREIGN_TABLES.map(open).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let [mut rewrites, mut files, mut gave_way, mut checkpoints, mut vacuumed] = [0_u64; 5];
+    for _ in 0..FOREIGN_ROUNDS {
+        scene.pass(0.1, 0.7).await;
+        for table in &tables {
+            match table.optimize(&mut scene.random, scene.clock.now_ms()).await? {
+                Some(taken) => (rewrites, files) = (rewrites + 1, files + taken as u64),
+                None => gave_way += 1,
+            }
+            if scene.random.chance(0.3) {
+                table.checkpoint().await?;
+                checkpoints += 1;
+            }
+            if scene.random.chance(0.5) {
+                vacuumed += table.vacuum().await?;
+            }
+        }
+    }
+    ensure!(rewrites > 0 && checkpoints > 0 && vacuumed > 0, "the other program did nothing");
+    until("a run to end well", PATIENCE, async || Ok(merges(scene, "maintain-a")? > 0)).await?;
+    maintainer.stop().await?;
+    scene.recovered().await?;
+    let merges = merges(scene, "maintain-a")?;
+    whole(scene).await?;
+    scene.note(format!(
+        "another program rewrote {rewrites} times, {files} files in all, gave way or had nothing {gave_way} times, wrote {checkpoints} checkpoints and vacuumed {vacuumed} objects, beside {merges} merges of ours"
+    ));
     Ok(())
 }

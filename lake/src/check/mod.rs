@@ -19,6 +19,7 @@ use crate::lake::Lake;
 use crate::landing;
 use crate::ledger;
 use crate::maintain::RETIRED_ROWS_APP;
+use crate::reader;
 use crate::table::Table;
 use crate::tables::landings;
 use crate::whole;
@@ -270,7 +271,8 @@ impl Check<'_> {
         retired: u64,
     ) -> Result<(), LakeError> {
         let files = delta::files(self.lake.store(), table).await;
-        let Some((files, _)) = self.found(table, files)? else { return Ok(()) };
+        let Some((mut files, _)) = self.found(table, files)? else { return Ok(()) };
+        reader::count_unsaid(self.lake.store(), table, &mut files).await;
         let stored = self.lake.store().list(&table.name).await?;
         let stored: HashMap<String, u64> =
             stored.into_iter().map(|object| (object.path, object.size)).collect();

@@ -1,13 +1,15 @@
 //! Takes all that is known of one patient out of a lake: rows, the messages that they came as, views, and the files that held them.
 //!
-//! Each table is gone through file by file: what stays of a file is written anew and put in its place by one commit. Then the views
+//! Each table is gone through file by file: what stays of a file is written anew and put in its place by one commit, of messages as they
+//! came before what they became, so that whoever is killed in between still finds them by it. Then the views
 //! are made again, and every object that is no part of its table is deleted at once, whatever its age: older versions of the tables
 //! cannot be read any more. At the end all that is left is read once more, as the proof.
 
+mod objects;
 mod rows;
 mod subject;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crash_point::Point;
@@ -19,8 +21,7 @@ use crate::date::date_text;
 use crate::delta::{ActiveFile, AddFile, Appended, Rewrite, TableLog, date_in};
 use crate::error::LakeError;
 use crate::lake::Lake;
-use crate::landing::{self, AGE_MAX_US};
-use crate::ledger;
+use crate::landing::AGE_MAX_US;
 use crate::maintain::RETIRED_ROWS_APP;
 use crate::parquet::{Ending, Sink, WholeFile, view_schema};
 use crate::store::{PART_BYTES, Store, Upload};
@@ -38,6 +39,9 @@ const READ_ROWS: usize = 8 * 1024;
 const MESSAGES_MAX: usize = 4_000_000;
 /// How often somebody else may be first at a table.
 const TRIES: u32 = 16;
+
+/// Files of a table that were read, and how many rows of each speak of the patient.
+type Seen = HashMap<String, u64>;
 
 /// What was done to one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,36 +100,56 @@ impl Erase<'_> {
         now_us: i64,
         told: &(dyn Fn(&str) + Sync),
     ) -> Result<Erasure, LakeError> {
-        let (mut tables, mut came_as) = (BTreeMap::new(), Messages::new());
+        let mut came_as = Messages::new();
         let raw =
             |table: &Table| [messages::NAME, dead_letters::NAME].contains(&table.name.as_ref());
-        let all: Vec<&Arc<Table>> = lake.catalog().of_rows().iter().collect();
-        self.holds(lake, &all, now_us).await?;
-        // What messages became first: it says which messages go as they came.
-        let (after, first): (Vec<_>, Vec<_>) = all.into_iter().partition(|table| raw(table));
-        for table in first.into_iter().chain(after) {
+        let all = lake.catalog().of_rows().iter();
+        let (raw, rows): (Vec<_>, Vec<_>) = all.partition(|table| raw(table));
+        let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
+        // What messages became says which of them go as they came.
+        for table in rows.iter().chain(&raw) {
             told(&table.name);
-            let done = self.table(lake, table, &mut came_as, now_us).await?;
-            tables.insert(table.name.to_string(), done);
+            seen.insert(&table.name, self.look_through(lake, table, &mut came_as).await?);
         }
+        self.holds(&seen)?;
         let mut erasure = Erasure {
             id: Uuid::new_v4().to_string(),
             at_us: now_us,
             reference: self.reference.to_owned(),
-            tables,
-            complete: false,
+            ..Erasure::default()
         };
-        if !self.dry_run {
+        if self.dry_run {
+            for (table, seen) in seen {
+                let found = seen.values().filter(|found| **found > 0);
+                let (rows, files) = (found.clone().sum(), found.count() as u64);
+                let done = ErasedTable { rows, files, ..ErasedTable::default() };
+                erasure.tables.insert(table.to_owned(), done);
+            }
+        } else {
+            // So they go first: who is killed finds them again, by rows that are still there.
+            self.record(lake, &erasure).await?;
+            // Of which one says more than another knew: they are read again.
+            raw.iter().for_each(|table| drop(seen.remove(table.name.as_ref())));
+            for table in raw.into_iter().chain(rows) {
+                let seen = seen.remove(table.name.as_ref()).unwrap_or_default();
+                self.table(lake, table, seen, &mut came_as, &mut erasure).await?;
+            }
             self.clean(lake, &mut erasure, now_us, told).await?;
         }
         erasure.tables.retain(|_, done| *done != ErasedTable::default());
         let done = |table: &ErasedTable| table.left + table.young == 0;
         erasure.complete = !self.dry_run && erasure.tables.values().all(done);
         if !self.dry_run {
-            let record = serde_json::to_vec(&erasure).expect("it has string keys and numbers only");
-            lake.store().put(&format!("{FOLDER}/{}.json", erasure.id), record.into()).await?;
+            self.record(lake, &erasure).await?;
+            crash_point::reach(Point::EraseRecorded);
         }
         Ok(erasure)
+    }
+
+    /// Keeps a record of what is done so far: who is killed leaves one that says that it is not complete.
+    async fn record(&self, lake: &Lake, erasure: &Erasure) -> Result<(), LakeError> {
+        let record = serde_json::to_vec(erasure).expect("it has string keys and numbers only");
+        lake.store().put(&format!("{FOLDER}/{}.json", erasure.id), record.into()).await
     }
 
     /// Makes the views again, deletes what is no part of any table, and looks whether something is left.
@@ -142,69 +166,74 @@ impl Erase<'_> {
                 views::run(lake, view, now_us).await?;
             }
         }
-        let planned = planned(lake).await?;
+        let planned = objects::planned(lake).await?;
         for table in lake.catalog().all().filter(|table| table.name != landings::NAME) {
             let done = erasure.tables.entry(table.name.to_string()).or_default();
             let young_us = now_us - 2 * AGE_MAX_US;
             (done.deleted, done.young) =
-                sweep(lake, table, &planned, young_us.div_euclid(1000)).await?;
+                objects::sweep(lake, table, &planned, young_us.div_euclid(1000)).await?;
             (done.left, done.elsewhere) = self.look(lake, table).await?;
         }
         Ok(())
     }
 
     /// Before anything is removed: does a table that is on hold have such rows?
-    async fn holds(
-        &self,
-        lake: &Lake,
-        tables: &[&Arc<Table>],
-        now_us: i64,
-    ) -> Result<(), LakeError> {
-        let is_held =
-            |table: &Table| self.legal_hold.iter().any(|held| *held == table.name || held == "*");
-        let dry = Self { dry_run: true, ..*self };
-        for table in tables.iter().filter(|table| is_held(table)) {
-            if dry.table(lake, table, &mut Messages::new(), now_us).await?.rows > 0 {
-                return Err(LakeError::Held { table: table.name.to_string() });
-            }
+    fn holds(&self, seen: &BTreeMap<&str, Seen>) -> Result<(), LakeError> {
+        let is_held = |table: &str| self.legal_hold.iter().any(|held| held == table || held == "*");
+        let has = |seen: &Seen| seen.values().any(|found| *found > 0);
+        match seen.iter().find(|(table, seen)| is_held(table) && has(seen)) {
+            Some((table, _)) => Err(LakeError::Held { table: (*table).to_owned() }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    async fn table(
+    /// Reads all files of a table, and changes nothing.
+    async fn look_through(
         &self,
         lake: &Lake,
         table: &Arc<Table>,
         came_as: &mut Messages,
-        now_us: i64,
-    ) -> Result<ErasedTable, LakeError> {
-        let (mut done, mut lost) = (ErasedTable::default(), 0);
-        let mut clear: HashSet<String> = HashSet::new();
+    ) -> Result<Seen, LakeError> {
+        let mut seen = Seen::new();
+        let loaded = TableLog::load_with_files(lake.store(), table).await?;
+        for file in loaded.into_iter().flat_map(|(_, active)| active.into_files()) {
+            let found = self.find(lake.store(), table, &file, came_as).await?;
+            seen.insert(file.path, found);
+        }
+        Ok(seen)
+    }
+
+    /// Takes the rows out of a table, and counts them.
+    async fn table(
+        &self,
+        lake: &Lake,
+        table: &Arc<Table>,
+        mut seen: Seen,
+        came_as: &mut Messages,
+        erasure: &mut Erasure,
+    ) -> Result<(), LakeError> {
+        let (mut lost, now_us) = (0, erasure.at_us);
         'again: loop {
             let Some((mut log, active)) = TableLog::load_with_files(lake.store(), table).await?
             else {
-                return Ok(done);
+                return Ok(());
             };
             for file in active.into_files() {
-                if clear.contains(&file.path) {
-                    continue;
-                }
-                let found = self.find(lake.store(), table, &file, came_as).await?;
+                let found = match seen.get(&file.path) {
+                    Some(found) => *found,
+                    None => self.find(lake.store(), table, &file, came_as).await?,
+                };
                 if found == 0 {
-                    clear.insert(file.path);
+                    seen.insert(file.path, 0);
                     continue;
                 }
-                if self.dry_run {
-                    done.rows += found;
-                    done.files += 1;
-                    clear.insert(file.path);
-                    continue;
-                }
-                match self.rewrite(lake.store(), &mut log, &file, found, came_as, now_us).await? {
-                    Some(made) => {
-                        done.rows += found;
+                match self.rewrite(lake.store(), &mut log, &file, came_as, now_us).await? {
+                    Some((made, gone)) => {
+                        let done = erasure.tables.entry(table.name.to_string()).or_default();
+                        done.rows += gone;
                         done.files += 1;
-                        clear.extend([file.path, made]);
+                        seen.extend([(file.path, 0), (made, 0)]);
+                        self.record(lake, erasure).await?;
                     }
                     None if lost < TRIES => {
                         // Somebody merged it: its rows are in another file now.
@@ -217,7 +246,7 @@ impl Erase<'_> {
                     }
                 }
             }
-            return Ok(done);
+            return Ok(());
         }
     }
 
@@ -247,20 +276,20 @@ impl Erase<'_> {
         Ok(found)
     }
 
-    /// Puts what stays of a file in its place; returns the new file, empty if nothing stays. `None`: somebody else was first.
+    /// Puts what stays of a file in its place; returns the new file, empty if nothing stays, and how many rows went. `None`: somebody
+    /// else was first.
     async fn rewrite(
         &self,
         lake: &Store,
         log: &mut TableLog,
         file: &ActiveFile,
-        gone: u64,
         came_as: &Messages,
         now_us: i64,
-    ) -> Result<Option<String>, LakeError> {
+    ) -> Result<Option<(String, u64)>, LakeError> {
         let (table, now_ms) = (log.table().clone(), now_us.div_euclid(1000));
         let folder = lake.child(&table.name);
-        let kept = self.keep(&folder, &table, file, came_as, now_ms).await?;
-        crash_point::reach(Point::MergedWritten);
+        let (kept, gone) = self.keep(&folder, &table, file, came_as, now_ms).await?;
+        crash_point::reach(Point::KeptWritten);
         let (removes, adds) = ([file.removal(true, now_ms)], Vec::from_iter(kept));
         let before = log.txn(RETIRED_ROWS_APP);
         let rewrite = Rewrite {
@@ -272,7 +301,10 @@ impl Erase<'_> {
         };
         let made = adds.first().map(|add| add.path.clone()).unwrap_or_default();
         match log.rewrite(lake, &rewrite).await {
-            Ok(Appended::At(_)) => Ok(Some(made)),
+            Ok(Appended::At(_)) => {
+                crash_point::reach(Point::EraseCommitted);
+                Ok(Some((made, gone)))
+            }
             Ok(Appended::Reloaded) => Ok(None),
             Ok(Appended::Conflict) | Err(LakeError::Changed { .. }) => {
                 if !made.is_empty() {
@@ -284,6 +316,7 @@ impl Erase<'_> {
         }
     }
 
+    /// Writes what stays of a file, if anything does, and counts what does not.
     async fn keep(
         &self,
         folder: &Store,
@@ -291,7 +324,7 @@ impl Erase<'_> {
         file: &ActiveFile,
         came_as: &Messages,
         now_ms: i64,
-    ) -> Result<Option<AddFile>, LakeError> {
+    ) -> Result<(Option<AddFile>, u64), LakeError> {
         let whole =
             WholeFile::open(folder, table, folder.path(&file.path), file.bytes, None).await?;
         let (mut batches, rows) = (whole.stream(READ_ROWS)?, Rows { table, subject: self.subject });
@@ -301,10 +334,12 @@ impl Erase<'_> {
             date.clone().unwrap_or_default(),
             Uuid::new_v4()
         );
-        let mut upload = Upload::new(folder, &path);
+        let (mut upload, mut gone) = (Upload::new(folder, &path), 0);
         let mut sink = Sink::new(table, &view_schema(table))?;
         while let Some(batch) = batches.try_next().await? {
-            let stay = rows.matches(&batch, came_as).into_iter().map(|found| Some(!found));
+            let matches = rows.matches(&batch, came_as);
+            gone += matches.iter().map(|found| u64::from(*found)).sum::<u64>();
+            let stay = matches.into_iter().map(|found| Some(!found));
             let stay = arrow::compute::filter_record_batch(&batch, &stay.collect());
             sink.write(&stay.map_err(|error| LakeError::file("encode", &table.name, error))?)?;
             if sink.ready() >= PART_BYTES {
@@ -314,17 +349,18 @@ impl Erase<'_> {
         let Ending { bytes, stats, rows } = sink.finish()?;
         if rows == 0 {
             upload.abort().await;
-            return Ok(None);
+            return Ok((None, gone));
         }
         upload.write(&bytes).await?;
-        Ok(Some(AddFile {
+        let add = AddFile {
             path,
             partition_values: [(PARTITION.to_owned(), date)].into(),
             size: upload.finish().await?,
             modification_time: now_ms,
             data_change: true,
             stats: Some(stats),
-        }))
+        };
+        Ok((Some(add), gone))
     }
 
     /// Reads every object of a table that is there: rows that speak of the patient, and rows in which a long id stands.
@@ -350,58 +386,4 @@ impl Erase<'_> {
         }
         Ok((left, elsewhere))
     }
-}
-
-/// The files that landings decided on and may not have applied yet.
-async fn planned(lake: &Lake) -> Result<HashSet<String>, LakeError> {
-    let (store, table) = (lake.store(), lake.catalog().ledger());
-    let missing =
-        || LakeError::Missing { table: table.name.to_string(), url: lake.url().to_owned() };
-    let log = TableLog::load(store, table).await?.ok_or_else(missing)?;
-    let plans = ledger::last_plans(store, table, landing::lanes(log.txns())).await?;
-    let adds = plans.iter().flat_map(|plan| {
-        plan.tables
-            .iter()
-            .flat_map(|(table, adds)| adds.iter().map(move |add| format!("{table}/{}", add.path)))
-    });
-    Ok(adds.collect())
-}
-
-/// Deletes the files in a table's folder that are not part of it. Returns how many, and how many may be of a landing under way.
-async fn sweep(
-    lake: &Lake,
-    table: &Arc<Table>,
-    planned: &HashSet<String>,
-    young_ms: i64,
-) -> Result<(u64, u64), LakeError> {
-    let store = lake.store();
-    let Some((_, active)) = TableLog::load_with_files(store, table).await? else {
-        return Ok((0, 0));
-    };
-    let (mut deleted, mut young) = (0, Vec::new());
-    let prefix = format!("{}/", table.name);
-    for object in store.list(&table.name).await? {
-        let path = object.path.strip_prefix(&prefix).unwrap_or_default();
-        let Some(date) = date_in(path).filter(|_| path.ends_with(".parquet")) else { continue };
-        let known = active.known_before().is_none_or(|end| date < end);
-        let waits = planned.contains(&object.path) && active.removed_ms(path).is_none();
-        if active.has(path) || waits || !known {
-            continue;
-        }
-        if active.removed_ms(path).is_none() && object.modified_ms >= young_ms {
-            young.push(path.to_owned());
-            continue;
-        }
-        store.delete(&object.path).await?;
-        crash_point::reach(Point::ObjectSwept);
-        deleted += 1;
-    }
-    if young.is_empty() {
-        return Ok((deleted, 0));
-    }
-    // What has landed since is read like all the rest.
-    let loaded = TableLog::load_with_files(store, table).await?;
-    let landed = |path: &String| loaded.as_ref().is_some_and(|(_, active)| active.has(path));
-    young.retain(|path| !landed(path));
-    Ok((deleted, young.len() as u64))
 }

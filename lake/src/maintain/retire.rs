@@ -4,9 +4,12 @@
 
 use std::sync::Arc;
 
+use crash_point::Point;
+
 use super::{Retired, Step};
 use crate::delta::{ActiveFile, Appended, Rewrite, TableLog};
 use crate::error::LakeError;
+use crate::parquet;
 use crate::store::Store;
 use crate::table::Table;
 
@@ -41,7 +44,7 @@ pub(crate) async fn before(
             let needs = "no row to be removed (delta.appendOnly)".to_owned();
             return Err(LakeError::Unsupported { table: table.name.to_string(), needs });
         }
-        let rows: u64 = old.iter().filter_map(|file| file.rows).sum();
+        let rows = counted(lake, table, &old).await?;
         let files = old.len() as u64;
         if !dry_run {
             let removes: Vec<_> = old.iter().map(|file| file.removal(true, now_ms)).collect();
@@ -53,8 +56,9 @@ pub(crate) async fn before(
                 txns: [(ROWS_APP.to_owned(), before.saturating_add_unsigned(rows))].into(),
                 now_ms,
             };
+            crash_point::reach(Point::RetireDue);
             match log.rewrite(lake, &rewrite).await {
-                Ok(Appended::At(_)) => {}
+                Ok(Appended::At(_)) => crash_point::reach(Point::RetireCommitted),
                 Ok(_) | Err(LakeError::Changed { .. }) if lost < TRIES => {
                     lost += 1;
                     continue;
@@ -72,4 +76,20 @@ pub(crate) async fn before(
         }
     }
     Ok(retired)
+}
+
+/// The rows of files; of those whose log does not say it, by their footers.
+async fn counted(
+    lake: &Store,
+    table: &Arc<Table>,
+    files: &[&ActiveFile],
+) -> Result<u64, LakeError> {
+    let (folder, mut rows) = (lake.child(&table.name), 0);
+    for file in files {
+        rows += match file.rows {
+            Some(rows) => rows,
+            None => parquet::rows(&folder, table, folder.path(&file.path), file.bytes).await?,
+        };
+    }
+    Ok(rows)
 }

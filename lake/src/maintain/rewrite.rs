@@ -1,7 +1,8 @@
 //! One merge: files are read, one file is written, read back and proven to hold the same rows, and takes their place by one commit.
 //!
 //! Whoever is killed leaves a file that nobody knows, which the sweep takes. Two that merge the same files: one commits, the other
-//! finds the `txn` of the date moved, or its files gone, and gives way. What is landed meanwhile stays where it is.
+//! finds the `txn` of the date moved, or its files gone, and gives way. So does one that slept so long that a sweep may be after its
+//! file. What is landed meanwhile stays where it is.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -77,6 +78,7 @@ impl Place<'_> {
         }
         let path = format!("{PARTITION}={}/merged-{}.parquet", date_text(date), Uuid::new_v4());
         let merged = self.write(&folder, &table, inputs, &path).await?;
+        let written_us = self.pace.now_us();
         crash_point::reach(Point::MergedWritten);
         let Written { size, rows, stats, sums } = merged;
         if let Err(error) = self.prove(&folder, &table, &path, size, &sums).await {
@@ -84,6 +86,10 @@ impl Place<'_> {
             return Err(error);
         }
         crash_point::reach(Point::MergedProven);
+        if self.pace.is_stale(written_us) {
+            folder.delete(&path).await?;
+            return Ok(Rewritten { outcome: Outcome::GaveWay, left });
+        }
         // As old as its newest rows: what came last is still found last, and a date is as quiet as it was.
         let modified_ms = used.iter().map(|file| file.modified_ms).max().unwrap_or(now_ms);
         let add = AddFile {

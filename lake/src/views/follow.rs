@@ -1,6 +1,6 @@
 //! What a view has to know to be brought up to date, and the commit that does it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crash_point::Point;
@@ -139,6 +139,14 @@ impl Followed {
             base.added = base.files.clone();
             base.dates.clear();
         }
+    }
+
+    /// Whether some of what is new is in files that are part of their table no more: nobody has to keep these.
+    pub(crate) fn reads_superseded(&self) -> bool {
+        self.bases.iter().any(|base| {
+            let files: HashSet<&str> = base.files.iter().map(|file| file.path.as_str()).collect();
+            base.added.iter().any(|file| !files.contains(file.path.as_str()))
+        })
     }
 
     /// Whether rows were taken out of a table.

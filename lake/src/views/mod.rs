@@ -3,7 +3,8 @@
 //! A view follows its tables: it reads what became part of them since it was last brought up to date, and puts the rows that this
 //! touches in the place of what it had, by one commit that says up to which version of each table, and of the ledger, it is true
 //! (`txn view/{table}`). Any number of processes may do that at once: one of them commits, the others find the `txn` moved and give
-//! way. Where a log does not go back far enough, or rows were taken out of a table, a view is made anew.
+//! way. Where a log does not go back far enough, rows were taken out of a table, or files that a view has not read yet were rewritten and
+//! vacuumed by another program, it is made anew.
 
 mod completeness;
 mod device_latest;
@@ -22,6 +23,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use serde::Serialize;
+use tracing::warn;
 
 use crate::error::LakeError;
 use crate::lake::Lake;
@@ -74,17 +76,29 @@ pub(crate) async fn run(lake: &Lake, view: &Arc<Table>, now_us: i64) -> Result<V
     let of_ehr = [ehr_current::NAME, ehr_retracted::NAME].contains(&view.name.as_ref());
     let beside = of_ehr.then(|| catalog.find(ehr::other(&view.name))).flatten();
     let mut followed = Followed::load(lake, view, tables, beside, now_us).await?;
-    match view.name.as_ref() {
-        completeness_table::NAME => completeness::update(lake, &mut followed).await?,
-        vitals_1m::NAME => vitals::update(&mut followed).await?,
-        device_latest_table::NAME => device_latest::update(&mut followed).await?,
-        ehr_retracted::NAME | ehr_current::NAME => ehr::update(lake, &mut followed).await?,
-        other => {
-            let name = other.to_owned();
-            return Err(LakeError::Unknown { what: "a view", name });
+    if let Err(error) = update(lake, &mut followed).await {
+        if followed.anew || !followed.reads_superseded() {
+            return Err(error);
         }
+        // What was new was rewritten since, and then taken by somebody's VACUUM: its rows are in other files.
+        warn!(view = %view.name, %error, "made anew: what it had not seen yet was rewritten and is gone");
+        followed.begin_anew();
+        update(lake, &mut followed).await?;
     }
     followed.commit().await
+}
+
+async fn update(lake: &Lake, followed: &mut Followed) -> Result<(), LakeError> {
+    match followed.view.name.as_ref() {
+        completeness_table::NAME => completeness::update(lake, followed).await,
+        vitals_1m::NAME => vitals::update(followed).await,
+        device_latest_table::NAME => device_latest::update(followed).await,
+        ehr_retracted::NAME | ehr_current::NAME => ehr::update(lake, followed).await,
+        other => {
+            let name = other.to_owned();
+            Err(LakeError::Unknown { what: "a view", name })
+        }
+    }
 }
 
 /// What passes are told apart by: the same throughout a run.

@@ -130,7 +130,7 @@ impl Gate {
         self.state.lock().unwrap().writes_only = true;
     }
 
-    async fn enter(&self, write: bool) -> Result<Way> {
+    async fn enter(&self, write: bool, counts: bool) -> Result<Way> {
         self.state.lock().unwrap().waiting += 1;
         loop {
             let opened = self.opened.notified();
@@ -140,7 +140,7 @@ impl Gate {
                 let way = if state.dead {
                     state.waiting -= 1;
                     return Err(failed("the process was killed"));
-                } else if state.writes_only && !write && state.turns > 0 {
+                } else if ((state.writes_only && !write) || !counts) && state.turns > 0 {
                     uncounted = true;
                     Some(Way::Free)
                 } else if state.allowed > 0 {
@@ -165,8 +165,12 @@ impl Gate {
     }
 
     /// Does one operation when it is let through.
-    async fn pass<T>(&self, write: bool, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        let result = match self.enter(write).await? {
+    async fn pass<T>(
+        &self,
+        (write, counts): (bool, bool),
+        operation: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let result = match self.enter(write, counts).await? {
             Way::Free => operation.await,
             Way::Refused => Err(failed("refused")),
             Way::AnswerLost => {
@@ -189,6 +193,16 @@ fn failed(why: &'static str) -> Error {
 pub(crate) struct Gated {
     pub(crate) inner: Arc<InMemory>,
     pub(crate) gate: Arc<Gate>,
+    /// Only operations on paths with one of these in them are counted; none: all.
+    pub(crate) within: &'static [&'static str],
+}
+
+impl Gated {
+    /// Whether an operation is a write, and whether it counts.
+    fn of(&self, write: bool, path: Option<&Path>) -> (bool, bool) {
+        let path = path.map_or("", AsRef::as_ref);
+        (write, self.within.is_empty() || self.within.iter().any(|part| path.contains(part)))
+    }
 }
 
 impl fmt::Display for Gated {
@@ -205,32 +219,36 @@ impl ObjectStore for Gated {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.gate.pass(true, self.inner.put_opts(path, payload, options)).await
+        self.gate.pass(self.of(true, Some(path)), self.inner.put_opts(path, payload, options)).await
     }
     async fn put_multipart_opts(
         &self,
         path: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.gate.pass(true, self.inner.put_multipart_opts(path, options)).await
+        self.gate
+            .pass(self.of(true, Some(path)), self.inner.put_multipart_opts(path, options))
+            .await
     }
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        self.gate.pass(false, self.inner.get_opts(path, options)).await
+        self.gate.pass(self.of(false, Some(path)), self.inner.get_opts(path, options)).await
     }
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.gate.pass(false, self.inner.get_ranges(path, ranges)).await
+        self.gate.pass(self.of(false, Some(path)), self.inner.get_ranges(path, ranges)).await
     }
     fn delete_stream(
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        let (inner, gate) = (self.inner.clone(), self.gate.clone());
+        let (inner, gate, within) = (self.inner.clone(), self.gate.clone(), self.within);
         let delete = move |path: Result<Path>| {
-            let (inner, gate) = (inner.clone(), gate.clone());
+            let seen = Self { inner: inner.clone(), gate: gate.clone(), within };
             async move {
+                let Self { inner, gate, .. } = &seen;
+                let of = seen.of(true, path.as_ref().ok());
                 let one = futures::stream::iter([path]).boxed();
                 let deleted = async { inner.delete_stream(one).try_collect::<Vec<_>>().await };
-                let mut deleted = gate.pass(true, deleted).await?;
+                let mut deleted = gate.pass(of, deleted).await?;
                 deleted.pop().ok_or_else(|| failed("nothing was deleted"))
             }
         };
@@ -238,9 +256,10 @@ impl ObjectStore for Gated {
     }
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (inner, gate, prefix) = (self.inner.clone(), self.gate.clone(), prefix.cloned());
+        let of = self.of(false, prefix.as_ref());
         let listed = async move {
             let all = async { inner.list(prefix.as_ref()).try_collect::<Vec<_>>().await };
-            Ok::<_, Error>(futures::stream::iter(gate.pass(false, all).await?.into_iter().map(Ok)))
+            Ok::<_, Error>(futures::stream::iter(gate.pass(of, all).await?.into_iter().map(Ok)))
         };
         futures::stream::once(listed).try_flatten().boxed()
     }
@@ -251,18 +270,19 @@ impl ObjectStore for Gated {
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let (inner, gate) = (self.inner.clone(), self.gate.clone());
         let (prefix, offset) = (prefix.cloned(), offset.clone());
+        let of = self.of(false, prefix.as_ref());
         let listed = async move {
             let all = async {
                 inner.list_with_offset(prefix.as_ref(), &offset).try_collect::<Vec<_>>().await
             };
-            Ok::<_, Error>(futures::stream::iter(gate.pass(false, all).await?.into_iter().map(Ok)))
+            Ok::<_, Error>(futures::stream::iter(gate.pass(of, all).await?.into_iter().map(Ok)))
         };
         futures::stream::once(listed).try_flatten().boxed()
     }
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.gate.pass(false, self.inner.list_with_delimiter(prefix)).await
+        self.gate.pass(self.of(false, prefix), self.inner.list_with_delimiter(prefix)).await
     }
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.gate.pass(true, self.inner.copy_opts(from, to, options)).await
+        self.gate.pass(self.of(true, Some(to)), self.inner.copy_opts(from, to, options)).await
     }
 }

@@ -3,3 +3,5 @@
 mod explore;
 mod gate;
 mod model;
+mod upkeep;
+mod upkeep_model;

@@ -174,6 +174,27 @@ async fn inv14_wherever_upkeep_dies_the_rows_are_the_same_and_the_next_run_finis
     }
 }
 
+/// A process that slept for a week between its file and the commit must not commit it: a sweep may be after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv14_a_merge_that_took_too_long_gives_way_and_leaves_nothing() {
+    let place = Place::memory();
+    let lake = place.create().await;
+    let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+    for from in 0..3 {
+        land(&mut lander, &lake, "gw", from, from + 1).await;
+    }
+    let settings = Settings { sweep: false, views: vec![], ..Settings::default() };
+    let mut late = Pace::unhurt().commit_within(0);
+    let done = run(&lake, &settings, LATER, &mut late, &|_| {}).await.unwrap().tables;
+    assert!(done.iter().all(|done| done.merged.made_files == 0), "{done:?}");
+    assert_eq!(done.iter().map(|done| done.merged.gave_way).sum::<u64>(), 3);
+    assert_eq!(files(&lake, "readings").await, 3);
+    let objects = place.store().list("readings").await.unwrap();
+    assert!(objects.iter().all(|object| !object.path.contains("merged-")), "nothing is left");
+    upkeep(&lake, LATER).await.unwrap();
+    assert_eq!(files(&lake, "readings").await, 1, "the next run has the time");
+}
+
 /// The rows of a merged file are in the table's order, whoever they are from.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_merged_is_in_the_order_of_the_table() {

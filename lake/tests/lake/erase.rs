@@ -5,9 +5,9 @@ use lake::erase::{Erase, Erasure, Subject};
 use lake::maintain::{Pace, Settings, run};
 use lake::{Lake, LakeError, Lander};
 
-use super::kit::{LANE, NOW};
+use super::kit::{Fragile, LANE, NOW};
 use super::place::{Place, on_memory_and_s3};
-use super::script::{HOUR, Row, land, letter, reading, resource, rows, upkeep};
+use super::script::{DAY, HOUR, Row, as_it_came, land, letter, reading, resource, rows, upkeep};
 
 on_memory_and_s3! {
     inv14_a_patient_is_gone_from_rows_messages_views_and_files_and_nobody_else_is
@@ -20,6 +20,15 @@ async fn erase(lake: &Lake, dry_run: bool, legal_hold: &[String]) -> Result<Eras
     let subject = Subject::new(PATIENT).unwrap();
     let erase = Erase { subject: &subject, reference: "request 7", dry_run, legal_hold };
     erase.run(lake, NOW + 4 * HOUR, &|_| {}).await
+}
+
+/// As [`erase`], when nothing that is there now may be of a landing under way.
+async fn erase_later(lake: &Lake) -> Result<Erasure, LakeError> {
+    let subject = Subject::new(PATIENT).unwrap();
+    let erase =
+        Erase { subject: &subject, reference: "request 7", dry_run: false, legal_hold: &[] };
+    let now_us = NOW.max(chrono::Utc::now().timestamp_micros()) + DAY;
+    erase.run(lake, now_us, &|_| {}).await
 }
 
 fn script() -> Vec<Row> {
@@ -108,4 +117,101 @@ async fn inv14_a_patient_is_gone_from_rows_messages_views_and_files_and_nobody_e
     land(&lake, &mut lander, "gw", from, &[reading("c", "hr", NOW, 1.0)]).await.unwrap();
     run(&lake, &Settings::default(), NOW + 5 * HOUR, &mut Pace::unhurt(), &|_| {}).await.unwrap();
     assert!(rows(&lake, "vitals_1m", &["device_id", "n"]).await.contains(&"c 1".to_owned()));
+}
+
+/// The message itself does not say whom it is about: what it became does.
+fn told_apart_by_rows() -> Vec<Row> {
+    let at = |second: i64| NOW + second * 1_000_000;
+    vec![
+        reading("a", "hr", at(0), 1.0).with("patient_id", PATIENT),
+        as_it_came(at(0), "a frame that names nobody"),
+        reading("b", "hr", at(1), 2.0).with("patient_id", "pat-00418"),
+        as_it_came(at(1), "another one"),
+        letter(at(2)).with("payload", &format!("patient={PATIENT}")),
+        letter(at(3)).with("payload", "what nobody understands"),
+    ]
+}
+
+/// All that a lake has, but for what is new with each run.
+async fn contents(lake: &Lake) -> Vec<Vec<String>> {
+    let columns = ["source_offset", "row_no"];
+    let mut all = Vec::new();
+    for table in ["readings", "messages", "dead_letters"] {
+        all.push(rows(lake, table, &columns).await);
+    }
+    all.push(rows(lake, "vitals_1m", &["device_id", "n", "mean_value"]).await);
+    all
+}
+
+async fn objects(place: &Place, table: &str) -> usize {
+    let objects = place.store().list(table).await.unwrap();
+    let data = objects.iter().filter(|object| object.path.ends_with(".parquet"));
+    data.filter(|object| !object.path.contains("_delta_log")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_goes_by_what_it_became_is_on_hold_as_well() {
+    let place = Place::memory();
+    let lake = place.create().await;
+    let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+    land(&lake, &mut lander, "gw", 0, &told_apart_by_rows()).await.unwrap();
+    let held = erase(&lake, false, &["messages".to_owned()]).await.unwrap_err().to_string();
+    assert!(held.contains("messages") && held.contains("legal hold"), "{held}");
+    assert_eq!(rows(&lake, "readings", &["row_no"]).await.len(), 2, "nothing at all");
+    assert_eq!(rows(&lake, "messages", &["row_no"]).await.len(), 2);
+}
+
+/// The process dies at its n-th write or deletion, for every n, before or after it: the next run leaves what one run does, and there
+/// is one record that says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv14_wherever_an_erasure_dies_the_next_one_leaves_what_one_leaves() {
+    for reaches in [false, true] {
+        let mut expected = None;
+        // The first is not killed.
+        for n in std::iter::once(i64::MAX).chain(0..) {
+            let place = Place::memory();
+            let lake = place.create().await;
+            let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+            let from = land(&lake, &mut lander, "gw", 0, &told_apart_by_rows()).await.unwrap();
+            land(&lake, &mut lander, "gw", from, &told_apart_by_rows()).await.unwrap();
+            upkeep(&lake, NOW + HOUR).await.unwrap();
+            let fragile = Fragile::over(&place, n, reaches);
+            let dying = place.through(fragile.clone()).await.unwrap();
+            let first = erase_later(&dying).await;
+            assert_eq!(first.is_err(), fragile.died(), "{first:?}");
+            let done =
+                if fragile.died() { erase_later(&lake).await.unwrap() } else { first.unwrap() };
+            assert!(done.complete, "write {n}: {done:?}");
+            let contents = contents(&lake).await;
+            assert_eq!(&contents, expected.get_or_insert_with(|| contents.clone()), "write {n}");
+            for table in ["readings", "messages", "dead_letters", "vitals_1m"] {
+                let files = lake.files(table).await.unwrap().len();
+                assert_eq!(objects(&place, table).await, files, "write {n}, {table}");
+            }
+            assert_eq!(check::run(&lake).await.unwrap().findings, [], "write {n}");
+            records(&place, n).await;
+            if n < i64::MAX && !fragile.died() {
+                assert!(n > 10, "it writes and deletes more than that");
+                break;
+            }
+        }
+        assert_eq!(expected.unwrap()[..3].iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
+    }
+}
+
+/// One record says that it is done; who was killed has left one that says that it was not, and how far it had come.
+async fn records(place: &Place, n: i64) {
+    let mut complete = 0;
+    for object in place.store().list("_tidemark/erasures").await.unwrap() {
+        let record = place.store().get(&object.path).await.unwrap().unwrap();
+        assert!(!String::from_utf8_lossy(&record).contains(PATIENT));
+        let record: Erasure = serde_json::from_slice(&record).unwrap();
+        complete += usize::from(record.complete);
+        assert_eq!(record.reference, "request 7");
+    }
+    // The last write is the record's: who dies right behind it has done everything, and the next run says so, too.
+    assert!(
+        complete == 1 || (complete == 2 && n > 10),
+        "write {n}: {complete} say that they are done"
+    );
 }

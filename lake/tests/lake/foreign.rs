@@ -281,3 +281,59 @@ async fn a_run_ends_however_fast_rows_land() {
     assert_eq!(paths(&lake).await.len(), 2);
     assert_eq!(upkeep(&lake).await.merged.files, 2, "the next run takes the rest");
 }
+
+/// An OPTIMIZE of somebody else whose files have other names and no statistics, not even a number of rows, then a VACUUM without any
+/// retention. Returns how many files there are.
+async fn rewritten_and_vacuumed(place: &Place, lake: &Lake) -> usize {
+    let (store, old) = (place.store(), paths(lake).await);
+    let mut actions: Vec<Value> = Vec::new();
+    for (n, path) in old.iter().enumerate() {
+        let bytes = store.get(&format!("readings/{path}")).await.unwrap().unwrap();
+        let new = format!("event_date={DATE}/part-{n:05}-{}.parquet", actions.len());
+        actions.push(json!({"remove": {
+            "path": path, "dataChange": false, "deletionTimestamp": NOW / 1000,
+        }}));
+        actions.push(json!({"add": {
+            "path": new, "partitionValues": {"event_date": DATE}, "size": bytes.len(), "modificationTime": NOW / 1000,
+            "dataChange": false,
+        }}));
+        store.put(&format!("readings/{new}"), bytes).await.unwrap();
+    }
+    commit(&store, &actions).await;
+    for path in &old {
+        store.delete(&format!("readings/{path}")).await.unwrap();
+    }
+    old.len()
+}
+
+/// A view had not read what was rewritten and vacuumed: it must not look for it for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv14_views_follow_where_new_rows_were_rewritten_and_vacuumed() {
+    let place = Place::memory();
+    let (lake, mut lander) = three_files(&place).await;
+    let views = Settings { sweep: false, quiet_us: i64::MAX, ..Settings::default() };
+    run(&lake, &views, LATER, &mut Pace::unhurt(), &|_| {}).await.unwrap();
+    land(&mut lander, &lake, "gw", 3, 5).await;
+    rewritten_and_vacuumed(&place, &lake).await;
+    let report = run(&lake, &views, LATER, &mut Pace::unhurt(), &|_| {}).await.unwrap();
+    assert!(report.views.iter().any(|view| view.view == "vitals_1m" && view.anew), "{report:?}");
+    let n = super::script::rows(&lake, "vitals_1m", &["n"]).await;
+    assert_eq!(n, ["5"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_log_does_not_number_are_counted_and_so_are_those_that_go() {
+    let place = Place::memory();
+    let (lake, _lander) = three_files(&place).await;
+    assert_eq!(rewritten_and_vacuumed(&place, &lake).await, 3);
+    assert_eq!(check::run(&lake).await.unwrap().findings, []);
+    assert_eq!(check::run_to(&lake, check::Depth::Files).await.unwrap().findings, []);
+    let rows = lake.tables().await.unwrap().into_iter().find(|table| table.name == "readings");
+    assert_eq!(rows.unwrap().rows, 3);
+    let retention_days = [("readings".to_owned(), 1)].into();
+    let settings = Settings { sweep: false, retention_days, ..Settings::default() };
+    let report = run(&lake, &settings, LATER, &mut Pace::unhurt(), &|_| {}).await.unwrap();
+    let done = report.tables.into_iter().find(|done| done.table == "readings").unwrap();
+    assert_eq!((done.retired.files, done.retired.rows), (3, 3));
+    assert_eq!(check::run(&lake).await.unwrap().findings, []);
+}

@@ -13,8 +13,8 @@ use arrow::array::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use lake::Rows;
 use lake::date::date_of;
 use lake::tables::{device_status, readings as readings_table};
@@ -22,20 +22,21 @@ use lake::{Lake, LandOutcome, Lander, SourceAdvance, SourceKey, Staged, TableRow
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 
 /// 2026-08-01T00:00:00Z.
 pub(crate) const NOW: i64 = 1_785_542_400_000_000;
 pub(crate) const LANE: u8 = 7;
 
-/// A store in memory that, when armed, stops working at the n-th write: the write happens or not, the answer is lost, and
+/// A store in memory that, when armed, stops working at the n-th write or deletion: it happens or not, the answer is lost, and
 /// every later request fails, as if the process had been killed.
 #[derive(Debug)]
 pub(crate) struct Fragile {
     inner: Arc<dyn ObjectStore>,
     /// Writes that still succeed; negative: dead.
-    left: AtomicI64,
+    left: Arc<AtomicI64>,
     /// Whether the fatal write still reaches the store.
     reaches: bool,
 }
@@ -43,7 +44,7 @@ pub(crate) struct Fragile {
 impl Fragile {
     pub(crate) fn over(place: &Place, left: i64, reaches: bool) -> Arc<Self> {
         let inner = place.store().root();
-        Arc::new(Self { inner, left: AtomicI64::new(left), reaches })
+        Arc::new(Self { inner, left: Arc::new(AtomicI64::new(left)), reaches })
     }
 
     fn dead() -> Error {
@@ -102,7 +103,17 @@ impl ObjectStore for Fragile {
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(paths)
+        let (inner, left, reaches) = (self.inner.clone(), self.left.clone(), self.reaches);
+        let delete = move |path: Result<Path>| {
+            let (inner, before) = (inner.clone(), left.fetch_sub(1, Ordering::SeqCst));
+            async move {
+                if before > 0 || (before == 0 && reaches) {
+                    inner.delete(path.as_ref().map_err(|_| Self::dead())?).await?;
+                }
+                if before > 0 { path } else { Err(Self::dead()) }
+            }
+        };
+        paths.then(delete).boxed()
     }
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.inner.list(prefix)

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, new_null_array,
+    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use lake::maintain::{Pace, Report, Settings, run};
-use lake::tables::{dead_letters, device_status, ehr_events, readings};
+use lake::tables::{dead_letters, device_status, ehr_events, messages, readings};
 use lake::{Lake, LakeError, LandOutcome, Lander, SourceAdvance, Table, TableRows};
 
 use super::kit::{LANE, NOW, key};
@@ -28,6 +28,8 @@ pub(crate) struct Row {
     event_us: i64,
     received_us: i64,
     updated_us: Option<i64>,
+    /// Whether the message of the row before became this one, too.
+    same: bool,
 }
 
 pub(crate) fn reading(device: &str, metric: &str, event_us: i64, value: f64) -> Row {
@@ -38,7 +40,7 @@ pub(crate) fn reading(device: &str, metric: &str, event_us: i64, value: f64) -> 
         value: Some(value),
         event_us,
         received_us: event_us,
-        updated_us: None,
+        ..Row::default()
     }
 }
 
@@ -58,6 +60,7 @@ pub(crate) fn resource(id: &str, status: &str, updated_us: i64) -> Row {
         event_us: NOW,
         received_us: NOW,
         updated_us: Some(updated_us),
+        ..Row::default()
     }
 }
 
@@ -73,6 +76,14 @@ pub(crate) fn letter(at_us: i64) -> Row {
     Row { table: dead_letters::NAME, texts, event_us: at_us, received_us: at_us, ..Row::default() }
 }
 
+/// The message of the row before, as it came.
+pub(crate) fn as_it_came(at_us: i64, payload: &str) -> Row {
+    let texts = [("topic", "dt/icu/a/readings"), ("payload", payload)];
+    let texts = texts.map(|(name, text)| (name, text.to_owned())).into();
+    let times = Row { event_us: at_us, received_us: at_us, ..Row::default() };
+    Row { table: messages::NAME, texts, same: true, ..times }
+}
+
 impl Row {
     pub(crate) fn with(mut self, name: &'static str, text: &str) -> Self {
         self.texts.insert(name, text.to_owned());
@@ -85,7 +96,11 @@ impl Row {
     }
 
     fn time(&self) -> i64 {
-        if self.table == dead_letters::NAME { self.received_us } else { self.event_us }
+        if [dead_letters::NAME, messages::NAME].contains(&self.table) {
+            self.received_us
+        } else {
+            self.event_us
+        }
     }
 }
 
@@ -110,7 +125,8 @@ fn batch(table: &Table, rows: &[(u64, &Row)], source: &str) -> RecordBatch {
                 let offsets = rows.iter().map(|(offset, _)| offset.cast_signed());
                 Arc::new(Int64Array::from_iter_values(offsets))
             }
-            "row_no" => Arc::new(Int32Array::from(vec![0; rows.len()])),
+            "row_no" | "qos" => Arc::new(Int32Array::from(vec![0; rows.len()])),
+            "retain" => Arc::new(BooleanArray::from(vec![false; rows.len()])),
             "payload" => {
                 let payloads = rows.iter().map(|(_, row)| row.texts.get("payload"));
                 let payloads =
@@ -126,7 +142,7 @@ fn batch(table: &Table, rows: &[(u64, &Row)], source: &str) -> RecordBatch {
     lake::sort::sorted(table, &batch).unwrap()
 }
 
-/// Lands `rows`, a message each, of `source`, which is at `from`.
+/// Lands `rows`, a message each unless they are of the same, of `source`, which is at `from`. Returns where it is then.
 pub(crate) async fn land(
     lake: &Lake,
     lander: &mut Lander,
@@ -137,7 +153,10 @@ pub(crate) async fn land(
     let staging = lake.stage(NOW + DAY);
     let (mut files, mut counts) = (Vec::new(), BTreeMap::new());
     let mut parts: BTreeMap<(&str, i32), Vec<(u64, &Row)>> = BTreeMap::new();
-    for (offset, row) in (from..).zip(rows) {
+    let mut to = from;
+    for row in rows {
+        to += u64::from(!row.same);
+        let offset = to - 1;
         let date = lake::date::date_of(row.time());
         parts.entry((row.table, date)).or_default().push((offset, row));
         let table = lake.catalog().get(row.table).unwrap().name.clone();
@@ -148,7 +167,6 @@ pub(crate) async fn land(
         let rows = batch(&table, &rows, source);
         files.extend(staging.write(table, date, [rows]).await?);
     }
-    let to = from + rows.len() as u64;
     let advance = SourceAdvance {
         key: key(source),
         lane: LANE,
