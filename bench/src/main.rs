@@ -4,9 +4,11 @@ mod alerts;
 mod clocks;
 mod compaction;
 mod gateway;
+mod lake;
 mod landings;
 mod limits;
 mod load;
+mod made;
 mod mosquitto;
 mod path;
 mod processes;
@@ -37,6 +39,8 @@ enum Command {
     Landings(LandingsOptions),
     /// Merging the files of a date, against a bare read, sort and write.
     Compaction(CompactionOptions),
+    /// The lake: bytes a row, writing, merging, what a reader must read, commits; each beside what somebody could do without it.
+    Lake(lake::LakeOptions),
     /// The path with 20 alert rules against the path that watches nothing, in turn.
     Alerts(AlertsOptions),
     /// Rows a second through alert rules on one core, and the memory of many devices.
@@ -184,7 +188,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Path(options) => path::run(options).await,
         Command::Gateway(options) => gateway::run(options).await,
         Command::Landings(options) => landings::run(options).await,
-        Command::Compaction(options) => compaction::run(options).await,
+        Command::Compaction(options) => compaction::run(&options).await,
+        Command::Lake(options) => lake::run(options).await,
         Command::Alerts(options) => alerts::run(&options).await,
         Command::Watch(options) => watching::run(&options),
         Command::Clocks(options) => clocks::run(&options),

@@ -31,6 +31,8 @@ mod reading;
 mod s3;
 #[path = "lake/script.rs"]
 mod script;
+#[path = "lake/silence.rs"]
+mod silence;
 #[path = "lake/sweep.rs"]
 mod sweep;
 #[path = "lake/together.rs"]

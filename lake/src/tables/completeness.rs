@@ -24,7 +24,7 @@ pub fn table() -> Table {
         count("late", "Of those, rows that were accepted after the hour was over."),
         count(
             "expected",
-            "Without a site: messages that the source accepted in the hour, from the first to the last of them.",
+            "Without a site: messages that the source accepted in the hour, from the first to the last of them: all that it accepted then once the row is sealed, until then what is known of them.",
         ),
         count("dead_lettered", "Of those, messages that became dead letters, wholly or partly."),
         count("gaps", "Offsets of the source that never come, landed in the hour."),
@@ -42,6 +42,8 @@ pub fn table() -> Table {
         time: "hour_ts",
         bloom: &[],
     };
-    let about = "View: what is there of one hour of one site from one source a row, and whether more is to come.";
+    let about = "View: what is there of one hour of one site from one source a row, and whether more is to come. What is expected, refused or lost is known of a source, not \
+        of a site: a source numbers its messages whatever their site, and which site one is of is known once it was decoded (`site` of `dead_letters` is what their topics say, \
+        right or wrong). So a site's hour is complete when `sealed` says so, and not when counts are equal.";
     Table::new(NAME, about, columns, parts)
 }

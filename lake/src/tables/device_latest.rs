@@ -14,7 +14,18 @@ pub fn table() -> Table {
         Column::required(
             "last_seen_ts",
             Kind::Timestamp,
-            "When the last message of the device, of whatever kind, was accepted: what is silent is silent since then.",
+            "When the last message of the device, of whatever kind, was accepted.",
+        ),
+        Column::optional(
+            "silent_since_ts",
+            Kind::Timestamp,
+            "`last_seen_ts`, if devices that were last heard through the same source have been heard for longer since: longer than five minutes, and than three times `interval_ms`. NULL: it is not silent as far as the lake knows, or has not spoken twice.",
+        ),
+        text("heard_through", "The source that its last message came through."),
+        Column::optional(
+            "interval_ms",
+            Kind::Long,
+            "Milliseconds from one value to the next, on average over all the time, of the metric that it says most often. NULL: there is none that it has said twice.",
         ),
         SITE,
         DEVICE_ID,
@@ -33,6 +44,7 @@ pub fn table() -> Table {
         Column::optional("status_received_ts", Kind::Timestamp, "When that was accepted."),
         Column::optional("n", Kind::Long, "Values of this metric, ever."),
         Column::optional("n_good", Kind::Long, "Of those, `good` ones."),
+        Column::optional("first_event_ts", Kind::Timestamp, "When the first of them was measured."),
     ];
     // The reading's identity: which row it is.
     let identity = IDENTITY.map(|column| Column { nullable: true, ..column });
@@ -42,6 +54,8 @@ pub fn table() -> Table {
         time: "last_seen_ts",
         bloom: &[],
     };
-    let about = "View: the last value of one metric of one device a row.";
+    let about = "View: the last value of one metric of one device a row. Silence goes by the time of the source that a device was last heard through, and not by a \
+        clock: it is the same whenever the view is made, and who is cut off from the lake makes none of its devices silent (how far a source is says `passed_ts` of \
+        `completeness`).";
     Table::new(NAME, about, columns.into_iter().chain(identity), parts)
 }

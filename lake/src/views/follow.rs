@@ -13,14 +13,20 @@ use crate::parquet::Within;
 use crate::reader::{self, Rows};
 use crate::store::Store;
 use crate::table::Table;
-use crate::tables::landings;
+use crate::tables::{device_latest, landings};
 use crate::whole;
 
-/// How rows of views are made. Whoever changes what a view's rows are counts up: then all are made anew.
-const FORMAT: i64 = 1;
 const FORMAT_APP: &str = "view/format";
 /// A view that nothing touches says once in so many commits of its tables that it has seen them: their logs are cleaned up.
 const SEEN_COMMITS: u64 = 256;
+
+/// How rows of a view are made. Whoever changes what they are, or adds a column, counts up: then all of them are made anew.
+fn format(view: &Table) -> i64 {
+    match view.name.as_ref() {
+        device_latest::NAME => 2,
+        _ => 1,
+    }
+}
 
 /// A table that a view is made of.
 pub(crate) struct Base {
@@ -73,8 +79,14 @@ impl Followed {
         let store = lake.store();
         let missing =
             || LakeError::Missing { table: view.name.to_string(), url: lake.url().to_owned() };
-        let log = match TableLog::load(store, view).await? {
-            Some(log) => log,
+        let (now_ms, log) = (now_us.div_euclid(1000), TableLog::load(store, view).await?);
+        let log = match log {
+            Some(log) if log.fit().lacks.is_empty() => log,
+            // An earlier version made it: its rows are made anew, too.
+            Some(log) => {
+                delta::widen(store, log, now_ms).await?;
+                TableLog::load(store, view).await?.ok_or_else(missing)?
+            }
             None => {
                 delta::create(store, view).await?;
                 TableLog::load(store, view).await?.ok_or_else(missing)?
@@ -84,14 +96,14 @@ impl Followed {
         let (own, _) = delta::files(store, view).await?;
         // Before the tables: what is decided then may be in them, and what is in them is not missed.
         let ledger = TableLog::load(store, lake.catalog().ledger()).await?.ok_or_else(missing)?;
-        let mut anew = log.txn(FORMAT_APP) != FORMAT;
+        let mut anew = log.txn(FORMAT_APP) != format(view);
         let mut logs = vec![&log];
         let beside = match beside {
             Some(beside) => TableLog::load(store, beside).await?,
             None => None,
         };
         if let Some(beside) = &beside {
-            anew |= beside.txn(FORMAT_APP) != FORMAT;
+            anew |= beside.txn(FORMAT_APP) != format(view);
             logs.push(beside);
         }
         let (mut bases, mut whole) = (Vec::new(), true);
@@ -108,7 +120,7 @@ impl Followed {
         }
         let ledger = (whole && ledger.version() > 0).then(|| ledger.version());
         let (removes, adds) = (Vec::new(), Vec::new());
-        let (lake, view, now_ms) = (store.clone(), view.clone(), now_us.div_euclid(1000));
+        let (lake, view) = (store.clone(), view.clone());
         let (rows_read, rows_written) = (0, 0);
         let mut followed = Self {
             lake,
@@ -186,7 +198,7 @@ impl Followed {
         let now_ms = self.now_ms;
         let removes: Vec<_> =
             self.removes.iter().map(|file| active(file).removal(true, now_ms)).collect();
-        let mut txns: Vec<(String, i64)> = vec![(FORMAT_APP.to_owned(), FORMAT)];
+        let mut txns: Vec<(String, i64)> = vec![(FORMAT_APP.to_owned(), format(&self.view))];
         txns.extend(self.bases.iter().map(|base| (app(&base.table), base.version.cast_signed())));
         if let Some(ledger) = self.ledger {
             txns.push((LEDGER_APP.to_owned(), ledger.cast_signed()));

@@ -8,6 +8,7 @@
 
 mod completeness;
 mod device_latest;
+mod devices;
 mod ehr;
 mod follow;
 mod hours;

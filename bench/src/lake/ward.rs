@@ -1,0 +1,111 @@
+//! A day of the simulator's ward as its gateway would have it, and as ingest decodes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use ingest::Decoding;
+use lake::{SourceAdvance, Table};
+use service_runtime::Clock;
+use simulator::message::{Run, StreamKind};
+use simulator::world::World;
+use telemetry_core::id::{Epoch, SourceId};
+use telemetry_core::spool::record::Record;
+
+/// Microseconds of an hour.
+pub(crate) const HOUR_US: i64 = 3600 * 1_000_000;
+
+/// A message as the gateway has it.
+pub(crate) struct Sent {
+    pub(crate) topic: Arc<str>,
+    pub(crate) payload: Bytes,
+    pub(crate) received_us: i64,
+}
+
+/// Rows of one landing, as ingest makes them.
+pub(crate) struct Decoded {
+    /// Rows of each table and date, in order.
+    pub(crate) files: Vec<(Arc<Table>, i32, Vec<RecordBatch>)>,
+    pub(crate) sources: Vec<SourceAdvance>,
+    /// What decoding took.
+    pub(crate) decoding: Duration,
+    /// What putting the rows in order took.
+    pub(crate) ordering: Duration,
+}
+
+impl Decoded {
+    /// The readings.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = &(Arc<Table>, i32, Vec<RecordBatch>)> {
+        self.files.iter().filter(|(table, ..)| table.name == "readings")
+    }
+}
+
+/// What the readings' messages say, in the order in which they are received: 20 to 220 ms after they were sent, at random. Without the
+/// EHR system, and without what devices say of themselves.
+pub(crate) fn messages(length_us: i64) -> Vec<Sent> {
+    let mut config = simulator::Config::default();
+    config.ward.ehr = false;
+    let start_us = config.start.timestamp_micros();
+    let ward = World::ward(&config, Run::of_boot(1), 0);
+    let planned = ward.take_while(|planned| planned.due_us < length_us);
+    let readings = planned.filter(|planned| planned.message.stream == StreamKind::Readings);
+    let mut all: Vec<Sent> = (0_u64..)
+        .zip(readings)
+        .map(|(n, planned)| {
+            let on_its_way = 20_000 + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 200_000;
+            let received_us = start_us + planned.due_us + on_its_way.cast_signed();
+            let (topic, payload) = (planned.message.topic, planned.message.payload);
+            Sent { topic, payload, received_us }
+        })
+        .collect();
+    all.sort_by_key(|sent| sent.received_us);
+    all
+}
+
+/// Decodes them, a batch for each span of time.
+pub(crate) fn decode(
+    messages: &[Sent],
+    span_us: i64,
+    clock: Clock,
+) -> anyhow::Result<Vec<Decoded>> {
+    let mut config = ingest::Config::default();
+    config.beside_gateway("bench");
+    let decoding = Decoding::new(&config, Default::default())?;
+    let id: SourceId = "bench".parse()?;
+    let same = |a: &Sent, b: &Sent| a.received_us / span_us == b.received_us / span_us;
+    let (mut from, mut all) = (0, Vec::new());
+    for messages in messages.chunk_by(same) {
+        let began = clock.uptime();
+        let mut batch = decoding.batch();
+        let source = batch.source(&id, Epoch::from_random(1), from);
+        let mut offset = from;
+        for sent in messages {
+            let record = Record {
+                offset,
+                chain: 0,
+                received_us: sent.received_us,
+                flags: 0,
+                publisher: "",
+                topic: &sent.topic,
+                attributes: &[],
+                payload: &sent.payload,
+            };
+            let refused = decoding.record(&mut batch, source, &record, sent.received_us);
+            anyhow::ensure!(refused.is_none(), "the ward decodes: {refused:?}");
+            offset += 1;
+        }
+        from = offset;
+        batch.advance(source, from, from, from);
+        let last = messages.last().context("a span has messages")?;
+        batch.received(source, last.received_us);
+        let decoded = clock.uptime();
+        let (files, sources) = batch.into_files(lake::date::date_of(last.received_us))?;
+        let files = files.into_iter().map(|file| (file.table, file.date, file.batches.collect()));
+        let files = files.collect();
+        let (decoding, ordering) = (decoded - began, clock.uptime() - decoded);
+        all.push(Decoded { files, sources, decoding, ordering });
+    }
+    Ok(all)
+}
