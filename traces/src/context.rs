@@ -143,7 +143,7 @@ mod tests {
     proptest! {
         #[test]
         fn anything_is_read_without_a_panic(text in any::<String>()) {
-            Context::parse(&text);
+            prop_assert!(Context::parse(&text).is_none_or(|context| text.contains(&context.trace_id())));
         }
 
         #[test]

@@ -6,6 +6,7 @@
 
 use std::hint::black_box;
 
+use crate::hints::Hint;
 use crate::reading::Reading;
 use crate::track::NEVER;
 use crate::transition::Transition;
@@ -13,26 +14,6 @@ use crate::watch::Watch;
 
 /// Rows that are looked at ahead: about as many waits as a processor has at a time.
 const ROWS: usize = 16;
-
-/// More of them are not remembered.
-const HINTS_MAX: usize = 1 << 17;
-
-/// Numbers that whoever hands on rows has for a row's device (site and name) and metric: the same for the same names, mostly. Right
-/// or wrong, they change nothing but the time that it takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hint {
-    /// Of the device.
-    pub device: u32,
-    /// Of the metric.
-    pub metric: u32,
-}
-
-/// What was found by the last rows that had a number.
-#[derive(Debug, Default)]
-pub(crate) struct Hints {
-    devices: Vec<u32>,
-    metrics: Vec<u32>,
-}
 
 /// Where a row's device and series are, if they are known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,33 +66,22 @@ impl Watch {
     }
 
     fn device_by(&mut self, hint: Hint, row: &Reading<'_>) -> Option<u32> {
-        let known = self.hints.devices.get(hint.device as usize).copied();
+        let known = self.hints.devices.get(hint.device);
         if let Some(number) = known.filter(|it| self.is_device(*it, row.site, row.device)) {
             return Some(number);
         }
         let number = self.known_device(row.site, row.device)?;
-        keep(&mut self.hints.devices, hint.device, number);
+        self.hints.devices.keep(hint.device, number);
         Some(number)
     }
 
     fn metric_by(&mut self, hint: Hint, row: &Reading<'_>) -> Option<u32> {
-        let known = self.hints.metrics.get(hint.metric as usize).copied();
+        let known = self.hints.metrics.get(hint.metric);
         if let Some(number) = known.filter(|number| self.names.is(*number, row.metric)) {
             return Some(number);
         }
         let number = self.names.find(row.metric)?;
-        keep(&mut self.hints.metrics, hint.metric, number);
+        self.hints.metrics.keep(hint.metric, number);
         Some(number)
     }
-}
-
-fn keep(numbers: &mut Vec<u32>, hint: u32, number: u32) {
-    let hint = hint as usize;
-    if hint >= HINTS_MAX {
-        return;
-    }
-    if numbers.len() <= hint {
-        numbers.resize(hint + 1, u32::MAX);
-    }
-    numbers[hint] = number;
 }

@@ -19,6 +19,7 @@ mod action;
 mod ahead;
 mod condition;
 mod device;
+mod hints;
 mod life;
 mod limits;
 mod names;
@@ -38,7 +39,7 @@ mod watch;
 mod wire;
 
 pub use action::{ActError, Action};
-pub use ahead::Hint;
+pub use hints::Hint;
 pub use life::State;
 pub use limits::{Counts, Limits};
 pub use reading::{Quality, Reading, RowId, RowKey};

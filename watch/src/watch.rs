@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::ahead::Hints;
 use crate::condition::{Condition, Row, Truth};
 use crate::device::{Device, Order, Series};
+use crate::hints::Hints;
 use crate::limits::{AHEAD_MAX_US, Counts, Limits, NAME_BYTES_MAX};
 use crate::names::{Index, Names};
 use crate::news2::Parameter;

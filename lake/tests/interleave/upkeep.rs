@@ -147,6 +147,12 @@ pub(super) async fn finished(root: &Arc<InMemory>, rows_go: bool) -> Vec<String>
     wrong
 }
 
+/// Plays all schedules, of which there are at least so many: else the programs have changed, or do nothing.
+async fn explored(begun: Arc<InMemory>, case: Case<'static>, fault: Fault, least: usize) {
+    let schedules = two_switches_from(begun, case, fault, [1, 0]).await;
+    assert!(schedules >= least, "{schedules} schedules of {:?}, {fault:?}", case.programs);
+}
+
 const MERGE: Program = Program::Upkeep(Task::Merge);
 const SWEEP: Program = Program::Upkeep(Task::Sweep);
 const RETIRE: Program = Program::Upkeep(Task::Retire);
@@ -157,24 +163,24 @@ const WRITES: Case<'_> = Case { writes_only: true, ..IN_ONE };
 async fn inv14_a_merge_is_stopped_while_a_worker_lands_and_the_other_way_round() {
     let begun = begun().await;
     let case = Case { programs: &[MERGE, GW], ..IN_ONE };
-    assert!(two_switches_from(begun.clone(), case, Fault::None, [1, 0]).await > 100);
+    explored(begun.clone(), case, Fault::None, 60).await;
     let case = Case { programs: &[GW, MERGE], ..WRITES };
-    assert!(two_switches_from(begun, case, Fault::None, [1, 0]).await > 10);
+    explored(begun, case, Fault::None, 10).await;
 }
 
 /// Of the ledger's files as well, which whoever takes a lane over reads the last plan from.
 #[tokio::test(flavor = "multi_thread")]
 async fn inv14_a_worker_takes_over_while_the_ledger_is_merged() {
     let case = Case { programs: &[HEIR, MERGE], within: &["landings"], ..WRITES };
-    assert!(two_switches_from(begun().await, case, Fault::None, [1, 0]).await > 50);
+    explored(begun().await, case, Fault::None, 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inv14_two_merges_of_one_date_one_of_which_sleeps_dies_or_is_not_answered() {
     let begun = begun().await;
     let case = Case { programs: &[MERGE, MERGE], ..WRITES };
-    for fault in [Fault::None, Fault::Crash, Fault::Refused, Fault::AnswerLost] {
-        assert!(two_switches_from(begun.clone(), case, fault, [1, 0]).await > 30);
+    for fault in [Fault::None, Fault::Crash, Fault::AnswerLost] {
+        explored(begun.clone(), case, fault, 25).await;
     }
 }
 
@@ -183,9 +189,9 @@ async fn inv14_two_merges_of_one_date_one_of_which_sleeps_dies_or_is_not_answere
 async fn inv5_a_sweep_beside_whoever_applies_what_a_dead_worker_decided() {
     let begun = with_leftovers().await;
     let case = Case { programs: &[SWEEP, HEIR], ..WRITES };
-    assert!(two_switches_from(begun.clone(), case, Fault::None, [1, 0]).await > 30);
+    explored(begun.clone(), case, Fault::None, 45).await;
     let case = Case { programs: &[HEIR, SWEEP], ..WRITES };
-    assert!(two_switches_from(begun, case, Fault::None, [1, 0]).await > 30);
+    explored(begun, case, Fault::None, 45).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +200,7 @@ async fn inv14_a_sweep_beside_a_merge_takes_no_file_of_its() {
     for programs in [&[SWEEP, MERGE], &[MERGE, SWEEP]] {
         let case = Case { programs, ..WRITES };
         for fault in [Fault::None, Fault::Crash] {
-            assert!(two_switches_from(begun.clone(), case, fault, [1, 0]).await > 30);
+            explored(begun.clone(), case, fault, 18).await;
         }
     }
 }
@@ -207,10 +213,10 @@ async fn inv14_retention_beside_a_worker_a_merge_and_itself() {
         [&[RETIRE, GW], &[GW, RETIRE], &[RETIRE, MERGE], &[MERGE, RETIRE], &[RETIRE, RETIRE]]
     {
         let case = Case { programs, rows_go: true, ..WRITES };
-        assert!(two_switches_from(begun.clone(), case, Fault::None, [1, 0]).await > 10);
+        explored(begun.clone(), case, Fault::None, 5).await;
     }
     let case = Case { programs: &[RETIRE, RETIRE], rows_go: true, ..WRITES };
-    for fault in [Fault::Crash, Fault::Refused, Fault::AnswerLost] {
-        assert!(two_switches_from(begun.clone(), case, fault, [1, 0]).await > 10);
+    for fault in [Fault::Crash, Fault::AnswerLost] {
+        explored(begun.clone(), case, fault, 20).await;
     }
 }
