@@ -34,6 +34,7 @@ pub(crate) struct ForeignTable {
     root: Arc<dyn ObjectStore>,
     folder: Path,
     url: Url,
+    known: Snapshot,
 }
 
 /// What the log says, from its beginning.
@@ -62,7 +63,7 @@ impl ForeignTable {
         let (root, base) = object_store::parse_url_opts(&lake, options)?;
         let folder = base.join(PathPart::from(name));
         let url = format!("{}/{name}/", lake.as_str().trim_end_matches('/')).parse()?;
-        Ok(Self { root: root.into(), folder, url })
+        Ok(Self { root: root.into(), folder, url, known: Snapshot::default() })
     }
 
     fn path(&self, relative: &str) -> Path {
@@ -81,47 +82,49 @@ impl ForeignTable {
         }
     }
 
-    async fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        let mut snapshot = Snapshot::default();
-        while let Some(entry) = self.get(&self.entry(snapshot.next)).await? {
+    /// Reads on in the log.
+    async fn refresh(&mut self) -> anyhow::Result<()> {
+        while let Some(entry) = self.get(&self.entry(self.known.next)).await? {
             for action in actions(&entry)? {
                 if let Some(path) = action["remove"]["path"].as_str() {
-                    snapshot.active.remove(path);
-                    snapshot.removed.insert(path.to_owned());
+                    self.known.active.remove(path);
+                    self.known.removed.insert(path.to_owned());
                 }
                 if let Some(path) = action["add"]["path"].as_str() {
-                    snapshot.removed.remove(path);
-                    snapshot.active.insert(path.to_owned(), action["add"].clone());
+                    self.known.removed.remove(path);
+                    self.known.active.insert(path.to_owned(), action["add"].clone());
                 }
             }
-            snapshot.next += 1;
+            self.known.next += 1;
         }
-        Ok(snapshot)
+        Ok(())
     }
 
     /// OPTIMIZE: some or all files of one date become one or two of its own making. Returns how many it took; `None`: there are none, or
     /// somebody else took one of them first.
     pub(crate) async fn optimize(
-        &self,
+        &mut self,
         random: &mut Stream,
         now_ms: i64,
     ) -> anyhow::Result<Option<usize>> {
-        let mut snapshot = self.snapshot().await?;
+        self.refresh().await?;
+        let (active, next) = (&self.known.active, self.known.next);
         let date = |add: &Value| add["partitionValues"][PARTITION].as_str().map(str::to_owned);
-        let dates: BTreeSet<_> = snapshot.active.values().map(date).collect();
+        let dates: BTreeSet<_> = active.values().map(date).collect();
         if dates.is_empty() {
             return Ok(None);
         }
         let picked = random.below(dates.len() as u64);
         let picked = dates.into_iter().nth(usize::try_from(picked)?).flatten();
         let share = random.pick(&[0.4, 1.0]);
-        snapshot.active.retain(|_, add| date(add) == picked && random.chance(share));
-        let taken: Vec<(String, Value)> = snapshot.active.into_iter().take(FILES_MAX).collect();
+        let fit = active.iter().filter(|(_, add)| date(add) == picked && random.chance(share));
+        let taken = fit.take(FILES_MAX).map(|(path, add)| (path.clone(), add.clone()));
+        let taken: Vec<(String, Value)> = taken.collect();
         let Some(rows) = self.rows(&taken).await? else { return Ok(None) };
         let date = picked.unwrap_or_default();
         let mut commit = vec![json!({"commitInfo": {
             "timestamp": now_ms, "operation": "OPTIMIZE", "engineInfo": "somebody", "isBlindAppend": false,
-            "readVersion": snapshot.next.saturating_sub(1),
+            "readVersion": next.saturating_sub(1),
         }})];
         commit.extend(taken.iter().map(|(path, add)| {
             json!({"remove": {
@@ -144,7 +147,7 @@ impl ForeignTable {
             made.push(path);
         }
         let paths: BTreeSet<String> = taken.into_iter().map(|(path, _)| path).collect();
-        if self.commit(snapshot.next, &commit, &paths).await? {
+        if self.commit(next, &commit, &paths).await? {
             return Ok(Some(paths.len()));
         }
         for path in made {
@@ -217,9 +220,10 @@ impl ForeignTable {
     }
 
     /// VACUUM with a retention of nothing: whatever the log has taken out goes now. Returns how many objects there were.
-    pub(crate) async fn vacuum(&self) -> anyhow::Result<u64> {
-        let (snapshot, mut gone) = (self.snapshot().await?, 0);
-        for path in snapshot.removed {
+    pub(crate) async fn vacuum(&mut self) -> anyhow::Result<u64> {
+        self.refresh().await?;
+        let mut gone = 0;
+        for path in std::mem::take(&mut self.known.removed) {
             let path = self.path(&path);
             if self.root.head(&path).await.is_ok() {
                 self.root.delete(&path).await?;

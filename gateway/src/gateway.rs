@@ -74,13 +74,7 @@ impl Gateway {
         let config = config.in_force();
         let entrance = Entrance::open(&config, &metrics, clock).await?;
         let admin = bind(config.admin_listen, "gateway.admin_listen").await?;
-        let options =
-            SpoolOptions { source_id: config.source_id.clone(), config: config.spool.clone() };
-        let spool_metrics = SpoolMetrics::register(&metrics, "gateway");
-        let opened = tokio::task::spawn_blocking(move || {
-            Spool::open(&options, Fresh::new(random), spool_metrics)
-        });
-        let (spool, writer) = opened.await?.context("cannot open the spool")?;
+        let (spool, writer) = open_spool(&config, &metrics).await?;
         let own_metrics = GatewayMetrics::register(&metrics, clock);
         let (store, sessions, found) = open_sessions(&config, spool.clone()).await?;
         let (kept, counted) = (Some(store.clone()), own_metrics.clone());
@@ -279,6 +273,17 @@ fn spawn_threads(
         Ok(writer.run().inspect_err(failed)?)
     });
     tasks.spawn_blocking("sessions", move || Ok(sessions.run()?));
+}
+
+async fn open_spool(
+    config: &GatewayConfig,
+    metrics: &Metrics,
+) -> anyhow::Result<(Spool, WriterThread)> {
+    let options =
+        SpoolOptions { source_id: config.source_id.clone(), config: config.spool.clone() };
+    let metrics = SpoolMetrics::register(metrics, "gateway");
+    let open = move || Spool::open(&options, Fresh::new(random), metrics);
+    tokio::task::spawn_blocking(open).await?.context("cannot open the spool")
 }
 
 async fn open_sessions(

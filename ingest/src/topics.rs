@@ -322,22 +322,26 @@ mod tests {
     fn messages_of_one_frame_are_noted_as_one_by_one() {
         let numbers = [Some(0), Some(1), Some(0), None, None, Some(3), Some(0)];
         let names = ["a", "b", "a", "c", "c", "d", "a"];
+        let of = |topic: &str| About { device: Some(("icu".into(), topic.into())), ..about() };
         let (single, many) = (Topics::default(), Topics::default());
         let mut marks = Marks::default();
         for frame in 0..3 {
             let mut of_frame = OfFrame::new(&mut marks);
             for (n, (number, topic)) in (0_u8..).zip(numbers.into_iter().zip(names)) {
-                let payload: &[u8] = &[&b"0"[..], b"12", b"345"][usize::from(n) % 3];
+                let payload: &[u8] = [&b"0"[..], b"12", b"345"][usize::from(n) % 3];
                 let dead = u64::from(n == 2);
                 let came = Came { rows: n.into(), dead, ..Came::one(topic, payload, frame) };
-                single.note(came, about, || None);
+                single.note(came, || of(topic), || None);
                 of_frame.add(&mut marks, number, &came);
             }
             assert_eq!(of_frame.came().len(), 5, "what has no number stands for itself");
-            of_frame.came().iter().for_each(|came| many.note(*came, about, || None));
+            of_frame.came().iter().for_each(|came| many.note(*came, || of(came.topic), || None));
         }
         assert_eq!(single.list(None, 10, 3), many.list(None, 10, 3));
-        assert_eq!(single.last_of("icu", "mon-1"), many.last_of("icu", "mon-1"));
+        for topic in names {
+            assert!(single.last_of("icu", topic).is_some());
+            assert_eq!(single.last_of("icu", topic), many.last_of("icu", topic));
+        }
     }
 
     #[test]

@@ -204,7 +204,9 @@ fn retention_dies(s3: bool) {
     let undisturbed = Copied::new(s3);
     undisturbed.runs(&retire, 40);
     // The first brings the views up to date, the second sweeps what those had before.
-    [50, 60].map(|days| undisturbed.runs(&sweep, days));
+    for days in [50, 60] {
+        undisturbed.runs(&sweep, days);
+    }
     let expected = undisturbed.contents();
     assert_eq!(expected["readings"], (vec![], 0), "all went, and so did their files");
     assert!(expected["dead_letters"].0.len() == 2, "{expected:?}");
@@ -212,7 +214,9 @@ fn retention_dies(s3: bool) {
         let lake = Copied::new(s3);
         lake.dies(&retire, 40, death);
         lake.runs(&retire, 40);
-        [50, 60].map(|days| lake.runs(&sweep, days));
+        for days in [50, 60] {
+            lake.runs(&sweep, days);
+        }
         assert_eq!(lake.contents(), expected, "{death:?}");
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn start(scene: &Scene, name: &str) -> anyhow::Result<Process> {
 /// Tables that a foreign program works on, and how often it comes.
 const FOREIGN_TABLES: [&str; 4] = ["readings", "device_status", "ehr_events", "landings"];
 const FOREIGN_ROUNDS: usize = 12;
+const FOREIGN_ROUNDS_QUICK: usize = 4;
 
 /// How many merges the log of a maintainer tells of.
 pub(super) fn merges(scene: &Scene, name: &str) -> anyhow::Result<u64> {
@@ -105,20 +106,21 @@ pub(crate) async fn foreign(scene: &mut Scene) -> anyhow::Result<()> {
     scene.under_way().await?;
     let maintainer = start(scene, "maintain-a")?;
     let open = |name| ForeignTable::open(&scene.lake, &scene.environment, name);
-    let tables = FOREIGN_TABLES.map(open).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let mut tables = FOREIGN_TABLES.map(open).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     let [mut rewrites, mut files, mut gave_way, mut checkpoints, mut vacuumed] = [0_u64; 5];
-    for _ in 0..FOREIGN_ROUNDS {
+    let rounds = if scene.quick { FOREIGN_ROUNDS_QUICK } else { FOREIGN_ROUNDS };
+    for round in 0..rounds {
         scene.pass(0.1, 0.7).await;
-        for table in &tables {
+        for table in &mut tables {
             match table.optimize(&mut scene.random, scene.clock.now_ms()).await? {
                 Some(taken) => (rewrites, files) = (rewrites + 1, files + taken as u64),
                 None => gave_way += 1,
             }
-            if scene.random.chance(0.3) {
+            if round == 0 || scene.random.chance(0.3) {
                 table.checkpoint().await?;
                 checkpoints += 1;
             }
-            if scene.random.chance(0.5) {
+            if round == 0 || scene.random.chance(0.5) {
                 vacuumed += table.vacuum().await?;
             }
         }
