@@ -181,28 +181,28 @@ pub(crate) async fn tables(State(api): State<Api>, who: Who) -> Result<Json<Tabl
 
 async fn all(lake: &Lake, now_us: i64) -> Result<Tables, LakeError> {
     let (tables, views) = (lake.tables().await?, lake.views().await?);
+    let compacted = lake.compacted().await?;
     let sealed = match views.iter().any(|view| view.name == completeness::NAME) {
         true => sealed(lake, now_us).await?,
         false => Vec::new(),
     };
-    let compacted = tables.iter().filter_map(|table| table.compacted).max();
     let shown = |table: TableSummary| TableShown {
         about: lake
             .catalog()
             .find(&table.name)
             .map(|own| own.about.to_string())
             .unwrap_or_default(),
+        compacted: compacted.get(&table.name).copied().map(Time::of),
         name: table.name,
         rows: table.rows,
         files: table.files,
         bytes: table.bytes,
         version: table.version,
         newest: table.newest.map(Time::of),
-        compacted: table.compacted.map(Time::of),
     };
     Ok(Tables {
         tables: tables.into_iter().chain(views).map(shown).collect(),
-        last_compaction: compacted.map(Time::of),
+        last_compaction: compacted.values().max().copied().map(Time::of),
         sealed,
     })
 }

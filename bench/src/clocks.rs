@@ -8,13 +8,11 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use clap::Args;
-use ingest::Decoding;
-use ingest::batch::Batch;
 use simulator::message::{Run, StreamKind};
 use simulator::world::World;
 use std::sync::Arc;
-use telemetry_core::id::Epoch;
-use telemetry_core::spool::record::Record;
+
+use crate::decoder::Decoder;
 
 const S: i64 = 1_000_000;
 const MINUTE: i64 = 60 * S;
@@ -130,27 +128,13 @@ struct Error {
 
 /// Decodes them as ingest does, in one batch: for each message whose row says a device's time the errors.
 fn errors(sent: &[Sent]) -> anyhow::Result<Vec<Option<Error>>> {
-    let mut config = ingest::Config::default();
-    config.beside_gateway("bench");
-    let decoding = Decoding::new(&config, Arc::default())?;
-    let mut batch = Batch::default();
-    let source = batch.source(&"bench".parse()?, Epoch::from_random(1), 0);
-    for (offset, sent) in (0..).zip(sent) {
-        let record = Record {
-            offset,
-            chain: 0,
-            received_us: sent.received_us,
-            flags: 0,
-            publisher: "",
-            topic: &sent.topic,
-            attributes: &[],
-            payload: &sent.payload,
-        };
-        let refused = decoding.record(&mut batch, source, &record, sent.received_us);
-        anyhow::ensure!(refused.is_none(), "the ward decodes: {refused:?}");
+    let decoder = Decoder::new()?;
+    let mut filling = decoder.batch(0);
+    for sent in sent {
+        decoder.take(&mut filling, (&sent.topic, &sent.payload), sent.received_us)?;
     }
     let mut errors: Vec<Option<Error>> = sent.iter().map(|_| None).collect();
-    let (files, _) = batch.into_files(0)?;
+    let (files, _) = filling.batch.into_files(0)?;
     for file in files {
         if !["readings", "device_status"].contains(&file.table.name.as_ref()) {
             continue;

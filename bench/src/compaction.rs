@@ -1,13 +1,14 @@
 //! `bench compaction`: a date's files are merged into one, against a bare read, sort and write of the same rows in memory.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use anyhow::Context;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::TryStreamExt;
 use lake::maintain::{self, Pace, Settings};
-use lake::{Lake, Lander, OpenMode};
+use lake::{Lake, Lander, OpenMode, Table};
 use service_runtime::Clock;
 
 use crate::CompactionOptions;
@@ -84,13 +85,18 @@ fn mb(bytes: u64) -> String {
     format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }
 
-/// Everything in memory, without a proof, a commit or a sync.
-async fn bare_merge(lake: &Lake) -> anyhow::Result<u64> {
+/// All rows of `readings`, in memory.
+pub(crate) async fn all_readings(lake: &Lake) -> anyhow::Result<(Arc<Table>, RecordBatch)> {
     let table = lake.catalog().get("readings").context("a table")?.clone();
     let columns: Vec<&str> = table.file_columns().map(|column| column.name.as_ref()).collect();
     let batches: Vec<RecordBatch> = lake.scan("readings", &columns).await?.try_collect().await?;
     let all = concat_batches(&table.file_arrow(), &batches)?;
-    drop(batches);
+    Ok((table, all))
+}
+
+/// Everything in memory, without a proof, a commit or a sync.
+async fn bare_merge(lake: &Lake) -> anyhow::Result<u64> {
+    let (table, all) = all_readings(lake).await?;
     let sorted = lake::sort::sorted(&table, &all)?;
     drop(all);
     let encoded = lake::parquet::encode(&table, [sorted])?.context("rows")?;

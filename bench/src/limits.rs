@@ -3,15 +3,12 @@
 use std::path::Path;
 
 use anyhow::Context;
-use ingest::Decoding;
-use ingest::batch::Batch;
 use service_runtime::Clock;
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::{AppendError, Fresh, Message, Spool, SpoolConfig};
-use telemetry_core::id::Epoch;
-use telemetry_core::spool::record::Record;
 
+use crate::decoder::Decoder;
 use crate::load::{DEVICES, payload};
 
 /// Messages that a connection would hand over at once.
@@ -45,29 +42,15 @@ impl Messages {
 
 /// Decodes JSON and encodes Parquet from memory on the calling thread; returns rows per second.
 pub(crate) fn decode_and_encode(messages: &Messages, clock: Clock) -> anyhow::Result<f64> {
-    let mut config = ingest::Config::default();
-    config.beside_gateway("bench");
-    let decoder = Decoding::new(&config, Default::default())?;
+    const RECEIVED_US: i64 = 1_790_000_000_000_000;
+    let decoder = Decoder::new()?;
     let started = clock.uptime();
-    let mut batch = Batch::default();
-    let source = batch.source(&"bench".parse()?, Epoch::from_random(1), 0);
-    let mut rows = 0_u64;
-    for (topic, payload) in messages.iter() {
-        let record = Record {
-            offset: rows,
-            chain: 0,
-            received_us: 1_790_000_000_000_000,
-            flags: 0,
-            publisher: "",
-            topic,
-            attributes: &[],
-            payload,
-        };
-        let refused = decoder.record(&mut batch, source, &record, record.received_us);
-        anyhow::ensure!(refused.is_none(), "the load decodes");
-        rows += 1;
+    let mut filling = decoder.batch(0);
+    for message in messages.iter() {
+        decoder.take(&mut filling, message, RECEIVED_US)?;
     }
-    batch.advance(source, rows, 0, rows);
+    let rows = filling.messages();
+    let batch = filling.finish(RECEIVED_US);
     let (files, _) = batch.into_files(0)?;
     let mut encoded = 0;
     for file in files {

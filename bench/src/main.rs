@@ -3,6 +3,7 @@
 mod alerts;
 mod clocks;
 mod compaction;
+mod decoder;
 mod gateway;
 mod lake;
 mod landings;

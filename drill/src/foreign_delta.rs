@@ -110,18 +110,20 @@ impl ForeignTable {
         self.refresh().await?;
         let (active, next) = (&self.known.active, self.known.next);
         let date = |add: &Value| add["partitionValues"][PARTITION].as_str().map(str::to_owned);
-        let dates: BTreeSet<_> = active.values().map(date).collect();
+        let dates: BTreeSet<String> = active.values().filter_map(date).collect();
         if dates.is_empty() {
             return Ok(None);
         }
-        let picked = random.below(dates.len() as u64);
-        let picked = dates.into_iter().nth(usize::try_from(picked)?).flatten();
+        let picked = usize::try_from(random.below(dates.len() as u64))?;
+        let picked = dates.into_iter().nth(picked).context("one of them")?;
         let share = random.pick(&[0.4, 1.0]);
-        let fit = active.iter().filter(|(_, add)| date(add) == picked && random.chance(share));
+        let fit = active
+            .iter()
+            .filter(|(_, add)| date(add).as_ref() == Some(&picked) && random.chance(share));
         let taken = fit.take(FILES_MAX).map(|(path, add)| (path.clone(), add.clone()));
         let taken: Vec<(String, Value)> = taken.collect();
         let Some(rows) = self.rows(&taken).await? else { return Ok(None) };
-        let date = picked.unwrap_or_default();
+        let date = picked;
         let mut commit = vec![json!({"commitInfo": {
             "timestamp": now_ms, "operation": "OPTIMIZE", "engineInfo": "somebody", "isBlindAppend": false,
             "readVersion": next.saturating_sub(1),

@@ -172,14 +172,9 @@ impl Followed {
         let source = &self.source;
         self.messages.retain(|_, (accepted, stored_us)| {
             let Accepted { trace, place } = *accepted;
-            let span = |name, times| {
-                Span::new(trace.context, name, times)
-                    .says("tidemark.source", source.as_str())
-                    .says("tidemark.epoch", place.epoch.to_string())
-                    .says("tidemark.offset", place.offset)
-            };
+            let of = |span: Span| span.of(source.as_str(), place.epoch, place.offset);
             if stored_us.is_none() && progress.covers(place) {
-                told.push(span("store", (trace.came_us, now_us)));
+                told.push(of(Span::new(trace.context, "store", (trace.came_us, now_us))));
                 *stored_us = Some(now_us);
             }
             let Some(from_us) = *stored_us else { return !progress.failed };
@@ -190,9 +185,9 @@ impl Followed {
             if place.offset >= landed {
                 return true;
             }
-            told.push(span("receipt", (from_us, now_us)));
+            told.push(of(Span::new(trace.context, "receipt", (from_us, now_us))));
             if trace.is_own {
-                told.push(Span::first(trace.context, "message", (trace.came_us, now_us)));
+                told.push(of(Span::first(trace.context, "message", (trace.came_us, now_us))));
             }
             false
         });

@@ -101,10 +101,8 @@ impl Drop for Traced {
 
 impl Message {
     fn span(&self, name: &'static str, times: (i64, i64)) -> Span {
-        Span::new(self.context, name, times)
-            .says("tidemark.source", self.key.0.as_str())
-            .says("tidemark.epoch", self.key.1.to_string())
-            .says("tidemark.offset", self.offset)
+        let (source, epoch) = &self.key;
+        Span::new(self.context, name, times).of(source.as_str(), epoch, self.offset)
     }
 }
 

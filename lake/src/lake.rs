@@ -1,6 +1,6 @@
 //! A lake: opened once, then read, written through [`crate::Lander`], and maintained.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use service_runtime::Clock;
@@ -167,6 +167,20 @@ impl Lake {
             summaries.push(reader::summary(self.store(), table).await?);
         }
         Ok(summaries)
+    }
+
+    /// When files of each table were merged last, Unix microseconds, of those that have been.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`], [`LakeError::Damaged`].
+    pub async fn compacted(&self) -> Result<BTreeMap<String, i64>, LakeError> {
+        let mut compacted = BTreeMap::new();
+        for table in self.catalog().tables() {
+            let log = TableLog::load(self.store(), table).await?;
+            let at_ms = log.and_then(|log| log.compacted_ms());
+            compacted.extend(at_ms.map(|ms| (table.name.to_string(), ms.saturating_mul(1000))));
+        }
+        Ok(compacted)
     }
 
     /// The views that there are, in numbers, as of now.

@@ -8,7 +8,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
-use crate::delta::{self, FileInfo, TableLog};
+use crate::delta::{self, FileInfo};
 use crate::error::LakeError;
 use crate::parquet::{self, Within};
 use crate::store::Store;
@@ -29,16 +29,13 @@ pub struct TableSummary {
     pub newest: Option<i64>,
     /// Delta version.
     pub version: u64,
-    /// When files of it were merged last, Unix microseconds.
-    pub compacted: Option<i64>,
 }
 
 /// Rows, a few thousand at a time.
 pub type Rows = BoxStream<'static, Result<RecordBatch, LakeError>>;
 
-pub(crate) async fn summary(lake: &Store, table: &Arc<Table>) -> Result<TableSummary, LakeError> {
+pub(crate) async fn summary(lake: &Store, table: &Table) -> Result<TableSummary, LakeError> {
     let (mut files, version) = delta::files(lake, table).await?;
-    let log = TableLog::load(lake, table).await?;
     count_unsaid(lake, table, &mut files).await;
     Ok(TableSummary {
         name: table.name.to_string(),
@@ -47,7 +44,6 @@ pub(crate) async fn summary(lake: &Store, table: &Arc<Table>) -> Result<TableSum
         bytes: files.iter().map(|file| file.bytes).sum(),
         newest: files.iter().filter_map(|file| file.newest_us).max(),
         version,
-        compacted: log.and_then(|log| log.compacted_ms()).map(|ms| ms.saturating_mul(1000)),
     })
 }
 

@@ -1,5 +1,7 @@
 //! A span: a part of a message's way, with its begin and end.
 
+use std::fmt;
+
 use crate::context::{Context, span_id};
 
 /// What a span says beside its times.
@@ -61,6 +63,14 @@ impl Span {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Says which message it is of.
+    #[must_use]
+    pub fn of(self, source: &str, epoch: impl fmt::Display, offset: u64) -> Self {
+        self.says("tidemark.source", source)
+            .says("tidemark.epoch", epoch.to_string())
+            .says("tidemark.offset", offset)
     }
 
     /// Says something of it.

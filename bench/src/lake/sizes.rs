@@ -4,11 +4,10 @@ use std::io::Write;
 
 use anyhow::Context;
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
-use futures::TryStreamExt;
 use lake::maintain::{self, Pace};
 use lake::{Lake, LandOutcome, Lander, OpenMode};
 use service_runtime::Clock;
@@ -16,7 +15,7 @@ use service_runtime::Clock;
 use super::Lines;
 use super::plain_parquet::{self, Squeeze};
 use super::ward::{self, Decoded, Sent};
-use crate::compaction::merging;
+use crate::compaction::{all_readings, merging};
 
 /// How long ingest gathers rows by default, microseconds.
 const FLUSH_US: i64 = 10_000_000;
@@ -123,11 +122,7 @@ async fn land(lake: &Lake, decoded: Vec<Decoded>, clock: Clock) -> anyhow::Resul
 
 /// All rows as their messages came.
 async fn in_order_of_arrival(lake: &Lake) -> anyhow::Result<RecordBatch> {
-    let table = lake.catalog().get("readings").context("a table")?.clone();
-    let columns: Vec<&str> = table.file_columns().map(|column| column.name.as_ref()).collect();
-    let batches: Vec<RecordBatch> = lake.scan("readings", &columns).await?.try_collect().await?;
-    let all = concat_batches(&table.file_arrow(), &batches)?;
-    drop(batches);
+    let (_, all) = all_readings(lake).await?;
     let by = ["source_offset", "row_no"].map(|name| all.column_by_name(name).cloned());
     let by = by.into_iter().flatten().map(|values| SortColumn { values, options: None });
     let order = lexsort_to_indices(&by.collect::<Vec<_>>(), None)?;

@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::Context;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use ingest::Decoding;
 use lake::{SourceAdvance, Table};
 use service_runtime::Clock;
 use simulator::message::{Run, StreamKind};
 use simulator::world::World;
-use telemetry_core::id::{Epoch, SourceId};
-use telemetry_core::spool::record::Record;
+
+use crate::decoder::Decoder;
 
 /// Microseconds of an hour.
 pub(crate) const HOUR_US: i64 = 3600 * 1_000_000;
@@ -70,36 +69,18 @@ pub(crate) fn decode(
     span_us: i64,
     clock: Clock,
 ) -> anyhow::Result<Vec<Decoded>> {
-    let mut config = ingest::Config::default();
-    config.beside_gateway("bench");
-    let decoding = Decoding::new(&config, Default::default())?;
-    let id: SourceId = "bench".parse()?;
+    let decoder = Decoder::new()?;
     let same = |a: &Sent, b: &Sent| a.received_us / span_us == b.received_us / span_us;
     let (mut from, mut all) = (0, Vec::new());
     for messages in messages.chunk_by(same) {
         let began = clock.uptime();
-        let mut batch = decoding.batch();
-        let source = batch.source(&id, Epoch::from_random(1), from);
-        let mut offset = from;
+        let mut filling = decoder.batch(from);
         for sent in messages {
-            let record = Record {
-                offset,
-                chain: 0,
-                received_us: sent.received_us,
-                flags: 0,
-                publisher: "",
-                topic: &sent.topic,
-                attributes: &[],
-                payload: &sent.payload,
-            };
-            let refused = decoding.record(&mut batch, source, &record, sent.received_us);
-            anyhow::ensure!(refused.is_none(), "the ward decodes: {refused:?}");
-            offset += 1;
+            decoder.take(&mut filling, (&sent.topic, &sent.payload), sent.received_us)?;
         }
-        from = offset;
-        batch.advance(source, from, from, from);
+        from = filling.next;
         let last = messages.last().context("a span has messages")?;
-        batch.received(source, last.received_us);
+        let batch = filling.finish(last.received_us);
         let decoded = clock.uptime();
         let (files, sources) = batch.into_files(lake::date::date_of(last.received_us))?;
         let files = files.into_iter().map(|file| (file.table, file.date, file.batches.collect()));

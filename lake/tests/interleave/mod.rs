@@ -3,5 +3,6 @@
 mod explore;
 mod gate;
 mod model;
+mod states;
 mod upkeep;
 mod upkeep_model;

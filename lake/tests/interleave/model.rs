@@ -4,7 +4,9 @@
 //! One lane, two sources, two tables; each message has a row in both. It is small enough to be looked at whole, with or
 //! without each of the guards that the protocol rests on; that the code is this protocol is what `explore` is for.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
+
+use super::states;
 
 /// Messages of each source.
 const MESSAGES: [u8; 2] = [2, 1];
@@ -241,22 +243,11 @@ impl State {
 
 /// Looks at every state. Returns how many there are, or the first violation.
 fn check(guards: Guards) -> Result<usize, &'static str> {
-    let mut seen = HashSet::from([State::default()]);
-    let mut queue = VecDeque::from([State::default()]);
-    let mut complete = false;
-    while let Some(state) = queue.pop_front() {
-        if let Some(violation) = state.violation() {
-            return Err(violation);
-        }
-        complete |= state.promised == MESSAGES;
-        for next in state.successors(guards) {
-            if seen.insert(next.clone()) {
-                queue.push_back(next);
-            }
-        }
-    }
-    assert!(complete, "everything can be landed");
-    Ok(seen.len())
+    states::explore(
+        State::violation,
+        |state: &State| state.promised == MESSAGES,
+        |state| state.successors(guards),
+    )
 }
 
 #[test]

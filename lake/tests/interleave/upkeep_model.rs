@@ -5,7 +5,7 @@
 //! whole: one of commits, one of objects and their age; with or without each guard that upkeep rests on. That the code is this is what
 //! `upkeep` is for.
 
-use std::collections::{HashSet, VecDeque};
+use super::states;
 
 /// What is checked before something counts or goes. Each must be needed, but for `compact`.
 #[derive(Clone, Copy)]
@@ -394,24 +394,16 @@ impl State {
 
 /// Looks at every state of a world. Returns how many there are, or the first violation.
 fn check(world: World, guards: Guards) -> Result<usize, &'static str> {
-    let mut seen = HashSet::from([State::default()]);
-    let mut queue = VecDeque::from([State::default()]);
-    let mut complete = false;
-    while let Some(state) = queue.pop_front() {
-        if let Some(violation) = state.violation() {
-            return Err(violation);
-        }
-        complete |= state.applied() == world.landings && state.active().count_ones() == 1;
-        for mut next in state.successors(world, guards) {
+    states::explore(
+        State::violation,
+        |state: &State| state.applied() == world.landings && state.active().count_ones() == 1,
+        |state| {
+            let mut next = state.successors(world, guards);
             // Which of the two is which is no matter.
-            next.maintainers[..world.maintainers].sort_unstable();
-            if seen.insert(next.clone()) {
-                queue.push_back(next);
-            }
-        }
-    }
-    assert!(complete, "everything can be landed and merged");
-    Ok(seen.len())
+            next.iter_mut().for_each(|next| next.maintainers[..world.maintainers].sort_unstable());
+            next
+        },
+    )
 }
 
 #[test]
