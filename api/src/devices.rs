@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use ingest::watching::{DeviceNow, DevicesWanted, ValueNow};
+use ingest::watching::{DeviceNow, DevicesWanted, RuleNow, ValueNow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use watch::{Rules, Status};
+use watch::Status;
 
 use crate::alerts::Alert;
 use crate::caller::Who;
@@ -16,9 +16,6 @@ use crate::overview::DeviceTotals;
 use crate::role::Right;
 use crate::state::Api;
 use crate::times::{Time, cursor, from_cursor, page};
-
-/// A file of rules that is longer is not read, bytes.
-const RULES_BYTES_MAX: u64 = 4 << 20;
 
 /// Whether a device is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -129,7 +126,7 @@ pub(crate) struct QualityCounts {
 pub(crate) struct DeviceWhole {
     #[serde(flatten)]
     device: Device,
-    /// Rules of alerts that are for it.
+    /// Rules of alerts in force that are for it.
     rules: Vec<RuleShown>,
     /// The topic that it was last heard on, as far as this process knows.
     topic: Option<String>,
@@ -193,7 +190,7 @@ pub(crate) async fn one(
     who.must(Right::Devices)?;
     let watcher = &api.ingest()?.watcher;
     let found = watcher.device(&site, &name).await?;
-    let device = found.ok_or_else(|| {
+    let mut device = found.ok_or_else(|| {
         Error::NotFound("such device; /api/v1/devices lists those that are known".into())
     })?;
     let last = watcher.topics().last_of(&site, &name);
@@ -210,23 +207,12 @@ pub(crate) async fn one(
         masked: hides,
         cut: !last.whole,
     });
-    let rules = rules(&api, site, name).await;
+    let rules = std::mem::take(&mut device.rules);
+    let rules = rules.into_iter().map(|RuleNow { name, condition }| RuleShown { name, condition });
+    let rules = rules.collect();
     let (topic, topic_rule) = last.map(|last| (last.topic, last.rule)).unzip();
     let topic_rule = topic_rule.flatten();
     Ok(Json(DeviceWhole { device: Device::of(device, &who), rules, topic, topic_rule, raw }))
-}
-
-/// The rules for a device, by the file; none if it cannot be read: the log says so.
-async fn rules(api: &Api, site: String, device: String) -> Vec<RuleShown> {
-    let Some(path) = api.parts().rules_file.clone() else { return Vec::new() };
-    let read = tokio::task::spawn_blocking(move || {
-        let length = std::fs::metadata(&path).ok()?.len();
-        let text = (length <= RULES_BYTES_MAX).then(|| std::fs::read_to_string(&path).ok())??;
-        let rules = Rules::parse(&text).ok()?;
-        let own = rules.of_device(&site, &device);
-        Some(own.map(|(name, condition)| RuleShown { name: name.to_owned(), condition }).collect())
-    });
-    read.await.ok().flatten().unwrap_or_default()
 }
 
 impl Device {

@@ -1,7 +1,6 @@
 //! What the API knows of its process, and what it shares between requests: limits on callers, listeners and questions to the lake.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,8 +43,6 @@ pub struct Parts {
     pub gateway: Option<Insight>,
     /// The ingest of this process.
     pub ingest: Option<Ingest>,
-    /// File with the rules of alerts.
-    pub rules_file: Option<PathBuf>,
 }
 
 /// What the API knows of ingest.

@@ -77,10 +77,17 @@ async fn work(
         let ran = maintain::run(lake, &settings, clock.now_us(), &mut pace, &progress).await;
         match (ran, options.every) {
             (Ok(report), _) => show(&report, options)?,
-            (Err(LakeError::Stopped), Some(_)) => return Ok(()),
-            (Err(error), None) => return Err(error.into()),
-            // The next run may find it mended.
-            (Err(error), Some(_)) => print::error(&error.into()),
+            (Err(incomplete), Some(_)) if incomplete.is_stopped() => return Ok(()),
+            (Err(incomplete), every) => {
+                show(&incomplete.report, options)?;
+                let Some((first, rest)) = said(incomplete.failed) else { return Ok(()) };
+                rest.iter().for_each(print::error);
+                if every.is_none() {
+                    return Err(first);
+                }
+                // The next run may find it mended.
+                print::error(&first);
+            }
         }
         let Some(seconds) = options.every else { return Ok(()) };
         tokio::select! {
@@ -88,6 +95,15 @@ async fn work(
             () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
         }
     }
+}
+
+/// What could not be done, as errors: the first and the others.
+fn said(failed: Vec<(String, LakeError)>) -> Option<(anyhow::Error, Vec<anyhow::Error>)> {
+    let mut errors = failed.into_iter().map(|(name, error)| match name.is_empty() {
+        true => error.into(),
+        false => anyhow::Error::from(error).context(format!("could not look after `{name}`")),
+    });
+    Some((errors.next()?, errors.collect()))
 }
 
 /// For who watches: on a terminal, beside what is printed at the end.

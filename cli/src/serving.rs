@@ -29,7 +29,6 @@ impl Serving {
             clock: Clock::default(),
             gateway: None,
             ingest: None,
-            rules_file: everything.alerts.rules.clone(),
         };
         Self { parts, metrics: metrics.clone() }
     }

@@ -39,6 +39,8 @@ pub(crate) enum Event {
     Reserved,
     /// The subscriber's queue, or all queues together, are full.
     QueueFull,
+    /// A subscriber takes frames, receipts or status more slowly than they come.
+    ControlFull,
     /// The store of retained messages is full.
     RetainedFull,
     /// A QoS 0 message that came while the spool was full.
@@ -142,6 +144,9 @@ impl Event {
             Self::SubscribeDenied => "refused a subscription",
             Self::Reserved => "discarded a message to a topic of the server's own",
             Self::QueueFull => "a queue is full: dropping messages for its client",
+            Self::ControlFull => {
+                "too slow for frames and receipts: leaving some out, their senders repeat them"
+            }
             Self::RetainedFull => "the store of retained messages is full: delivered, but not kept",
             Self::BestEffort => "the spool is full: dropping QoS 0 messages",
             Self::WillLost => "a will could not be published",
@@ -160,9 +165,11 @@ impl Event {
             | Self::Reserved => Group::Refused,
             Self::Disconnected(_) => Group::Disconnected,
             Self::ConnectionsMax | Self::AddressMax => Group::Limits,
-            Self::QueueFull | Self::RetainedFull | Self::BestEffort | Self::WillLost => {
-                Group::Dropped
-            }
+            Self::QueueFull
+            | Self::ControlFull
+            | Self::RetainedFull
+            | Self::BestEffort
+            | Self::WillLost => Group::Dropped,
         }
     }
 
@@ -177,6 +184,7 @@ impl Event {
             Self::SubscribeDenied => "subscribe_not_authorized",
             Self::Reserved => "reserved_topic",
             Self::QueueFull => "queue_full",
+            Self::ControlFull => "control_full",
             Self::RetainedFull => "retained_full",
             Self::BestEffort => "spool_full",
             Self::WillLost => "will_refused",
@@ -204,6 +212,9 @@ impl Event {
             Self::QueueFull => {
                 "its client is away or slow: let it come back, end its session, or raise gateway.limits.queue_…"
             }
+            Self::ControlFull => {
+                "if it is ingest or an agent: its processor, its network; else let it subscribe to less of the control prefix"
+            }
             Self::RetainedFull => {
                 "clear retained messages by empty ones, or raise gateway.limits.retained_…"
             }
@@ -221,7 +232,7 @@ impl Event {
 
     /// Whether messages are lost as long as it goes on, so that its end is worth a line.
     fn is_loss(self) -> bool {
-        matches!(self, Self::QueueFull | Self::RetainedFull | Self::BestEffort)
+        matches!(self, Self::QueueFull | Self::ControlFull | Self::RetainedFull | Self::BestEffort)
     }
 }
 

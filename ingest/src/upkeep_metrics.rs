@@ -62,10 +62,20 @@ impl UpkeepMetrics {
 
     /// A run ended well at `now_us`.
     pub(crate) fn done(&self, report: &Report, now_us: i64) {
+        self.0.done.fetch_add(1, Ordering::Relaxed);
+        self.0.last_us.store(now_us, Ordering::Relaxed);
+        self.add(report);
+    }
+
+    /// A run could not do everything; this is what it did.
+    pub(crate) fn failed(&self, report: &Report) {
+        self.0.failed.fetch_add(1, Ordering::Relaxed);
+        self.add(report);
+    }
+
+    fn add(&self, report: &Report) {
         let inner = &self.0;
         let add = |count: &AtomicU64, more: u64| count.fetch_add(more, Ordering::Relaxed);
-        add(&inner.done, 1);
-        inner.last_us.store(now_us, Ordering::Relaxed);
         add(&inner.views, report.views.len() as u64);
         add(&inner.swept_files, report.plans.files);
         let mut left = 0;
@@ -79,11 +89,6 @@ impl UpkeepMetrics {
         }
         inner.left_files.store(left, Ordering::Relaxed);
     }
-
-    /// A run could not do everything.
-    pub(crate) fn failed(&self) {
-        self.0.failed.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
@@ -96,7 +101,7 @@ mod tests {
     fn what_a_run_did_is_added_up_and_its_end_is_told() {
         let metrics = Metrics::default();
         let own = UpkeepMetrics::register(&metrics, 1_000_000);
-        own.failed();
+        own.failed(&Report::default());
         assert!(metrics.render().contains("upkeep_last_success_timestamp_seconds 1.0\n"));
         let left = Left { path: "x".into(), reason: "y".into() };
         let merged = Merged { files: 30, made_files: 1, ..Merged::default() };

@@ -145,6 +145,14 @@ impl Catalog {
         Ok(Self { tables: tables.collect(), views: self.views.clone() })
     }
 
+    /// The same with no tables of rows but these, and no views: a small lake, in which everything that may happen can be tried.
+    #[must_use]
+    pub fn only(&self, names: &[&str]) -> Self {
+        let own = self.of_rows().iter().filter(|table| names.contains(&table.name.as_ref()));
+        let tables = own.chain([self.ledger()]).cloned().collect();
+        Self { tables, views: Arc::default() }
+    }
+
     /// All tables, the ledger last.
     pub fn tables(&self) -> impl DoubleEndedIterator<Item = &Arc<Table>> {
         self.tables.iter()

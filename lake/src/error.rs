@@ -148,10 +148,20 @@ pub enum LakeError {
         /// deltalake's own error.
         source: Cause,
     },
-    /// Rows could not be encoded or decoded.
+    /// A data file can't be read: it is damaged or gone, or the store fails.
+    #[error("cannot read `{path}` of table `{table}`")]
+    Unreadable {
+        /// Table name.
+        table: String,
+        /// Path in the lake.
+        path: String,
+        /// The Parquet error.
+        source: Cause,
+    },
+    /// Rows could not be encoded or merged.
     #[error("cannot {action} a file of table `{table}`")]
     File {
-        /// "encode", "read".
+        /// "encode", "merge".
         action: &'static str,
         /// Table name.
         table: String,
@@ -202,6 +212,27 @@ pub enum LakeError {
 impl LakeError {
     pub(crate) fn file(action: &'static str, table: &str, source: impl Into<Cause>) -> Self {
         Self::File { action, table: table.to_owned(), source: source.into() }
+    }
+
+    pub(crate) fn unreadable(table: &str, path: impl ToString, source: impl Into<Cause>) -> Self {
+        Self::Unreadable { table: table.to_owned(), path: path.to_string(), source: source.into() }
+    }
+
+    /// Whether it is the fault of one file, so that others can be read.
+    pub(crate) fn is_of_a_file(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Unreadable { .. } | Self::Damaged { .. })
+    }
+
+    /// Whether a file is not there.
+    pub(crate) fn is_gone(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if matches!(error.downcast_ref(), Some(object_store::Error::NotFound { .. })) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 
     pub(crate) fn damaged(path: impl ToString, reason: impl ToString) -> Self {

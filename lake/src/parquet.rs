@@ -103,10 +103,10 @@ pub fn encode(
 /// The compressed bytes of each column of an encoded file, in file order: what "bytes a row, by column" is made of.
 ///
 /// # Errors
-/// [`LakeError::File`] if `file` is not a Parquet file.
+/// [`LakeError::Unreadable`] if `file` is not a Parquet file.
 pub fn column_bytes(file: &Bytes) -> Result<Vec<(String, u64)>, LakeError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone())
-        .map_err(|error| LakeError::file("read", "of any name", error))?;
+        .map_err(|error| LakeError::unreadable("of any name", "of any name", error))?;
     let mut sizes: Vec<(String, u64)> = Vec::new();
     for group in builder.metadata().row_groups() {
         for (n, column) in group.columns().iter().enumerate() {
@@ -305,7 +305,7 @@ pub(crate) fn read(
 /// How many rows a file has, by its footer: other writers' logs need not say it.
 ///
 /// # Errors
-/// [`LakeError::File`] if it can't be read.
+/// [`LakeError::Unreadable`].
 pub(crate) async fn rows(
     store: &Store,
     table: &Table,
@@ -315,7 +315,8 @@ pub(crate) async fn rows(
     let mut reader = Ranges { store: store.root(), path, size, held: None };
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
-    let metadata = metadata.map_err(|error| LakeError::file("read", &table.name, error))?;
+    let metadata =
+        metadata.map_err(|error| LakeError::unreadable(&table.name, &reader.path, error))?;
     Ok(u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0))
 }
 
@@ -323,7 +324,7 @@ pub(crate) async fn rows(
 /// (it is older than the column) is left out, and so are row groups that have nothing of what is asked for.
 ///
 /// # Errors
-/// [`LakeError::File`], here or in the stream.
+/// [`LakeError::Unreadable`], here or in the stream.
 pub(crate) async fn stream(
     store: &Store,
     table: &Table,
@@ -332,12 +333,14 @@ pub(crate) async fn stream(
     columns: &[&str],
     within: &Within,
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
+    let (name, at) = (table.name.clone(), path.clone());
+    let failed = move |error: ParquetError| LakeError::unreadable(&name, &at, error);
     let reader = Ranges { store: store.root(), path, size, held: None };
     // What another program's Arrow says of its texts is no matter: they are read as what the table says.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
-        .map_err(|error| LakeError::file("read", &table.name, error))?;
+        .map_err(&failed)?;
     let roots = builder.schema().fields().iter().enumerate();
     let roots: Vec<usize> =
         roots.filter(|(_, f)| columns.contains(&f.name().as_str())).map(|(n, _)| n).collect();
@@ -348,9 +351,8 @@ pub(crate) async fn stream(
         .with_projection(mask)
         .with_batch_size(READ_ROWS)
         .build()
-        .map_err(|error| LakeError::file("read", &table.name, error))?;
-    let name = table.name.clone();
-    Ok(stream.map_err(move |error| LakeError::file("read", &name, error)).boxed())
+        .map_err(&failed)?;
+    Ok(stream.map_err(failed).boxed())
 }
 
 /// A stored file, read by byte ranges; or out of memory, where somebody holds all of it.

@@ -197,6 +197,13 @@ impl<'a> DeviceView<'a> {
         known.map(|series| last_value(series, names))
     }
 
+    /// Names of the rules in force that are for it, and what they say.
+    pub fn rules(&self) -> impl Iterator<Item = (&'a str, String)> {
+        let (site, device) = (self.site, self.device);
+        let own = self.watch.rules.rules.iter().filter(move |rule| rule.is_of(site, device));
+        own.map(|rule| (rule.name.as_ref(), rule.to_string()))
+    }
+
     /// Its alerts that are there.
     pub fn alerts(&self) -> impl Iterator<Item = AlertView<'a>> + use<'a> {
         let (watch, device) = (self.watch, self.device_state);

@@ -37,6 +37,16 @@ async fn a_device_is_there_with_its_values_its_alert_its_rules_and_its_series() 
 }
 
 #[tokio::test]
+async fn the_rules_of_a_device_are_those_in_force_whatever_the_file_says_by_now() {
+    let mut ward = Ward::new().await;
+    ward.some().await;
+    ward.write_rules("[[rule]]\nname = \"unfinished");
+    let device = ward.good("/api/v1/devices/icu/mon-1").await;
+    assert_eq!(device["rules"][0]["name"], "fast", "a file that is refused changes nothing");
+    ward.stop().await;
+}
+
+#[tokio::test]
 async fn an_alert_is_acknowledged_silenced_and_told_once_it_is_in_the_lake() {
     let mut ward = Ward::new().await;
     ward.some().await;

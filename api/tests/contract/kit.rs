@@ -44,7 +44,8 @@ pub(crate) struct Ward {
     source: SourceId,
     next: u64,
     chain: u64,
-    _folder: tempfile::TempDir,
+    /// Where its lake and its rules are.
+    folder: tempfile::TempDir,
 }
 
 /// An answer.
@@ -114,7 +115,6 @@ impl Ward {
             clock: Clock::default(),
             gateway: gateway.as_ref().map(Gateway::insight),
             ingest: Some(Ingest { config: Arc::new(settings), lake, watcher: watcher.clone() }),
-            rules_file: Some(rules),
         };
         let api = Api::new(parts);
         tasks.spawn("api", api.clone().run(tasks.stop()));
@@ -129,8 +129,13 @@ impl Ward {
             source: "gw".parse().unwrap(),
             next: 0,
             chain: 0,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Writes the file of rules anew.
+    pub(crate) fn write_rules(&self, text: &str) {
+        std::fs::write(self.folder.path().join("rules.toml"), text).unwrap();
     }
 
     /// Lands messages, as one frame.

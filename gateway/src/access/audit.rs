@@ -3,7 +3,7 @@
 //! Writing it never holds anything up: what does not fit into the queue or onto the disk is counted and left out.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use service_runtime::files::Readers;
 use service_runtime::{Clock, Stop};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::config::AuditConfig;
 use super::fair::Fair;
@@ -58,6 +58,8 @@ pub(crate) struct AuditWriter {
     queue: mpsc::Receiver<Vec<u8>>,
     files: Files,
     metrics: AccessMetrics,
+    /// Records that the disk has not taken since it took one last.
+    lost: u64,
 }
 
 /// The file in use and those put aside.
@@ -85,7 +87,7 @@ impl AuditLog {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         log.queue = Some(sender);
         let metrics = log.metrics.clone();
-        Ok((log, Some(AuditWriter { queue, files, metrics })))
+        Ok((log, Some(AuditWriter { queue, files, metrics, lost: 0 })))
     }
 
     /// Takes a record.
@@ -134,9 +136,25 @@ impl AuditWriter {
             })
             .await?;
             self.files = files;
-            if let Err(error) = written {
-                // A full disk must not stop the gateway. The next batch tries again.
-                warn!(%error, file = %self.files.path.display(), lines = count, "cannot write the audit log");
+            self.tell(written, count);
+        }
+    }
+
+    /// Says when it begins to fail and when that is over: a full disk is one trouble, however many records come.
+    fn tell(&mut self, written: io::Result<()>, count: u64) {
+        let file = self.files.path.display();
+        match written {
+            Ok(()) if self.lost > 0 => {
+                info!(%file, left_out = self.lost, "the audit log is written again");
+                self.lost = 0;
+            }
+            Ok(()) => {}
+            // A full disk must not stop the gateway. The next batch tries again.
+            Err(error) => {
+                if self.lost == 0 {
+                    warn!(%error, %file, "cannot write the audit log: records are left out until it takes them again");
+                }
+                self.lost += count;
                 self.metrics.audit_left_out.inc_by(count);
             }
         }
@@ -146,7 +164,9 @@ impl AuditWriter {
 impl Files {
     fn file(&mut self) -> io::Result<&mut (File, u64)> {
         if self.open.is_none() {
-            let file = READERS.options().create(true).append(true).open(&self.path)?;
+            let mut options = READERS.options();
+            let mut file = options.create(true).append(true).read(true).open(&self.path)?;
+            end_line(&mut file)?;
             let bytes = file.metadata()?.len();
             self.open = Some((file, bytes));
         }
@@ -188,6 +208,16 @@ impl Files {
         name.push(format!(".{number}"));
         name.into()
     }
+}
+
+/// Half a record, which a kill or a full disk has left, must not spoil the one behind it.
+fn end_line(file: &mut File) -> io::Result<()> {
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
 }
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
@@ -235,6 +265,19 @@ mod tests {
         assert_eq!(line["event"], "refused");
         assert_eq!(line["peer"], "10.0.0.7:1");
         assert!(line["at"].as_str().unwrap().ends_with('Z') && line.get("topic").is_none());
+    }
+
+    #[tokio::test]
+    async fn half_a_record_spoils_none_that_comes_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        fs::write(&path, "{\"at\":\"2026-11-27T08:44:00Z\",\"event\":\"conn").unwrap();
+        for _ in 0..2 {
+            write(&config(&path), |log| log.record(AuditRecord::of(AuditEvent::Connected))).await;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert_eq!(text.lines().map(read).collect::<Vec<_>>(), [false, true, true]);
     }
 
     #[tokio::test]

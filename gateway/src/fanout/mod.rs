@@ -144,6 +144,9 @@ impl Fanout {
         if passing {
             let (taken, dropped) = mailbox.pass(letter);
             self.shared.metrics.control_dropped.inc_by(dropped);
+            for _ in 0..dropped {
+                self.tell(Event::ControlFull, &mailbox.client_id);
+            }
             return if taken { Reached::Somebody } else { Reached::Nobody };
         }
         self.post(mailbox, letter)
@@ -155,16 +158,16 @@ impl Fanout {
             Put::Taken => Reached::Somebody,
             Put::Away => Reached::Nobody,
             Put::Full => {
-                self.dropped(&mailbox.client_id);
+                self.shared.metrics.queue_dropped.inc();
+                self.tell(Event::QueueFull, &mailbox.client_id);
                 Reached::Full
             }
         }
     }
 
-    fn dropped(&self, client: &Arc<str>) {
-        self.shared.metrics.queue_dropped.inc();
+    fn tell(&self, event: Event, client: &Arc<str>) {
         let who = Who { client: client.clone(), ..Who::default() };
-        self.shared.metrics.notices.tell(Event::QueueFull, who);
+        self.shared.metrics.notices.tell(event, who);
     }
 
     fn deliver(&self, audience: &Audience, message: &Arc<Message>) -> Reached {
@@ -181,7 +184,8 @@ impl Fanout {
             reached.or(match group.choose(message.qos) {
                 Some(member) => self.put(member, message, Some(group.name.clone()), passing),
                 None => {
-                    self.dropped(&group.name);
+                    self.shared.metrics.queue_dropped.inc();
+                    self.tell(Event::QueueFull, &group.name);
                     Reached::Full
                 }
             })

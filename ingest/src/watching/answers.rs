@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 
 use watch::{AlertView, DeviceView, LastValue, Status, Watch};
 
-use super::now::{ALERTS_MAX, AlertNow, DEVICES_MAX, DeviceNow, Devices, DevicesWanted, ValueNow};
+use super::now::{
+    ALERTS_MAX, AlertNow, DEVICES_MAX, DeviceNow, Devices, DevicesWanted, RuleNow, ValueNow,
+};
 
 /// A page of devices.
 pub(super) fn devices(watch: &Watch, wanted: &DevicesWanted) -> Devices {
@@ -37,7 +39,11 @@ fn named(device: &DeviceView<'_>, text: Option<&str>) -> bool {
 
 /// One device, with all that is known of it.
 pub(super) fn device(watch: &Watch, site: &str, name: &str) -> Option<DeviceNow> {
-    watch.device(site, name).map(|device| shown(&device, true))
+    watch.device(site, name).map(|device| {
+        let rules = device.rules();
+        let rules = rules.map(|(name, condition)| RuleNow { name: name.to_owned(), condition });
+        DeviceNow { rules: rules.collect(), ..shown(&device, true) }
+    })
 }
 
 fn shown(device: &DeviceView<'_>, metrics: bool) -> DeviceNow {
@@ -51,6 +57,7 @@ fn shown(device: &DeviceView<'_>, metrics: bool) -> DeviceNow {
         rows_per_minute: device.rows_per_minute,
         metrics: metrics.unwrap_or_default(),
         alerts: device.alerts().map(|view| alert(&view)).collect(),
+        rules: Vec::new(),
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) use keeping::{Keeping, Restored};
 pub(crate) use kept::Kept;
 pub(crate) use now::Ask;
 pub use now::{
-    ALERTS_MAX, AlertNow, DEVICES_MAX, DeviceNow, Devices, DevicesWanted, Moved, NoAnswer,
+    ALERTS_MAX, AlertNow, DEVICES_MAX, DeviceNow, Devices, DevicesWanted, Moved, NoAnswer, RuleNow,
     ValueNow, Watched, Watcher,
 };
 use rows::AlertRow;

@@ -57,6 +57,17 @@ pub struct DeviceNow {
     pub metrics: Vec<ValueNow>,
     /// Alerts of it that are there.
     pub alerts: Vec<AlertNow>,
+    /// Rules in force that are for it; empty in a list.
+    pub rules: Vec<RuleNow>,
+}
+
+/// A rule of alerts that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleNow {
+    /// Its name.
+    pub name: String,
+    /// What it says, in words.
+    pub condition: String,
 }
 
 /// An alert that is there: pending, firing, acknowledged or silenced.
@@ -208,7 +219,7 @@ impl Watcher {
         self.ask(|answer| Ask::Devices(wanted, answer)).await
     }
 
-    /// One device, with its metrics and alerts.
+    /// One device, with its metrics, its alerts and the rules that are for it.
     ///
     /// # Errors
     /// As [`Self::devices`].

@@ -141,6 +141,7 @@ impl Check<'_> {
                 error @ (LakeError::Damaged { .. }
                 | LakeError::Delta { .. }
                 | LakeError::File { .. }
+                | LakeError::Unreadable { .. }
                 | LakeError::Schema { .. }
                 | LakeError::Unsupported { .. }),
             ) => {

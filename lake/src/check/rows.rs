@@ -50,7 +50,7 @@ pub(super) async fn look(
                     let problem = format!("it has {rows} rows, its log says {}", file.rows);
                     seen.bad.push((file.path.clone(), problem));
                 }
-                Err(error @ (LakeError::File { .. } | LakeError::Damaged { .. })) => {
+                Err(error) if error.is_of_a_file() => {
                     seen.bad.push((file.path.clone(), error.to_string()));
                 }
                 Err(error) => return Err(error),

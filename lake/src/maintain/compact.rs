@@ -163,7 +163,7 @@ fn refusing(
     files: &[ActiveFile],
 ) -> Result<Rewritten, LakeError> {
     match merging {
-        Err(error @ (LakeError::File { .. } | LakeError::Damaged { .. })) => {
+        Err(error) if error.is_of_a_file() => {
             let reason = Left::new(&files[0], &error).reason;
             let left =
                 files.iter().map(|file| (file.clone(), LakeError::damaged(&file.path, &reason)));

@@ -72,7 +72,7 @@ impl Inputs {
         while let Some((file, opened)) = opened.next().await {
             let whole = match opened.and_then(|whole| as_logged(table, &file, whole)) {
                 Ok(whole) => whole,
-                Err(error @ (LakeError::File { .. } | LakeError::Damaged { .. })) => {
+                Err(error) if error.is_of_a_file() => {
                     inputs.left.push((file, error));
                     continue;
                 }

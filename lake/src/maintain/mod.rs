@@ -172,8 +172,35 @@ pub struct Report {
     pub views: Vec<Viewed>,
 }
 
+/// What a run could not do. What it did all the same is in its report.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.said())]
+pub struct Incomplete {
+    /// What was done.
+    pub report: Report,
+    /// Tables and views that could not be looked after (empty: the lake as a whole), and why.
+    pub failed: Vec<(String, LakeError)>,
+}
+
+impl Incomplete {
+    /// Whether it was told to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.failed.iter().any(|(_, error)| matches!(error, LakeError::Stopped))
+    }
+
+    fn said(&self) -> String {
+        let names = self.failed.iter().map(|(name, _)| format!("`{name}`"));
+        let names: Vec<String> = names.filter(|name| name.len() > 2).collect();
+        match (names.as_slice(), self.failed.as_slice()) {
+            ([], [(_, error), ..]) => error.to_string(),
+            (names, _) => format!("could not look after {}", names.join(", ")),
+        }
+    }
+}
+
 /// Looks after a lake once: views are brought up to date; every table is merged, its old dates go, its log gets a checkpoint; then what
-/// nothing needs is swept.
+/// nothing needs is swept. A table or view that can't be looked after does not keep the others from it.
 ///
 /// # Errors
 /// [`LakeError::Stopped`], [`LakeError::Unproven`], [`LakeError::Store`] and what else keeps a table from being looked after;
@@ -184,43 +211,58 @@ pub async fn run(
     now_us: i64,
     pace: &mut Pace,
     told: &(dyn Fn(&Step) + Sync),
-) -> Result<Report, LakeError> {
-    let (mut report, mut failed) = (Report::default(), None);
+) -> Result<Report, Incomplete> {
+    let (mut report, mut failed) = (Report::default(), Vec::new());
     for view in lake.catalog().views() {
         if settings.dry_run || !settings.has_view(&view.name) {
             continue;
         }
         match views::run(lake, view, now_us).await {
             Ok(viewed) => report.views.push(viewed),
-            Err(error) => {
-                failed.get_or_insert(error);
-            }
+            Err(error) => failed.push((view.name.to_string(), error)),
         }
     }
+    let (views_failed, mut kept) = (failed.len(), Vec::new());
     for table in lake.catalog().all() {
         match one(lake, table, settings, now_us, pace, told).await {
-            Ok(done) => report.tables.push(done),
-            Err(LakeError::Stopped) => return Err(LakeError::Stopped),
-            // The others are looked after all the same.
+            Ok(done) => {
+                report.tables.push(done);
+                kept.push(table);
+            }
             Err(error) => {
-                failed.get_or_insert(error);
+                let stopped = matches!(error, LakeError::Stopped);
+                failed.push((table.name.to_string(), error));
+                if stopped {
+                    return Err(Incomplete { report, failed });
+                }
             }
         }
     }
-    if let Some(error) = failed {
-        return Err(error);
+    // What becomes of the files of a table that could not be looked after is for the next run.
+    if settings.sweep && failed.len() == views_failed {
+        let swept = sweep_all(lake, settings, now_us, &kept, &mut report, told).await;
+        failed.extend(swept.err().map(|error| (String::new(), error)));
     }
-    if settings.sweep {
-        let before_ms = (now_us - settings.keep_us).div_euclid(1000);
-        let sweep = Sweep::begin(lake, before_ms, settings.dry_run).await?;
-        for (table, done) in lake.catalog().all().zip(&mut report.tables) {
-            if !settings.on_hold(&table.name) {
-                done.swept = sweep.table(table, told).await?;
-            }
+    if failed.is_empty() { Ok(report) } else { Err(Incomplete { report, failed }) }
+}
+
+async fn sweep_all(
+    lake: &Lake,
+    settings: &Settings,
+    now_us: i64,
+    tables: &[&Arc<Table>],
+    report: &mut Report,
+    told: &(dyn Fn(&Step) + Sync),
+) -> Result<(), LakeError> {
+    let before_ms = (now_us - settings.keep_us).div_euclid(1000);
+    let sweep = Sweep::begin(lake, before_ms, settings.dry_run).await?;
+    for (table, done) in tables.iter().zip(&mut report.tables) {
+        if !settings.on_hold(&table.name) {
+            done.swept = sweep.table(table, told).await?;
         }
-        report.plans = sweep.plans().await?;
     }
-    Ok(report)
+    report.plans = sweep.plans().await?;
+    Ok(())
 }
 
 async fn one(

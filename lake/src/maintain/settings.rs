@@ -182,7 +182,8 @@ impl From<&MaintainConfig> for Settings {
 
 impl Settings {
     /// Whether a view is brought up to date.
-    pub(crate) fn has_view(&self, view: &str) -> bool {
+    #[must_use]
+    pub fn has_view(&self, view: &str) -> bool {
         let named = if view == ehr_retracted::NAME { ehr_current::NAME } else { view };
         self.views.iter().any(|wanted| wanted == named)
     }

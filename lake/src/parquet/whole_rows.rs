@@ -13,6 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use parquet::errors::ParquetError;
 
 use super::{Ranges, sorting};
 use crate::error::LakeError;
@@ -50,8 +51,8 @@ impl WholeFile {
     /// Opens a file; `held` are its bytes where somebody has them already.
     ///
     /// # Errors
-    /// [`LakeError::File`] if it can't be read, has a column that the table has not or in another type, or lacks one that every
-    /// row must have a value in.
+    /// [`LakeError::Unreadable`]; [`LakeError::File`] if it has a column that the table has not or in another type, or lacks one that
+    /// every row must have a value in.
     pub(crate) async fn open(
         store: &Store,
         table: &Arc<Table>,
@@ -62,7 +63,8 @@ impl WholeFile {
         let mut reader = Ranges { store: store.root(), path, size, held };
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options.clone()).await;
-        let metadata = metadata.map_err(|error| LakeError::file("read", &table.name, error))?;
+        let metadata =
+            metadata.map_err(|error| LakeError::unreadable(&table.name, &reader.path, error))?;
         let fields = metadata.schema().fields().iter().map(|field| as_view(table, field));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
         for column in table.file_columns().filter(|column| !column.nullable) {
@@ -72,7 +74,7 @@ impl WholeFile {
         }
         let options = options.with_schema(Arc::new(Schema::new(fields)));
         let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
-            .map_err(|error| LakeError::file("read", &table.name, error))?;
+            .map_err(|error| LakeError::unreadable(&table.name, &reader.path, error))?;
         Ok(Self { table: table.clone(), reader, metadata })
     }
 
@@ -98,7 +100,7 @@ impl WholeFile {
     /// Streams its rows in batches of [`view_schema`], of `rows_max` rows at most; fewer where rows are large.
     ///
     /// # Errors
-    /// [`LakeError::File`], here or in the stream.
+    /// [`LakeError::Unreadable`], here or in the stream.
     pub(crate) fn stream(
         self,
         rows_max: usize,
@@ -107,21 +109,22 @@ impl WholeFile {
         let unpacked: i64 = unpacked.map(|group| group.total_byte_size()).sum();
         let row = u64::try_from(unpacked).unwrap_or(0) / self.rows().max(1);
         let rows = usize::try_from(BATCH_BYTES / row.max(1)).unwrap_or(rows_max);
-        let table = self.table;
-        let failed = |error| LakeError::file("read", &table.name, error);
+        let (table, path) = (self.table, self.reader.path.clone());
+        let name = table.name.clone();
+        let failed = move |error: ParquetError| LakeError::unreadable(&name, &path, error);
         let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(self.reader, self.metadata)
             .with_batch_size(rows.clamp(1, rows_max))
             .build()
-            .map_err(failed)?;
+            .map_err(&failed)?;
         let schema = view_schema(&table);
         let shape = move |read: Result<RecordBatch, _>| {
-            let batch = read.map_err(|error| LakeError::file("read", &table.name, error))?;
+            let batch = read.map_err(&failed)?;
             let columns = schema.fields().iter().map(|field| {
                 let found = batch.column_by_name(field.name()).cloned();
                 found.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
             });
             RecordBatch::try_new(schema.clone(), columns.collect())
-                .map_err(|error| LakeError::file("read", &table.name, error))
+                .map_err(|error| failed(error.into()))
         };
         Ok(stream.map(shape).boxed())
     }
@@ -129,7 +132,7 @@ impl WholeFile {
     /// All its rows.
     ///
     /// # Errors
-    /// [`LakeError::File`].
+    /// [`LakeError::Unreadable`].
     pub(crate) async fn read(self) -> Result<Vec<RecordBatch>, LakeError> {
         let rows = usize::try_from(self.rows()).unwrap_or(usize::MAX).max(1);
         self.stream(rows)?.try_collect().await

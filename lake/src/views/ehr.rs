@@ -130,7 +130,7 @@ async fn beside(
     while let Some(batch) = rows.try_next().await? {
         let touched = resources.touched(&batch);
         if touched.true_count() > 0 {
-            let failed = |error| LakeError::file("read", name, error);
+            let failed = |error| LakeError::file("filter", name, error);
             let batch = arrow::compute::filter_record_batch(&batch, &touched).map_err(failed)?;
             resources.add(batch, &|_: &Key| true)?;
         }

@@ -78,7 +78,7 @@ pub(crate) async fn run(lake: &Lake, view: &Arc<Table>, now_us: i64) -> Result<V
     let beside = of_ehr.then(|| catalog.find(ehr::other(&view.name))).flatten();
     let mut followed = Followed::load(lake, view, tables, beside, now_us).await?;
     if let Err(error) = update(lake, &mut followed).await {
-        if followed.anew || !followed.reads_superseded() {
+        if followed.anew || !error.is_gone() || !followed.reads_superseded() {
             return Err(error);
         }
         // What was new was rewritten since, and then taken by somebody's VACUUM: its rows are in other files.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use lake::maintain::{self, LOG_RETENTION_US};
 use lake::tables::{device_status, readings};
-use lake::{FileInfo, Lake, LakeError, LandOutcome, Lander, OpenMode, Store};
+use lake::{Catalog, FileInfo, Lake, LakeError, LandOutcome, Lander, OpenMode, Store};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tokio::sync::oneshot;
@@ -157,9 +157,14 @@ async fn offsets_of(
     offsets_in(rows, source).await
 }
 
+/// The tables of the small world: others would only be read, as these are.
+pub(super) fn small() -> Catalog {
+    Catalog::builtin().only(&[readings::NAME, device_status::NAME])
+}
+
 pub(super) async fn open(root: Arc<dyn ObjectStore>) -> Lake {
     let store = Store::on(root, Url::parse(URL).unwrap()).unwrap();
-    Lake::open_on(store, OpenMode::Read).await.unwrap()
+    Lake::open_on_with(store, OpenMode::Read, &small()).await.unwrap()
 }
 
 /// The store as the actor behind `gate` sees it.
@@ -169,7 +174,7 @@ fn gated(case: Case<'_>, root: &Arc<InMemory>, gate: &Arc<Gate>) -> Arc<Gated> {
 
 async fn take_over(store: Arc<Gated>) -> Result<(Lake, Lander), LakeError> {
     let store = Store::on(store, Url::parse(URL).unwrap()).unwrap();
-    let lake = Lake::open_on(store, OpenMode::Read).await?;
+    let lake = Lake::open_on_with(store, OpenMode::Read, &small()).await?;
     let lander = Lander::open(&lake, "worker", [LANE], NOW).await?;
     Ok((lake, lander))
 }
@@ -238,7 +243,7 @@ async fn act(
         Program::Maintainer => {
             ready.send(()).unwrap();
             let store = Store::on(gated(case, &root, &gate), Url::parse(URL).unwrap()).unwrap();
-            let lake = Lake::open_on(store, OpenMode::Read).await;
+            let lake = Lake::open_on_with(store, OpenMode::Read, &small()).await;
             let future = chrono::Utc::now().timestamp_micros() + 2 * LOG_RETENTION_US;
             if let Ok(lake) = lake {
                 // One that fails is tried again in a minute.
@@ -248,7 +253,7 @@ async fn act(
         Program::Upkeep(task) => {
             ready.send(()).unwrap();
             let store = Store::on(gated(case, &root, &gate), Url::parse(URL).unwrap()).unwrap();
-            if let Ok(lake) = Lake::open_on(store, OpenMode::Read).await {
+            if let Ok(lake) = Lake::open_on_with(store, OpenMode::Read, &small()).await {
                 // As above.
                 drop(upkeep::run(task, &lake, &root).await);
             }
@@ -326,7 +331,7 @@ async fn run(empty: &InMemory, case: Case<'static>, turns: &[Turn]) -> Outcome {
 async fn begun(tables: &'static [&'static str]) -> Arc<InMemory> {
     let root = Arc::new(InMemory::new());
     let store = Store::on(root.clone(), Url::parse(URL).unwrap()).unwrap();
-    let lake = Lake::open_on(store, OpenMode::Create).await.unwrap();
+    let lake = Lake::open_on_with(store, OpenMode::Create, &small()).await.unwrap();
     let mut lander = Lander::open(&lake, "worker", [LANE], NOW).await.unwrap();
     let staged = stage_in(&lake, "before", LANE, [0, OFFSETS], tables).await.unwrap();
     let outcome = lander.land(&staged, NOW).await.unwrap();

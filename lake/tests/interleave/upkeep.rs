@@ -5,15 +5,17 @@
 
 use std::sync::Arc;
 
-use lake::maintain::{self, Pace, Settings};
+use lake::maintain::{self, Incomplete, Pace, Settings};
 use lake::tables::readings;
-use lake::{Lake, LakeError, LandOutcome, Lander, OpenMode, Store, check};
+use lake::{Lake, LandOutcome, Lander, OpenMode, Store, check};
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use url::Url;
 
-use super::explore::{Case, GW, HEIR, OFFSETS, Program, SMALL, URL, open, two_switches_from};
+use super::explore::{
+    Case, GW, HEIR, OFFSETS, Program, SMALL, URL, open, small, two_switches_from,
+};
 use super::gate::Fault;
 use crate::kit::{LANE, NOW, stage_in};
 
@@ -47,7 +49,7 @@ async fn edge(root: &InMemory) -> Option<(i64, String)> {
 }
 
 /// Does one part of it, and nothing else.
-pub(super) async fn run(task: Task, lake: &Lake, root: &InMemory) -> Result<(), LakeError> {
+pub(super) async fn run(task: Task, lake: &Lake, root: &InMemory) -> Result<(), Incomplete> {
     let edge_us = edge(root).await.map_or(0, |(edge_ms, _)| edge_ms * 1000);
     let idle = Settings {
         sweep: false,
@@ -71,7 +73,7 @@ pub(super) async fn run(task: Task, lake: &Lake, root: &InMemory) -> Result<(), 
 
 async fn create(root: &Arc<InMemory>) -> Lake {
     let store = Store::on(root.clone(), Url::parse(URL).unwrap()).unwrap();
-    Lake::open_on(store, OpenMode::Create).await.unwrap()
+    Lake::open_on_with(store, OpenMode::Create, &small()).await.unwrap()
 }
 
 async fn land(lake: &Lake, lander: &mut Lander, source: &str, range: [u64; 2]) {

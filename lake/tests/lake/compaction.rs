@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
-use lake::maintain::{Done, Pace, Settings, run, run_once};
-use lake::{Lake, LakeError, LandOutcome, Lander, check};
+use lake::maintain::{Done, Incomplete, Pace, Settings, run, run_once};
+use lake::{Lake, LandOutcome, Lander, check};
 use tokio::task::JoinSet;
 
 use super::kit::{Fragile, LANE, NOW, key, land, offsets, stage};
@@ -19,7 +19,7 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 /// The dates that the kit lands on are over.
 const LATER: i64 = NOW + 4 * DAY;
 
-async fn upkeep(lake: &Lake, now_us: i64) -> Result<Vec<Done>, LakeError> {
+async fn upkeep(lake: &Lake, now_us: i64) -> Result<Vec<Done>, Incomplete> {
     let settings = Settings { sweep: false, views: vec![], ..Settings::default() };
     let report = run(lake, &settings, now_us, &mut Pace::unhurt(), &|_| {}).await;
     report.map(|report| report.tables)

@@ -9,7 +9,7 @@ use arrow::array::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
-use lake::maintain::{Pace, Report, Settings, run};
+use lake::maintain::{Incomplete, Pace, Report, Settings, run};
 use lake::tables::{dead_letters, device_status, ehr_events, messages, readings};
 use lake::{Lake, LakeError, LandOutcome, Lander, SourceAdvance, Table, TableRows};
 
@@ -183,7 +183,7 @@ pub(crate) async fn land(
     Ok(to)
 }
 
-pub(crate) async fn upkeep(lake: &Lake, now_us: i64) -> Result<Report, LakeError> {
+pub(crate) async fn upkeep(lake: &Lake, now_us: i64) -> Result<Report, Incomplete> {
     let settings = Settings { sweep: false, ..Settings::default() };
     run(lake, &settings, now_us, &mut Pace::unhurt(), &|_| {}).await
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lake::maintain::{Pace, Report, Settings, run};
-use lake::{Lake, LakeError, LandOutcome, Lander, OpenMode, check};
+use lake::maintain::{Incomplete, Pace, Report, Settings, run};
+use lake::{Lake, LandOutcome, Lander, OpenMode, check};
 
 use super::kit::{Fragile, LANE, NOW, key, land, offsets, stage};
 use super::place::{Place, on_memory_and_s3};
@@ -15,7 +15,7 @@ on_memory_and_s3! {
 
 const DAY: i64 = 24 * 3600 * 1_000_000;
 
-async fn upkeep(lake: &Lake, settings: &Settings, now_us: i64) -> Result<Report, LakeError> {
+async fn upkeep(lake: &Lake, settings: &Settings, now_us: i64) -> Result<Report, Incomplete> {
     run(lake, settings, now_us, &mut Pace::unhurt(), &|_| {}).await
 }
 
@@ -147,4 +147,38 @@ async fn what_a_killed_process_left_half_written_on_disk_goes_too() {
     assert!(half.exists(), "somebody may be writing it");
     upkeep(&lake, &Settings::default(), days_from_now(8)).await.unwrap();
     assert!(!half.exists());
+}
+
+/// One file that cannot be read keeps what needs it from being done, by name, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv13_a_damaged_file_is_named_and_keeps_nothing_else_from_being_done() {
+    let place = Place::memory();
+    let lake = place.create().await;
+    let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+    for from in 0..4 {
+        land(&mut lander, &lake, "gw", from, from + 1).await;
+    }
+    stage(&lake, "never", LANE, 0, 1).await.unwrap();
+    let hurt = format!("readings/{}", lake.files("readings").await.unwrap()[1].path);
+    let whole = place.store().get(&hurt).await.unwrap().unwrap();
+    place.store().put(&hurt, whole.slice(..whole.len() / 2)).await.unwrap();
+
+    let settings = Settings { quiet_us: 0, ..Settings::default() };
+    let later = days_from_now(8);
+    let incomplete = upkeep(&lake, &settings, later).await.unwrap_err();
+    let failed: Vec<&str> = incomplete.failed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(failed, ["completeness", "vitals_1m", "device_latest"]);
+    for (view, error) in &incomplete.failed {
+        assert!(error.to_string().contains(&hurt), "{view}: {error}");
+    }
+    let of = |name| incomplete.report.tables.iter().find(|done| done.table == name).unwrap();
+    assert_eq!((of("readings").merged.files, of("device_status").merged.files), (3, 4));
+    assert_eq!(of("readings").left.len(), 1);
+    assert!(hurt.ends_with(&of("readings").left[0].path));
+    assert_eq!(of("readings").swept.files, 1, "the file that never landed");
+
+    place.store().put(&hurt, whole).await.unwrap();
+    let mended = upkeep(&lake, &settings, later).await.unwrap();
+    assert_eq!(mended.views.len(), settings.views.len() + 1, "{:?}", mended.views);
+    assert_eq!(offsets(&lake, "readings", "gw").await, [0, 1, 2, 3]);
 }

@@ -70,7 +70,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| ("orchard%40ttn".to_owned(), own.to_owned()),
         say: messages::things_stack,
-        other: None,
+        other: Some(messages::things_stack_undecoded),
         birth: None,
     },
     Family {
@@ -78,7 +78,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |_, id| ("meters".to_owned(), eui(id)),
         say: messages::chirpstack,
-        other: None,
+        other: Some(messages::chirpstack_undecoded),
         birth: None,
     },
     Family {
@@ -118,6 +118,7 @@ pub(super) const FAMILIES: [Family; 12] = [
         filter: None,
         name: |own, _| of("thingsboard", own),
         say: messages::thingsboard,
+        // `v1/devices/me/telemetry` names the device by its login, which is the gateway's to say.
         other: None,
         birth: None,
     },

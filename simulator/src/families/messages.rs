@@ -173,6 +173,37 @@ pub(super) fn things_stack(now: &Now<'_>, say: &mut Telling) -> String {
     format!("v3/orchard@ttn/devices/{}/up", now.own)
 }
 
+/// An application without a payload formatter: there is only what the gateways say, and the payload is kept as it came.
+pub(super) fn things_stack_undecoded(now: &Now<'_>, say: &mut Telling) -> String {
+    let device = format!(
+        r#"{{"device_id":"{}","application_ids":{{"application_id":"orchard"}}}}"#,
+        now.own
+    );
+    say.at(now.event);
+    say.mark("{");
+    say.aside(Part::Around, "end_device_ids", "end_device_ids", &device);
+    say.aside(Part::Around, "received_at", "received_at", "\"2026-01-01T00:00:00.100Z\"");
+    say.object("uplink_message", |say| {
+        say.shared("f_port", "2");
+        say.shared("f_cnt", &(now.meter % 65_536).to_string());
+        say.aside(Part::Around, "frm_payload", "uplink_message.frm_payload", "\"y/YLBgJ+\"");
+        say.name("rx_metadata");
+        say.mark("[");
+        say.mark("{");
+        say.object("gateway_ids", |say| {
+            let gateway = Said::Text(format!("gtw-{}", now.meter));
+            say.reading("gateway_id", gateway, "gateway_ids.gateway_id", None);
+        });
+        say.shared("rssi", "-35");
+        say.shared("snr", "5.2");
+        say.mark("}");
+        say.mark("]");
+        say.silent("received_at", &now.rfc3339());
+    });
+    say.mark("}");
+    format!("v3/orchard@ttn/devices/{}/up", now.own)
+}
+
 pub(super) fn chirpstack(now: &Now<'_>, say: &mut Telling) -> String {
     let eui = eui(now.id);
     let info =
@@ -200,6 +231,33 @@ pub(super) fn chirpstack(now: &Now<'_>, say: &mut Telling) -> String {
         now.grown.tell(say, Naming::PLAIN);
     });
     say.aside(Part::Around, "rxInfo", "rxInfo", heard);
+    say.mark("}");
+    format!("application/meters/device/{eui}/event/up")
+}
+
+/// A device profile without a codec.
+pub(super) fn chirpstack_undecoded(now: &Now<'_>, say: &mut Telling) -> String {
+    let eui = eui(now.id);
+    let info = format!(r#"{{"applicationName":"Meters","devEui":"{eui}"}}"#);
+    let time = now.time().format("\"%Y-%m-%dT%H:%M:%S%.3f+00:00\"").to_string();
+    say.at(now.event);
+    say.mark("{");
+    say.silent("time", &time);
+    say.aside(Part::Around, "deviceInfo", "deviceInfo", &info);
+    say.silent("dr", "1");
+    say.shared("fPort", "85");
+    say.shared("fCnt", &(now.meter % 65_536).to_string());
+    say.share("dr", "1");
+    say.aside(Part::Around, "data", "data", "\"AXUBAA==\"");
+    say.name("rxInfo");
+    say.mark("[");
+    say.mark("{");
+    let gateway = Said::Text(format!("gtw-{}", now.meter));
+    say.reading("gatewayId", gateway, "gatewayId", None);
+    say.shared("rssi", "-70");
+    say.shared("snr", "9.0");
+    say.mark("}");
+    say.mark("]");
     say.mark("}");
     format!("application/meters/device/{eui}/event/up")
 }

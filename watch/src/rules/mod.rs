@@ -166,12 +166,6 @@ impl Rules {
         self.rules.iter().map(|rule| (rule.name.as_ref(), rule.version.as_ref()))
     }
 
-    /// Names of the rules for a device, and what they say.
-    pub fn of_device(&self, site: &str, device: &str) -> impl Iterator<Item = (&str, String)> {
-        let fits = move |rule: &&Rule| rule.site.matches(site) && rule.device.matches(device);
-        self.rules.iter().filter(fits).map(|rule| (rule.name.as_ref(), rule.to_string()))
-    }
-
     /// What the rules say, a line each.
     pub fn described(&self) -> impl Iterator<Item = String> + '_ {
         self.rules.iter().map(Rule::to_string)
@@ -225,7 +219,8 @@ impl Rule {
         metric && self.is_of(site, device)
     }
 
-    fn is_of(&self, site: &str, device: &str) -> bool {
+    /// Whether it may concern the device.
+    pub(crate) fn is_of(&self, site: &str, device: &str) -> bool {
         self.site.matches(site) && self.device.matches(device)
     }
 
