@@ -185,6 +185,18 @@ fn each_metric_has_a_rule_or_a_reason_for_none() {
 }
 
 #[test]
+fn each_rule_was_rehearsed() {
+    let runbooks = file("docs/runbooks.md");
+    let (_, rehearsals) = runbooks.split_once("\n## Rehearsals").unwrap();
+    let (rehearsals, _) = rehearsals.split_once("\n## ").unwrap();
+    let names = rehearsals.split(|c: char| !c.is_ascii_alphanumeric());
+    let names: BTreeSet<&str> = names.collect();
+    let missing = rules().into_iter().filter(|(name, _)| !names.contains(name.as_str()));
+    let missing: Vec<String> = missing.map(|(name, _)| name).collect();
+    assert!(missing.is_empty(), "make the fault for real, and say which it was: {missing:?}");
+}
+
+#[test]
 fn each_limit_and_refusal_has_a_rule_or_a_reason_for_none() {
     let runbooks = file("docs/runbooks.md");
     let (_, table) = runbooks.split_once("\n## Limits and refusals").unwrap();
