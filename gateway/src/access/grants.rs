@@ -10,6 +10,8 @@ use super::pattern::{covers, overlap};
 
 /// Topics whose answer is kept; a client that publishes to more is asked again. Enough for a bridge or a hub of a ward, about 20 KiB.
 const REMEMBERED_MAX: usize = 256;
+/// Rules for publishing that are asked each time: so few are no slower than a look at what is remembered, and need no memory.
+const ASKED_MAX: usize = 8;
 
 /// What a client wants to do with a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -60,8 +62,11 @@ impl Grants {
         if allows { rules.allow.push(grant) } else { rules.deny.push(grant) }
     }
 
-    /// Tells whether the client may publish to a topic. Remembers the answer: most clients use few topics.
+    /// Tells whether the client may publish to a topic. Of many rules it remembers the answer: most clients use few topics.
     pub(crate) fn may_publish(&mut self, topic: &str) -> bool {
+        if self.publish.allow.len() + self.publish.deny.len() <= ASKED_MAX {
+            return self.publish.allow(topic);
+        }
         if let Some(known) = self.remembered.get(topic) {
             return *known;
         }
