@@ -110,7 +110,9 @@ pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
     }
     let (mut reader, mut kills) = (Reader::default(), [0_u32; 2]);
     let end = scene.clock.uptime() + length;
-    while scene.clock.uptime() < end {
+    // Where the machine is busy it takes longer until the reader has looked once beside it all, and each was killed.
+    while scene.clock.uptime() < end || reader.looks == 0 || kills.contains(&0) {
+        ensure!(scene.clock.uptime() < end + PATIENCE, "the reader saw nothing");
         scene.pass(0.2, 2.5).await;
         reader.look(scene).await?;
         let which = usize::from(scene.random.chance(0.5));
@@ -131,7 +133,6 @@ pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
     scene.recovered().await?;
     let merges = upkeep::merges(scene, MAINTAINERS[0])? + upkeep::merges(scene, MAINTAINERS[1])?;
     upkeep::whole(scene).await?;
-    ensure!(reader.looks > 0, "the reader saw nothing");
     scene.note(format!(
         "workers were killed {} times, maintainers {} times, beside {} looks of a reader at every row and {merges} merges",
         kills[0], kills[1], reader.looks
