@@ -100,9 +100,10 @@ pub(crate) struct Summary {
     pub(crate) deferred: u64,
     pub(crate) unacknowledged: u64,
     pub(crate) cuts: u64,
-    pub(crate) refused: u64,
     pub(crate) seconds: f64,
     pub(crate) publish_to_receipt: Percentiles,
+    /// Messages that can never be taken.
+    pub(crate) set_aside: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

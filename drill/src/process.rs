@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How often the state of another process is looked at: no event announces it.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What a process gets to end after it was asked to.
-const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const STOP_PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running child. Killed when dropped.
 #[derive(Debug)]

@@ -97,7 +97,7 @@ impl Reader {
 pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
     scene.start_with_two_workers().await?;
     let length = if scene.quick { QUICK } else { LONG };
-    let seconds = (length + PATIENCE * 2).as_secs_f64();
+    let seconds = (length + PATIENCE * 3).as_secs_f64();
     let ward = scene.devices("ward", RATES[0], seconds);
     let clinic = scene.devices_behind_agent("clinic", RATES[1], seconds);
     for plan in [ward, clinic] {
@@ -112,7 +112,7 @@ pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
     let end = scene.clock.uptime() + length;
     // Where the machine is busy it takes longer until the reader has looked once beside it all, and each was killed.
     while scene.clock.uptime() < end || reader.looks == 0 || kills.contains(&0) {
-        ensure!(scene.clock.uptime() < end + PATIENCE, "the reader saw nothing");
+        ensure!(scene.clock.uptime() < end + PATIENCE * 2, "the reader saw nothing");
         scene.pass(0.2, 2.5).await;
         reader.look(scene).await?;
         let which = usize::from(scene.random.chance(0.5));
