@@ -79,7 +79,9 @@ async fn work(
             (Ok(report), _) => show(&report, options)?,
             (Err(incomplete), Some(_)) if incomplete.is_stopped() => return Ok(()),
             (Err(incomplete), every) => {
-                show(&incomplete.report, options)?;
+                if options.format == Format::Json || !incomplete.report.is_nothing() {
+                    show(&incomplete.report, options)?;
+                }
                 let Some((first, rest)) = said(incomplete.failed) else { return Ok(()) };
                 rest.iter().for_each(print::error);
                 if every.is_none() {
@@ -133,11 +135,11 @@ fn show(report: &Report, options: &Maintain) -> anyhow::Result<()> {
     if options.format == Format::Json {
         return Ok(print::json(report)?);
     }
-    let done: Vec<&Done> = report.tables.iter().filter(|done| !done.is_nothing()).collect();
-    let views: Vec<_> = report.views.iter().filter(|view| !view.is_nothing()).collect();
-    if done.is_empty() && views.is_empty() && report.plans.files == 0 {
+    if report.is_nothing() {
         return Ok(print::line("nothing to do")?);
     }
+    let done: Vec<&Done> = report.tables.iter().filter(|done| !done.is_nothing()).collect();
+    let views: Vec<_> = report.views.iter().filter(|view| !view.is_nothing()).collect();
     let header = ["table", "merged", "into", "bytes", "into", "retired", "swept", "checkpoint"];
     let row = |done: &&Done| {
         let counts = [

@@ -112,7 +112,10 @@ pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
     let end = scene.clock.uptime() + length;
     // Where the machine is busy it takes longer until the reader has looked once beside it all, and each was killed.
     while scene.clock.uptime() < end || reader.looks == 0 || kills.contains(&0) {
-        ensure!(scene.clock.uptime() < end + PATIENCE * 2, "the reader saw nothing");
+        ensure!(
+            scene.clock.uptime() < end + PATIENCE * 2,
+            "the reader saw nothing, or somebody was never killed"
+        );
         scene.pass(0.2, 2.5).await;
         reader.look(scene).await?;
         let which = usize::from(scene.random.chance(0.5));

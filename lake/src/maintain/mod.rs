@@ -172,6 +172,16 @@ pub struct Report {
     pub views: Vec<Viewed>,
 }
 
+impl Report {
+    /// Whether there was nothing to do.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.tables.iter().all(Done::is_nothing)
+            && self.views.iter().all(Viewed::is_nothing)
+            && self.plans.files == 0
+    }
+}
+
 /// What a run could not do. What it did all the same is in its report.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.said())]
@@ -190,8 +200,8 @@ impl Incomplete {
     }
 
     fn said(&self) -> String {
-        let names = self.failed.iter().map(|(name, _)| format!("`{name}`"));
-        let names: Vec<String> = names.filter(|name| name.len() > 2).collect();
+        let names = self.failed.iter().map(|(name, _)| name).filter(|name| !name.is_empty());
+        let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
         match (names.as_slice(), self.failed.as_slice()) {
             ([], [(_, error), ..]) => error.to_string(),
             (names, _) => format!("could not look after {}", names.join(", ")),

@@ -137,16 +137,21 @@ pub(super) fn shelly_event(now: &Now<'_>, say: &mut Telling) -> String {
     format!("{own}/events/rpc")
 }
 
-pub(super) fn things_stack(now: &Now<'_>, say: &mut Telling) -> String {
+/// How every uplink of The Things Stack begins.
+fn begin_things_stack(now: &Now<'_>, say: &mut Telling) {
     let device = format!(
         r#"{{"device_id":"{}","application_ids":{{"application_id":"orchard"}}}}"#,
         now.own
     );
-    let (count, received) = (now.meter, now.rfc3339());
     say.at(now.event);
     say.mark("{");
     say.aside(Part::Around, "end_device_ids", "end_device_ids", &device);
     say.aside(Part::Around, "received_at", "received_at", "\"2026-01-01T00:00:00.100Z\"");
+}
+
+pub(super) fn things_stack(now: &Now<'_>, say: &mut Telling) -> String {
+    let (count, received) = (now.meter, now.rfc3339());
+    begin_things_stack(now, say);
     say.object("uplink_message", |say| {
         say.shared("f_port", "2");
         say.shared("f_cnt", &(count % 65_536).to_string());
@@ -175,14 +180,7 @@ pub(super) fn things_stack(now: &Now<'_>, say: &mut Telling) -> String {
 
 /// An application without a payload formatter: there is only what the gateways say, and the payload is kept as it came.
 pub(super) fn things_stack_undecoded(now: &Now<'_>, say: &mut Telling) -> String {
-    let device = format!(
-        r#"{{"device_id":"{}","application_ids":{{"application_id":"orchard"}}}}"#,
-        now.own
-    );
-    say.at(now.event);
-    say.mark("{");
-    say.aside(Part::Around, "end_device_ids", "end_device_ids", &device);
-    say.aside(Part::Around, "received_at", "received_at", "\"2026-01-01T00:00:00.100Z\"");
+    begin_things_stack(now, say);
     say.object("uplink_message", |say| {
         say.shared("f_port", "2");
         say.shared("f_cnt", &(now.meter % 65_536).to_string());
@@ -204,11 +202,11 @@ pub(super) fn things_stack_undecoded(now: &Now<'_>, say: &mut Telling) -> String
     format!("v3/orchard@ttn/devices/{}/up", now.own)
 }
 
-pub(super) fn chirpstack(now: &Now<'_>, say: &mut Telling) -> String {
+/// How every uplink of ChirpStack begins; returns the EUI.
+fn begin_chirpstack(now: &Now<'_>, say: &mut Telling) -> String {
     let eui = eui(now.id);
     let info =
         format!(r#"{{"applicationName":"Meters","deviceName":"{}","devEui":"{eui}"}}"#, now.own);
-    let heard = r#"[{"gatewayId":"0016c001f153a14c","rssi":-70,"snr":9.0}]"#;
     let time = now.time().format("\"%Y-%m-%dT%H:%M:%S%.3f+00:00\"").to_string();
     say.at(now.event);
     say.mark("{");
@@ -218,6 +216,12 @@ pub(super) fn chirpstack(now: &Now<'_>, say: &mut Telling) -> String {
     say.shared("fPort", "85");
     say.shared("fCnt", &(now.meter % 65_536).to_string());
     say.share("dr", "1");
+    eui
+}
+
+pub(super) fn chirpstack(now: &Now<'_>, say: &mut Telling) -> String {
+    let eui = begin_chirpstack(now, say);
+    let heard = r#"[{"gatewayId":"0016c001f153a14c","rssi":-70,"snr":9.0}]"#;
     say.share("rssi", "-70");
     say.share("snr", "9.0");
     say.object("object", |say| {
@@ -237,17 +241,7 @@ pub(super) fn chirpstack(now: &Now<'_>, say: &mut Telling) -> String {
 
 /// A device profile without a codec.
 pub(super) fn chirpstack_undecoded(now: &Now<'_>, say: &mut Telling) -> String {
-    let eui = eui(now.id);
-    let info = format!(r#"{{"applicationName":"Meters","devEui":"{eui}"}}"#);
-    let time = now.time().format("\"%Y-%m-%dT%H:%M:%S%.3f+00:00\"").to_string();
-    say.at(now.event);
-    say.mark("{");
-    say.silent("time", &time);
-    say.aside(Part::Around, "deviceInfo", "deviceInfo", &info);
-    say.silent("dr", "1");
-    say.shared("fPort", "85");
-    say.shared("fCnt", &(now.meter % 65_536).to_string());
-    say.share("dr", "1");
+    let eui = begin_chirpstack(now, say);
     say.aside(Part::Around, "data", "data", "\"AXUBAA==\"");
     say.name("rxInfo");
     say.mark("[");
