@@ -56,7 +56,8 @@ impl Api {
         let parts = self.parts();
         let accepted = parts.gateway.as_ref().map(|gateway| gateway.source().accepted);
         let totals = Totals { messages: accepted.unwrap_or(landed.messages), ..landed };
-        let (counts, unready) = (parts.counts.read(), parts.readiness.troubles());
+        let counts = parts.counts.read();
+        let unready = parts.readiness.troubles().into_iter().map(|(part, _)| part).collect();
         self.pulse().look((self.now(), self.now_us()), Look { totals, counts, unready });
     }
 

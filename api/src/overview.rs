@@ -189,7 +189,8 @@ async fn alert_totals(api: &Api) -> Result<AlertTotals, Error> {
 
 fn troubles(api: &Api) -> Vec<Trouble> {
     let pulse = api.pulse();
-    let unready = pulse.unready().into_iter().map(|(part, why, since_us)| Trouble {
+    let unready = pulse.unready(api.parts().readiness.troubles(), api.now_us());
+    let unready = unready.into_iter().map(|(part, why, since_us)| Trouble {
         what: format!("{part} cannot work: {why}"),
         since: Time::known(since_us),
         remedy: "docs/operations.md says what each part needs; the log has more".into(),

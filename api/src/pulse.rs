@@ -34,7 +34,7 @@ pub(crate) struct Totals {
 pub(crate) struct Look {
     pub(crate) totals: Totals,
     pub(crate) counts: Groups,
-    pub(crate) unready: Vec<(&'static str, String)>,
+    pub(crate) unready: Vec<&'static str>,
 }
 
 /// How much comes.
@@ -73,7 +73,8 @@ pub(crate) struct Pulse(Mutex<Kept>);
 struct Kept {
     looks: VecDeque<(Duration, Totals)>,
     grown: BTreeMap<(String, String), Grown>,
-    unready: BTreeMap<&'static str, (String, i64)>,
+    /// Since when each part that could not work at the last look could not.
+    unready: BTreeMap<&'static str, i64>,
     /// Dead letters by the end of each minute.
     letters: VecDeque<(u64, u64)>,
     counted: Option<Counted>,
@@ -93,14 +94,8 @@ impl Pulse {
         kept.letters_are(now.as_secs() / 60, letters);
         kept.counts_are((now, now_us), &look.counts);
         let before = std::mem::take(&mut kept.unready);
-        kept.unready = look
-            .unready
-            .into_iter()
-            .map(|(part, why)| {
-                let since_us = before.get(part).map_or(now_us, |(_, since_us)| *since_us);
-                (part, (why, since_us))
-            })
-            .collect();
+        let since = |part| before.get(part).copied().unwrap_or(now_us);
+        kept.unready = look.unready.iter().map(|part| (*part, since(part))).collect();
     }
 
     /// Takes how many devices and alerts there are, and devices of each source.
@@ -167,10 +162,16 @@ impl Pulse {
         own.map(|((_, reason), it)| (reason.clone(), it.clone())).collect()
     }
 
-    /// Parts that cannot work: why, and since when.
-    pub(crate) fn unready(&self) -> Vec<(&'static str, String, i64)> {
+    /// Parts that cannot work `now`: why, and since when. Who is well again by now is not among them, whatever the last
+    /// look saw.
+    pub(crate) fn unready(
+        &self,
+        now: Vec<(&'static str, String)>,
+        now_us: i64,
+    ) -> Vec<(&'static str, String, i64)> {
         let kept = self.kept();
-        kept.unready.iter().map(|(part, (why, us))| (*part, why.clone(), *us)).collect()
+        let since = |part: &str| kept.unready.get(part).map_or(now_us, |since_us| *since_us);
+        now.into_iter().map(|(part, why)| (part, why, since(part))).collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -264,14 +265,18 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_unready_since_it_first_was() {
+    fn a_part_is_unready_since_it_first_was_and_until_it_is_ready() {
         let pulse = Pulse::default();
-        let unready =
-            |why: &str| Look { unready: vec![("lake", why.to_owned())], ..Look::default() };
-        pulse.look(at(1), unready("a"));
-        pulse.look(at(2), unready("b"));
-        assert_eq!(pulse.unready(), [("lake", "b".to_owned(), 1_000_000)]);
+        let now = |parts: &[&'static str]| parts.iter().map(|part| (*part, "why".into())).collect();
+        let looked = || Look { unready: vec!["lake"], ..Look::default() };
+        pulse.look(at(1), looked());
+        pulse.look(at(2), looked());
+        let unready = pulse.unready(now(&["broker", "lake"]), 2_500_000);
+        let why = String::from("why");
+        assert_eq!(unready, [("broker", why.clone(), 2_500_000), ("lake", why, 1_000_000)]);
+        assert!(pulse.unready(now(&[]), 2_500_000).is_empty(), "well again since the last look");
         pulse.look(at(3), Look::default());
-        assert!(pulse.unready().is_empty());
+        pulse.look(at(4), looked());
+        assert_eq!(pulse.unready(now(&["lake"]), 5_000_000)[0].2, 4_000_000, "ill anew");
     }
 }
