@@ -180,7 +180,8 @@ pub(crate) async fn tables(State(api): State<Api>, who: Who) -> Result<Json<Tabl
 }
 
 async fn all(lake: &Lake, now_us: i64) -> Result<Tables, LakeError> {
-    let (tables, views) = (lake.tables().await?, lake.views().await?);
+    let (tables, mut views) = (lake.tables().await?, lake.views().await?);
+    views.extend(lake.archives().await?);
     let compacted = lake.compacted().await?;
     let sealed = match views.iter().any(|view| view.name == completeness::NAME) {
         true => sealed(lake, now_us).await?,

@@ -29,6 +29,9 @@ pub(crate) struct Maintain {
     /// Remove the rows of a table after so many days; 0: never. Before what the configuration or the table says.
     #[arg(long, value_name = "TABLE=DAYS", value_parser = table_days)]
     pub(crate) retention_days: Vec<(String, u32)>,
+    /// Move the rows of a table into its archive (TABLE_archive) after so many days; 0: never. Before what the configuration says.
+    #[arg(long, value_name = "TABLE=DAYS", value_parser = table_days)]
+    pub(crate) archive_days: Vec<(String, u32)>,
     /// Keep files that are no part of a table any more for so many days [default: [maintain] keep_days].
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(i64::from(KEEP_DAYS)..))]
     pub(crate) keep_days: Option<u32>,
@@ -51,6 +54,7 @@ pub(crate) async fn run(options: &Maintain) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let mut config = config::load(options.lake.config.as_deref())?.maintain;
     config.retention_days.extend(options.retention_days.iter().cloned());
+    config.archive_days.extend(options.archive_days.iter().cloned());
     config.keep_days = options.keep_days.unwrap_or(config.keep_days);
     let lake = config::open_lake(&options.lake).await?;
     config.check(lake.catalog())?;
@@ -125,6 +129,9 @@ fn progress(step: &Step) {
             let (files, rows) = (print::grouped(*files), print::grouped(*rows));
             format!("{table}: {rows} rows in {files} files went by the retention")
         }
+        Step::Archived { table, date, rows } => {
+            format!("{table} {date}: {} rows moved into the archive", print::grouped(*rows))
+        }
         Step::Swept { table, files, bytes } => {
             format!("{table}: swept {} files, {} MiB", print::grouped(*files), mib(*bytes))
         }
@@ -140,7 +147,8 @@ fn show(report: &Report, options: &Maintain) -> anyhow::Result<()> {
     }
     let done: Vec<&Done> = report.tables.iter().filter(|done| !done.is_nothing()).collect();
     let views: Vec<_> = report.views.iter().filter(|view| !view.is_nothing()).collect();
-    let header = ["table", "merged", "into", "bytes", "into", "retired", "swept", "checkpoint"];
+    let header =
+        ["table", "merged", "into", "bytes", "into", "retired", "archived", "swept", "checkpoint"];
     let row = |done: &&Done| {
         let counts = [
             done.merged.files,
@@ -148,6 +156,7 @@ fn show(report: &Report, options: &Maintain) -> anyhow::Result<()> {
             done.merged.bytes,
             done.merged.made_bytes,
             done.retired.rows,
+            done.archived.rows,
             done.swept.files,
         ];
         let checkpoint = done.checkpoint.map_or_else(|| "-".to_owned(), print::grouped);

@@ -77,6 +77,7 @@ pub(crate) async fn tables(options: &Tables) -> anyhow::Result<()> {
     }
     let mut tables = lake.tables().await?;
     tables.extend(lake.views().await?);
+    tables.extend(lake.archives().await?);
     let tables: Vec<Shown<'_>> = tables.iter().map(shown).collect();
     if options.format == Format::Json {
         return Ok(print::json(&tables)?);

@@ -60,6 +60,14 @@ pub enum Point {
     RetireDue,
     /// They are part of it no more; their files are there.
     RetireCommitted,
+    /// A file of an archive is stored and proven; its rows are still in their table, and nothing says that it is meant.
+    ArchiveWritten,
+    /// The plan that names it is stored.
+    ArchivePlanned,
+    /// The rows left the table; the archive does not have them.
+    ArchiveDecided,
+    /// It has them.
+    ArchiveApplied,
     /// What stays of a file that speaks of an erased patient is stored; the file is still in its place.
     KeptWritten,
     /// It is in the file's place, which is still there.
@@ -72,7 +80,7 @@ pub enum Point {
 
 impl Point {
     /// Every point, in the order in which a message passes them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::SpoolWritten,
         Self::SpoolSynced,
         Self::PubackSent,
@@ -99,6 +107,10 @@ impl Point {
         Self::ViewCommitted,
         Self::RetireDue,
         Self::RetireCommitted,
+        Self::ArchiveWritten,
+        Self::ArchivePlanned,
+        Self::ArchiveDecided,
+        Self::ArchiveApplied,
         Self::KeptWritten,
         Self::EraseCommitted,
         Self::EraseSwept,
@@ -134,6 +146,10 @@ impl Point {
             Self::ViewCommitted => "view-committed",
             Self::RetireDue => "retire-due",
             Self::RetireCommitted => "retire-committed",
+            Self::ArchiveWritten => "archive-written",
+            Self::ArchivePlanned => "archive-planned",
+            Self::ArchiveDecided => "archive-decided",
+            Self::ArchiveApplied => "archive-applied",
             Self::KeptWritten => "kept-written",
             Self::EraseCommitted => "erase-committed",
             Self::EraseSwept => "erase-swept",

@@ -132,8 +132,9 @@ fn tell(report: &Report, told: &mut HashSet<String>) {
             let (files, reason) = (done.left.len(), &first.reason);
             warn!(table = done.table, files, object = first.path, reason, "files are not merged");
         }
-        let Done { table, merged, retired, swept, .. } = done;
-        if merged.made_files + retired.files + swept.files > 0 || done.checkpoint.is_some() {
+        let Done { table, merged, retired, archived, swept, .. } = done;
+        let files = merged.made_files + retired.files + archived.files + swept.files;
+        if files > 0 || done.checkpoint.is_some() {
             info!(
                 table,
                 merged_files = merged.files,
@@ -141,6 +142,7 @@ fn tell(report: &Report, told: &mut HashSet<String>) {
                 merged_bytes = merged.bytes,
                 into_bytes = merged.made_bytes,
                 retired_rows = retired.rows,
+                archived_rows = archived.rows,
                 swept_files = swept.files,
                 swept_bytes = swept.bytes,
                 checkpoint = done.checkpoint,

@@ -22,6 +22,7 @@ struct Inner {
     /// Files of the last run that can't be merged.
     left_files: AtomicU64,
     retired_rows: AtomicU64,
+    archived_rows: AtomicU64,
     swept_files: AtomicU64,
     views: AtomicU64,
 }
@@ -49,6 +50,7 @@ impl UpkeepMetrics {
                 ("upkeep_made_files", "Files that they became", &inner.made_files),
                 ("upkeep_gave_way", "Merges that somebody else did first", &inner.gave_way),
                 ("upkeep_retired_rows", "Rows older than the retention", &inner.retired_rows),
+                ("upkeep_archived_rows", "Rows moved into an archive", &inner.archived_rows),
                 ("upkeep_swept_files", "Objects removed that nothing needs", &inner.swept_files),
                 ("upkeep_views", "Times that a view was brought up to date", &inner.views),
             ] {
@@ -84,6 +86,7 @@ impl UpkeepMetrics {
             add(&inner.made_files, done.merged.made_files);
             add(&inner.gave_way, done.merged.gave_way);
             add(&inner.retired_rows, done.retired.rows);
+            add(&inner.archived_rows, done.archived.rows);
             add(&inner.swept_files, done.swept.files);
             left += done.left.len() as u64;
         }
@@ -109,6 +112,7 @@ mod tests {
             merged,
             left: vec![left],
             retired: Retired { files: 1, rows: 9 },
+            archived: Retired { files: 1, rows: 4 },
             swept: Swept { files: 2, bytes: 10 },
             ..Done::default()
         };
@@ -122,6 +126,7 @@ mod tests {
             "ingest_upkeep_last_success_timestamp_seconds 6.5\n",
             "ingest_upkeep_merged_files_total 60\n",
             "ingest_upkeep_retired_rows_total 18\n",
+            "ingest_upkeep_archived_rows_total 8\n",
             "ingest_upkeep_unmergeable_files 1\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");

@@ -13,6 +13,16 @@ use crate::tables::{
 pub struct Catalog {
     tables: Arc<[Arc<Table>]>,
     views: Arc<[Arc<Table>]>,
+    archives: Arc<[Arc<Table>]>,
+}
+
+/// Tables whose rows are looked for by what they keep of messages, and go by retention: they have no archive.
+const UNARCHIVED: [&str; 4] = [alerts::NAME, dead_letters::NAME, messages::NAME, replays::NAME];
+
+fn archives(tables: &[Arc<Table>]) -> Arc<[Arc<Table>]> {
+    let (_, of_rows) = tables.split_last().expect("there is a ledger");
+    let old = of_rows.iter().filter(|table| !UNARCHIVED.contains(&table.name.as_ref()));
+    old.map(|table| Arc::new(table.archive())).collect()
 }
 
 /// Tables of a lake at most.
@@ -120,9 +130,11 @@ impl Catalog {
             ehr_retracted::table(),
             ehr_current::table(),
         ];
+        let tables: Arc<[Arc<Table>]> = tables.into_iter().map(Arc::new).collect();
         Self {
-            tables: tables.into_iter().map(Arc::new).collect(),
+            archives: archives(&tables),
             views: views.into_iter().map(Arc::new).collect(),
+            tables,
         }
     }
 
@@ -133,7 +145,7 @@ impl Catalog {
     pub fn with(&self, table: Table) -> Result<Self, CatalogError> {
         check(&table)?;
         let name = || table.name.clone().into_owned();
-        if self.find(&table.name).is_some() {
+        if self.find(&table.name).is_some() || table.archive_of().is_some() {
             return Err(CatalogError::Taken { table: name(), what: "the table", name: name() });
         }
         if self.tables.len() >= TABLES_MAX {
@@ -142,15 +154,17 @@ impl Catalog {
         }
         let (ledger, others) = self.tables.split_last().expect("there is a ledger");
         let tables = others.iter().cloned().chain([Arc::new(table), ledger.clone()]);
-        Ok(Self { tables: tables.collect(), views: self.views.clone() })
+        let tables: Arc<[Arc<Table>]> = tables.collect();
+        Ok(Self { archives: archives(&tables), views: self.views.clone(), tables })
     }
 
-    /// The same with no tables of rows but these, and no views: a small lake, in which everything that may happen can be tried.
+    /// The same with no tables of rows and archives but these, and no views: a small lake, in which everything that may happen can be tried.
     #[must_use]
     pub fn only(&self, names: &[&str]) -> Self {
         let own = self.of_rows().iter().filter(|table| names.contains(&table.name.as_ref()));
-        let tables = own.chain([self.ledger()]).cloned().collect();
-        Self { tables, views: Arc::default() }
+        let tables: Arc<[Arc<Table>]> = own.chain([self.ledger()]).cloned().collect();
+        let archives = self.archives.iter().filter(|one| names.contains(&one.name.as_ref()));
+        Self { archives: archives.cloned().collect(), views: Arc::default(), tables }
     }
 
     /// All tables, the ledger last.
@@ -179,15 +193,27 @@ impl Catalog {
         &self.views
     }
 
-    /// All tables, then all views.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Table>> {
-        self.tables.iter().chain(self.views.iter())
+    /// The tables that old dates of others move into. A lake has those that something moved into.
+    #[must_use]
+    pub fn archives(&self) -> &[Arc<Table>] {
+        &self.archives
     }
 
-    /// The table or view of that name.
+    /// The archive of a table, if it may have one.
+    #[must_use]
+    pub fn archive(&self, table: &str) -> Option<&Arc<Table>> {
+        self.archives.iter().find(|archive| archive.archive_of() == Some(table))
+    }
+
+    /// All tables, then all views, then all archives.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.iter().chain(self.views.iter()).chain(self.archives.iter())
+    }
+
+    /// The table, view or archive of that name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Arc<Table>> {
-        self.get(name).or_else(|| self.views.iter().find(|view| view.name == name))
+        self.all().find(|table| table.name == name)
     }
 
     /// The table of that name.

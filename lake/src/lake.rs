@@ -197,6 +197,34 @@ impl Lake {
         Ok(summaries)
     }
 
+    /// The archives that there are, in numbers, as of now.
+    ///
+    /// # Errors
+    /// As [`Lake::tables`].
+    pub async fn archives(&self) -> Result<Vec<TableSummary>, LakeError> {
+        let mut summaries = Vec::new();
+        for archive in self.catalog().archives() {
+            if TableLog::load(self.store(), archive).await?.is_some() {
+                summaries.push(reader::summary(self.store(), archive).await?);
+            }
+        }
+        Ok(summaries)
+    }
+
+    /// Every table that has rows of messages: those that they land in, and the archives that there are.
+    ///
+    /// # Errors
+    /// As [`Lake::tables`].
+    pub async fn with_rows(&self) -> Result<Vec<Arc<Table>>, LakeError> {
+        let mut tables = self.catalog().of_rows().to_vec();
+        for archive in self.catalog().archives() {
+            if TableLog::load(self.store(), archive).await?.is_some() {
+                tables.push(archive.clone());
+            }
+        }
+        Ok(tables)
+    }
+
     /// The exact data files of a table's current version. A raw listing of its folder would see uncommitted and superseded
     /// files too.
     ///

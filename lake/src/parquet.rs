@@ -1,6 +1,6 @@
 //! Rows to Parquet bytes and back.
 //!
-//! zstd level 1; dictionaries on text and on `value` (byte stream split only as its fallback: it makes rounded sensor
+//! zstd level 1 (archives: 19); dictionaries on text and on `value` (byte stream split only as its fallback: it makes rounded sensor
 //! values 40 % larger); delta encoding on times, offsets and counters; page index; a million rows a row group. Minimum and
 //! maximum are kept for time and device alone, in the file as in the log: statistics of other columns would put
 //! identifying values where nobody expects them.
@@ -155,9 +155,11 @@ fn options(table: &Table, schema: &SchemaRef) -> ArrowWriterOptions {
 }
 
 fn properties(table: &Table, schema: &SchemaRef) -> WriterProperties {
+    // Written once, read seldom, kept for years.
+    let level = if table.archive_of().is_some() { 19 } else { 1 };
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("tidemark ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("zstd has a level 1")))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level).expect("zstd has that level")))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::None);
     for column in table.file_columns() {

@@ -85,11 +85,13 @@ pub(crate) fn scan_within(
         .iter()
         .map(|column| Field::new(column.name.as_ref(), column.kind.arrow(), column.nullable));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let (folder, table) = (lake.child(&table.name), table.clone());
+    let (lake, table) = (lake.clone(), table.clone());
     let wanted = Arc::new(wanted);
     let within = within.clone();
     let opened = stream::iter(files).then(move |file| {
-        let (folder, schema, wanted) = (folder.clone(), schema.clone(), wanted.clone());
+        // An archive's files hold rows of its table.
+        let folder = lake.child(&file.table);
+        let (schema, wanted) = (schema.clone(), wanted.clone());
         let (table, within) = (table.clone(), within.clone());
         async move {
             let names: Vec<&str> = wanted.iter().map(|column| column.name.as_ref()).collect();

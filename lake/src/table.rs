@@ -141,6 +141,9 @@ pub const FLAGS: Column = Column::optional(
     "What is remarkable about the row: names, sorted, joined by commas (see \"Flags\").",
 );
 
+/// How the name of an archive ends; before that is the name of the table whose old dates are in it.
+pub const ARCHIVE: &str = "_archive";
+
 impl Table {
     /// A table whose columns are those given, the partition column before them.
     #[must_use]
@@ -165,6 +168,20 @@ impl Table {
             bloom: texts(parts.bloom),
             retention_days: None,
         }
+    }
+
+    /// The table that old dates of this one move into.
+    #[must_use]
+    pub fn archive(&self) -> Self {
+        let about = format!("Rows of `{}` whose date is older than its `archive_days`.", self.name);
+        let name = format!("{}{ARCHIVE}", self.name);
+        Self { name: name.into(), about: about.into(), ..self.clone() }
+    }
+
+    /// The name of the table whose old dates are in this one, if it is an archive.
+    #[must_use]
+    pub fn archive_of(&self) -> Option<&str> {
+        self.name.strip_suffix(ARCHIVE)
     }
 
     /// The column of that name.

@@ -1,6 +1,8 @@
 //! The lake from outside: what is landed can be read, by anybody, exactly once.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "lake/archive.rs"]
+mod archive;
 #[path = "lake/books.rs"]
 mod books;
 #[path = "lake/compaction.rs"]

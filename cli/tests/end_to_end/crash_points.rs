@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crash_point::Point;
 use drill::{Death, Options, Victim};
 
-use crate::crash_upkeep::{ERASURE, RETENTION};
+use crate::crash_upkeep::{ARCHIVE, ERASURE, RETENTION};
 
 /// Who dies at a point, and the how-manieth time it gets there: late enough to be in the middle of things.
 fn deaths(point: Point) -> &'static [(Victim, u32)] {
@@ -40,6 +40,10 @@ fn deaths(point: Point) -> &'static [(Victim, u32)] {
         // A lake of a few rows is enough: see `crash_upkeep`.
         Point::RetireDue
         | Point::RetireCommitted
+        | Point::ArchiveWritten
+        | Point::ArchivePlanned
+        | Point::ArchiveDecided
+        | Point::ArchiveApplied
         | Point::KeptWritten
         | Point::EraseCommitted
         | Point::EraseSwept
@@ -115,7 +119,7 @@ dies! {
 
 #[test]
 fn every_crash_point_has_its_test() {
-    let apart = RETENTION.iter().chain(&ERASURE).map(|(point, _)| point);
+    let apart = RETENTION.iter().chain(&ARCHIVE).chain(&ERASURE).map(|(point, _)| point);
     let tested: BTreeSet<_> = TESTED.iter().chain(apart).map(|point| point.name()).collect();
     let all: BTreeSet<_> = Point::ALL.iter().map(|point| point.name()).collect();
     assert_eq!(tested, all);

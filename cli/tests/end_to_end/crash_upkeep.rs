@@ -22,6 +22,13 @@ const PATIENT: &str = "pat-00417";
 /// Where retention's command dies, and the how-manieth time it gets there.
 pub(crate) const RETENTION: [(Point, u32); 2] =
     [(Point::RetireDue, 1), (Point::RetireCommitted, 1)];
+/// Where a move into an archive dies.
+pub(crate) const ARCHIVE: [(Point, u32); 4] = [
+    (Point::ArchiveWritten, 1),
+    (Point::ArchivePlanned, 1),
+    (Point::ArchiveDecided, 1),
+    (Point::ArchiveApplied, 1),
+];
 /// Where an erasure dies: in the first and in the last table, and between two objects.
 pub(crate) const ERASURE: [(Point, u32); 7] = [
     (Point::KeptWritten, 1),
@@ -65,6 +72,8 @@ fn landed() -> &'static Path {
 struct Copied {
     url: String,
     environment: Vec<(String, String)>,
+    /// Whether it has an archive.
+    archived: bool,
     stop: Stop,
     _folder: tempfile::TempDir,
 }
@@ -85,7 +94,7 @@ impl Copied {
             url = format!("s3://{BUCKET}/lake");
             environment = serve(folder.path(), stop.clone());
         }
-        Self { url, environment, stop, _folder: folder }
+        Self { url, environment, archived: false, stop, _folder: folder }
     }
 
     fn command(&self, arguments: &[&str], days: i64) -> Command {
@@ -120,12 +129,14 @@ impl Copied {
             let store = lake::Store::open(&self.url, &environment).unwrap();
             let mut contents = BTreeMap::new();
             let identity = &["source_offset", "row_no", "device_id"][..];
-            for (table, columns) in [
+            let archive = ("readings_archive", identity);
+            let archive = Some(archive).filter(|_| self.archived);
+            for (table, columns) in archive.into_iter().chain([
                 ("readings", identity),
                 ("dead_letters", identity),
                 ("vitals_1m", &["device_id", "n", "mean_value"][..]),
                 ("landings", &["from_offset", "to_offset", "table_name", "row_count"][..]),
-            ] {
+            ]) {
                 let rows: Vec<RecordBatch> =
                     lake.scan(table, columns).await.unwrap().try_collect().await.unwrap();
                 let mut lines: Vec<String> = rows.iter().flat_map(lines).collect();
@@ -221,6 +232,32 @@ fn retention_dies(s3: bool) {
     }
 }
 
+fn archiving_dies(s3: bool) {
+    let archive = ["maintain", "--archive-days", "readings=30"];
+    let sweep = ["maintain"];
+    let mut undisturbed = Copied::new(s3);
+    let before = undisturbed.contents();
+    undisturbed.archived = true;
+    undisturbed.runs(&archive, 40);
+    for days in [50, 60] {
+        undisturbed.runs(&sweep, days);
+    }
+    let expected = undisturbed.contents();
+    assert_eq!(expected["readings"], (vec![], 0), "all moved, and their files went");
+    assert_eq!(expected["readings_archive"].0, before["readings"].0);
+    // What the object store adds is seen at one of them.
+    for death in ARCHIVE.into_iter().filter(|(point, _)| !s3 || *point == Point::ArchiveDecided) {
+        let mut lake = Copied::new(s3);
+        lake.archived = true;
+        lake.dies(&archive, 40, death);
+        lake.runs(&archive, 40);
+        for days in [50, 60] {
+            lake.runs(&sweep, days);
+        }
+        assert_eq!(lake.contents(), expected, "{death:?}");
+    }
+}
+
 fn erasure_dies(s3: bool) {
     let erase = ["erase", "--patient", PATIENT, "--reference", "request 7", "--yes"];
     let undisturbed = Copied::new(s3);
@@ -249,6 +286,16 @@ fn inv14_retention_dies_before_and_after_its_commit() {
 #[test]
 fn inv14_retention_dies_before_and_after_its_commit_in_s3() {
     retention_dies(true);
+}
+
+#[test]
+fn inv14_a_move_into_an_archive_dies_at_each_of_its_steps() {
+    archiving_dies(false);
+}
+
+#[test]
+fn inv14_a_move_into_an_archive_dies_at_each_of_its_steps_in_s3() {
+    archiving_dies(true);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::landing;
 use crate::ledger;
-use crate::maintain::RETIRED_ROWS_APP;
+use crate::maintain::{ARCHIVE_MOVE_APP, ARCHIVED_ROWS_APP, RETIRED_ROWS_APP};
 use crate::reader;
 use crate::table::Table;
 use crate::tables::landings;
@@ -49,6 +49,7 @@ const RESTORE: &str =
 const LOST_FILES: &str = "put the files back from a copy of the lake; without one their rows are lost: restore the whole lake, or begin a new one";
 const UNAPPLIED: &str =
     "start ingest for that lane: it applies the landing; if one runs, look again in a minute";
+const UNMOVED: &str = "run `tidemark maintain`: it finishes what somebody was killed at";
 const DOUBLED: &str = "another program rewrote files beside `tidemark maintain`: bring the table back to the version before (RESTORE in delta-rs or Spark) and keep that program off";
 const UNEVEN: &str = "look again while ingest rests; if it stays, a table was changed by another program: RESTORE it to the version before, or restore the whole lake";
 const ANEW: &str =
@@ -98,8 +99,11 @@ pub async fn run_to(lake: &Lake, depth: Depth) -> Result<Checked, LakeError> {
     let counted = check.counted().await?;
     for table in catalog.tables() {
         let retired = retired.get(table.name.as_ref()).copied().unwrap_or(0).cast_unsigned();
-        check.files(table, counted.as_ref(), retired).await?;
+        let sum = counted.as_ref().filter(|_| table.name != landings::NAME);
+        let sum = sum.map(|sums| sums.get(table.name.as_ref()).copied().unwrap_or(0));
+        check.files(table, sum.map(|sum| (sum, "the ledger counts")), retired).await?;
     }
+    check.archives().await?;
     for view in catalog.views() {
         if TableLog::load(lake.store(), view).await.is_ok_and(|log| log.is_none()) {
             continue;
@@ -119,7 +123,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn find(&mut self, table: &Table, problem: impl Into<String>, remedy: &'static str) {
-        let view = self.lake.catalog().get(&table.name).is_none();
+        let view = self.lake.catalog().views().iter().any(|view| view.name == table.name);
         let remedy = if view { ANEW } else { remedy };
         let (table, problem) = (table.name.to_string(), problem.into());
         self.checked.findings.push(Finding { table, problem, remedy });
@@ -265,10 +269,41 @@ impl Check<'_> {
         Ok(sums.ok())
     }
 
+    /// Every archive has what left its table for it.
+    async fn archives(&mut self) -> Result<(), LakeError> {
+        let (store, catalog) = (self.lake.store(), self.lake.catalog());
+        for archive in catalog.archives() {
+            let table = archive.archive_of().and_then(|table| catalog.get(table));
+            // Of a table whose log cannot be read it was found before.
+            let log = match table {
+                Some(table) => TableLog::load(store, table).await.ok().flatten(),
+                None => None,
+            };
+            let of_table = |app| log.as_ref().map(|log| log.txn(app));
+            let decided = of_table(ARCHIVE_MOVE_APP).unwrap_or(0);
+            if decided == 0 && TableLog::load(store, archive).await.is_ok_and(|log| log.is_none()) {
+                continue;
+            }
+            let Some(own) = self.log(archive).await? else { continue };
+            if own.txn(ARCHIVE_MOVE_APP) < decided {
+                self.find(archive, "rows that left its table for it are not in it", UNMOVED);
+            }
+            let given = own.txn(ARCHIVED_ROWS_APP).cast_unsigned();
+            let moved = of_table(ARCHIVED_ROWS_APP).map_or(given, i64::cast_unsigned);
+            if own.txn(ARCHIVE_MOVE_APP) == decided && given != moved {
+                let problem = format!("{moved} rows left its table for it, it was given {given}");
+                self.find(archive, problem, RESTORE);
+            }
+            let retired = own.txn(RETIRED_ROWS_APP).cast_unsigned();
+            self.files(archive, Some((given, "what it was given is")), retired).await?;
+        }
+        Ok(())
+    }
+
     async fn files(
         &mut self,
         table: &Arc<Table>,
-        counted: Option<&HashMap<String, u64>>,
+        counted: Option<(u64, &'static str)>,
         retired: u64,
     ) -> Result<(), LakeError> {
         let files = delta::files(self.lake.store(), table).await;
@@ -300,14 +335,12 @@ impl Check<'_> {
             );
         }
         let rows: u64 = files.iter().map(|file| file.rows).sum();
-        let sum =
-            counted.and_then(|counted| counted.get(table.name.as_ref())).copied().unwrap_or(0);
-        if table.name != landings::NAME && counted.is_some() && rows + retired != sum {
+        if let Some((sum, by)) = counted.filter(|(sum, _)| rows + retired != *sum) {
             let gone = match retired {
                 0 => String::new(),
-                retired => format!(" and {retired} that went by its retention"),
+                retired => format!(" and {retired} that left it (retention, erasure, archive)"),
             };
-            let problem = format!("its log has {rows} rows{gone}, the ledger counts {sum}");
+            let problem = format!("its log has {rows} rows{gone}, {by} {sum}");
             self.find(table, problem, UNEVEN);
         }
         if self.depth == Depth::Rows && missing.is_empty() {

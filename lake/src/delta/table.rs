@@ -28,13 +28,15 @@ use super::{Appended, TableLog};
 use crate::date::date_parse;
 use crate::error::LakeError;
 use crate::store::Store;
-use crate::table::{Column, Kind, PARTITION, Table};
+use crate::table::{Column, Kind, PARTITION, Table, Text};
 
 /// One data file of a table's current version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileInfo {
     /// A plain path for a local lake, else a URL: what to give a tool that reads Parquet.
     pub address: String,
+    /// The table whose folder it is in.
+    pub table: Text,
     /// Relative to the table's folder.
     pub path: String,
     /// Rows.
@@ -234,6 +236,7 @@ impl FileInfo {
             newest_us: times.map(|(_, newest)| newest),
             modified_ms: 0,
             lanes: range("lane").and_then(|(low, high)| Some(low.as_i64()?..=high.as_i64()?)),
+            table: table.name.clone(),
             path,
         }
     }

@@ -22,10 +22,10 @@ use crate::delta::{ActiveFile, AddFile, Appended, Rewrite, TableLog, date_in};
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::landing::AGE_MAX_US;
-use crate::maintain::RETIRED_ROWS_APP;
+use crate::maintain::{self, RETIRED_ROWS_APP};
 use crate::parquet::{Ending, Sink, WholeFile, view_schema};
 use crate::store::{PART_BYTES, Store, Upload};
-use crate::table::{PARTITION, Table};
+use crate::table::{ARCHIVE, PARTITION, Table};
 use crate::tables::{dead_letters, landings, messages};
 use crate::views;
 use rows::{Messages, Rows, identities};
@@ -103,7 +103,12 @@ impl Erase<'_> {
         let mut came_as = Messages::new();
         let raw =
             |table: &Table| [messages::NAME, dead_letters::NAME].contains(&table.name.as_ref());
-        let all = lake.catalog().of_rows().iter();
+        if !self.dry_run {
+            // What is on its way into an archive is in no table.
+            maintain::finish_moves(lake, now_us).await?;
+        }
+        // What moves into an archive meanwhile is found there: it comes behind its table.
+        let all = lake.catalog().of_rows().iter().chain(lake.catalog().archives());
         let (raw, rows): (Vec<_>, Vec<_>) = all.partition(|table| raw(table));
         let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
         // What messages became says which of them go as they came.
@@ -160,6 +165,7 @@ impl Erase<'_> {
         now_us: i64,
         told: &(dyn Fn(&str) + Sync),
     ) -> Result<(), LakeError> {
+        maintain::finish_moves(lake, now_us).await?;
         for view in lake.catalog().views() {
             if TableLog::load(lake.store(), view).await?.is_some() {
                 told(&view.name);
@@ -179,7 +185,10 @@ impl Erase<'_> {
 
     /// Before anything is removed: does a table that is on hold have such rows?
     fn holds(&self, seen: &BTreeMap<&str, Seen>) -> Result<(), LakeError> {
-        let is_held = |table: &str| self.legal_hold.iter().any(|held| held == table || held == "*");
+        let is_held = |table: &str| {
+            let name = table.strip_suffix(ARCHIVE).unwrap_or(table);
+            self.legal_hold.iter().any(|held| held == name || held == "*")
+        };
         let has = |seen: &Seen| seen.values().any(|found| *found > 0);
         match seen.iter().find(|(table, seen)| is_held(table) && has(seen)) {
             Some((table, _)) => Err(LakeError::Held { table: (*table).to_owned() }),

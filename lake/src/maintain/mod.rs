@@ -3,6 +3,7 @@
 //!
 //! Any number of processes may do this at once, and be killed at any point: what counts is decided by commits alone.
 
+mod archive;
 mod compact;
 mod inputs;
 mod logs;
@@ -14,7 +15,9 @@ mod rewrite;
 mod select;
 mod settings;
 mod sweep;
+mod writing;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -24,9 +27,11 @@ use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::table::Table;
 use crate::views::{self, Viewed};
+use archive::Archiving;
 use compact::Compaction;
 use sweep::Sweep;
 
+pub(crate) use archive::{MOVE_APP as ARCHIVE_MOVE_APP, ROWS_APP as ARCHIVED_ROWS_APP};
 pub use logs::{CHECKPOINT_COMMITS, LOG_RETENTION_US, Maintained, run_once};
 pub use pace::Pace;
 pub(crate) use retire::ROWS_APP as RETIRED_ROWS_APP;
@@ -61,6 +66,15 @@ pub enum Step {
         table: String,
         /// Their files.
         files: u64,
+        /// Their rows.
+        rows: u64,
+    },
+    /// Files of one date moved into the table's archive.
+    Archived {
+        /// Table name.
+        table: String,
+        /// `YYYY-MM-DD`.
+        date: String,
         /// Their rows.
         rows: u64,
     },
@@ -145,6 +159,8 @@ pub struct Done {
     pub left: Vec<Left>,
     /// Dates older than the retention.
     pub retired: Retired,
+    /// Dates that moved into the table's archive.
+    pub archived: Retired,
     /// Files that nothing needs.
     pub swept: Swept,
     /// The version of a new checkpoint.
@@ -223,6 +239,8 @@ pub async fn run(
     told: &(dyn Fn(&Step) + Sync),
 ) -> Result<Report, Incomplete> {
     let (mut report, mut failed) = (Report::default(), Vec::new());
+    // Somebody may have been killed half-way, and the setting may be gone since.
+    let moves = if settings.dry_run { Ok(()) } else { finish_moves(lake, now_us).await };
     for view in lake.catalog().views() {
         if settings.dry_run || !settings.has_view(&view.name) {
             continue;
@@ -233,6 +251,7 @@ pub async fn run(
         }
     }
     let (views_failed, mut kept) = (failed.len(), Vec::new());
+    failed.extend(moves.err().map(|error| (String::new(), error)));
     for table in lake.catalog().all() {
         match one(lake, table, settings, now_us, pace, told).await {
             Ok(done) => {
@@ -256,6 +275,21 @@ pub async fn run(
     if failed.is_empty() { Ok(report) } else { Err(Incomplete { report, failed }) }
 }
 
+/// Gives every archive what left its table for it and did not get there.
+///
+/// # Errors
+/// As a run; what is done is done.
+pub(crate) async fn finish_moves(lake: &Lake, now_us: i64) -> Result<(), LakeError> {
+    let (store, catalog, now_ms) = (lake.store(), lake.catalog(), now_us.div_euclid(1000));
+    for table in catalog.of_rows() {
+        if let Some(archive) = catalog.archive(&table.name) {
+            let archiving = Archiving { lake: store, table, archive, now_ms, told: &|_| {} };
+            archiving.finish().await?;
+        }
+    }
+    Ok(())
+}
+
 async fn sweep_all(
     lake: &Lake,
     settings: &Settings,
@@ -267,7 +301,7 @@ async fn sweep_all(
     let before_ms = (now_us - settings.keep_us).div_euclid(1000);
     let sweep = Sweep::begin(lake, before_ms, settings.dry_run).await?;
     for (table, done) in tables.iter().zip(&mut report.tables) {
-        if !settings.on_hold(&table.name) {
+        if !settings.on_hold(table) {
             done.swept = sweep.table(table, told).await?;
         }
     }
@@ -289,11 +323,20 @@ async fn one(
     if let Some(first) = settings.first_date(table, now_us) {
         done.retired = retire::before(store, table, first, now_ms, dry_run, told).await?;
     }
+    let archive = lake.catalog().archive(&table.name);
+    let archiving = archive.map(|archive| Archiving { lake: store, table, archive, now_ms, told });
+    if let Some(archiving) = archiving
+        && let Some(first) = settings.first_unarchived(table, now_us)
+    {
+        (done.archived, done.left) = archiving.before(first, dry_run, pace).await?;
+    }
     let now = select::Now { ms: now_ms, quiet_ms: settings.quiet_us / 1000 };
     let compaction = Compaction { lake: store, table, now, dry_run, told };
     let Some(compacted) = compaction.run(pace).await? else { return Ok(done) };
     let compact::Compacted { merged, left, version } = compacted;
-    (done.merged, done.left) = (merged, left);
+    done.merged = merged;
+    let named: HashSet<String> = done.left.iter().map(|left| left.path.clone()).collect();
+    done.left.extend(left.into_iter().filter(|left| !named.contains(&left.path)));
     if !dry_run {
         let log = logs::of_table(lake, table, version, settings.commits, now_us).await?;
         done.checkpoint = log.as_ref().map(|log| log.checkpoint);

@@ -5,25 +5,18 @@
 //! file. What is landed meanwhile stays where it is.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use crash_point::Point;
-use futures::TryStreamExt;
 use uuid::Uuid;
 
 use super::inputs::Inputs;
-use super::merge::Merge;
 use super::pace::Pace;
-use super::proof::Sums;
+use super::writing::{Writing, Written};
 use crate::date::date_text;
 use crate::delta::{ActiveFile, AddFile, Appended, COMPACT, Rewrite, TableLog};
 use crate::error::LakeError;
-use crate::parquet::{Ending, Sink, WholeFile, view_schema};
-use crate::store::{PART_BYTES, Store, Upload};
-use crate::table::{PARTITION, Table};
-
-/// Rows of a batch when a file is read back.
-const PROOF_ROWS: usize = 8 * 1024;
+use crate::store::Store;
+use crate::table::PARTITION;
 
 /// How a merge ended.
 #[derive(Debug)]
@@ -77,14 +70,12 @@ impl Place<'_> {
             return Ok(Rewritten { outcome: Outcome::Nothing, left });
         }
         let path = format!("{PARTITION}={}/merged-{}.parquet", date_text(date), Uuid::new_v4());
-        let merged = self.write(&folder, &table, inputs, &path).await?;
-        let written_us = self.pace.now_us();
+        let mut writing = Writing { folder: &folder, table: &table, pace: self.pace };
+        let merged = writing.write(inputs, &path).await?;
+        let written_us = writing.pace.now_us();
         crash_point::reach(Point::MergedWritten);
-        let Written { size, rows, stats, sums } = merged;
-        if let Err(error) = self.prove(&folder, &table, &path, size, &sums).await {
-            folder.delete(&path).await?;
-            return Err(error);
-        }
+        writing.prove(&path, &merged).await?;
+        let Written { size, rows, stats, .. } = merged;
         crash_point::reach(Point::MergedProven);
         if self.pace.is_stale(written_us) {
             folder.delete(&path).await?;
@@ -114,71 +105,6 @@ impl Place<'_> {
             Committed::Unclear => Outcome::GaveWay,
         };
         Ok(Rewritten { outcome, left })
-    }
-
-    async fn write(
-        &mut self,
-        folder: &Store,
-        table: &Arc<Table>,
-        inputs: Inputs,
-        path: &str,
-    ) -> Result<Written, LakeError> {
-        let mut upload = Upload::new(folder, path);
-        match self.fill(&mut upload, table, inputs).await {
-            Ok((Ending { bytes, stats, rows }, sums)) => {
-                upload.write(&bytes).await?;
-                Ok(Written { size: upload.finish().await?, rows, stats, sums })
-            }
-            Err(error) => {
-                upload.abort().await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn fill(
-        &mut self,
-        upload: &mut Upload,
-        table: &Arc<Table>,
-        inputs: Inputs,
-    ) -> Result<(Ending, Sums), LakeError> {
-        let mut sink = Sink::new(table, &view_schema(table))?;
-        self.pace.begin();
-        let mut merge = Merge::new(table, inputs).await?;
-        while let Some(batch) = merge.next().await? {
-            sink.write(&batch)?;
-            if sink.ready() >= PART_BYTES {
-                upload.write(&sink.take()).await?;
-            }
-            self.pace.breathe().await?;
-        }
-        Ok((sink.finish()?, merge.sums().clone()))
-    }
-
-    /// Reads back what was written.
-    async fn prove(
-        &mut self,
-        folder: &Store,
-        table: &Arc<Table>,
-        path: &str,
-        size: u64,
-        wanted: &Sums,
-    ) -> Result<(), LakeError> {
-        let file = WholeFile::open(folder, table, folder.path(path), size, None).await?;
-        let mut rows = file.stream(PROOF_ROWS)?;
-        let mut sums = Sums::new(table);
-        self.pace.begin();
-        while let Some(batch) = rows.try_next().await? {
-            sums.add(&batch);
-            self.pace.breathe().await?;
-        }
-        match wanted.differs(&sums, table) {
-            None => Ok(()),
-            Some(what) => {
-                let (table, path) = (table.name.to_string(), path.to_owned());
-                Err(LakeError::Unproven { table, path, what })
-            }
-        }
     }
 
     async fn commit(
@@ -216,11 +142,4 @@ enum Committed {
     Theirs,
     /// It may have been committed behind the log's start: the sweep sees whether the table knows our file.
     Unclear,
-}
-
-struct Written {
-    size: u64,
-    rows: u64,
-    stats: String,
-    sums: Sums,
 }

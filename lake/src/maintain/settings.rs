@@ -35,6 +35,8 @@ pub struct MaintainConfig {
     pub sweep_hours: u32,
     /// Table → days after which its rows go; before what the table itself says. 0: never.
     pub retention_days: BTreeMap<String, u32>,
+    /// Table → days after which its rows move into its archive. 0: never.
+    pub archive_days: BTreeMap<String, u32>,
     /// Tables that nothing is removed from, whatever their retention; "*": all.
     pub legal_hold: Vec<String>,
     /// The views that are kept up to date.
@@ -50,6 +52,7 @@ impl Default for MaintainConfig {
             keep_days: KEEP_DAYS,
             sweep_hours: 6,
             retention_days: BTreeMap::new(),
+            archive_days: BTreeMap::new(),
             legal_hold: Vec::new(),
             views: VIEWS.map(str::to_owned).into(),
         }
@@ -81,6 +84,24 @@ pub enum SettingsError {
         /// The name.
         view: String,
     },
+    /// A table whose rows stay where they are.
+    #[error("[maintain] archive_days: `{table}` has no archive: use retention_days for it")]
+    Unarchived {
+        /// Its name.
+        table: String,
+    },
+    /// What would never be done.
+    #[error(
+        "[maintain] archive_days: rows of `{table}` go after {retention} days and cannot move after {days}: archive_days must be less"
+    )]
+    Never {
+        /// Its name.
+        table: String,
+        /// Days until they move.
+        days: u32,
+        /// Days until they go.
+        retention: u32,
+    },
     /// What would make the books wrong.
     #[error(
         "[maintain] retention_days: `{table}` is the ledger: what it says of landed rows is needed as long as the lake"
@@ -111,10 +132,12 @@ impl MaintainConfig {
             let known = catalog.get(table).is_some();
             (!known).then(|| SettingsError::Unknown { key, table: table.clone() })
         };
+        let archived = self.archive_days.keys();
         let retained = self.retention_days.keys();
         let held = self.legal_hold.iter().filter(|table| *table != ALL);
         let mistake = retained
             .map(|table| ("retention_days", table))
+            .chain(archived.map(|table| ("archive_days", table)))
             .chain(held.map(|table| ("legal_hold", table)))
             .find_map(|(key, table)| unknown(key, table));
         if let Some(mistake) = mistake {
@@ -126,7 +149,31 @@ impl MaintainConfig {
         if self.retention_days.contains_key(landings::NAME) {
             return Err(SettingsError::Ledger { table: landings::NAME.to_owned() });
         }
-        Ok(())
+        self.archive_days
+            .iter()
+            .try_for_each(|(table, days)| self.check_archive(catalog, table, *days))
+    }
+
+    fn check_archive(
+        &self,
+        catalog: &Catalog,
+        table: &str,
+        days: u32,
+    ) -> Result<(), SettingsError> {
+        let of = || table.to_owned();
+        if days == 0 {
+            return Ok(());
+        }
+        if catalog.archive(table).is_none() {
+            return Err(SettingsError::Unarchived { table: of() });
+        }
+        let own = || catalog.get(table).and_then(|table| table.retention_days);
+        match self.retention_days.get(table).copied().or_else(own) {
+            Some(retention) if (1..=days).contains(&retention) => {
+                Err(SettingsError::Never { table: of(), days, retention })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -143,6 +190,8 @@ pub struct Settings {
     pub sweep: bool,
     /// Table → days.
     pub retention_days: BTreeMap<String, u32>,
+    /// Table → days after which its rows move into its archive.
+    pub archive_days: BTreeMap<String, u32>,
     /// Tables that nothing is removed from.
     pub legal_hold: Vec<String>,
     /// The views that are brought up to date.
@@ -160,6 +209,7 @@ impl Default for Settings {
             keep_us: i64::from(KEEP_DAYS) * DAY_US,
             sweep: true,
             retention_days: BTreeMap::new(),
+            archive_days: BTreeMap::new(),
             legal_hold: Vec::new(),
             views: VIEWS.map(str::to_owned).into(),
             dry_run: false,
@@ -173,6 +223,7 @@ impl From<&MaintainConfig> for Settings {
             quiet_us: i64::from(config.quiet_minutes) * 60_000_000,
             keep_us: i64::from(config.keep_days) * DAY_US,
             retention_days: config.retention_days.clone(),
+            archive_days: config.archive_days.clone(),
             legal_hold: config.legal_hold.clone(),
             views: config.views.clone(),
             ..Self::default()
@@ -188,17 +239,25 @@ impl Settings {
         self.views.iter().any(|wanted| wanted == named)
     }
 
-    /// Whether nothing may be removed from that table.
-    pub(crate) fn on_hold(&self, table: &str) -> bool {
-        self.legal_hold.iter().any(|held| held == table || held == ALL)
+    /// Whether nothing may be removed from that table. An archive is held as its table is.
+    pub(crate) fn on_hold(&self, table: &Table) -> bool {
+        let name = table.archive_of().unwrap_or(&table.name);
+        self.legal_hold.iter().any(|held| held == name || held == ALL)
+    }
+
+    /// The first date of a table that does not move into its archive; `None`: none does.
+    pub(crate) fn first_unarchived(&self, table: &Table, now_us: i64) -> Option<i32> {
+        let days = *self.archive_days.get(table.name.as_ref()).filter(|days| **days > 0)?;
+        (!self.on_hold(table)).then(|| date_of(now_us).saturating_sub_unsigned(days))
     }
 
     /// The first date of a table that stays; `None`: all stay.
     pub(crate) fn first_date(&self, table: &Table, now_us: i64) -> Option<i32> {
-        if table.name == landings::NAME || self.on_hold(&table.name) {
+        if table.name == landings::NAME || self.on_hold(table) {
             return None;
         }
-        let days = self.retention_days.get(table.name.as_ref()).copied();
+        let name = table.archive_of().unwrap_or(&table.name);
+        let days = self.retention_days.get(name).copied();
         let days = days.or(table.retention_days).filter(|days| *days > 0)?;
         Some(date_of(now_us).saturating_sub_unsigned(days))
     }
@@ -207,7 +266,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::messages;
+    use crate::tables::{messages, readings};
 
     fn refused(change: impl Fn(&mut MaintainConfig)) -> String {
         let mut config = MaintainConfig::default();
@@ -229,6 +288,41 @@ mod tests {
         assert!(refused(|config| config.legal_hold.push("all".into())).contains("`all`"));
         let view = refused(|config| config.views.push("vitals".into()));
         assert!(view.contains("`vitals` is not a view: completeness, vitals_1m"), "{view}");
+    }
+
+    #[test]
+    fn what_can_never_move_into_an_archive_is_refused() {
+        let moved = |table: &str, days, retention: Option<u32>| {
+            let mut config = MaintainConfig::default();
+            config.archive_days.insert(table.into(), days);
+            config.retention_days.extend(retention.map(|days| (table.to_owned(), days)));
+            config.check(&Catalog::builtin()).map_err(|error| error.to_string())
+        };
+        for table in ["landings", "messages", "dead_letters"] {
+            let error = moved(table, 3, None).unwrap_err();
+            assert!(error.contains(&format!("`{table}` has no archive")), "{error}");
+        }
+        assert!(moved("reading", 3, None).unwrap_err().contains("`reading` is not a table"));
+        let late = moved("readings", 30, Some(30)).unwrap_err();
+        assert!(late.contains("go after 30 days and cannot move after 30"), "{late}");
+        for (days, retention) in [(30, Some(31)), (30, Some(0)), (30, None), (0, Some(3))] {
+            moved("readings", days, retention).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_archive_is_held_and_retired_as_its_table_is() {
+        let (now, day) = (20_000 * DAY_US + 5, 20_000);
+        let (table, archive) = (readings::table(), readings::table().archive());
+        let mut settings = Settings::default();
+        settings.archive_days.insert("readings".into(), 30);
+        settings.retention_days.insert("readings".into(), 300);
+        assert_eq!(settings.first_unarchived(&table, now), Some(day - 30));
+        assert_eq!(settings.first_unarchived(&archive, now), None);
+        assert_eq!(settings.first_date(&archive, now), Some(day - 300));
+        settings.legal_hold = vec!["readings".into()];
+        assert_eq!(settings.first_unarchived(&table, now), None);
+        assert_eq!(settings.first_date(&archive, now), None);
     }
 
     #[test]

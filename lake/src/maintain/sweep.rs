@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use crash_point::Point;
 use futures::TryStreamExt;
 
-use super::{Step, Swept};
+use super::{Step, Swept, archive};
 use crate::delta::{Active, TableLog, date_in};
 use crate::error::LakeError;
 use crate::lake::Lake;
@@ -90,16 +90,29 @@ impl<'a> Sweep<'a> {
         known && !active.has(path) && !late
     }
 
-    /// Removes the plans that no lane may have to apply.
+    /// Removes the plans that no lane may have to apply, and those of archives, which were given what was decided before the sweep began.
     ///
     /// # Errors
     /// [`LakeError::Store`].
     pub(crate) async fn plans(&self) -> Result<Swept, LakeError> {
+        let (catalog, mut moves) = (self.lake.catalog(), HashSet::new());
+        for archive in catalog.archives() {
+            let table = archive.archive_of().and_then(|table| catalog.get(table));
+            let Some(table) = table else { continue };
+            if let Some(log) = TableLog::load(self.lake.store(), table).await? {
+                moves.insert(archive::plan_path(table, log.txn(archive::MOVE_APP)));
+            }
+        }
+        let is_old =
+            |object: &Object| object.path.ends_with(".json") && !moves.contains(&object.path);
+        let of_archives = self.objects(archive::FOLDER, is_old).await?;
         let last = self.plans.iter().map(|plan| Plan::path(plan.landing));
         let last: HashSet<String> = last.collect();
         let is_free =
             |object: &Object| object.path.ends_with(".json") && !last.contains(&object.path);
-        self.objects(Plan::FOLDER, is_free).await
+        let swept = self.objects(Plan::FOLDER, is_free).await?;
+        let (files, bytes) = (of_archives.files + swept.files, of_archives.bytes + swept.bytes);
+        Ok(Swept { files, bytes })
     }
 
     async fn objects(

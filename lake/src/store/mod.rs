@@ -219,6 +219,19 @@ impl Store {
         Ok(found.last_modified.timestamp_millis())
     }
 
+    /// The bytes of the object, if there is one.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`].
+    pub(crate) async fn size(&self, relative: &str) -> Result<Option<u64>, LakeError> {
+        let path = self.path(relative);
+        match self.root.head(&path).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("read", &path, error)),
+        }
+    }
+
     /// Removes the object; one that isn't there is fine.
     ///
     /// # Errors

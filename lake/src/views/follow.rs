@@ -1,20 +1,20 @@
 //! What a view has to know to be brought up to date, and the commit that does it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crash_point::Point;
 
 use super::Viewed;
-use crate::delta::{self, ActiveFile, AddFile, Appended, Changes, FileInfo, Rewrite, TableLog};
+use super::base::{self, Base};
+use crate::delta::{self, ActiveFile, AddFile, Appended, FileInfo, Rewrite, TableLog};
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::parquet::Within;
 use crate::reader::{self, Rows};
 use crate::store::Store;
 use crate::table::Table;
-use crate::tables::{device_latest, landings};
-use crate::whole;
+use crate::tables::device_latest;
 
 const FORMAT_APP: &str = "view/format";
 /// A view that nothing touches says once in so many commits of its tables that it has seen them: their logs are cleaned up.
@@ -26,19 +26,6 @@ fn format(view: &Table) -> i64 {
         device_latest::NAME => 2,
         _ => 1,
     }
-}
-
-/// A table that a view is made of.
-pub(crate) struct Base {
-    pub(crate) table: Arc<Table>,
-    /// All its files, at the version that is followed up to.
-    pub(crate) files: Vec<FileInfo>,
-    /// Files whose rows the view has not seen.
-    pub(crate) added: Vec<FileInfo>,
-    /// Dates that rows were taken out of.
-    pub(crate) dates: BTreeSet<i32>,
-    version: u64,
-    seen: Option<u64>,
 }
 
 /// See the module.
@@ -108,15 +95,19 @@ impl Followed {
         }
         let (mut bases, mut whole) = (Vec::new(), true);
         for table in tables {
-            let app = app(&table);
-            let seen = logs.iter().map(|log| log.txns().get(&app).copied());
-            // Of several the one that is behind.
-            let seen = seen.collect::<Option<Vec<_>>>().and_then(|seen| seen.into_iter().min());
-            let seen = seen.filter(|_| !anew).and_then(|seen| u64::try_from(seen).ok());
-            let (base, applied) = Base::load(store, table, seen, &ledger).await?;
-            whole &= applied;
-            anew |= base.seen.is_none();
+            let seen = |table: &Table| {
+                let app = base::app(table);
+                let seen = logs.iter().map(|log| log.txns().get(&app).copied());
+                // Of several the one that is behind.
+                let seen = seen.collect::<Option<Vec<_>>>().and_then(|seen| seen.into_iter().min());
+                seen.filter(|_| !anew).and_then(|seen| u64::try_from(seen).ok())
+            };
+            let archive = lake.catalog().archive(&table.name);
+            let base = Base::load(store, table, archive, seen, &ledger).await?;
+            whole &= base.is_whole;
+            let unseen = base.is_unseen();
             bases.push(base);
+            anew |= unseen;
         }
         let ledger = (whole && ledger.version() > 0).then(|| ledger.version());
         let (removes, adds) = (Vec::new(), Vec::new());
@@ -190,16 +181,15 @@ impl Followed {
     /// # Errors
     /// As [`TableLog::rewrite`].
     pub(crate) async fn commit(mut self) -> Result<Viewed, LakeError> {
-        let lags = |base: &Base| base.seen.is_none_or(|seen| base.version - seen >= SEEN_COMMITS);
         let nothing = self.removes.is_empty() && self.adds.is_empty();
-        if !self.anew && nothing && !self.bases.iter().any(lags) {
+        if !self.anew && nothing && !self.bases.iter().any(|base| base.lags(SEEN_COMMITS)) {
             return Ok(self.done(false));
         }
         let now_ms = self.now_ms;
         let removes: Vec<_> =
             self.removes.iter().map(|file| active(file).removal(true, now_ms)).collect();
         let mut txns: Vec<(String, i64)> = vec![(FORMAT_APP.to_owned(), format(&self.view))];
-        txns.extend(self.bases.iter().map(|base| (app(&base.table), base.version.cast_signed())));
+        txns.extend(self.bases.iter().flat_map(Base::txns));
         if let Some(ledger) = self.ledger {
             txns.push((LEDGER_APP.to_owned(), ledger.cast_signed()));
         }
@@ -242,10 +232,6 @@ impl Followed {
 /// Up to where every landing is in the view. Not the position in the ledger's own log, which a view may follow as a table.
 pub(crate) const LEDGER_APP: &str = "view/true_up_to";
 
-fn app(table: &Table) -> String {
-    format!("view/{}", table.name)
-}
-
 fn active(file: &FileInfo) -> ActiveFile {
     ActiveFile {
         path: file.path.clone(),
@@ -253,38 +239,5 @@ fn active(file: &FileInfo) -> ActiveFile {
         bytes: file.bytes,
         modified_ms: file.modified_ms,
         rows: Some(file.rows),
-    }
-}
-
-impl Base {
-    /// Reads a table and what of it is new. The other value: whether it has every landing that the ledger knows.
-    async fn load(
-        store: &Store,
-        table: Arc<Table>,
-        seen: Option<u64>,
-        ledger: &TableLog,
-    ) -> Result<(Self, bool), LakeError> {
-        let (files, version) = delta::files(store, &table).await?;
-        let applied = if table.name == landings::NAME {
-            true
-        } else {
-            // Of that version or a later one: what it lacks, the files lack.
-            let mut log = TableLog::load(store, &table).await?;
-            if let Some(log) = &mut log {
-                log.refresh().await?;
-            }
-            log.is_some_and(|log| {
-                log.version() == version && whole::has_all(&table.name, ledger.txns(), log.txns())
-            })
-        };
-        let mut base =
-            Self { table, files, added: Vec::new(), dates: BTreeSet::new(), version, seen: None };
-        let Some(seen) = seen else { return Ok((base, applied)) };
-        if let Some(Changes { added, dates }) =
-            delta::changes(store, &base.table, seen, version).await?
-        {
-            (base.added, base.dates, base.seen) = (added, dates, Some(seen));
-        }
-        Ok((base, applied))
     }
 }

@@ -6,6 +6,7 @@
 //! way. Where a log does not go back far enough, rows were taken out of a table, or files that a view has not read yet were rewritten and
 //! vacuumed by another program, it is made anew.
 
+mod base;
 mod completeness;
 mod device_latest;
 mod devices;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use lake::date::date_of;
 use lake::maintain::{self, Incomplete, Pace, Settings};
 use lake::tables::readings;
 use lake::{Lake, LandOutcome, Lander, OpenMode, Store, check};
@@ -14,10 +15,10 @@ use object_store::path::Path;
 use url::Url;
 
 use super::explore::{
-    Case, GW, HEIR, OFFSETS, Program, SMALL, URL, open, small, two_switches_from,
+    ARCHIVE, Case, GW, HEIR, OFFSETS, Program, SMALL, URL, open, small, two_switches_from,
 };
 use super::gate::Fault;
-use crate::kit::{LANE, NOW, stage_in};
+use crate::kit::{LANE, NOW, stage_in, stage_on};
 
 const DAY: i64 = 24 * 3600 * 1_000_000;
 /// The dates that rows land on are over.
@@ -38,6 +39,8 @@ pub(super) enum Task {
     Sweep,
     /// Takes out the rows of every date.
     Retire,
+    /// Moves them into the archive.
+    Archive,
 }
 
 /// The edge, if there is one, and what must be gone after a sweep.
@@ -67,6 +70,10 @@ pub(super) async fn run(task: Task, lake: &Lake, root: &InMemory) -> Result<(), 
             let retention_days = [(readings::NAME.to_owned(), RETENTION)].into();
             (Settings { retention_days, ..idle }, MUCH_LATER)
         }
+        Task::Archive => {
+            let archive_days = [(readings::NAME.to_owned(), RETENTION)].into();
+            (Settings { archive_days, ..idle }, MUCH_LATER)
+        }
     };
     maintain::run(lake, &settings, now_us, &mut Pace::unhurt(), &|_| {}).await.map(|_| ())
 }
@@ -90,6 +97,18 @@ async fn begun() -> Arc<InMemory> {
     for offset in 0..OFFSETS {
         land(&lake, &mut lander, "before", [offset, offset + 1]).await;
     }
+    root
+}
+
+/// The same with a row of the day after: what moves into the archive moves in two steps.
+async fn of_two_dates() -> Arc<InMemory> {
+    let root = begun().await;
+    let lake = open(root.clone()).await;
+    let mut lander = Lander::open(&lake, "worker", [LANE], NOW).await.unwrap();
+    let date = date_of(NOW + DAY);
+    let staged = stage_on(date, &lake, "after", LANE, [0, OFFSETS], TABLES).await.unwrap();
+    let outcome = lander.land(&staged, NOW).await.unwrap();
+    assert!(matches!(outcome, LandOutcome::Landed { .. }), "{outcome:?}");
     root
 }
 
@@ -122,13 +141,14 @@ async fn with_leftovers() -> Arc<InMemory> {
 }
 
 /// What is wrong with the lake once everybody is done, and a worker has applied what nobody had.
-pub(super) async fn finished(root: &Arc<InMemory>, rows_go: bool) -> Vec<String> {
+/// `rows_go`: what takes the rows out of their table.
+pub(super) async fn finished(root: &Arc<InMemory>, rows_go: Option<Task>) -> Vec<String> {
     let lake = open(root.clone()).await;
     if let Err(error) = Lander::open(&lake, "last", [LANE], NOW).await {
         return vec![error.to_string()];
     }
-    if rows_go {
-        run(Task::Retire, &lake, root).await.unwrap();
+    if let Some(task) = rows_go {
+        run(task, &lake, root).await.unwrap();
     }
     let mut wrong: Vec<String> = Vec::new();
     if let Some((_, free)) = edge(root).await {
@@ -143,7 +163,14 @@ pub(super) async fn finished(root: &Arc<InMemory>, rows_go: bool) -> Vec<String>
     let checked = check::run(&lake).await.unwrap();
     wrong
         .extend(checked.findings.iter().map(|found| format!("{}: {}", found.table, found.problem)));
-    if rows_go && !lake.files(readings::NAME).await.unwrap().is_empty() {
+    if rows_go == Some(Task::Archive) {
+        let landed: u64 = lake.books().await.unwrap().iter().map(|book| book.landed).sum();
+        let rows = lake.scan(ARCHIVE, &["source_id", "source_offset"]).await.unwrap();
+        let rows = lake::count(rows).await.unwrap();
+        // That none is there twice was checked.
+        wrong.extend((rows != landed).then(|| format!("{rows} of {landed} rows in the archive")));
+    }
+    if rows_go.is_some() && !lake.files(readings::NAME).await.unwrap().is_empty() {
         wrong.push("rows are left".to_owned());
     }
     wrong
@@ -158,6 +185,7 @@ async fn explored(begun: Arc<InMemory>, case: Case<'static>, fault: Fault, least
 const MERGE: Program = Program::Upkeep(Task::Merge);
 const SWEEP: Program = Program::Upkeep(Task::Sweep);
 const RETIRE: Program = Program::Upkeep(Task::Retire);
+const ARCHIVES: Program = Program::Upkeep(Task::Archive);
 const IN_ONE: Case<'_> = Case { upkeep: true, within: &["readings"], ..SMALL };
 const WRITES: Case<'_> = Case { writes_only: true, ..IN_ONE };
 
@@ -214,11 +242,28 @@ async fn inv14_retention_beside_a_worker_a_merge_and_itself() {
     for programs in
         [&[RETIRE, GW], &[GW, RETIRE], &[RETIRE, MERGE], &[MERGE, RETIRE], &[RETIRE, RETIRE]]
     {
-        let case = Case { programs, rows_go: true, ..WRITES };
+        let case = Case { programs, rows_go: Some(Task::Retire), ..WRITES };
         explored(begun.clone(), case, Fault::None, 5).await;
     }
-    let case = Case { programs: &[RETIRE, RETIRE], rows_go: true, ..WRITES };
+    let case = Case { programs: &[RETIRE, RETIRE], rows_go: Some(Task::Retire), ..WRITES };
     for fault in [Fault::Crash, Fault::AnswerLost] {
         explored(begun.clone(), case, fault, 20).await;
+    }
+}
+
+/// No row is in both tables or in neither in the end, and none is behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv14_two_who_move_rows_into_an_archive_beside_a_worker_a_merge_and_each_other() {
+    let (begun, of_two_dates) = (begun().await, of_two_dates().await);
+    // Nobody else knows the name of a file before a log or a plan says it.
+    let within = &["readings/_delta_log", "readings_archive/_delta_log", "_tidemark/archives"];
+    let case = Case { within, rows_go: Some(Task::Archive), ..WRITES };
+    for programs in [&[ARCHIVES, GW], &[MERGE, ARCHIVES]] {
+        explored(begun.clone(), Case { programs, ..case }, Fault::None, 40).await;
+    }
+    let case = Case { programs: &[ARCHIVES, ARCHIVES], ..case };
+    explored(of_two_dates, case, Fault::None, 200).await;
+    for fault in [Fault::Crash, Fault::AnswerLost] {
+        explored(begun.clone(), case, fault, 80).await;
     }
 }

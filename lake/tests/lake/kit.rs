@@ -247,6 +247,18 @@ pub(crate) async fn stage_in(
     [from, to]: [u64; 2],
     tables: &[&str],
 ) -> std::result::Result<Staged, lake::LakeError> {
+    stage_on(date_of(NOW), lake, source, lane, [from, to], tables).await
+}
+
+/// As [`stage_in`], into the partition of that date, whatever the rows' times say.
+pub(crate) async fn stage_on(
+    date: i32,
+    lake: &Lake,
+    source: &str,
+    lane: u8,
+    [from, to]: [u64; 2],
+    tables: &[&str],
+) -> std::result::Result<Staged, lake::LakeError> {
     let staging = lake.stage(NOW);
     let mut files = Vec::new();
     let mut counts = TableRows::default();
@@ -258,7 +270,7 @@ pub(crate) async fn stage_in(
         let table = lake.catalog().get(table).unwrap().clone();
         let (reading, name) = (table.name == readings_table::NAME, table.name.clone());
         let rows = if reading { readings(source, from, to) } else { statuses(source, from, to) };
-        files.extend(staging.write(table, date_of(NOW), [rows]).await?);
+        files.extend(staging.write(table, date, [rows]).await?);
         counted.insert(name, counts);
     }
     let advance = SourceAdvance {

@@ -36,9 +36,20 @@ impl Place {
         Self { store: Store::open(&url, &env).unwrap(), served }
     }
 
-    /// Another empty place in the same store.
+    /// Another empty place in the same store, below this one.
     pub(crate) fn beside(&self) -> Self {
         let store = self.store.child(&short_name());
+        Self { store, served: self.served.clone() }
+    }
+
+    /// Another place in the same store, with all that is here.
+    pub(crate) async fn copied(&self) -> Self {
+        let url = self.store.url().join(&format!("../{}/", short_name())).unwrap();
+        let store = Store::on(self.store.root(), url).unwrap();
+        for object in self.store.list("").await.unwrap() {
+            let bytes = self.store.get(&object.path).await.unwrap().unwrap();
+            store.put(&object.path, bytes).await.unwrap();
+        }
         Self { store, served: self.served.clone() }
     }
 
