@@ -66,8 +66,19 @@ async fn inv1_http_answers_with_positions_after_the_sync() {
 
     let (status, body) = post(r#"{"topic":"a/#","payload":1}"#).await.unwrap();
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert_eq!(&body[..], b"message 0: wildcard `+` or `#` in the wrong place\n");
-    assert_eq!(post("nonsense").await.unwrap().0, StatusCode::BAD_REQUEST);
+    let refused = |body: &[u8]| {
+        let answer: Value = serde_json::from_slice(body).unwrap();
+        assert_eq!(answer.get("offsets"), None, "{answer}");
+        answer["refused"][0]["problem"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(refused(&body), "wildcard `+` or `#` in the wrong place");
+    for nonsense in ["nonsense", "[{\"topic\":\"a/b\",", "{\"topic\":\"a/b\"}", "[1]"] {
+        let (status, body) = post(nonsense).await.unwrap();
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(refused(&body).starts_with("not a message"), "{nonsense}");
+    }
+    let (status, body) = post(" \n").await.unwrap();
+    assert_eq!((status, &body[..]), (StatusCode::BAD_REQUEST, &b"no message in the body\n"[..]));
 
     let (_, body) =
         http::call(admin, Method::GET, "/status", Bytes::new(), PATIENCE).await.unwrap();
@@ -77,6 +88,45 @@ async fn inv1_http_answers_with_positions_after_the_sync() {
     {
         assert_eq!(sources[0][field], serde_json::json!(value), "{field}");
     }
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+/// What is no message holds up no other: it is named by its place, with a bound on how many are.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv4_lines_that_are_no_messages_are_refused_by_their_place_and_the_others_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.inputs.http_listen = Some(([127, 0, 0, 1], 0).into());
+    let agent = Agent::bind(config, Metrics::default(), Clock::default()).await.unwrap();
+    let address = agent.http_address().unwrap().unwrap();
+    let (spool, stop) = (agent.spool(), Stop::new());
+    let running = tokio::spawn(agent.run(stop.clone()));
+    let post = async |body: String| {
+        let body = Bytes::from(body);
+        let (status, answer) =
+            http::call(address, Method::POST, "/v1/messages", body, PATIENCE).await.unwrap();
+        (status, serde_json::from_slice::<Value>(&answer).unwrap())
+    };
+    let good = r#"{"topic":"dt/w/a/readings","payload":{"v":1}}"#;
+    let lines = [good, "secret", r#"{"topic":"a/#","payload":1}"#, good, r#"{"topic":1}"#, good];
+    let (status, answer) = post(lines.join("\n")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer["offsets"], serde_json::json!([0, 2]));
+    let refused = |answer: &Value| -> Vec<u64> {
+        let refused = answer["refused"].as_array().unwrap();
+        refused.iter().map(|own| own["message"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(refused(&answer), [1, 2, 4]);
+    assert!(!answer.to_string().contains("secret"), "nothing is said of what it is");
+    // The elements of an array have places, too.
+    let (status, answer) = post(format!("[{good},7,{good}]")).await;
+    assert_eq!((status, refused(&answer)), (StatusCode::BAD_REQUEST, vec![1]));
+    assert_eq!(answer["offsets"], serde_json::json!([3, 4]));
+    let (_, answer) = post(format!("{}{good}", "x\n".repeat(5000))).await;
+    assert_eq!((refused(&answer).len(), &answer["refused_more"]), (100, &4900.into()));
+    assert_eq!(answer["offsets"], serde_json::json!([5, 5]));
+    assert_eq!(spool.status().synced, 6);
     stop.cancel();
     running.await.unwrap().unwrap();
 }

@@ -1,8 +1,8 @@
 //! Takes messages by HTTP: `POST /v1/messages` with one message, an array, or one per line.
 //!
 //! The answer comes after the sync: `{"source":…,"epoch":…,"offsets":[first,last]}`, the messages' positions, with which
-//! `tidemark wait` tells when they are readable. 400 names what is wrong with a message, 507 says that the spool is full. A message that
-//! is larger than a spool takes is split, if it is FHIR (`split`), or refused by its place (413, `refused`); the others are accepted.
+//! `tidemark wait` tells when they are readable. 507 says that the spool is full. A message that is larger than a spool takes is split, if
+//! it is FHIR (`split`), or refused by its place (413, `refused`), as is what is no message (400); the others are accepted all the same.
 //!
 //! Anybody on this machine may send, but no page of the web that somebody here looks at: it would need the input's own name as `Host`,
 //! no other site as `Origin` or `Sec-Fetch-Site`, and a `Content-Type` that browsers ask about before they send it.
@@ -16,6 +16,7 @@ use service_runtime::{Hosts, Stop};
 use store_forward::{AppendError, Place};
 use telemetry_core::spool::format::encoded_len;
 use telemetry_core::spool::record::MESSAGE_MAX;
+use telemetry_core::topic::validate_topic;
 use tokio::net::TcpListener;
 
 use super::ndjson::parse_line;
@@ -24,6 +25,8 @@ use super::{AcceptError, Door, Taken, WhenFull};
 
 /// Who publishes what comes by HTTP.
 pub(crate) const PUBLISHER: &str = "http";
+/// What is refused is named up to so many.
+const REFUSED_NAMED: usize = 100;
 /// Largest request body: some messages of the largest size.
 const BODY_MAX: usize = 4 * MESSAGE_MAX;
 
@@ -36,6 +39,14 @@ struct Told<'a> {
     split: Vec<Split>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused: Vec<Refused>,
+    /// How many more were.
+    #[serde(skip_serializing_if = "is_none")]
+    refused_more: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(number: &usize) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize)]
@@ -53,7 +64,7 @@ struct Split {
     parts: usize,
 }
 
-/// A message, or a part of one, that no spool takes.
+/// A message, or a part of one, that no spool takes, or what is no message.
 #[derive(Serialize)]
 struct Refused {
     /// Its place in the request, from 0.
@@ -101,26 +112,26 @@ async fn answer(request: Request, input: Arc<Input>) -> Response {
         refusals.note("content_type", &response);
         return response;
     }
-    let messages: Result<Vec<_>, _> = split(&request.body).into_iter().map(parse_line).collect();
-    let messages = match messages {
-        Ok(messages) if messages.is_empty() => {
-            return Response::text(StatusCode::BAD_REQUEST, "no message in the body\n");
-        }
-        Ok(messages) => messages,
-        Err(problem) => return Response::text(StatusCode::BAD_REQUEST, format!("{problem}\n")),
-    };
-    let Fitting { messages, of, split, refused } = fitting(messages, *record_bytes_max);
+    let lines = split(&request.body);
+    if lines.is_empty() {
+        return Response::text(StatusCode::BAD_REQUEST, "no message in the body\n");
+    }
+    let Fitting { messages, of, split, mut refused, malformed } = fitting(lines, *record_bytes_max);
+    let refused_more = refused.len().saturating_sub(REFUSED_NAMED);
+    refused.truncate(REFUSED_NAMED);
     let within = |index: usize| of.get(index).copied().unwrap_or(index);
     match door.accept(&messages, WhenFull::Tell).await {
         Ok(places) => {
             let accepted = (!places.is_empty()).then(|| accepted(door, &places));
-            let too_large = !refused.is_empty();
-            let told = Told { accepted, split, refused };
-            if !too_large {
-                return Response::json(StatusCode::OK, &told);
+            let (status, reason) = match (malformed, refused.is_empty()) {
+                (true, _) => (StatusCode::BAD_REQUEST, Some("malformed")),
+                (false, false) => (StatusCode::PAYLOAD_TOO_LARGE, Some("too_large")),
+                (false, true) => (StatusCode::OK, None),
+            };
+            let response = Response::json(status, &Told { accepted, split, refused, refused_more });
+            if let Some(reason) = reason {
+                refusals.note(reason, &response);
             }
-            let response = Response::json(StatusCode::PAYLOAD_TOO_LARGE, &told);
-            refusals.note("too_large", &response);
             response
         }
         Err(AcceptError::Topic { index, problem }) => {
@@ -149,12 +160,23 @@ struct Fitting {
     of: Vec<usize>,
     split: Vec<Split>,
     refused: Vec<Refused>,
+    /// Whether something was no message.
+    malformed: bool,
 }
 
-/// Splits what is larger than a record may be.
-fn fitting(messages: Vec<Taken>, record_bytes_max: usize) -> Fitting {
+/// Leaves out what is no message, and splits what is larger than a record may be.
+fn fitting(lines: Vec<&[u8]>, record_bytes_max: usize) -> Fitting {
     let mut fitting = Fitting::default();
-    for (message, taken) in messages.into_iter().enumerate() {
+    for (message, line) in lines.into_iter().enumerate() {
+        let taken = match message_of(line) {
+            Ok(taken) => taken,
+            Err(problem) => {
+                let left = Left::new(line.len(), problem);
+                fitting.refused.push(Refused { message, left });
+                fitting.malformed = true;
+                continue;
+            }
+        };
         let head = encoded_len(PUBLISHER, &taken.topic, &[], &[]);
         let room = record_bytes_max.saturating_sub(head);
         if taken.payload.len() <= room {
@@ -173,6 +195,13 @@ fn fitting(messages: Vec<Taken>, record_bytes_max: usize) -> Fitting {
         fitting.refused.extend(left.into_iter().map(|left| Refused { message, left }));
     }
     fitting
+}
+
+/// A message that may be published, or what is wrong with it.
+fn message_of(line: &[u8]) -> Result<Taken, String> {
+    let taken = parse_line(line).map_err(|error| error.to_string())?;
+    validate_topic(&taken.topic).map_err(|error| error.to_string())?;
+    Ok(taken)
 }
 
 /// Tells whether a `Content-Type` says JSON. Others are what any page may send without asking first (the Fetch standard's "simple"

@@ -32,7 +32,14 @@ pub(crate) struct Left {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resource: Option<String>,
     pub(crate) bytes: usize,
-    pub(crate) problem: &'static str,
+    pub(crate) problem: Cow<'static, str>,
+}
+
+impl Left {
+    /// Something of which is known how large it is, and what is wrong with it.
+    pub(crate) fn new(bytes: usize, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self { line: None, entry: None, resource: None, bytes, problem: problem.into() }
+    }
 }
 
 /// What became of a payload.
@@ -91,7 +98,7 @@ impl Parts {
         problem: &'static str,
     ) {
         let (resource, bytes) = (kind_of(text), text.len());
-        self.left.push(Left { line, entry, resource, bytes, problem });
+        self.left.push(Left { line, entry, resource, bytes, problem: problem.into() });
     }
 
     fn lines<'a>(&mut self, lines: impl Iterator<Item = (usize, &'a str)>, room: usize) {
