@@ -34,6 +34,14 @@ pub fn describe(catalog: &Catalog) -> String {
             None => write(&mut text, view),
         }
     }
+    let archives = catalog.archives().iter().map(|archive| format!("`{}`", archive.name));
+    let archives = archives.collect::<Vec<_>>().join(", ");
+    line(
+        &mut text,
+        &format!(
+            "\n# Archives\n\nWhere `[maintain.archive_days]` says so, rows of old dates are in a table of their own, with the same columns, and no more in their table: {archives}. Who wants all of them asks both."
+        ),
+    );
     text.push_str("\n# Values\n\n## Quality\n\n");
     for (name, about) in QUALITIES_ABOUT {
         list(&mut text, name, about);
