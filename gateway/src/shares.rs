@@ -22,7 +22,8 @@ struct Inner {
     each: Mutex<HashMap<Arc<str>, Arc<AtomicUsize>>>,
 }
 
-/// What one holder, such as a session, has of it, or a part of that. Given back when dropped.
+/// What one holder, such as a session, has of it, or a part of that. Given back when dropped. Beginning one touches what all
+/// others touch, too: not for each message.
 #[derive(Debug)]
 pub(crate) struct Share {
     own: usize,
@@ -159,7 +160,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.remove(self.own);
-        // As long as others have it, nothing is forgotten, and nobody waits for the lock: every delivery ends here.
+        // As long as others have it, nothing is forgotten, and nobody waits for the lock.
         if Arc::strong_count(&self.of_identity) > 2 {
             return;
         }

@@ -13,7 +13,7 @@ pub(crate) struct Outgoing {
     in_flight: VecDeque<InFlight>,
     in_flight_max: usize,
     last: u16,
-    /// What it has of the bytes that wait, if they are counted.
+    /// The bytes of what is under way, if they are counted: one share for all, which many connections then touch less often.
     bytes: Option<Share>,
 }
 
@@ -27,8 +27,6 @@ struct InFlight {
     pkid: u16,
     letter: Letter,
     released: bool,
-    /// Its bytes, counted as long as it is here.
-    _bytes: Option<Share>,
 }
 
 /// What to send after a PUBREC.
@@ -72,9 +70,23 @@ impl Outgoing {
     }
 
     fn begin(&mut self, pkid: u16, letter: Letter, released: bool) {
-        let size = letter.message.size();
-        let _bytes = self.bytes.as_ref().map(|bytes| bytes.another().with(size));
-        self.in_flight.push_back(InFlight { pkid, letter, released, _bytes });
+        if let Some(bytes) = &mut self.bytes {
+            bytes.add(letter.message.size());
+        }
+        self.in_flight.push_back(InFlight { pkid, letter, released });
+    }
+
+    /// Takes one out.
+    fn end(&mut self, at: usize) -> Option<Letter> {
+        let InFlight { letter, .. } = self.in_flight.remove(at)?;
+        self.give_back(&letter);
+        Some(letter)
+    }
+
+    fn give_back(&mut self, letter: &Letter) {
+        if let Some(bytes) = &mut self.bytes {
+            bytes.remove(letter.message.size());
+        }
     }
 
     /// Puts back what was under way when the process ended.
@@ -132,7 +144,7 @@ impl Outgoing {
     /// Takes a PUBACK; returns the message that is done.
     pub(crate) fn acknowledged(&mut self, pkid: u16) -> Option<Letter> {
         let at = self.at(pkid).filter(|at| self.in_flight[*at].letter.qos == 1)?;
-        self.in_flight.remove(at).map(|flight| flight.letter)
+        self.end(at)
     }
 
     /// Takes a PUBREC.
@@ -145,14 +157,14 @@ impl Outgoing {
             flight.released = true;
             return AfterReceived::Release(flight.letter.stored);
         }
-        let refused = at.and_then(|at| self.in_flight.remove(at));
-        refused.map_or(AfterReceived::Unknown, |flight| AfterReceived::Refused(flight.letter))
+        let refused = at.and_then(|at| self.end(at));
+        refused.map_or(AfterReceived::Unknown, AfterReceived::Refused)
     }
 
     /// Takes a PUBCOMP; returns the message that is done.
     pub(crate) fn completed(&mut self, pkid: u16) -> Option<Letter> {
         let at = self.at(pkid).filter(|at| self.in_flight[*at].released)?;
-        self.in_flight.remove(at).map(|flight| flight.letter)
+        self.end(at)
     }
 
     /// Returns what a client that comes back is to get again, in order.
@@ -171,7 +183,7 @@ impl Outgoing {
     /// A message could not be sent: it is not under way.
     pub(crate) fn forget(&mut self, pkid: u16) {
         if let Some(at) = self.at(pkid) {
-            drop(self.in_flight.remove(at));
+            drop(self.end(at));
         }
     }
 
@@ -181,11 +193,16 @@ impl Outgoing {
             .into_iter()
             .partition(|flight| !flight.released && unwanted(flight.pkid, &flight.letter));
         self.in_flight = stay;
-        gone.into_iter().map(|flight| flight.letter).collect()
+        let gone: Vec<Letter> = gone.into_iter().map(|flight| flight.letter).collect();
+        gone.iter().for_each(|letter| self.give_back(letter));
+        gone
     }
 
     /// Takes out everything, for a session that ends.
     pub(crate) fn empty(&mut self) -> impl Iterator<Item = Letter> {
+        if let Some(bytes) = &mut self.bytes {
+            bytes.remove(bytes.own());
+        }
         self.in_flight.drain(..).map(|flight| flight.letter)
     }
 }
@@ -196,10 +213,37 @@ mod tests {
 
     use super::*;
     use crate::message::Message;
+    use crate::shares::Shares;
 
     fn letter(qos: u8) -> Letter {
         let message = Arc::new(Message::own("a".into(), "x", 2, false));
         Letter { message, qos, retain: false, ids: Vec::new(), shared: None, stored: Some(5) }
+    }
+
+    /// Whatever ends it, its bytes are given back, once.
+    #[test]
+    fn inv8_what_is_under_way_is_counted_until_it_is_done() {
+        let shares = Shares::new(1 << 20, 100);
+        let mut outgoing = Outgoing::new(10).counted(shares.of("one"));
+        let size = letter(1).message.size();
+        let mut ids = Vec::new();
+        for qos in [1, 2, 2, 1, 1, 1] {
+            ids.push(outgoing.send(Letter { stored: None, ..letter(qos) }));
+        }
+        assert_eq!(shares.taken(), 6 * size);
+        assert!(outgoing.acknowledged(ids[0]).is_some() && outgoing.acknowledged(ids[0]).is_none());
+        outgoing.received(ids[1], false);
+        assert_eq!(shares.taken(), 5 * size, "one that is released is under way");
+        outgoing.completed(ids[1]);
+        outgoing.received(ids[2], true);
+        outgoing.forget(ids[3]);
+        outgoing.forget(ids[3]);
+        assert_eq!(shares.taken(), 2 * size);
+        assert_eq!(outgoing.remove(|pkid, _| pkid == ids[4]).len(), 1);
+        assert_eq!((outgoing.empty().count(), shares.taken()), (1, 0));
+        outgoing.send(unstored());
+        drop(outgoing);
+        assert_eq!(shares.taken(), 0);
     }
 
     fn unstored() -> Letter {
