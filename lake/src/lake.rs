@@ -162,11 +162,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Delta`].
     pub async fn tables(&self) -> Result<Vec<TableSummary>, LakeError> {
-        let mut summaries = Vec::new();
-        for table in self.catalog().tables() {
-            summaries.push(reader::summary(self.store(), table).await?);
-        }
-        Ok(summaries)
+        self.summaries(self.catalog().tables()).await
     }
 
     /// When files of each table were merged last, Unix microseconds, of those that have been.
@@ -188,13 +184,7 @@ impl Lake {
     /// # Errors
     /// As [`Lake::tables`].
     pub async fn views(&self) -> Result<Vec<TableSummary>, LakeError> {
-        let mut summaries = Vec::new();
-        for view in self.catalog().views() {
-            if TableLog::load(self.store(), view).await?.is_some() {
-                summaries.push(reader::summary(self.store(), view).await?);
-            }
-        }
-        Ok(summaries)
+        self.summaries(&self.there(self.catalog().views()).await?).await
     }
 
     /// The archives that there are, in numbers, as of now.
@@ -202,13 +192,29 @@ impl Lake {
     /// # Errors
     /// As [`Lake::tables`].
     pub async fn archives(&self) -> Result<Vec<TableSummary>, LakeError> {
+        self.summaries(&self.there(self.catalog().archives()).await?).await
+    }
+
+    async fn summaries(
+        &self,
+        tables: impl IntoIterator<Item = &Arc<Table>>,
+    ) -> Result<Vec<TableSummary>, LakeError> {
         let mut summaries = Vec::new();
-        for archive in self.catalog().archives() {
-            if TableLog::load(self.store(), archive).await?.is_some() {
-                summaries.push(reader::summary(self.store(), archive).await?);
-            }
+        for table in tables {
+            summaries.push(reader::summary(self.store(), table).await?);
         }
         Ok(summaries)
+    }
+
+    /// Those of some tables that a lake need not have.
+    async fn there(&self, tables: &[Arc<Table>]) -> Result<Vec<Arc<Table>>, LakeError> {
+        let mut there = Vec::new();
+        for table in tables {
+            if TableLog::load(self.store(), table).await?.is_some() {
+                there.push(table.clone());
+            }
+        }
+        Ok(there)
     }
 
     /// Every table that has rows of messages: those that they land in, and the archives that there are.
@@ -216,13 +222,8 @@ impl Lake {
     /// # Errors
     /// As [`Lake::tables`].
     pub async fn with_rows(&self) -> Result<Vec<Arc<Table>>, LakeError> {
-        let mut tables = self.catalog().of_rows().to_vec();
-        for archive in self.catalog().archives() {
-            if TableLog::load(self.store(), archive).await?.is_some() {
-                tables.push(archive.clone());
-            }
-        }
-        Ok(tables)
+        let archives = self.there(self.catalog().archives()).await?;
+        Ok([self.catalog().of_rows(), &archives].concat())
     }
 
     /// The exact data files of a table's current version. A raw listing of its folder would see uncommitted and superseded

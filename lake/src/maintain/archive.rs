@@ -206,8 +206,7 @@ impl Archiving<'_> {
         path: String,
         written: Written,
     ) -> Plan {
-        let any = Uuid::new_v4().as_u128() & ((1 << ANY_BITS) - 1);
-        let any = i64::try_from(any).unwrap_or_default();
+        let any = i64::from(Uuid::new_v4().as_fields().0 & ((1 << ANY_BITS) - 1));
         let modified_ms = used.iter().map(|file| file.modified_ms).max().unwrap_or(self.now_ms);
         let add = AddFile {
             path,

@@ -123,14 +123,14 @@ async fn list(
     archive: Option<&Arc<Table>>,
 ) -> Result<Listed, LakeError> {
     for _ in 0..TRIES {
-        let moved = match archive {
-            Some(_) => moves(store, table).await?,
-            None => 0,
-        };
+        let mut log = TableLog::load(store, table).await?;
+        let moves =
+            |log: &Option<TableLog>| log.as_ref().map_or(0, |log| log.txn(ARCHIVE_MOVE_APP));
+        let moved = moves(&log);
         let there = archive.filter(|_| moved > 0);
         // Before its files: they have that much, or more.
         let has = match there {
-            Some(archive) => moves(store, archive).await?,
+            Some(archive) => moves(&TableLog::load(store, archive).await?),
             None => moved,
         };
         let (files, version) = delta::files(store, table).await?;
@@ -139,20 +139,16 @@ async fn list(
             _ => None,
         };
         // Of that version or a later one: what it lacks, the files lack.
-        let mut log = TableLog::load(store, table).await?;
         if let Some(log) = &mut log {
-            log.refresh().await?;
+            match log.refresh().await {
+                Err(LakeError::Changed { .. }) => continue,
+                refreshed => refreshed?,
+            }
         }
-        let after = log.as_ref().map_or(0, |log| log.txn(ARCHIVE_MOVE_APP));
-        if archive.is_none() || (moved == has && has == after) {
+        if moved == has && has == moves(&log) {
             return Ok(Listed { files, version, log, archived });
         }
     }
     let version = TableLog::load(store, table).await?.map_or(0, |log| log.version());
     Err(LakeError::Changed { table: table.name.to_string(), version })
-}
-
-/// The last move that was decided, or that an archive has.
-async fn moves(store: &Store, table: &Arc<Table>) -> Result<i64, LakeError> {
-    Ok(TableLog::load(store, table).await?.map_or(0, |log| log.txn(ARCHIVE_MOVE_APP)))
 }
