@@ -75,7 +75,7 @@ impl Retained {
     /// Takes back what the disk had.
     pub(crate) fn restore(&self, messages: Vec<Message>, now_us: i64) {
         for message in messages {
-            if message.remaining(now_us).is_some() {
+            if message.remaining(|| now_us).is_some() {
                 // Whose it was does not stand with it; most client ids begin with the name.
                 let client_id = message.publisher.clone();
                 let identity = client_id.split(JOIN).next().unwrap_or_default();
@@ -102,7 +102,7 @@ impl Retained {
     /// Returns every retained message that a filter selects and that has not expired.
     pub(crate) fn matching(&self, filter: &str, now_us: i64) -> Vec<Arc<Message>> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        let alive = |message: &&Arc<Message>| message.remaining(now_us).is_some();
+        let alive = |message: &&Arc<Message>| message.remaining(|| now_us).is_some();
         if !filter.contains(['+', '#']) {
             let found = kept.messages.get(filter).map(|entry| &entry.message);
             return found.filter(alive).cloned().into_iter().collect();
@@ -124,7 +124,7 @@ impl Retained {
             .messages
             .values()
             .map(|entry| &entry.message)
-            .filter(|message| message.remaining(now_us).is_none())
+            .filter(|message| message.remaining(|| now_us).is_none())
             .map(|message| message.topic.clone())
             .collect();
         for topic in expired {

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Identities at which those are looked for that have nothing any more.
 const SWEEP_AT: usize = 1024;
 
+/// What a share in steps takes in advance.
+const STEP: usize = 1 << 10;
+
 /// Something that all identities share: so many bytes, or so many of something. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares {
@@ -27,6 +30,10 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Share {
     own: usize,
+    /// Taken beside `own`, for what comes next; nothing as long as there is nothing in it.
+    spare: usize,
+    /// How much is taken in advance.
+    step: usize,
     /// All parts of the holder's.
     of_holder: Arc<AtomicUsize>,
     identity: Arc<str>,
@@ -82,7 +89,8 @@ impl Shares {
             (name, taken)
         });
         drop(each);
-        Share { own: 0, of_holder: Arc::default(), identity, of_identity, shares: self.clone() }
+        let (of_holder, shares) = (Arc::default(), self.clone());
+        Share { own: 0, spare: 0, step: 0, of_holder, identity, of_identity, shares }
     }
 
     /// Returns the most that one identity may have.
@@ -115,11 +123,20 @@ impl Share {
     pub(crate) fn another(&self) -> Self {
         Self {
             own: 0,
+            spare: 0,
+            step: self.step,
             of_holder: self.of_holder.clone(),
             identity: self.identity.clone(),
             of_identity: self.of_identity.clone(),
             shares: self.shares.clone(),
         }
+    }
+
+    /// Returns it as one that takes and gives back in steps of 1,024: what all others touch, too, is then touched by one in so many
+    /// messages. As long as there is something in it, others see up to two steps more than there is.
+    pub(crate) fn in_steps(mut self) -> Self {
+        self.step = STEP;
+        self
     }
 
     /// Returns it with more in it.
@@ -131,9 +148,13 @@ impl Share {
     /// Tells whether so much more can be taken. Holders that ask at the same moment may together take a little more.
     pub(crate) fn allows(&self, amount: usize) -> Result<(), NoRoom> {
         let Inner { total_max, each_max, taken, .. } = &*self.shares.inner;
+        let amount = amount.saturating_sub(self.spare);
         let fits = |taken: &AtomicUsize, most: usize| {
             taken.load(Ordering::Relaxed).checked_add(amount).is_some_and(|all| all <= most)
         };
+        if amount == 0 {
+            return Ok(());
+        }
         if !fits(&self.of_identity, *each_max) {
             return Err(NoRoom::Identity);
         }
@@ -144,14 +165,34 @@ impl Share {
     pub(crate) fn add(&mut self, amount: usize) {
         self.own += amount;
         self.of_holder.fetch_add(amount, Ordering::Relaxed);
-        self.of_identity.fetch_add(amount, Ordering::Relaxed);
-        self.shares.inner.taken.fetch_add(amount, Ordering::Relaxed);
+        if amount > self.spare {
+            // Nothing is taken in advance where nothing is left.
+            let step = if self.allows(amount + self.step).is_ok() { self.step } else { 0 };
+            self.take(amount - self.spare + step);
+            self.spare = step;
+        } else {
+            self.spare -= amount;
+        }
     }
 
     /// Gives some back.
     pub(crate) fn remove(&mut self, amount: usize) {
         self.own -= amount;
         self.of_holder.fetch_sub(amount, Ordering::Relaxed);
+        self.spare += amount;
+        let keep = if self.own == 0 { 0 } else { self.step };
+        if keep == 0 || self.spare > 2 * keep {
+            self.give_back(self.spare - keep);
+            self.spare = keep;
+        }
+    }
+
+    fn take(&self, amount: usize) {
+        self.of_identity.fetch_add(amount, Ordering::Relaxed);
+        self.shares.inner.taken.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn give_back(&self, amount: usize) {
         self.of_identity.fetch_sub(amount, Ordering::Relaxed);
         self.shares.inner.taken.fetch_sub(amount, Ordering::Relaxed);
     }
@@ -195,6 +236,39 @@ mod tests {
         assert_eq!((shares.taken(), three.allows(40)), (10, Ok(())));
         drop((more, three));
         assert!(shares.each().is_empty(), "who has nothing is forgotten");
+    }
+
+    #[test]
+    fn inv8_a_share_in_steps_has_all_that_it_may_have_and_what_it_leaves_is_for_others() {
+        let shares = Shares::new(10 * STEP, 50);
+        let mut one = shares.of("one").in_steps();
+        let fill = |share: &mut Share| {
+            let before = share.own();
+            while share.allows(100).is_ok() {
+                share.add(100);
+            }
+            share.own() - before
+        };
+        let each = 5 * STEP / 100 * 100;
+        assert_eq!((fill(&mut one), one.of_holder()), (each, each));
+        assert_eq!(one.allows(100), Err(NoRoom::Identity));
+        let mut other = shares.of("other");
+        assert_eq!(fill(&mut other), each, "nothing was taken in advance beyond the limit");
+        // To and fro, and in parts that are no step: never more than two of them beside what is there.
+        for n in 1..=each / 100 {
+            one.remove(100);
+            let beside = shares.taken() - one.own() - other.own();
+            assert!(beside <= 2 * STEP, "{beside} after {n}");
+            assert_eq!(one.own() == 0, beside == 0, "who has nothing takes nothing");
+        }
+        for n in 1..2 * STEP {
+            one.add(n);
+            assert!(shares.taken() >= one.own() + other.own());
+            one.remove(n);
+            assert_eq!((one.own(), shares.taken()), (0, other.own()));
+        }
+        drop((one, other));
+        assert_eq!(shares.taken(), 0);
     }
 
     #[test]

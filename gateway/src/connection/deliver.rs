@@ -115,7 +115,7 @@ impl Connection {
     }
 
     fn send(&mut self, letter: Letter) {
-        if letter.message.remaining(self.shared.clock.now_us()).is_none() {
+        if letter.message.remaining(|| self.shared.clock.now_us()).is_none() {
             self.shared.metrics.expired.inc();
             return self.session.done(&letter);
         }
@@ -174,7 +174,7 @@ impl Connection {
     fn write_with(&mut self, alias: Option<Alias>, letter: &Letter, pkid: u16, dup: bool) -> bool {
         let message = &*letter.message;
         // Who sends again sends what was sent before, even if it has expired meanwhile.
-        let expiry_seconds = message.remaining(self.shared.clock.now_us()).unwrap_or(Some(1));
+        let expiry_seconds = message.remaining(|| self.shared.clock.now_us()).unwrap_or(Some(1));
         let start = self.socket.output.len();
         let delivery = Delivery {
             topic: &message.topic,

@@ -100,7 +100,7 @@ impl Inner {
 
 impl Mailbox {
     pub(crate) fn new(client_id: Arc<str>, limits: MailboxLimits, store: Option<Store>) -> Self {
-        let bytes = limits.all.of(&limits.identity);
+        let bytes = limits.all.of(&limits.identity).in_steps();
         let inner = Inner {
             letters: VecDeque::new(),
             passing: VecDeque::new(),

@@ -19,7 +19,7 @@ use crate::notices::{Event, Who};
 use crate::store::Store;
 
 pub(crate) use mailbox::{Mailbox, MailboxLimits, Put};
-use tree::{Audience, Subscriber, Tree};
+use tree::{Audience, Reach, Subscriber, Tree};
 pub(crate) use tree::{cost, shared_filter};
 
 /// Topics whose audience a publisher remembers, and their bytes.
@@ -49,6 +49,8 @@ struct Shared {
 pub(crate) struct Audiences {
     fanout: Fanout,
     generation: u64,
+    reach: Reach,
+    nobody: Arc<Audience>,
     known: HashMap<String, Arc<Audience>>,
     topics_bytes: usize,
     stored: u64,
@@ -72,8 +74,15 @@ impl Fanout {
 
     /// Makes a memory for one publisher.
     pub(crate) fn audiences(&self) -> Audiences {
-        let known = HashMap::new();
-        Audiences { fanout: self.clone(), generation: 0, known, topics_bytes: 0, stored: 0 }
+        Audiences {
+            fanout: self.clone(),
+            generation: 0,
+            reach: Reach::default(),
+            nobody: Arc::default(),
+            known: HashMap::new(),
+            topics_bytes: 0,
+            stored: 0,
+        }
     }
 
     /// Adds a subscription or changes its options; everything that is published after this returns is delivered.
@@ -112,6 +121,10 @@ impl Fanout {
                 self.put(member, &letter.message, Some(name.clone()), false);
             }
         }
+    }
+
+    fn reach(&self) -> Reach {
+        self.shared.tree.read().unwrap_or_else(PoisonError::into_inner).reach()
     }
 
     fn audience(&self, topic: &str) -> Audience {
@@ -172,14 +185,7 @@ impl Fanout {
 
     fn deliver(&self, audience: &Audience, message: &Arc<Message>) -> Reached {
         let passing = audience.passing;
-        let reached = match audience.subscribers.as_slice() {
-            [] => Reached::Nobody,
-            [one] if one.options.no_local && one.mailbox.client_id == message.publisher => {
-                Reached::Nobody
-            }
-            [one] => self.put(one, message, None, passing),
-            many => self.deliver_once_each(many, message, passing),
-        };
+        let reached = self.deliver_once_each(&audience.subscribers, message, passing);
         audience.groups.iter().fold(reached, |reached, group| {
             reached.or(match group.choose(message.qos) {
                 Some(member) => self.put(member, message, Some(group.name.clone()), passing),
@@ -192,34 +198,37 @@ impl Fanout {
         })
     }
 
-    /// Overlapping subscriptions of a session give one delivery with the highest QoS and all identifiers (MQTT 5 section 3.3.4).
+    /// Overlapping subscriptions of a session, which stand side by side, give one delivery with the highest QoS and all identifiers
+    /// (MQTT 5 section 3.3.4).
     fn deliver_once_each(
         &self,
         subscribers: &[Subscriber],
         message: &Arc<Message>,
         passing: bool,
     ) -> Reached {
-        let mut letters: Vec<(&Arc<Mailbox>, Letter)> = Vec::with_capacity(subscribers.len());
-        let mut places: HashMap<*const Mailbox, usize> = HashMap::with_capacity(subscribers.len());
-        for Subscriber { mailbox, options } in subscribers {
-            if options.no_local && mailbox.client_id == message.publisher {
-                continue;
-            }
-            let qos = options.qos.min(message.qos);
-            let retain = options.retain_as_published && message.retain;
-            if let Some(at) = places.get(&Arc::as_ptr(mailbox)) {
-                let letter = &mut letters[*at].1;
-                (letter.qos, letter.retain) = (letter.qos.max(qos), letter.retain || retain);
+        let of_one = |one: &Subscriber, next: &Subscriber| Arc::ptr_eq(&one.mailbox, &next.mailbox);
+        subscribers.chunk_by(of_one).fold(Reached::Nobody, |reached, of_one| {
+            let mut letter: Option<Letter> = None;
+            for Subscriber { mailbox, options } in of_one {
+                if options.no_local && mailbox.client_id == message.publisher {
+                    continue;
+                }
+                let letter = letter.get_or_insert_with(|| Letter {
+                    message: message.clone(),
+                    qos: 0,
+                    retain: false,
+                    ids: Vec::new(),
+                    shared: None,
+                    stored: None,
+                });
+                letter.qos = letter.qos.max(options.qos.min(message.qos));
+                letter.retain |= options.retain_as_published && message.retain;
                 letter.ids.extend(options.id);
-                continue;
             }
-            places.insert(Arc::as_ptr(mailbox), letters.len());
-            let (ids, message) = (options.id.into_iter().collect(), message.clone());
-            letters
-                .push((mailbox, Letter { message, qos, retain, ids, shared: None, stored: None }));
-        }
-        letters.into_iter().fold(Reached::Nobody, |reached, (mailbox, letter)| {
-            reached.or(self.hand(mailbox, letter, passing))
+            match (letter, of_one.first()) {
+                (Some(letter), Some(one)) => reached.or(self.hand(&one.mailbox, letter, passing)),
+                _ => reached,
+            }
         })
     }
 }
@@ -269,19 +278,28 @@ impl Audiences {
 
     fn of(&mut self, topic: &str) -> Arc<Audience> {
         let generation = self.fanout.shared.generation.load(Ordering::Acquire);
-        let full =
-            self.known.len() >= AUDIENCES_MAX || self.topics_bytes >= AUDIENCE_TOPICS_BYTES_MAX;
-        if generation != self.generation || full {
-            self.known.clear();
-            (self.generation, self.topics_bytes) = (generation, 0);
+        if generation != self.generation {
+            (self.generation, self.reach) = (generation, self.fanout.reach());
+            self.forget();
+        }
+        if !self.reach.has(topic) {
+            return self.nobody.clone();
         }
         if let Some(known) = self.known.get(topic) {
             return known.clone();
+        }
+        if self.known.len() >= AUDIENCES_MAX || self.topics_bytes >= AUDIENCE_TOPICS_BYTES_MAX {
+            self.forget();
         }
         let audience = Arc::new(self.fanout.audience(topic));
         self.topics_bytes += topic.len();
         self.known.insert(topic.to_owned(), audience.clone());
         audience
+    }
+
+    fn forget(&mut self) {
+        self.known.clear();
+        self.topics_bytes = 0;
     }
 }
 

@@ -50,6 +50,29 @@ impl Audience {
     }
 }
 
+/// First levels of filters that are looked through for each message, at most.
+const FIRST_LEVELS_MAX: usize = 16;
+
+/// Which topics can have an audience, by their first level.
+#[derive(Debug, Default)]
+pub(crate) enum Reach {
+    /// Those that begin with one of these: most of what devices publish, nobody but the lake wants.
+    Only(Vec<Box<str>>),
+    /// A filter begins with a wildcard, or there are many.
+    #[default]
+    All,
+}
+
+impl Reach {
+    pub(crate) fn has(&self, topic: &str) -> bool {
+        let first = || topic.split_once('/').map_or(topic, |(first, _)| first);
+        match self {
+            Self::All => true,
+            Self::Only(levels) => levels.iter().any(|level| **level == *first()),
+        }
+    }
+}
+
 /// All subscriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
@@ -100,12 +123,22 @@ impl Tree {
         self.root.remove(path.split('/'), filter, mailbox)
     }
 
-    /// Returns who gets the messages of a topic: each session once, however many of its filters select it. Wildcards do not
+    /// Returns which topics can have an audience.
+    pub(crate) fn reach(&self) -> Reach {
+        let first = &self.root.children;
+        if first.len() > FIRST_LEVELS_MAX || first.contains_key("#") || first.contains_key("+") {
+            return Reach::All;
+        }
+        Reach::Only(first.keys().cloned().collect())
+    }
+
+    /// Returns who gets the messages of a topic: subscriptions of one session side by side, if several of its filters select it. Wildcards do not
     /// reach the first `literal` levels: those of the control prefix, and one that starts with `$` (MQTT 3.1.1 and 5, section 4.7.2).
     pub(crate) fn audience(&self, topic: &str, literal: usize) -> Audience {
         let mut audience = Audience::default();
         let levels: Vec<&str> = topic.split('/').collect();
         self.root.collect(&levels, literal, &mut audience);
+        audience.subscribers.sort_by_key(|subscriber| Arc::as_ptr(&subscriber.mailbox));
         audience
     }
 }
@@ -218,6 +251,25 @@ mod tests {
     }
 
     #[test]
+    fn only_first_levels_that_are_few_and_no_wildcards_say_who_can_be_reached() {
+        let (mut tree, one) = (Tree::default(), subscriber("one"));
+        let reached = |tree: &Tree| ["a", "a/b", "ab", "b/a", "/a"].map(|it| tree.reach().has(it));
+        assert_eq!(reached(&tree), [false; 5]);
+        tree.subscribe("$share/g/a/#", one.clone());
+        assert_eq!(reached(&tree), [true, true, false, false, false]);
+        for wildcard in ["#", "+/b"] {
+            tree.subscribe(wildcard, one.clone());
+            assert_eq!(reached(&tree), [true; 5]);
+            tree.unsubscribe(wildcard, &one.mailbox);
+        }
+        for n in 0..FIRST_LEVELS_MAX {
+            assert_eq!(reached(&tree)[3], false);
+            tree.subscribe(&format!("{n}/x"), one.clone());
+        }
+        assert_eq!(reached(&tree), [true; 5]);
+    }
+
+    #[test]
     fn subscribing_again_changes_the_options_and_adds_nothing() {
         let mut tree = Tree::default();
         let one = subscriber("one");
@@ -277,6 +329,7 @@ mod tests {
             let mut selected = names(&audience);
             selected.sort_unstable();
             expected.sort_unstable();
+            prop_assert!(expected.is_empty() || tree.reach().has(&topic), "who is reached is looked for");
             prop_assert_eq!(selected, expected);
         }
     }
