@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use service_runtime::Clock;
 use tokio::task::JoinSet;
@@ -133,11 +134,53 @@ impl Broker {
     }
 }
 
-/// Runs all measurements and prints them.
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum What {
+    /// Messages a second from 1, 50 and 1,000 connections.
+    FanIn,
+    /// The same from 50, by TLS.
+    Tls,
+    /// How long a PUBACK takes.
+    Latency,
+    /// Deliveries a second from one to many and from many to one.
+    FanOut,
+    /// How long a PUBACK takes beside a client that floods.
+    Flood,
+    /// Memory of idle connections.
+    Idle,
+    /// Memory of connections that have published, and what stays of it.
+    Crowd,
+}
+
+/// Runs all measurements, or those that are asked for, and prints them.
 pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
     let (clock, folder) = (Clock::default(), tempfile::tempdir()?);
-    let scale = if options.quick { 10 } else { 1 };
+    let (path, scale) = (folder.path(), if options.quick { 10 } else { 1 });
     let mut lines = Lines::default();
+    for what in What::value_variants() {
+        if !options.only.is_empty() && !options.only.contains(what) {
+            continue;
+        }
+        match what {
+            What::FanIn => fan_ins(path, scale, clock, &mut lines).await?,
+            What::Tls => lines.push(by_tls(path, scale, clock).await?),
+            What::Latency => latency(path, scale, clock, &mut lines).await?,
+            What::FanOut => fan_outs(path, scale, clock, &mut lines).await?,
+            What::Flood => lines.push(beside_a_flood(path, clock).await?),
+            What::Idle => lines.push(idle(path, 5000 / usize::try_from(scale)?).await?),
+            What::Crowd => {
+                crowd(path, 9000 / scale, clock)
+                    .await?
+                    .into_iter()
+                    .for_each(|line| lines.push(line));
+            }
+        }
+    }
+    print(&lines.0, options.format)
+}
+
+async fn fan_ins(folder: &Path, scale: u64, clock: Clock, lines: &mut Lines) -> anyhow::Result<()> {
     for (connections, bytes, messages) in [
         (1, 100, 200_000),
         (50, 100, 600_000),
@@ -148,32 +191,36 @@ pub(crate) async fn run(options: GatewayOptions) -> anyhow::Result<()> {
     ] {
         let load = fan_in(connections, bytes, messages / scale);
         let [ours, peer] =
-            Broker::each(folder.path(), None, |address| rate(&load, address, clock)).await?;
+            Broker::each(folder, None, |address| rate(&load, address, clock)).await?;
         let what = format!("fan-in QoS 1, {connections} connections, {bytes} bytes");
         lines.push(Line { what, unit: "messages/s", ours, mosquitto: peer });
     }
-    let certificate = Certificate::make(folder.path())?;
+    Ok(())
+}
+
+async fn by_tls(folder: &Path, scale: u64, clock: Clock) -> anyhow::Result<Line> {
+    let certificate = Certificate::make(folder)?;
     let load = Load { tls: Some(certificate.tls.clone()), ..fan_in(50, 100, 600_000 / scale) };
     let measure = |address| rate(&load, address, clock);
-    let [ours, peer] = Broker::each(folder.path(), Some(&certificate), measure).await?;
+    let [ours, peer] = Broker::each(folder, Some(&certificate), measure).await?;
     let what = "fan-in QoS 1, 50 connections, 100 bytes, by TLS".to_owned();
-    lines.push(Line { what, unit: "messages/s", ours, mosquitto: peer });
-    for line in latency(folder.path(), scale, clock).await? {
-        lines.push(line);
-    }
+    Ok(Line { what, unit: "messages/s", ours, mosquitto: peer })
+}
+
+async fn fan_outs(
+    folder: &Path,
+    scale: u64,
+    clock: Clock,
+    lines: &mut Lines,
+) -> anyhow::Result<()> {
     for (publishers, subscribers, messages) in [(1, 100, 20_000), (100, 1, 300_000)] {
         let load = fan_in(publishers, 100, messages / scale);
         let measure = |address| fan_out(&load, subscribers, address, clock);
-        let [ours, peer] = Broker::each(folder.path(), None, measure).await?;
+        let [ours, peer] = Broker::each(folder, None, measure).await?;
         let what = format!("fan-out {publishers} to {subscribers}, 100 bytes");
         lines.push(Line { what, unit: "deliveries/s", ours, mosquitto: peer });
     }
-    lines.push(beside_a_flood(folder.path(), clock).await?);
-    lines.push(idle(folder.path(), 5000 / usize::try_from(scale)?).await?);
-    for line in crowd(folder.path(), 9000 / scale, clock).await? {
-        lines.push(line);
-    }
-    print(&lines.0, options.format)
+    Ok(())
 }
 
 fn fan_in(connections: u64, bytes: usize, messages: u64) -> Load {
@@ -197,10 +244,9 @@ async fn rate(load: &Load, address: SocketAddr, clock: Clock) -> anyhow::Result<
 }
 
 /// PUBACK latency at half of what each broker takes with 50 connections, and at the same rate for both.
-async fn latency(folder: &Path, scale: u64, clock: Clock) -> anyhow::Result<Vec<Line>> {
+async fn latency(folder: &Path, scale: u64, clock: Clock, lines: &mut Lines) -> anyhow::Result<()> {
     let load = fan_in(50, 100, 300_000 / scale);
     let [ours, peer] = Broker::each(folder, None, |address| rate(&load, address, clock)).await?;
-    let mut lines = Vec::new();
     for (what, [our_rate, peer_rate]) in [
         ("at half of its own full load", [ours / 2.0, peer / 2.0]),
         ("at half of mosquitto's full load", [peer / 2.0; 2]),
@@ -223,7 +269,7 @@ async fn latency(folder: &Path, scale: u64, clock: Clock) -> anyhow::Result<Vec<
             lines.push(Line { what, unit: "ms", ours, mosquitto });
         }
     }
-    Ok(lines)
+    Ok(())
 }
 
 /// Deliveries a second from the first publish to the last delivery to the last subscriber.

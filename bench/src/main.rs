@@ -89,6 +89,9 @@ struct GatewayOptions {
     /// A tenth of the messages, and 500 idle connections: to see that it works, not for figures.
     #[arg(long)]
     quick: bool,
+    /// Measures only this; may be given several times. Without it: everything.
+    #[arg(long, value_enum)]
+    only: Vec<gateway::What>,
     /// How the figures are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,

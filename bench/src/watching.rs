@@ -61,12 +61,17 @@ fn elsewhere() -> String {
 
 /// Twenty rules that are for devices of these names: silence, NEWS2, and eighteen over their metrics.
 pub(crate) fn twenty(devices: &str) -> String {
-    let above =
-        [("heart_rate", 140), ("spo2", 99), ("resp_rate", 79), ("temp_body", 44), ("etco2", 140)];
-    let of = |(metric, limit): (&str, u32)| {
+    let limits = [
+        ("heart_rate", "above", 140),
+        ("spo2", "below", 90),
+        ("resp_rate", "above", 79),
+        ("temp_body", "above", 44),
+        ("etco2", "above", 140),
+    ];
+    let of = |(metric, side, limit): (&str, &str, u32)| {
         let rise = limit / 3;
         [
-            format!("metric = \"{metric}\"\nabove = {limit}\nfor = \"1m\""),
+            format!("metric = \"{metric}\"\n{side} = {limit}\nfor = \"1m\""),
             format!("metric = \"{metric}\"\nrise = {rise}\nwithin = \"10m\""),
             format!("metric = \"{metric}\"\nstuck_for = \"1h\""),
             format!(
@@ -75,7 +80,7 @@ pub(crate) fn twenty(devices: &str) -> String {
         ]
     };
     let mut text = format!("{SILENCE}{}", score());
-    for (n, lines) in above.into_iter().flat_map(of).take(18).enumerate() {
+    for (n, lines) in limits.into_iter().flat_map(of).take(18).enumerate() {
         rule(&mut text, n, &format!("device = \"{devices}\"\n{lines}"));
     }
     text
