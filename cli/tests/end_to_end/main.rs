@@ -3,6 +3,7 @@
 
 mod agent;
 mod alerts;
+mod backlog;
 mod check;
 mod crash;
 mod crash_points;
