@@ -1,4 +1,4 @@
-//! Messages that are traced: when they became rows, and when these were in the lake.
+//! Messages that are traced: when they came, when they became rows, and when these were in the lake.
 
 use anyhow::Context as _;
 use service_runtime::{Counts, Stop, Tasks};
@@ -63,6 +63,9 @@ impl Traced {
         let Some(context) = context(record) else { return };
         let message =
             Message { context, key: key.clone(), offset: record.offset, taken_us: times.1 };
+        // By two clocks: whoever accepted it may be ahead.
+        let way = (record.received_us.min(times.0), times.0);
+        self.tracer.tell(message.span("forward", way));
         let mut span = message.span("decode", times).says("tidemark.rows", rows as u64);
         if let Some(code) = code {
             span = span.says("tidemark.dead_letter", code.as_str());

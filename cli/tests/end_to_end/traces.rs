@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
-use crate::harness::{PATIENCE, Site};
+use crate::harness::{PATIENCE, Site, free_port};
 use crate::payloads::publish;
 
 const ASKED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -109,14 +109,14 @@ fn inv13_one_trace_follows_a_message_from_publish_to_receipt() {
     publish_asking(site.mqtt, "dt/a/loud/readings", payload, ("traceparent", ASKED));
     // Each service tells in its own time.
     let mut told = told(&spans, "receipt", 1);
-    while told.len() < 4 {
+    while told.len() < 5 {
         told.push(spans.recv_timeout(PATIENCE).unwrap());
     }
     let by_name = |(service, span): (String, Value)| {
         (span["name"].as_str().unwrap().to_owned(), (service, span))
     };
     let found: BTreeMap<_, _> = told.into_iter().map(by_name).collect();
-    assert_eq!(found.keys().collect::<Vec<_>>(), ["decode", "land", "receipt", "store"]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["decode", "forward", "land", "receipt", "store"]);
     for (name, (service, span)) in &found {
         let own = if ["store", "receipt"].contains(&name.as_str()) { "gateway" } else { "ingest" };
         assert_eq!(*service, format!("tidemark-{own}"), "{name}");
@@ -130,6 +130,51 @@ fn inv13_one_trace_follows_a_message_from_publish_to_receipt() {
     assert!(at("store").0 <= at("store").1 && at("store").1 == at("receipt").0);
     assert!(at("decode").1 <= at("land").1 && at("land").1 <= at("receipt").1);
     assert_eq!(said(&found["decode"].1, "tidemark.rows").unwrap()["intValue"], "1");
+}
+
+#[test]
+fn inv13_what_an_agent_accepts_is_followed_from_there() {
+    let ((port, spans), admin, input) = (collector(), free_port(), free_port());
+    let site = Site::new(&format!(
+        "[traces]\nendpoint = \"http://127.0.0.1:{port}\"\n[ingest.sources]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n"
+    ));
+    let mut config = std::fs::read_to_string(site.config()).unwrap();
+    let spool = site.folder.path().join("agent-spool");
+    config.push_str(&format!(
+        "[agent.gateway]\nport = {}\n[agent.spool]\ndir = {spool:?}\n",
+        site.mqtt
+    ));
+    std::fs::write(site.config(), config).unwrap();
+    let _agent = site.start("agent", admin);
+    let line = r#"{"topic":"dt/w/dev/readings","payload":{"metric":"t","value":1}}"#;
+    let send = |headers: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", input)).unwrap();
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n{headers}\r\n",
+            line.len()
+        );
+        stream.write_all(format!("{head}{line}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    };
+    send("");
+    send(&format!("traceparent: {}\r\n", "0".repeat(300)));
+    send(&format!("traceparent: {ASKED}\r\n"));
+    let _up = site.up();
+    let mut told = told(&spans, "land", 1);
+    while told.len() < 3 {
+        told.push(spans.recv_timeout(PATIENCE).unwrap());
+    }
+    let found: BTreeMap<_, _> =
+        told.iter().map(|(_, span)| (span["name"].as_str().unwrap(), span)).collect();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&"decode", &"forward", &"land"]);
+    for span in found.values() {
+        assert_eq!(span["traceId"], ASKED[3..35], "who asked nothing is not followed: {span}");
+        assert_eq!(said(span, "tidemark.offset").unwrap()["intValue"], "2");
+    }
+    let at = |name: &str| times(found[name]);
+    assert!(at("forward").0 < at("forward").1 && at("forward").1 == at("decode").0);
 }
 
 #[test]
@@ -148,7 +193,7 @@ fn inv13_publishers_that_cannot_ask_are_followed_one_in_so_many() {
     all.extend(spans.try_iter());
     let all: Vec<Value> = all.into_iter().map(|(_, span)| span).collect();
     let ids: BTreeSet<_> = all.iter().map(|it| it["traceId"].as_str().unwrap()).collect();
-    assert_eq!((ids.len(), all.len()), (2, 10), "of four messages: {all:?}");
+    assert_eq!((ids.len(), all.len()), (2, 12), "of four messages: {all:?}");
     let first = all.iter().find(|span| span["name"] == "message").unwrap();
     assert_eq!(first["parentSpanId"], Value::Null);
     let id = &first["traceId"];

@@ -4,6 +4,8 @@
 //! `tidemark wait` tells when they are readable. 507 says that the spool is full. A message that is larger than a spool takes is split, if
 //! it is FHIR (`split`), or refused by its place (413, `refused`), as is what is no message (400); the others are accepted all the same.
 //!
+//! A request with the header `traceparent` has its messages followed to the lake (W3C Trace Context).
+//!
 //! Anybody on this machine may send, but no page of the web that somebody here looks at: it would need the input's own name as `Host`,
 //! no other site as `Origin` or `Sec-Fetch-Site`, and a `Content-Type` that browsers ask about before they send it.
 
@@ -21,12 +23,14 @@ use tokio::net::TcpListener;
 
 use super::ndjson::parse_line;
 use super::parts::{self, Left};
-use super::{AcceptError, Door, Taken, WhenFull};
+use super::{AcceptError, Door, TRACEPARENT, Taken, WhenFull};
 
 /// Who publishes what comes by HTTP.
 pub(crate) const PUBLISHER: &str = "http";
 /// What is refused is named up to so many.
 const REFUSED_NAMED: usize = 100;
+/// Longest `traceparent`: 55 characters today, and versions to come may have more behind it.
+const TRACEPARENT_MAX: usize = 256;
 /// Largest request body: some messages of the largest size.
 const BODY_MAX: usize = 4 * MESSAGE_MAX;
 
@@ -98,7 +102,7 @@ async fn answer(request: Request, input: Arc<Input>) -> Response {
         refusals.note(foreign.reason(), &response);
         return response;
     }
-    if (request.method, request.path.as_str()) != (Method::POST, "/v1/messages") {
+    if (&request.method, request.path.as_str()) != (&Method::POST, "/v1/messages") {
         return Response::text(
             StatusCode::NOT_FOUND,
             "unknown path: POST messages to /v1/messages\n",
@@ -116,7 +120,9 @@ async fn answer(request: Request, input: Arc<Input>) -> Response {
     if lines.is_empty() {
         return Response::text(StatusCode::BAD_REQUEST, "no message in the body\n");
     }
-    let Fitting { messages, of, split, mut refused, malformed } = fitting(lines, *record_bytes_max);
+    let traceparent = traceparent(&request);
+    let Fitting { messages, of, split, mut refused, malformed } =
+        fitting(lines, traceparent.as_ref(), *record_bytes_max);
     let refused_more = refused.len().saturating_sub(REFUSED_NAMED);
     refused.truncate(REFUSED_NAMED);
     let within = |index: usize| of.get(index).copied().unwrap_or(index);
@@ -165,11 +171,11 @@ struct Fitting {
 }
 
 /// Leaves out what is no message, and splits what is larger than a record may be.
-fn fitting(lines: Vec<&[u8]>, record_bytes_max: usize) -> Fitting {
+fn fitting(lines: Vec<&[u8]>, traceparent: Option<&Arc<str>>, record_bytes_max: usize) -> Fitting {
     let mut fitting = Fitting::default();
     for (message, line) in lines.into_iter().enumerate() {
         let taken = match message_of(line) {
-            Ok(taken) => taken,
+            Ok(taken) => Taken { traceparent: traceparent.cloned(), ..taken },
             Err(problem) => {
                 let left = Left::new(line.len(), problem);
                 fitting.refused.push(Refused { message, left });
@@ -177,7 +183,7 @@ fn fitting(lines: Vec<&[u8]>, record_bytes_max: usize) -> Fitting {
                 continue;
             }
         };
-        let head = encoded_len(PUBLISHER, &taken.topic, &[], &[]);
+        let head = encoded_len(PUBLISHER, &taken.topic, &taken.attributes(), &[]);
         let room = record_bytes_max.saturating_sub(head);
         if taken.payload.len() <= room {
             fitting.messages.push(taken);
@@ -189,12 +195,20 @@ fn fitting(lines: Vec<&[u8]>, record_bytes_max: usize) -> Fitting {
             fitting.split.push(Split { message, parts: payloads.len() });
         }
         for payload in payloads {
-            fitting.messages.push(Taken::new(taken.topic.clone(), payload));
+            let traceparent = taken.traceparent.clone();
+            let part = Taken::new(taken.topic.clone(), payload);
+            fitting.messages.push(Taken { traceparent, ..part });
             fitting.of.push(message);
         }
         fitting.refused.extend(left.into_iter().map(|left| Refused { message, left }));
     }
     fitting
+}
+
+/// What the request says of its trace; nothing if that is longer than any that is known.
+fn traceparent(request: &Request) -> Option<Arc<str>> {
+    let said = request.headers.get(TRACEPARENT)?.to_str().ok()?;
+    (said.len() <= TRACEPARENT_MAX).then(|| said.into())
 }
 
 /// A message that may be published, or what is wrong with it.

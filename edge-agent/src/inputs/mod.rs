@@ -5,6 +5,8 @@ pub(crate) mod mqtt;
 pub(crate) mod ndjson;
 mod parts;
 
+use std::sync::Arc;
+
 use service_runtime::{Clock, Stop};
 use sha2::{Digest, Sha256};
 use store_forward::{AppendError, Message, Place, Spool};
@@ -19,12 +21,14 @@ pub(crate) struct Taken {
     pub(crate) payload: Vec<u8>,
     /// How it came, if that was not with QoS 1 and without the retain flag.
     pub(crate) delivery: Option<Attribute<'static>>,
+    /// The trace that it belongs to, as its sender wrote it.
+    pub(crate) traceparent: Option<Arc<str>>,
 }
 
 impl Taken {
     /// A message that its sender hands over like one of QoS 1.
     pub(crate) fn new(topic: String, payload: Vec<u8>) -> Self {
-        Self { topic, payload, delivery: None }
+        Self { topic, payload, delivery: None, traceparent: None }
     }
 
     /// Returns what its record says beside topic and payload.
@@ -33,9 +37,15 @@ impl Taken {
         if let Some(delivery) = self.delivery {
             delivery.write(&mut attributes);
         }
+        if let Some(value) = &self.traceparent {
+            Attribute::UserProperty { name: TRACEPARENT, value }.write(&mut attributes);
+        }
         attributes
     }
 }
+
+/// The property of a record that says which trace its message belongs to (W3C Trace Context).
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// Why messages were not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
