@@ -78,11 +78,10 @@ pub(crate) async fn audit(
 ) -> anyhow::Result<AuditReport> {
     let mut audit = simulator::Audit::new(temporary)?;
     // Rows that ingest makes itself are no messages.
-    let tables = lake.with_rows().await?;
-    let tables = tables.iter().filter(|table| table.name != alerts::NAME);
+    let tables = lake.catalog().of_rows().iter().filter(|table| table.name != alerts::NAME);
     let (mut number, none) = (0..LakeRow::OTHERS_MAX, "more tables than an audit tells apart");
     for table in tables {
-        let reader = reader(table.archive_of().unwrap_or(&table.name));
+        let reader = reader(&table.name);
         let columns = reader.map_or_else(|| IDENTITY.to_vec(), Reader::columns);
         let other = if reader.is_none() { number.next().context(none)? } else { 0 };
         let mut batches = lake.scan(&table.name, &columns).await?;

@@ -21,7 +21,7 @@ pub(crate) struct Tables {
 
 #[derive(Debug, Args)]
 pub(crate) struct Files {
-    /// The table, for example readings.
+    /// The table, for example readings. Files of its archive, if it has one, are listed too.
     pub(crate) table: String,
     #[command(flatten)]
     pub(crate) lake: LakeOption,

@@ -14,6 +14,7 @@ use crate::delta::{self, FileInfo, TableLog};
 use crate::error::LakeError;
 use crate::landing::{self, SourceKey, SourcePosition};
 use crate::ledger;
+use crate::listed;
 use crate::location::Location;
 use crate::parquet::Within;
 use crate::reader::{self, Rows, TableSummary};
@@ -217,29 +218,20 @@ impl Lake {
         Ok(there)
     }
 
-    /// Every table that has rows of messages: those that they land in, and the archives that there are.
+    /// The exact data files of a table's current version and of its archive, if it has one: each row is in one of them. A raw listing of
+    /// its folder would see uncommitted and superseded files too.
     ///
     /// # Errors
-    /// As [`Lake::tables`].
-    pub async fn with_rows(&self) -> Result<Vec<Arc<Table>>, LakeError> {
-        let archives = self.there(self.catalog().archives()).await?;
-        Ok([self.catalog().of_rows(), &archives].concat())
-    }
-
-    /// The exact data files of a table's current version. A raw listing of its folder would see uncommitted and superseded
-    /// files too.
-    ///
-    /// # Errors
-    /// [`LakeError::Unknown`], [`LakeError::Delta`].
+    /// [`LakeError::Unknown`], [`LakeError::Delta`]; [`LakeError::Changed`] if rows move into the archive all the time.
     pub async fn files(&self, table: &str) -> Result<Vec<FileInfo>, LakeError> {
-        Ok(delta::files(self.store(), self.known(table)?).await?.0)
+        let table = self.known(table)?;
+        listed::files(self.store(), table, self.catalog().archive(&table.name)).await
     }
 
-    /// Streams the named columns of a table's current version, file by file, in constant memory.
+    /// Streams the named columns of a table's current version and of its archive, file by file, in constant memory.
     ///
     /// # Errors
-    /// [`LakeError::Unknown`] for a table or column that does not exist, [`LakeError::Delta`], and in the stream
-    /// [`LakeError::File`].
+    /// As [`Lake::files`]; [`LakeError::Unknown`] for a column that does not exist, and in the stream [`LakeError::File`].
     pub async fn scan(&self, table: &str, columns: &[&str]) -> Result<Rows, LakeError> {
         let files = self.files(table).await?;
         self.scan_files(table, files, columns)

@@ -20,6 +20,7 @@ mod lake;
 mod lander;
 pub mod landing;
 mod ledger;
+mod listed;
 mod location;
 pub mod maintain;
 mod memory;

@@ -154,7 +154,7 @@ pub(super) async fn landed(
 ) -> Result<HashSet<Place>, LakeError> {
     let mut found = HashSet::new();
     let keeping = [dead_letters::NAME, messages::NAME, replays::NAME];
-    for table in lake.with_rows().await? {
+    for table in lake.catalog().of_rows() {
         if !keeping.contains(&table.name.as_ref()) {
             let note = |place: Place| {
                 if wanted.contains(&place) {

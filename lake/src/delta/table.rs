@@ -21,7 +21,7 @@ use serde::Deserialize;
 use tracing::info;
 use url::Url;
 
-use super::action::Widening;
+use super::action::{AddFile, Widening};
 use super::fit::{metadata, widened};
 use super::log::entry_path;
 use super::{Appended, TableLog};
@@ -216,6 +216,18 @@ pub(crate) async fn files(lake: &Store, table: &Table) -> Result<(Vec<FileInfo>,
 }
 
 impl FileInfo {
+    /// A file that is to be added.
+    pub(crate) fn of_add(folder: &Store, table: &Table, add: &AddFile) -> Self {
+        let info = Self::new(folder, table, add.path.clone(), add.stats.as_deref());
+        let date = add.partition_values.get(PARTITION).cloned().flatten();
+        Self {
+            bytes: add.size,
+            date: date.as_deref().and_then(date_parse),
+            modified_ms: add.modification_time,
+            ..info
+        }
+    }
+
     /// What the log's statistics say of a file, and nothing else yet. `folder` is the table's.
     pub(super) fn new(folder: &Store, table: &Table, path: String, stats: Option<&str>) -> Self {
         let stats = stats.and_then(|stats| serde_json::from_str::<Stats>(stats).ok());

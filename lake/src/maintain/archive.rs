@@ -20,7 +20,7 @@ use super::select::{FILES_MAX, MERGED_BYTES};
 use super::writing::{Writing, Written};
 use super::{Left, Retired, Step};
 use crate::date::date_text;
-use crate::delta::{self, ActiveFile, AddFile, Appended, Rewrite, TableLog};
+use crate::delta::{self, ActiveFile, AddFile, Appended, FileInfo, Rewrite, TableLog};
 use crate::error::LakeError;
 use crate::store::{Created, Store};
 use crate::table::{PARTITION, Table};
@@ -306,6 +306,20 @@ impl Archiving<'_> {
         delta::widen(self.lake, log, self.now_ms).await?;
         TableLog::load(self.lake, self.archive).await?.ok_or_else(missing)
     }
+}
+
+/// The file of a move that was decided, as its plan has it.
+///
+/// # Errors
+/// [`LakeError::NotWhole`] if the plan is gone, else as the store fails.
+pub(crate) async fn under_way(
+    lake: &Store,
+    table: &Table,
+    archive: &Table,
+    number: i64,
+) -> Result<FileInfo, LakeError> {
+    let plan = Plan::load(lake, table, number).await?;
+    Ok(FileInfo::of_add(&lake.child(&archive.name), archive, &plan.add))
 }
 
 /// The files that move next: of the oldest date, as many as one file may be made of.

@@ -31,7 +31,7 @@ use archive::Archiving;
 use compact::Compaction;
 use sweep::Sweep;
 
-pub(crate) use archive::{MOVE_APP as ARCHIVE_MOVE_APP, ROWS_APP as ARCHIVED_ROWS_APP};
+pub(crate) use archive::{MOVE_APP as ARCHIVE_MOVE_APP, ROWS_APP as ARCHIVED_ROWS_APP, under_way};
 pub use logs::{CHECKPOINT_COMMITS, LOG_RETENTION_US, Maintained, run_once};
 pub use pace::Pace;
 pub(crate) use retire::ROWS_APP as RETIRED_ROWS_APP;

@@ -7,14 +7,11 @@ use std::sync::Arc;
 
 use crate::delta::{self, Changes, FileInfo, TableLog};
 use crate::error::LakeError;
-use crate::maintain::ARCHIVE_MOVE_APP;
+use crate::listed::Listed;
 use crate::store::Store;
 use crate::table::Table;
 use crate::tables::landings;
 use crate::whole;
-
-/// How often rows may move while the files of a table and its archive are listed.
-const TRIES: u32 = 4;
 
 /// See the module.
 pub(crate) struct Base {
@@ -38,15 +35,6 @@ struct Archive {
     seen: Option<u64>,
 }
 
-/// What a table and its archive have, so that each row is in one of the two.
-struct Listed {
-    files: Vec<FileInfo>,
-    version: u64,
-    /// As of that version, or a later one.
-    log: Option<TableLog>,
-    archived: Option<(Vec<FileInfo>, u64)>,
-}
-
 /// The application id whose version is that of a table up to which a view is true.
 pub(super) fn app(table: &Table) -> String {
     format!("view/{}", table.name)
@@ -64,7 +52,8 @@ impl Base {
         seen: impl Fn(&Table) -> Option<u64>,
         ledger: &TableLog,
     ) -> Result<Self, LakeError> {
-        let Listed { files, version, log, archived } = list(store, &table, archive).await?;
+        let Listed { files, version, log, archived, .. } =
+            Listed::settled(store, &table, archive).await?;
         let is_whole = table.name == landings::NAME
             || log.is_some_and(|log| {
                 log.version() == version && whole::has_all(&table.name, ledger.txns(), log.txns())
@@ -114,41 +103,4 @@ impl Base {
         let both = std::iter::once((app(&self.table), self.version)).chain(archive);
         both.map(|(app, version)| (app, version.cast_signed()))
     }
-}
-
-/// Lists until no row moved between the two meanwhile, and none is on its way.
-async fn list(
-    store: &Store,
-    table: &Arc<Table>,
-    archive: Option<&Arc<Table>>,
-) -> Result<Listed, LakeError> {
-    for _ in 0..TRIES {
-        let mut log = TableLog::load(store, table).await?;
-        let moves =
-            |log: &Option<TableLog>| log.as_ref().map_or(0, |log| log.txn(ARCHIVE_MOVE_APP));
-        let moved = moves(&log);
-        let there = archive.filter(|_| moved > 0);
-        // Before its files: they have that much, or more.
-        let has = match there {
-            Some(archive) => moves(&TableLog::load(store, archive).await?),
-            None => moved,
-        };
-        let (files, version) = delta::files(store, table).await?;
-        let archived = match there {
-            Some(archive) if has == moved => Some(delta::files(store, archive).await?),
-            _ => None,
-        };
-        // Of that version or a later one: what it lacks, the files lack.
-        if let Some(log) = &mut log {
-            match log.refresh().await {
-                Err(LakeError::Changed { .. }) => continue,
-                refreshed => refreshed?,
-            }
-        }
-        if moved == has && has == moves(&log) {
-            return Ok(Listed { files, version, log, archived });
-        }
-    }
-    let version = TableLog::load(store, table).await?.map_or(0, |log| log.version());
-    Err(LakeError::Changed { table: table.name.to_string(), version })
 }
