@@ -13,7 +13,7 @@ use service_runtime::http::{self, Method, StatusCode};
 use crate::process::{LOOK_EVERY, Process, command};
 
 /// How long a service may take to be ready.
-const READY_PATIENCE: Duration = Duration::from_secs(30);
+const READY_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a question on the admin address may take.
 const ASK_PATIENCE: Duration = Duration::from_secs(5);
 

@@ -169,11 +169,12 @@ async fn inv10_two_versions_of_ingest_land_side_by_side_and_old_files_read_null(
 /// Kills whoever adds the columns at each of its writes, before or after the write reached the store.
 #[tokio::test(flavor = "multi_thread")]
 async fn inv10_whoever_is_killed_while_columns_are_added_leaves_a_good_table() {
-    let place = Place::memory();
+    let made = Place::memory();
+    made_before(&made).await;
     for reaches in [false, true] {
         for writes in 0.. {
-            let place = place.beside();
-            let lake = made_before(&place).await;
+            let place = made.copied().await;
+            let lake = place.open().await;
             let fragile = Fragile::over(&place, writes, reaches);
             let store = lake::Store::on(fragile.clone(), place.store().url().clone()).unwrap();
             let _unknown = Lake::open_on(store, OpenMode::Create).await;

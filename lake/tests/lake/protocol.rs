@@ -46,13 +46,13 @@ async fn inv2_a_landed_range_shows_in_every_table_and_the_source_moves_with_its_
 /// Kills the worker at each of its writes in turn, once before and once after the write reached the store. Whatever was
 /// decided is finished by the next worker, whatever was not is landed by it: each row is there exactly once.
 async fn inv5_a_worker_killed_at_any_write_loses_and_doubles_nothing(place: Place) {
+    let lake = place.create().await;
+    let mut first = Lander::open(&lake, "w0", [LANE], NOW).await.unwrap();
+    land(&mut first, &lake, "gw", 0, 2).await;
     for reaches in [false, true] {
         for writes in 0.. {
-            let place = place.beside();
-            let lake = place.create().await;
-            let mut first = Lander::open(&lake, "w0", [LANE], NOW).await.unwrap();
-            land(&mut first, &lake, "gw", 0, 2).await;
-
+            let place = place.copied().await;
+            let lake = place.open().await;
             let fragile = Fragile::over(&place, writes, reaches);
             let doomed = place.through(fragile.clone()).await.unwrap();
             let mut lander = Lander::open(&doomed, "w1", [LANE], NOW).await.unwrap();

@@ -306,15 +306,16 @@ async fn inv14_what_is_taken_out_of_a_table_is_gone_from_its_views() {
 /// Killed at any write a view is never wrong for what it says it has seen, and the next run brings it up to date.
 #[tokio::test(flavor = "multi_thread")]
 async fn inv14_a_maintainer_killed_at_any_write_of_a_view_leaves_it_whole() {
-    let script = script();
+    let (script, made) = (script(), Place::memory());
+    let lake = made.create().await;
+    let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+    let from = land(&lake, &mut lander, "gw", 0, &script[0]).await.unwrap();
+    upkeep(&lake, NOW + HOUR).await.unwrap();
+    land(&lake, &mut lander, "gw", from, &script[1]).await.unwrap();
     let mut unhurt = None;
     for write in -1.. {
-        let place = Place::memory();
-        let lake = place.create().await;
-        let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
-        let from = land(&lake, &mut lander, "gw", 0, &script[0]).await.unwrap();
-        upkeep(&lake, NOW + HOUR).await.unwrap();
-        land(&lake, &mut lander, "gw", from, &script[1]).await.unwrap();
+        let place = made.copied().await;
+        let lake = place.open().await;
         let Some(unhurt) = &unhurt else {
             upkeep(&lake, NOW + HOUR).await.unwrap();
             unhurt = Some(all(&lake).await);
