@@ -1,7 +1,7 @@
 //! Where a drill plays: real processes on free loopback ports and a temporary folder, devices, and the judgement.
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -445,11 +445,19 @@ pub fn free_address() -> anyhow::Result<SocketAddr> {
             std::process::id().wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
         let port = u16::try_from(FIRST + turn % PORTS)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if TcpListener::bind(address).is_ok() {
+        if is_free(address)? {
             return Ok(address);
         }
     }
     bail!("no free port between {FIRST} and {}", FIRST + PORTS)
+}
+
+/// Binds without listening: a process that another thread is starting has a copy of each socket until it runs its own program, and
+/// would go on listening in the place of the service.
+fn is_free(address: SocketAddr) -> anyhow::Result<bool> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    Ok(socket.bind(address).is_ok())
 }
 
 /// Waits for the state of another process, which no event announces.

@@ -263,7 +263,7 @@ mod tests {
             tree.unsubscribe(wildcard, &one.mailbox);
         }
         for n in 0..FIRST_LEVELS_MAX {
-            assert_eq!(reached(&tree)[3], false);
+            assert!(!reached(&tree)[3]);
             tree.subscribe(&format!("{n}/x"), one.clone());
         }
         assert_eq!(reached(&tree), [true; 5]);

@@ -15,7 +15,7 @@ use object_store::path::Path;
 use url::Url;
 
 use super::explore::{
-    ARCHIVE, Case, GW, HEIR, OFFSETS, Program, SMALL, URL, open, small, two_switches_from,
+    Case, GW, HEIR, OFFSETS, Program, SMALL, URL, open, small, two_switches_from,
 };
 use super::gate::Fault;
 use crate::kit::{LANE, NOW, stage_in, stage_on};
