@@ -141,7 +141,9 @@ impl Copied {
                     lake.scan(table, columns).await.unwrap().try_collect().await.unwrap();
                 let mut lines: Vec<String> = rows.iter().flat_map(lines).collect();
                 lines.sort_unstable();
-                let files = lake.files(table).await.unwrap().len();
+                // Of an archive, which a reader of the table gets as well, it is asked by itself.
+                let files = lake.files(table).await.unwrap();
+                let files = files.iter().filter(|file| *file.table == *table).count();
                 let objects = store.list(table).await.unwrap();
                 let objects = objects.iter().filter(|object| {
                     object.path.ends_with(".parquet") && !object.path.contains("_delta_log")
@@ -243,8 +245,13 @@ fn archiving_dies(s3: bool) {
         undisturbed.runs(&sweep, days);
     }
     let expected = undisturbed.contents();
-    assert_eq!(expected["readings"], (vec![], 0), "all moved, and their files went");
-    assert_eq!(expected["readings_archive"].0, before["readings"].0);
+    let all = before["readings"].0.clone();
+    assert_eq!(expected["readings_archive"].0, all, "all moved");
+    assert_eq!(
+        expected["readings"],
+        (all, 0),
+        "a reader has each once, and the files that were there went"
+    );
     // What the object store adds is seen at one of them.
     for death in ARCHIVE.into_iter().filter(|(point, _)| !s3 || *point == Point::ArchiveDecided) {
         let mut lake = Copied::new(s3);
