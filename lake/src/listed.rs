@@ -87,7 +87,7 @@ pub(crate) async fn files(
     for _ in 0..TRIES {
         let Some(listed) = Listed::once(store, table, archive).await? else { continue };
         let Listed { mut files, archived, moves: (decided, has), .. } = listed;
-        files.extend(archived.map(|(files, _)| files).unwrap_or_default());
+        files.extend(archived.into_iter().flat_map(|(files, _)| files));
         if let Some(archive) = archive
             && has < decided
         {

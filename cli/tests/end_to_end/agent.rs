@@ -6,18 +6,7 @@ use crate::harness::{Process, Site, free_port, get, post, wait_for};
 
 #[test]
 fn inv3_messages_wait_in_the_agent_until_the_gateway_is_back() {
-    let (admin, input) = (free_port(), free_port());
-    let site = Site::new(&format!(
-        "[ingest.sources]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n"
-    ));
-    // The agent finds the gateway through its configuration; the spool lies beside the others.
-    let mut config = std::fs::read_to_string(site.config()).unwrap();
-    config.push_str(&format!(
-        "[agent.gateway]\nport = {}\n[agent.spool]\ndir = {:?}\n",
-        site.mqtt,
-        site.folder.path().join("agent-spool")
-    ));
-    std::fs::write(site.config(), config).unwrap();
+    let (site, admin, input) = Site::with_agent("");
     let agent = site.start("agent", admin);
     let send = |from: u64, count: u64| {
         let lines: String = (from..from + count)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::harness::{Process, Site, free_port, get, post, tidemark, wait_for};
+use crate::harness::{Process, Site, get, post, tidemark, wait_for};
 use crate::payloads::publish;
 
 /// Every so often the devices say something.
@@ -42,21 +42,11 @@ fn told(site: &Site, begun_us: i64) -> BTreeMap<(String, String), Vec<(String, i
 /// Nothing that was not so is told, nothing that was so is missed, and each is told as of when it was.
 #[test]
 fn inv14_a_backlog_of_an_hour_makes_no_false_alert_and_hides_no_true_one() {
-    let (admin, input) = (free_port(), free_port());
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("rules.toml");
     let text = "[[rule]]\nname = \"silent\"\nsilent_for = \"8m\"\n[[rule]]\nname = \"warm\"\nmetric = \"fridge_temp\"\nabove = 8\nfor = \"20m\"\n";
     std::fs::write(&rules, text).unwrap();
-    let site = Site::new(&format!(
-        "[alerts]\nrules = {rules:?}\n[ingest.sources]\ngateway = [\"#\"]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n"
-    ));
-    let mut config = std::fs::read_to_string(site.config()).unwrap();
-    let spool = site.folder.path().join("agent-spool");
-    config.push_str(&format!(
-        "[agent.gateway]\nport = {}\n[agent.spool]\ndir = {spool:?}\n",
-        site.mqtt
-    ));
-    std::fs::write(site.config(), config).unwrap();
+    let (site, admin, input) = Site::with_agent(&format!("[alerts]\nrules = {rules:?}\n"));
 
     let say = |step: i64| {
         let mut lines = String::new();

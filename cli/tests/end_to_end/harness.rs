@@ -43,6 +43,21 @@ impl Site {
         site
     }
 
+    /// As [`Site::new`], with an agent that may send what is below `dt/w`, for who starts it: it finds the gateway, and its spool lies
+    /// beside the others. Returns its admin port and that of its HTTP input, too.
+    pub(crate) fn with_agent(extra: &str) -> (Self, u16, u16) {
+        let (admin, input) = (free_port(), free_port());
+        let site = Self::new(extra);
+        let mut config = std::fs::read_to_string(site.config()).unwrap();
+        config.push_str(&format!(
+            "[ingest.sources]\ngateway = [\"#\"]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n[agent.gateway]\nport = {}\n[agent.spool]\ndir = {:?}\n",
+            site.mqtt,
+            site.folder.path().join("agent-spool")
+        ));
+        std::fs::write(site.config(), config).unwrap();
+        (site, admin, input)
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("tidemark.toml")
     }

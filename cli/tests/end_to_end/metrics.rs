@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::harness::{Site, free_port, get, post, wait_for};
+use crate::harness::{Site, get, post, wait_for};
 
 /// Metrics that are there only in some states: TLS, a receipt that came, devices that were counted, something that happened once.
 const SOMETIMES: [&str; 17] = [
@@ -119,17 +119,7 @@ fn compare(live: &Families, listed: &Families, prefixes: &[&str]) -> Vec<String>
 
 #[test]
 fn inv13_the_metrics_of_every_service_are_those_that_are_documented() {
-    let (admin, input) = (free_port(), free_port());
-    let site = Site::new(&format!(
-        "[ingest.sources]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n"
-    ));
-    let mut config = std::fs::read_to_string(site.config()).unwrap();
-    config.push_str(&format!(
-        "[agent.gateway]\nport = {}\n[agent.spool]\ndir = {:?}\n",
-        site.mqtt,
-        site.folder.path().join("agent-spool")
-    ));
-    std::fs::write(site.config(), config).unwrap();
+    let (site, admin, input) = Site::with_agent("");
     let up = site.up();
     let agent = site.start("agent", admin);
     let good = r#"{"topic":"dt/w/dev/readings","payload":{"metric":"spo2","value":97}}"#;

@@ -34,16 +34,11 @@ fn rumqttd(port: u16) {
 
 #[test]
 fn agent_and_ingest_work_with_a_broker_that_is_not_ours() {
-    let (agent_admin, ingest_admin, input) = (free_port(), free_port(), free_port());
-    let site = Site::new("");
+    let ((site, agent_admin, input), ingest_admin) = (Site::with_agent(""), free_port());
     let config = std::fs::read_to_string(site.config()).unwrap();
     let config = config.replace(
         "[ingest]\nadmin_listen = \"127.0.0.1:0\"",
         &format!("[ingest]\nadmin_listen = \"127.0.0.1:{ingest_admin}\""),
-    ) + &format!(
-        "[ingest.sources]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{agent_admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n[agent.gateway]\nport = {}\n[agent.spool]\ndir = {:?}\n",
-        site.mqtt,
-        site.folder.path().join("agent-spool")
     );
     std::fs::write(site.config(), config).unwrap();
     rumqttd(site.mqtt);

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
-use crate::harness::{PATIENCE, Site, free_port};
+use crate::harness::{PATIENCE, Site};
 use crate::payloads::publish;
 
 const ASKED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -134,17 +134,9 @@ fn inv13_one_trace_follows_a_message_from_publish_to_receipt() {
 
 #[test]
 fn inv13_what_an_agent_accepts_is_followed_from_there() {
-    let ((port, spans), admin, input) = (collector(), free_port(), free_port());
-    let site = Site::new(&format!(
-        "[traces]\nendpoint = \"http://127.0.0.1:{port}\"\n[ingest.sources]\nagent = [\"dt/w/#\"]\n[agent]\nadmin_listen = \"127.0.0.1:{admin}\"\n[agent.inputs]\nhttp_listen = \"127.0.0.1:{input}\"\n"
-    ));
-    let mut config = std::fs::read_to_string(site.config()).unwrap();
-    let spool = site.folder.path().join("agent-spool");
-    config.push_str(&format!(
-        "[agent.gateway]\nport = {}\n[agent.spool]\ndir = {spool:?}\n",
-        site.mqtt
-    ));
-    std::fs::write(site.config(), config).unwrap();
+    let (port, spans) = collector();
+    let traces = format!("[traces]\nendpoint = \"http://127.0.0.1:{port}\"\n");
+    let (site, admin, input) = Site::with_agent(&traces);
     let _agent = site.start("agent", admin);
     let line = r#"{"topic":"dt/w/dev/readings","payload":{"metric":"t","value":1}}"#;
     let send = |headers: &str| {
