@@ -29,6 +29,15 @@ pub struct RowKey {
     pub row_no: i32,
 }
 
+impl RowKey {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn id(&self) -> RowId<'_> {
+        let Self { source_id, epoch, source_offset, row_no } = self;
+        RowId { source_id, epoch: *epoch, source_offset: *source_offset, row_no: *row_no }
+    }
+}
+
 impl fmt::Display for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}/{}", self.source_id, self.epoch, self.source_offset, self.row_no)

@@ -1,9 +1,10 @@
 //! `tidemark alerts rebuild`: what ingest knows of devices and alerts, made anew from the rows of the lake.
 //!
-//! Rows are played in the order of arrival, what people did to alerts at the time that they did it; in the end each source's time comes to
-//! where its last alert says that it was. What no row says is learned again: maintenance that fell on no alert, and which sources are away.
+//! Rows are played in the order of arrival, what people did to alerts at the time that they did it. A source's time goes on between its rows
+//! as well, which no row says: it comes to where the steps of alerts say that it was. What no row says is learned again: maintenance that fell
+//! on no alert, and which sources are away.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
@@ -12,7 +13,7 @@ use ingest::watching::{keep_rebuilt, read_rules};
 use lake::{Lander, OpenMode};
 use service_runtime::Clock;
 use telemetry_core::lane::lane_of;
-use watch::{Action, AlertId, Limits, Rules, Transition, Watch};
+use watch::{Action, AlertId, Limits, RowId, Rules, Transition, Watch};
 
 use super::backtest::{self, Progress};
 use super::lines::moment;
@@ -112,10 +113,18 @@ fn acts(steps: &[Step]) -> Vec<Act> {
     acts
 }
 
+/// How far a source's time had come at the rows that caused steps. A step that time made came after the last row that was heard.
+fn times(steps: &[Step]) -> HashMap<RowId<'_>, i64> {
+    let by_rows =
+        steps.iter().filter(|step| step.acted_by.is_none() && step.at_us != step.heard_us);
+    by_rows.map(|step| (step.cause.id(), step.heard_us)).collect()
+}
+
 /// Plays rows and acts; returns the state, and the steps of alerts that were made.
 fn play(mut watch: Watch, rows: &Rows, steps: &[Step]) -> (Watch, Vec<(AlertId, String, i64)>) {
     let (mut made, mut out) = (Vec::new(), Vec::new());
     let mut acts = acts(steps).into_iter().peekable();
+    let times = times(steps);
     let mut progress = Progress::new(rows.rows.len() as u64);
     let mut take = |out: &mut Vec<Transition>| {
         made.extend(out.drain(..).map(|step| (step.alert, step.to.name().to_owned(), step.at_us)));
@@ -126,7 +135,11 @@ fn play(mut watch: Watch, rows: &Rows, steps: &[Step]) -> (Watch, Vec<(AlertId, 
                 // What is not there any more, by the rules of today, needs no act.
                 let _not_there = watch.act(&act.action, act.at_us, &mut out);
             }
-            watch.reading(&rows.reading(kept), &mut out);
+            let row = rows.reading(kept);
+            if let Some(heard_us) = times.get(&row.id) {
+                watch.tick(row.id.source_id, *heard_us, &mut out);
+            }
+            watch.reading(&row, &mut out);
         }
         take(&mut out);
         progress.add(chunk.len() as u64, "played");
@@ -144,4 +157,72 @@ fn play(mut watch: Watch, rows: &Rows, steps: &[Step]) -> (Watch, Vec<(AlertId, 
     }
     take(&mut out);
     (watch, made)
+}
+
+#[cfg(test)]
+mod tests {
+    use watch::{Quality, Reading};
+
+    use super::*;
+
+    const RULE: &str = "[[rule]]\nname = \"warm\"\nmetric = \"fridge_temp\"\nabove = 8\n";
+
+    fn reading(offset: i64, value: f64, received_us: i64) -> Reading<'static> {
+        Reading {
+            id: RowId { source_id: "gateway", epoch: 7, source_offset: offset, row_no: 0 },
+            site: "s",
+            device: "d",
+            metric: "fridge_temp",
+            unit: "Cel",
+            value: Some(value),
+            text: None,
+            quality: Quality::Good,
+            event_us: received_us - 10,
+            received_us,
+        }
+    }
+
+    /// As the lake has it.
+    fn step(step: &Transition) -> Step {
+        Step {
+            alert_id: step.alert.to_string(),
+            rule: step.rule.to_string(),
+            severity: step.severity.name().to_owned(),
+            site: step.site.to_string(),
+            device_id: Some(step.device.to_string()),
+            metric: Some(step.metric.to_string()),
+            heard_through: step.group.to_string(),
+            state_before: step.from.name().to_owned(),
+            state: step.to.name().to_owned(),
+            at_us: step.at_us,
+            measured: None,
+            acted_by: step.by.as_deref().map(str::to_owned),
+            reason: step.reason.name().to_owned(),
+            until_us: step.until_us,
+            heard_us: step.heard_us,
+            cause: step.cause.clone(),
+            steps: 1,
+            order: (String::new(), 0),
+        }
+    }
+
+    /// A source said that it has nothing more, and a row came that it had received a moment before.
+    #[test]
+    fn inv14_an_alert_is_since_when_it_was_found_also_if_a_source_was_ahead_of_its_rows() {
+        let rules = || Rules::parse(RULE).unwrap();
+        let all = [reading(0, 5.0, 1_000_000), reading(1, 9.0, 1_040_000)];
+        let (mut live, mut out) = (Watch::new(rules(), Limits::default()), Vec::new());
+        live.reading(&all[0], &mut out);
+        live.tick("gateway", 1_059_000, &mut out);
+        live.reading(&all[1], &mut out);
+        let steps: Vec<Step> = out.iter().map(step).collect();
+        let since: Vec<i64> = live.alerts().map(|alert| alert.since_us).collect();
+        assert_eq!(since, [1_059_000]);
+
+        let mut rows = Rows::new(10);
+        all.iter().for_each(|row| rows.push(row).unwrap());
+        let (made, steps_made) = play(Watch::new(rules(), Limits::default()), &rows, &steps);
+        assert_eq!(made.alerts().collect::<Vec<_>>(), live.alerts().collect::<Vec<_>>());
+        assert_eq!(steps_made.len(), steps.len());
+    }
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use clap::Args;
 use futures::TryStreamExt;
 use lake::Lake;
 use serde::Serialize;
+use watch::RowKey;
 
 use crate::config::open_lake;
 use crate::options::{Format, LakeOption};
@@ -52,13 +53,16 @@ pub(crate) struct Step {
     /// How far its source's time had come.
     #[serde(skip)]
     pub(crate) heard_us: i64,
+    /// The row that caused it.
+    #[serde(skip)]
+    pub(crate) cause: RowKey,
     /// Steps that it had.
     pub(crate) steps: u64,
     #[serde(skip)]
-    order: (String, i64),
+    pub(super) order: (String, i64),
 }
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 21] = [
     "alert_id",
     "rule",
     "severity",
@@ -72,11 +76,17 @@ const COLUMNS: [&str; 17] = [
     "acted_by",
     "source_id",
     "reason",
+    "cause_source_id",
     "at_ts",
     "until_ts",
     "heard_ts",
     "source_offset",
+    "cause_epoch",
+    "cause_offset",
+    "cause_row_no",
 ];
+/// So many of them are text.
+const TEXTS: usize = 14;
 
 pub(super) async fn list(options: &List) -> anyhow::Result<bool> {
     let lake = open_lake(&options.lake).await?;
@@ -166,7 +176,7 @@ fn each(batch: &RecordBatch, mut take: impl FnMut(Step)) -> anyhow::Result<()> {
         batch.column_by_name(name).with_context(|| format!("the table has no column {name}"))
     };
     let mut texts: Vec<&StringArray> = Vec::new();
-    for name in COLUMNS.iter().take(13) {
+    for name in COLUMNS.iter().take(TEXTS) {
         let text = column(name)?.as_string_opt();
         texts.push(text.with_context(|| format!("column {name} is not text"))?);
     }
@@ -175,8 +185,14 @@ fn each(batch: &RecordBatch, mut take: impl FnMut(Step)) -> anyhow::Result<()> {
         times.with_context(|| format!("column {name} is no time"))
     };
     let (at, until, heard) = (time("at_ts")?, time("until_ts")?, time("heard_ts")?);
-    let offset = column("source_offset")?.as_primitive_opt::<Int64Type>();
-    let offset = offset.context("column source_offset is no number")?;
+    let long = |name: &str| {
+        let numbers = column(name)?.as_primitive_opt::<Int64Type>();
+        numbers.with_context(|| format!("column {name} is no number"))
+    };
+    let (offset, epoch) = (long("source_offset")?, long("cause_epoch")?);
+    let cause_offset = long("cause_offset")?;
+    let row_no = column("cause_row_no")?.as_primitive_opt::<Int32Type>();
+    let row_no = row_no.context("column cause_row_no is no number")?;
     for row in 0..batch.num_rows() {
         let given = |at: usize| {
             let column: &StringArray = texts[at];
@@ -199,6 +215,12 @@ fn each(batch: &RecordBatch, mut take: impl FnMut(Step)) -> anyhow::Result<()> {
             reason: text(12),
             until_us: until.is_valid(row).then(|| until.value(row)),
             heard_us: heard.value(row),
+            cause: RowKey {
+                source_id: text(13).into(),
+                epoch: epoch.value(row),
+                source_offset: cause_offset.value(row),
+                row_no: row_no.value(row),
+            },
             steps: 1,
             order: (text(11), offset.value(row)),
         });
