@@ -130,9 +130,8 @@ pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
             maintainers.insert(which, upkeep::start(scene, MAINTAINERS[which])?);
         }
     }
-    for maintainer in maintainers {
-        maintainer.stop().await?;
-    }
+    // One that was begun a moment ago could not be asked to stop yet.
+    maintainers.into_iter().try_for_each(Process::kill)?;
     scene.recovered().await?;
     let merges = upkeep::merges(scene, MAINTAINERS[0])? + upkeep::merges(scene, MAINTAINERS[1])?;
     upkeep::whole(scene).await?;

@@ -12,6 +12,6 @@ pub use action::AddFile;
 pub(crate) use action::{COMPACT, Entry, Rewrite};
 pub(crate) use active::{Active, ActiveFile, date_in};
 pub(crate) use changes::{Changes, changes};
-pub(crate) use log::{Appended, TableLog, last_checkpoint};
+pub(crate) use log::{Appended, TableLog, entry_path, last_checkpoint};
 pub use table::FileInfo;
 pub(crate) use table::{checkpoint, create, files, widen};

@@ -60,11 +60,10 @@ pub(crate) struct Compaction<'a> {
 pub(crate) struct Compacted {
     pub(crate) merged: Merged,
     pub(crate) left: Vec<Left>,
-    pub(crate) version: u64,
 }
 
 impl Compaction<'_> {
-    /// Merges what is due. Returns what it did and what it could not, and the version of the table then; `None`: there is no table.
+    /// Merges what is due. Returns what it did and what it could not, `None`: there is no table.
     ///
     /// # Errors
     /// [`LakeError::Stopped`], [`LakeError::Unproven`], else as the store fails; what is merged is merged.
@@ -129,7 +128,7 @@ impl Compaction<'_> {
                 snapshot.retain(&known);
             }
         }
-        Ok(Some(Compacted { merged, left, version: snapshot.log.version() }))
+        Ok(Some(Compacted { merged, left }))
     }
 
     fn due(

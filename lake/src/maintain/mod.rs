@@ -17,7 +17,7 @@ mod settings;
 mod sweep;
 mod writing;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -225,8 +225,8 @@ impl Incomplete {
     }
 }
 
-/// Looks after a lake once: views are brought up to date; every table is merged, its old dates go, its log gets a checkpoint; then what
-/// nothing needs is swept. A table or view that can't be looked after does not keep the others from it.
+/// Looks after a lake once: logs get checkpoints; views are brought up to date; every table is merged, its old dates go, and its log gets a
+/// checkpoint if all that made one due; then what nothing needs is swept. A table or view that can't be looked after does not keep the others from it.
 ///
 /// # Errors
 /// [`LakeError::Stopped`], [`LakeError::Unproven`], [`LakeError::Store`] and what else keeps a table from being looked after;
@@ -239,6 +239,8 @@ pub async fn run(
     told: &(dyn Fn(&Step) + Sync),
 ) -> Result<Report, Incomplete> {
     let (mut report, mut failed) = (Report::default(), Vec::new());
+    let mut logs =
+        if settings.dry_run { HashMap::new() } else { checkpoints(lake, settings, now_us).await };
     // Somebody may have been killed half-way, and the setting may be gone since.
     let moves = if settings.dry_run { Ok(()) } else { finish_moves(lake, now_us).await };
     for view in lake.catalog().views() {
@@ -254,7 +256,11 @@ pub async fn run(
     failed.extend(moves.err().map(|error| (String::new(), error)));
     for table in lake.catalog().all() {
         match one(lake, table, settings, now_us, pace, told).await {
-            Ok(done) => {
+            Ok(mut done) => {
+                if let Some(log) = logs.remove(&done.table) {
+                    done.checkpoint = done.checkpoint.or(Some(log.checkpoint));
+                    done.log_entries += log.removed;
+                }
                 report.tables.push(done);
                 kept.push(table);
             }
@@ -273,6 +279,19 @@ pub async fn run(
         failed.extend(swept.err().map(|error| (String::new(), error)));
     }
     if failed.is_empty() { Ok(report) } else { Err(Incomplete { report, failed }) }
+}
+
+/// Checkpoints that are due before anything else is done: whoever starts reads the log from the last one, and who is killed while it merges
+/// would never come to write the next.
+async fn checkpoints(lake: &Lake, settings: &Settings, now_us: i64) -> HashMap<String, Maintained> {
+    let mut logs = HashMap::new();
+    for table in lake.catalog().all() {
+        // One that fails is due again when its table is merged, and told then.
+        if let Ok(Some(log)) = logs::of_table(lake, table, settings.commits, now_us).await {
+            logs.insert(log.table.clone(), log);
+        }
+    }
+    logs
 }
 
 /// Gives every archive what left its table for it and did not get there.
@@ -333,12 +352,12 @@ async fn one(
     let now = select::Now { ms: now_ms, quiet_ms: settings.quiet_us / 1000 };
     let compaction = Compaction { lake: store, table, now, dry_run, told };
     let Some(compacted) = compaction.run(pace).await? else { return Ok(done) };
-    let compact::Compacted { merged, left, version } = compacted;
+    let compact::Compacted { merged, left } = compacted;
     done.merged = merged;
     let named: HashSet<String> = done.left.iter().map(|left| left.path.clone()).collect();
     done.left.extend(left.into_iter().filter(|left| !named.contains(&left.path)));
     if !dry_run {
-        let log = logs::of_table(lake, table, version, settings.commits, now_us).await?;
+        let log = logs::of_table(lake, table, settings.commits, now_us).await?;
         done.checkpoint = log.as_ref().map(|log| log.checkpoint);
         done.log_entries = log.map_or(0, |log| log.removed);
     }

@@ -1,8 +1,9 @@
 //! Checkpoints and log clean-up beside writers.
 
-use lake::maintain::{CHECKPOINT_COMMITS, LOG_RETENTION_US, run_once};
+use lake::maintain::{CHECKPOINT_COMMITS, LOG_RETENTION_US, Pace, Settings, run, run_once};
 use lake::{Gap, Lake, LandOutcome, Lander, OpenMode, SourceAdvance, SourcePosition};
 
+use service_runtime::{Clock, Stop};
 use tokio::task::JoinSet;
 
 use super::kit::{LANE, NOW, key, land, offsets, stage};
@@ -10,6 +11,7 @@ use super::place::{Place, on_memory_and_s3};
 
 on_memory_and_s3! {
     every_hundred_commits_a_checkpoint_is_written_and_positions_survive_it
+    inv5_upkeep_that_is_always_stopped_at_its_first_merge_writes_checkpoints
     inv5_a_commit_into_the_cleaned_part_of_the_log_does_not_count
     inv5_workers_land_beside_upkeep_that_removes_everything_it_may
 }
@@ -34,6 +36,26 @@ async fn every_hundred_commits_a_checkpoint_is_written_and_positions_survive_it(
     let next = Lander::open(&fresh, "w2", [LANE], NOW).await.unwrap();
     assert_eq!(next.positions()[&key("gw")], SourcePosition { landed: 102, chain: 102_000 });
     assert_eq!(offsets(&fresh, "readings", "gw").await.len(), 102);
+}
+
+/// Who is killed again and again before all that is due is merged would never come to what comes after it, and each start of a worker
+/// would read a longer log.
+async fn inv5_upkeep_that_is_always_stopped_at_its_first_merge_writes_checkpoints(place: Place) {
+    let lake = place.create().await;
+    let mut lander = Lander::open(&lake, "w1", [LANE], NOW).await.unwrap();
+    for from in 0..CHECKPOINT_COMMITS {
+        land(&mut lander, &lake, "gw", from, from + 1).await;
+    }
+    let stop = Stop::new();
+    stop.cancel();
+    let mut pace = Pace::new(Clock::default(), 100, stop);
+    let later = NOW + 24 * 3600 * 1_000_000;
+    let stopped = run(&lake, &Settings::default(), later, &mut pace, &|_| {}).await.unwrap_err();
+    assert!(stopped.is_stopped(), "{stopped}");
+    for table in ["readings", "device_status", "landings"] {
+        let pointer = place.store().get(&format!("{table}/_delta_log/_last_checkpoint")).await;
+        assert!(pointer.unwrap().is_some(), "{table}");
+    }
 }
 
 /// A worker slept so long that the log entries after its snapshot were cleaned up: its put-if-absent succeeds behind the
