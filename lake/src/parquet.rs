@@ -1,8 +1,8 @@
 //! Rows to Parquet bytes and back.
 //!
 //! zstd level 1 (archives: 19); dictionaries on text and on `value` (byte stream split only as its fallback: it makes rounded sensor
-//! values 40 % larger); delta encoding on times, offsets and counters; page index; a million rows a row group. Minimum and
-//! maximum are kept for time and device alone, in the file as in the log: statistics of other columns would put
+//! values 40 % larger); delta encoding on times, offsets and counters; page index; a million rows a row group, in what is merged a
+//! quarter of the file if that is less, down to 65,536: who reads by row groups finds a device without reading all. Minimum and maximum are kept for time and device alone, in the file as in the log: statistics of other columns would put
 //! identifying values where nobody expects them.
 
 mod foreign;
@@ -46,6 +46,8 @@ pub(crate) use within::Within;
 
 /// Rows of a row group, at most.
 const ROW_GROUP_ROWS: usize = 1 << 20;
+/// Rows of a row group that is a part of a file, at least: smaller ones cost readers of all more than they save readers of little.
+const ROW_GROUP_LEAST: usize = 1 << 16;
 /// Rows of a batch handed to readers.
 const READ_ROWS: usize = 16 * 1024;
 /// Bytes of a dictionary of texts: what a page can address.
@@ -80,7 +82,7 @@ pub fn encode(
             Some(writer) => writer,
             None => {
                 check(table, &batch.schema())?;
-                let options = options(table, &batch.schema());
+                let options = options(table, &batch.schema(), ROW_GROUP_ROWS);
                 let made = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)
                     .map_err(failed)?;
                 writer.insert(made)
@@ -146,21 +148,27 @@ fn comes_as_dictionary(schema: &SchemaRef, column: &str) -> bool {
     })
 }
 
+/// Rows of a row group in a file of `rows` rows that are sorted across all of it.
+fn group_rows(rows: u64) -> usize {
+    let quarter = usize::try_from(rows.div_ceil(4)).unwrap_or(ROW_GROUP_ROWS);
+    quarter.clamp(ROW_GROUP_LEAST, ROW_GROUP_ROWS)
+}
+
 /// How a file of `table` is written.
-fn options(table: &Table, schema: &SchemaRef) -> ArrowWriterOptions {
+fn options(table: &Table, schema: &SchemaRef, group_rows: usize) -> ArrowWriterOptions {
     ArrowWriterOptions::new()
-        .with_properties(properties(table, schema))
+        .with_properties(properties(table, schema, group_rows))
         // Else Arrow readers would see our dictionaries where others see strings.
         .with_skip_arrow_metadata(true)
 }
 
-fn properties(table: &Table, schema: &SchemaRef) -> WriterProperties {
+fn properties(table: &Table, schema: &SchemaRef, group_rows: usize) -> WriterProperties {
     // Written once, read seldom, kept for years.
     let level = if table.archive_of().is_some() { 19 } else { 1 };
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("tidemark ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level).expect("zstd has that level")))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_row_count(Some(group_rows))
         .set_statistics_enabled(EnabledStatistics::None);
     for column in table.file_columns() {
         let path = ColumnPath::from(column.name.as_ref());

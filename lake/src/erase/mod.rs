@@ -336,6 +336,7 @@ impl Erase<'_> {
     ) -> Result<(Option<AddFile>, u64), LakeError> {
         let whole =
             WholeFile::open(folder, table, folder.path(&file.path), file.bytes, None).await?;
+        let mut sink = Sink::new(table, &view_schema(table), whole.rows())?;
         let (mut batches, rows) = (whole.stream(READ_ROWS)?, Rows { table, subject: self.subject });
         let date = file.date.or_else(|| date_in(&file.path)).map(date_text);
         let path = format!(
@@ -344,7 +345,6 @@ impl Erase<'_> {
             Uuid::new_v4()
         );
         let (mut upload, mut gone) = (Upload::new(folder, &path), 0);
-        let mut sink = Sink::new(table, &view_schema(table))?;
         while let Some(batch) = batches.try_next().await? {
             let matches = rows.matches(&batch, came_as);
             gone += matches.iter().map(|found| u64::from(*found)).sum::<u64>();

@@ -108,6 +108,12 @@ impl Inputs {
         inputs.loose = loose.sorted()?;
         Ok(inputs)
     }
+
+    /// Rows of all of them.
+    pub(crate) fn rows(&self) -> u64 {
+        let loose = self.loose.as_ref().map_or(0, |loose| loose.num_rows() as u64);
+        loose + self.streams.iter().map(|(_, whole)| whole.rows()).sum::<u64>()
+    }
 }
 
 async fn open(

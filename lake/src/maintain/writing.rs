@@ -57,7 +57,7 @@ impl Writing<'_> {
         upload: &mut Upload,
         inputs: Inputs,
     ) -> Result<(Ending, Sums), LakeError> {
-        let mut sink = Sink::new(self.table, &view_schema(self.table))?;
+        let mut sink = Sink::new(self.table, &view_schema(self.table), inputs.rows())?;
         self.pace.begin();
         let mut merge = Merge::new(self.table, inputs).await?;
         while let Some(batch) = merge.next().await? {
