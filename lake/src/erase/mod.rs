@@ -1,7 +1,7 @@
 //! Takes all that is known of one patient out of a lake: rows, the messages that they came as, views, and the files that held them.
 //!
 //! Each table is gone through file by file: what stays of a file is written anew and put in its place by one commit, of messages as they
-//! came before what they became, so that whoever is killed in between still finds them by it. Then the views
+//! came, and of alerts, before what the messages became, so that whoever is killed in between still finds them by it. Then the views
 //! are made again, and every object that is no part of its table is deleted at once, whatever its age: older versions of the tables
 //! cannot be read any more. At the end all that is left is read once more, as the proof.
 
@@ -26,9 +26,9 @@ use crate::maintain::{self, RETIRED_ROWS_APP};
 use crate::parquet::{Ending, Sink, WholeFile, view_schema};
 use crate::store::{PART_BYTES, Store, Upload};
 use crate::table::{ARCHIVE, PARTITION, Table};
-use crate::tables::{dead_letters, landings, messages};
+use crate::tables::landings;
 use crate::views;
-use rows::{Messages, Rows, identities};
+use rows::{Messages, Rows, goes_with, identities};
 
 pub use subject::{NotAnId, Subject};
 
@@ -101,18 +101,16 @@ impl Erase<'_> {
         told: &(dyn Fn(&str) + Sync),
     ) -> Result<Erasure, LakeError> {
         let mut came_as = Messages::new();
-        let raw =
-            |table: &Table| [messages::NAME, dead_letters::NAME].contains(&table.name.as_ref());
         if !self.dry_run {
             // What is on its way into an archive is in no table.
             maintain::finish_moves(lake, now_us).await?;
         }
         // What moves into an archive meanwhile is found there: it comes behind its table.
         let all = lake.catalog().of_rows().iter().chain(lake.catalog().archives());
-        let (raw, rows): (Vec<_>, Vec<_>) = all.partition(|table| raw(table));
+        let (with, rows): (Vec<_>, Vec<_>) = all.partition(|table| goes_with(table).is_some());
         let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
-        // What messages became says which of them go as they came.
-        for table in rows.iter().chain(&raw) {
+        // What messages became says which of them go as they came, and which alerts.
+        for table in rows.iter().chain(&with) {
             told(&table.name);
             seen.insert(&table.name, self.look_through(lake, table, &mut came_as).await?);
         }
@@ -134,8 +132,8 @@ impl Erase<'_> {
             // So they go first: who is killed finds them again, by rows that are still there.
             self.record(lake, &erasure).await?;
             // Of which one says more than another knew: they are read again.
-            raw.iter().for_each(|table| drop(seen.remove(table.name.as_ref())));
-            for table in raw.into_iter().chain(rows) {
+            with.iter().for_each(|table| drop(seen.remove(table.name.as_ref())));
+            for table in with.into_iter().chain(rows) {
                 let seen = seen.remove(table.name.as_ref()).unwrap_or_default();
                 self.table(lake, table, seen, &mut came_as, &mut erasure).await?;
             }

@@ -6,11 +6,25 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 
 use super::subject::Subject;
-use crate::table::Table;
-use crate::tables::{dead_letters, messages};
+use crate::table::{ARCHIVE, Table};
+use crate::tables::{alerts, dead_letters, messages};
 
 /// Messages by source, epoch and offset.
 pub(crate) type Messages = HashSet<(String, i64, i64)>;
+
+/// The columns that say with which message the rows of a table go, if it is a table whose rows go with those of others: messages as they
+/// came, and what they raised an alert by. A step of an alert has a measured value, and does not say whose it is.
+pub(crate) fn goes_with(table: &Table) -> Option<[&'static str; 3]> {
+    let name = table.name.strip_suffix(ARCHIVE).unwrap_or(&table.name);
+    match name {
+        messages::NAME | dead_letters::NAME => Some(OWN),
+        alerts::NAME => Some(["cause_source_id", "cause_epoch", "cause_offset"]),
+        _ => None,
+    }
+}
+
+/// The columns of a row's own message.
+const OWN: [&str; 3] = ["source_id", "epoch", "source_offset"];
 
 /// What a row says, and whether it may be of one message with others.
 pub(crate) struct Rows<'a> {
@@ -19,7 +33,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Whether each row of `batch` (whole rows, texts as views) speaks of the patient, by itself or as what `of` messages came as.
+    /// Whether each row of `batch` (whole rows, texts as views) speaks of the patient, by itself or as one that goes with messages `of`.
     pub(crate) fn matches(&self, batch: &RecordBatch, of: &Messages) -> Vec<bool> {
         let mut matches = vec![false; batch.num_rows()];
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -44,11 +58,8 @@ impl Rows<'_> {
             }
         }
         self.resources(batch, &mut matches);
-        // The message as it came goes with the rows that it became.
-        if [messages::NAME, dead_letters::NAME].contains(&self.table.name.as_ref())
-            && !of.is_empty()
-        {
-            for (found, message) in matches.iter_mut().zip(identities(batch)) {
+        if let Some(columns) = goes_with(self.table).filter(|_| !of.is_empty()) {
+            for (found, message) in matches.iter_mut().zip(messages_in(batch, columns)) {
                 *found |= message.is_some_and(|message| of.contains(&message));
             }
         }
@@ -86,11 +97,17 @@ impl Rows<'_> {
 
 /// The message of each row.
 pub(crate) fn identities(batch: &RecordBatch) -> Vec<Option<(String, i64, i64)>> {
-    let source = batch.column_by_name("source_id").and_then(|column| column.as_string_view_opt());
+    messages_in(batch, OWN)
+}
+
+fn messages_in(
+    batch: &RecordBatch,
+    [source, epoch, offset]: [&str; 3],
+) -> Vec<Option<(String, i64, i64)>> {
+    let source = batch.column_by_name(source).and_then(|column| column.as_string_view_opt());
     let long =
         |name| batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let Some(((source, epoch), offset)) = source.zip(long("epoch")).zip(long("source_offset"))
-    else {
+    let Some(((source, epoch), offset)) = source.zip(long(epoch)).zip(long(offset)) else {
         return vec![None; batch.num_rows()];
     };
     let of = |row: usize| {

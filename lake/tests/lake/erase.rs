@@ -7,7 +7,9 @@ use lake::{Lake, LakeError, Lander};
 
 use super::kit::{Fragile, LANE, NOW};
 use super::place::{Place, on_memory_and_s3};
-use super::script::{DAY, HOUR, Row, as_it_came, land, letter, reading, resource, rows, upkeep};
+use super::script::{
+    DAY, HOUR, Row, alert, as_it_came, land, letter, reading, resource, rows, upkeep,
+};
 
 on_memory_and_s3! {
     inv14_a_patient_is_gone_from_rows_messages_views_and_files_and_nobody_else_is
@@ -125,8 +127,10 @@ fn told_apart_by_rows() -> Vec<Row> {
     vec![
         reading("a", "hr", at(0), 1.0).with("patient_id", PATIENT),
         as_it_came(at(0), "a frame that names nobody"),
+        alert("a", at(0), "1 bpm"),
         reading("b", "hr", at(1), 2.0).with("patient_id", "pat-00418"),
         as_it_came(at(1), "another one"),
+        alert("b", at(1), "2 bpm"),
         letter(at(2)).with("payload", &format!("patient={PATIENT}")),
         letter(at(3)).with("payload", "what nobody understands"),
     ]
@@ -139,6 +143,7 @@ async fn contents(lake: &Lake) -> Vec<Vec<String>> {
     for table in ["readings", "messages", "dead_letters"] {
         all.push(rows(lake, table, &columns).await);
     }
+    all.push(rows(lake, "alerts", &["device_id", "measured"]).await);
     all.push(rows(lake, "vitals_1m", &["device_id", "n", "mean_value"]).await);
     all
 }
@@ -184,7 +189,7 @@ async fn inv14_wherever_an_erasure_dies_the_next_one_leaves_what_one_leaves() {
         assert!(done.complete, "write {n}: {done:?}");
         let contents = contents(&lake).await;
         assert_eq!(&contents, expected.get_or_insert_with(|| contents.clone()), "write {n}");
-        for table in ["readings", "messages", "dead_letters", "vitals_1m"] {
+        for table in ["readings", "messages", "dead_letters", "alerts", "vitals_1m"] {
             let files = lake.files(table).await.unwrap().len();
             assert_eq!(objects(&place, table).await, files, "write {n}, {table}");
         }
@@ -195,7 +200,9 @@ async fn inv14_wherever_an_erasure_dies_the_next_one_leaves_what_one_leaves() {
             break;
         }
     }
-    assert_eq!(expected.unwrap()[..3].iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
+    let expected = expected.unwrap();
+    assert_eq!(expected[..3].iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
+    assert_eq!(expected[3], ["b 2 bpm", "b 2 bpm"], "a step of an alert goes with what raised it");
 }
 
 /// One record says that it is done; who was killed has left one that says that it was not, and how far it had come.

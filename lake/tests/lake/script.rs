@@ -10,7 +10,7 @@ use arrow::array::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use lake::maintain::{Incomplete, Pace, Report, Settings, run};
-use lake::tables::{dead_letters, device_status, ehr_events, messages, readings};
+use lake::tables::{alerts, dead_letters, device_status, ehr_events, messages, readings};
 use lake::{Lake, LakeError, LandOutcome, Lander, SourceAdvance, Table, TableRows};
 
 use super::kit::{LANE, NOW, key};
@@ -76,6 +76,16 @@ pub(crate) fn letter(at_us: i64) -> Row {
     Row { table: dead_letters::NAME, texts, event_us: at_us, received_us: at_us, ..Row::default() }
 }
 
+/// A step of an alert that the message of the row before raised; its own message is another.
+pub(crate) fn alert(device: &str, at_us: i64, measured: &str) -> Row {
+    let of_all = ["alert_id", "rule", "rule_version", "severity", "site", "heard_through"];
+    let of_all = of_all.into_iter().chain(["state_before", "state", "reason", "evidence"]);
+    let texts =
+        of_all.map(|name| (name, "x")).chain([("device_id", device), ("measured", measured)]);
+    let texts = texts.map(|(name, text)| (name, text.to_owned())).collect();
+    Row { table: alerts::NAME, texts, event_us: at_us, received_us: at_us, ..Row::default() }
+}
+
 /// The message of the row before, as it came.
 pub(crate) fn as_it_came(at_us: i64, payload: &str) -> Row {
     let texts = [("topic", "dt/icu/a/readings"), ("payload", payload)];
@@ -115,17 +125,23 @@ fn batch(table: &Table, rows: &[(u64, &Row)], source: &str) -> RecordBatch {
     };
     let columns = table.file_columns().map(|column| -> ArrayRef {
         match column.name.as_ref() {
-            "event_ts" => time(&|row| Some(row.event_us)),
+            "event_ts" | "at_ts" | "found_ts" | "heard_ts" => time(&|row| Some(row.event_us)),
             "received_ts" => time(&|row| Some(row.received_us)),
             "last_updated" => time(&|row| row.updated_us),
             "value" => Arc::new(rows.iter().map(|(_, row)| row.value).collect::<Float64Array>()),
-            "source_id" => Arc::new(StringArray::from(vec![source; rows.len()])),
-            "epoch" => Arc::new(Int64Array::from(vec![42; rows.len()])),
+            "source_id" | "cause_source_id" => {
+                Arc::new(StringArray::from(vec![source; rows.len()]))
+            }
+            "epoch" | "cause_epoch" => Arc::new(Int64Array::from(vec![42; rows.len()])),
             "source_offset" => {
                 let offsets = rows.iter().map(|(offset, _)| offset.cast_signed());
                 Arc::new(Int64Array::from_iter_values(offsets))
             }
-            "row_no" | "qos" => Arc::new(Int32Array::from(vec![0; rows.len()])),
+            "cause_offset" => {
+                let offsets = rows.iter().map(|(offset, _)| offset.cast_signed() - 1);
+                Arc::new(Int64Array::from_iter_values(offsets))
+            }
+            "row_no" | "cause_row_no" | "qos" => Arc::new(Int32Array::from(vec![0; rows.len()])),
             "retain" => Arc::new(BooleanArray::from(vec![false; rows.len()])),
             "payload" => {
                 let payloads = rows.iter().map(|(_, row)| row.texts.get("payload"));
