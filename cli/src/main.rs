@@ -38,6 +38,8 @@ use std::process::ExitCode;
 
 use args::{Arguments, Command};
 use clap::{CommandFactory, Parser};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
 
@@ -67,37 +69,52 @@ async fn run(command: Command) -> anyhow::Result<bool> {
     }
     // Also for commands that read no file: the environment may set the clock.
     ConfigFile::load(None)?;
+    work(command).await
+}
+
+/// What a command does, each by itself: together they would be one function with the states of all.
+fn work(command: Command) -> LocalBoxFuture<'static, anyhow::Result<bool>> {
     match command {
-        Command::Demo(options) => return demo::run(options).await,
-        Command::Up(options) => services::up(&options).await?,
-        Command::Gateway(options) => services::gateway(&options).await?,
-        Command::Ingest(options) => services::ingest(&options).await?,
-        Command::Agent(options) => services::agent(&options).await?,
-        Command::Simulate(options) => return simulate::run(*options).await,
-        Command::Audit(options) => return audit::run(&options).await,
-        Command::Erase(options) => return erase::run(&options).await,
-        Command::Check(options) => return check::run(&options).await,
-        Command::Drill(options) => return drills::run(&options).await,
-        Command::Tables(options) => tables::tables(&options).await?,
-        Command::Files(options) => tables::files(&options).await?,
-        Command::Maintain(options) => maintain::run(&options).await?,
-        Command::Map(options) => return map::run(&options).await,
-        Command::Profiles(options) => map::list(&options)?,
-        Command::DeadLetters(options) => dead_letters::run(&options).await?,
-        Command::Reprocess(options) => dead_letters::reprocess(&options).await?,
-        Command::Status(options) => status::run(&options).await?,
-        Command::Top(options) => return top::run(&options).await,
-        Command::Tap(options) => return tap::run(*options).await,
-        Command::Sealed(options) => return sealed::run(&options).await,
-        Command::Wait(options) => return wait::run(&options).await,
-        Command::Identity(options) => return identity::run(&options).await,
-        Command::Session(options) => return session::run(&options).await,
-        Command::Certs(options) => certs::run(&options)?,
-        Command::Policy(options) => return policy::run(&options),
-        Command::Source(options) => source::run(&options)?,
-        Command::Alerts(options) => return alerts::run(&options).await,
-        Command::Completions(options) => completions::complete(&options, Arguments::command())?,
-        Command::Man(options) => completions::man(&options, Arguments::command())?,
+        Command::Demo(options) => demo::run(options).boxed_local(),
+        Command::Up(options) => done(async move { services::up(&options).await }),
+        Command::Gateway(options) => done(async move { services::gateway(&options).await }),
+        Command::Ingest(options) => done(async move { services::ingest(&options).await }),
+        Command::Agent(options) => done(async move { services::agent(&options).await }),
+        Command::Simulate(options) => simulate::run(*options).boxed_local(),
+        Command::Audit(options) => async move { audit::run(&options).await }.boxed_local(),
+        Command::Erase(options) => async move { erase::run(&options).await }.boxed_local(),
+        Command::Check(options) => async move { check::run(&options).await }.boxed_local(),
+        Command::Drill(options) => async move { drills::run(&options).await }.boxed_local(),
+        Command::Tables(options) => done(async move { tables::tables(&options).await }),
+        Command::Files(options) => done(async move { tables::files(&options).await }),
+        Command::Maintain(options) => done(async move { maintain::run(&options).await }),
+        Command::Map(options) => async move { map::run(&options).await }.boxed_local(),
+        Command::Profiles(options) => done(async move { map::list(&options) }),
+        Command::DeadLetters(options) => done(async move { dead_letters::run(&options).await }),
+        Command::Reprocess(options) => done(async move { dead_letters::reprocess(&options).await }),
+        Command::Status(options) => done(async move { status::run(&options).await }),
+        Command::Top(options) => async move { top::run(&options).await }.boxed_local(),
+        Command::Tap(options) => tap::run(*options).boxed_local(),
+        Command::Sealed(options) => async move { sealed::run(&options).await }.boxed_local(),
+        Command::Wait(options) => async move { wait::run(&options).await }.boxed_local(),
+        Command::Identity(options) => async move { identity::run(&options).await }.boxed_local(),
+        Command::Session(options) => async move { session::run(&options).await }.boxed_local(),
+        Command::Certs(options) => done(async move { certs::run(&options) }),
+        Command::Policy(options) => async move { policy::run(&options) }.boxed_local(),
+        Command::Source(options) => done(async move { source::run(&options) }),
+        Command::Alerts(options) => async move { alerts::run(&options).await }.boxed_local(),
+        Command::Completions(options) => {
+            done(async move { completions::complete(&options, Arguments::command()) })
+        }
+        Command::Man(options) => {
+            done(async move { completions::man(&options, Arguments::command()) })
+        }
     }
-    Ok(true)
+}
+
+/// A command without an answer: that it worked is one.
+fn done<E: Into<anyhow::Error>>(
+    work: impl Future<Output = Result<(), E>> + 'static,
+) -> LocalBoxFuture<'static, anyhow::Result<bool>> {
+    work.map(|result| result.map(|()| true).map_err(Into::into)).boxed_local()
 }

@@ -16,6 +16,7 @@ mod scene;
 mod service;
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use anyhow::Context as _;
 use service_runtime::Clock;
@@ -44,9 +45,12 @@ pub struct Options {
 }
 
 /// Plays one drill. What goes wrong is in the report; a folder with logs, spools and lake is kept then.
-pub async fn play(drill: &Drill, options: &Options) -> Report {
+pub fn play<'a>(
+    drill: &'a Drill,
+    options: &'a Options,
+) -> Pin<Box<dyn Future<Output = Report> + 'a>> {
     let play = drill.play;
-    staged(drill.name, drill.fault, options, async |scene| play(scene).await).await
+    Box::pin(staged(drill.name, drill.fault, options, async move |scene| play(scene).await))
 }
 
 /// Lets a debug build die at a crash point, as a drill. Release builds have no crash points.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use mqtt_link::{Broker, LinkMetrics, Standing};
 use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
 use service_runtime::refusals::Refusals;
-use service_runtime::{Clock, Metrics, Stop, Tasks};
+use service_runtime::{Boxed, Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::uplink::{Uplink, UplinkStatus};
@@ -139,7 +139,11 @@ impl Agent {
     ///
     /// # Errors
     /// The first task that failed, by name.
-    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+    pub fn run(self, stop: Stop) -> Boxed<'static, anyhow::Result<()>> {
+        Box::pin(self.serve(stop))
+    }
+
+    async fn serve(self, stop: Stop) -> anyhow::Result<()> {
         let Self {
             config,
             spool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use service_runtime::admin::{self, Endpoint, Readiness};
 use service_runtime::application::Application;
-use service_runtime::{Clock, Metrics, Stop, Tasks};
+use service_runtime::{Boxed, Clock, Metrics, Stop, Tasks};
 use store_forward::config::SpoolOptions;
 use store_forward::metrics::SpoolMetrics;
 use store_forward::uplink::{Uplink, UplinkStatus};
@@ -65,11 +65,15 @@ impl Gateway {
     ///
     /// # Errors
     /// When a setting does not fit, the spool cannot be opened or a port is taken.
-    pub async fn bind(
+    pub fn bind(
         config: GatewayConfig,
         metrics: Metrics,
         clock: Clock,
-    ) -> anyhow::Result<Self> {
+    ) -> Boxed<'static, anyhow::Result<Self>> {
+        Box::pin(Self::bound(config, metrics, clock))
+    }
+
+    async fn bound(config: GatewayConfig, metrics: Metrics, clock: Clock) -> anyhow::Result<Self> {
         let topics = config.check()?;
         let config = config.in_force();
         let entrance = Entrance::open(&config, &metrics, clock).await?;
@@ -192,7 +196,11 @@ impl Gateway {
     ///
     /// # Errors
     /// The first task that failed, by name.
-    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+    pub fn run(self, stop: Stop) -> Boxed<'static, anyhow::Result<()>> {
+        Box::pin(self.serve(stop))
+    }
+
+    async fn serve(self, stop: Stop) -> anyhow::Result<()> {
         let Self {
             config,
             topics,

@@ -55,7 +55,7 @@ use lake::Lake;
 use mqtt_link::{LinkMetrics, Standing};
 use service_runtime::admin::{self, AdminAccess, Endpoint, Readiness};
 use service_runtime::application::Application;
-use service_runtime::{Clock, Metrics, Stop, Tasks};
+use service_runtime::{Boxed, Clock, Metrics, Stop, Tasks};
 use telemetry_core::topic::ControlTopics;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -174,7 +174,19 @@ pub async fn start(
 ///
 /// # Errors
 /// As [`run`].
-pub async fn start_with(
+pub fn start_with<'a>(
+    tasks: &'a mut Tasks,
+    config: Config,
+    lake: &'a Lake,
+    metrics: &'a Metrics,
+    readiness: Readiness,
+    ends: (mpsc::Receiver<Inbound>, mpsc::Sender<Outbound>, Watched),
+    decoders: &'a [Spec],
+) -> Boxed<'a, anyhow::Result<()>> {
+    Box::pin(started(tasks, config, lake, metrics, readiness, ends, decoders))
+}
+
+async fn started(
     tasks: &mut Tasks,
     config: Config,
     lake: &Lake,

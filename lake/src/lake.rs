@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use service_runtime::Clock;
 use service_runtime::files::Readers;
+use service_runtime::{Boxed, Clock};
 
 use crate::books::{self, SourceBooks};
 use crate::catalog::Catalog;
@@ -108,11 +108,15 @@ impl Lake {
     ///
     /// # Errors
     /// As [`Lake::open`].
-    pub async fn open_on_with(
+    pub fn open_on_with(
         store: Store,
         mode: OpenMode,
         catalog: &Catalog,
-    ) -> Result<Self, LakeError> {
+    ) -> Boxed<'_, Result<Self, LakeError>> {
+        Box::pin(Self::opened(store, mode, catalog))
+    }
+
+    async fn opened(store: Store, mode: OpenMode, catalog: &Catalog) -> Result<Self, LakeError> {
         if mode == OpenMode::Create {
             store.selftest().await?;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crash_point::Point;
 use futures::future::{try_join, try_join_all};
+use service_runtime::Boxed;
 use tracing::info;
 
 use crate::date::date_of;
@@ -52,10 +53,29 @@ impl Lander {
     /// # Errors
     /// As [`Lander::recover`]; [`LakeError::Missing`] if a table is not there; [`LakeError::NotWhole`] also if entries of a log are
     /// gone from its middle.
-    pub async fn open(
+    pub fn open<'a>(
+        lake: &'a Lake,
+        worker: &'a str,
+        lanes: impl IntoIterator<Item = u8>,
+        now_us: i64,
+    ) -> Boxed<'a, Result<Self, LakeError>> {
+        let lanes = lanes.into_iter().collect();
+        Self::opened(lake, worker, lanes, now_us)
+    }
+
+    fn opened<'a>(
+        lake: &'a Lake,
+        worker: &'a str,
+        lanes: BTreeSet<u8>,
+        now_us: i64,
+    ) -> Boxed<'a, Result<Self, LakeError>> {
+        Box::pin(Self::taken_over(lake, worker, lanes, now_us))
+    }
+
+    async fn taken_over(
         lake: &Lake,
         worker: &str,
-        lanes: impl IntoIterator<Item = u8>,
+        lanes: BTreeSet<u8>,
         now_us: i64,
     ) -> Result<Self, LakeError> {
         let ledger = open_log(lake.store(), lake.catalog().ledger()).await?;
@@ -63,8 +83,7 @@ impl Lander {
         for table in lake.catalog().of_rows() {
             tables.insert(table.name.to_string(), open_log(lake.store(), table).await?);
         }
-        let (worker, lanes) = (worker.to_owned(), lanes.into_iter().collect());
-        let applied = BTreeMap::new();
+        let (worker, applied) = (worker.to_owned(), BTreeMap::new());
         let mut lander = Self { lake: lake.clone(), worker, lanes, applied, ledger, tables };
         for log in std::iter::once(&mut lander.ledger).chain(lander.tables.values_mut()) {
             log.end_is_the_end(lake.store()).await?;
@@ -96,7 +115,19 @@ impl Lander {
     /// # Errors
     /// [`LakeError::Inconsistent`] if the landing contradicts itself; it was not decided. After any other error the outcome is
     /// unknown: [`Lander::recover`], then compare [`Lander::positions`] with the landing's ranges.
-    pub async fn land(&mut self, staged: &Staged, now_us: i64) -> Result<LandOutcome, LakeError> {
+    pub fn land<'a>(
+        &'a mut self,
+        staged: &'a Staged,
+        now_us: i64,
+    ) -> Boxed<'a, Result<LandOutcome, LakeError>> {
+        Box::pin(self.decided_and_applied(staged, now_us))
+    }
+
+    async fn decided_and_applied(
+        &mut self,
+        staged: &Staged,
+        now_us: i64,
+    ) -> Result<LandOutcome, LakeError> {
         let inconsistent =
             |reason| LakeError::Inconsistent { landing: staged.landing.to_string(), reason };
         if let Some(reason) = staged.flaw() {

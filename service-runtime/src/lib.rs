@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod answer;
 pub mod application;
+mod boxed;
 pub mod clock;
 pub mod config;
 pub mod counts;
@@ -24,6 +25,7 @@ pub mod signals;
 pub mod tasks;
 mod vitals;
 
+pub use boxed::Boxed;
 pub use clock::Clock;
 pub use counts::{Counts, Group};
 pub use hosts::Hosts;

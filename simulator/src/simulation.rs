@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use service_runtime::{Clock, Stop};
+use service_runtime::{Boxed, Clock, Stop};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -88,7 +88,11 @@ impl Simulation {
     ///
     /// # Errors
     /// When a file to replay cannot be read, the journal cannot be written, or the gateway refuses the clients for good.
-    pub async fn run(self, stop: Stop) -> anyhow::Result<Summary> {
+    pub fn run(self, stop: Stop) -> Boxed<'static, anyhow::Result<Summary>> {
+        Box::pin(self.played(stop))
+    }
+
+    async fn played(self, stop: Stop) -> anyhow::Result<Summary> {
         let started = self.clock.uptime();
         let (plan, journal) = self.prepare()?;
         let devices = plan.devices().to_vec();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
+use service_runtime::Boxed;
 
 use crate::books;
 use crate::delta::{self, TableLog};
@@ -78,7 +79,11 @@ pub async fn run(lake: &Lake) -> Result<Checked, LakeError> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_to(lake: &Lake, depth: Depth) -> Result<Checked, LakeError> {
+pub fn run_to(lake: &Lake, depth: Depth) -> Boxed<'_, Result<Checked, LakeError>> {
+    Box::pin(everything(lake, depth))
+}
+
+async fn everything(lake: &Lake, depth: Depth) -> Result<Checked, LakeError> {
     let mut check = Check { lake, depth, checked: Checked::default() };
     let catalog = lake.catalog();
     let mut logs = HashMap::new();

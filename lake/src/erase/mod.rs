@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crash_point::Point;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
+use service_runtime::Boxed;
 use uuid::Uuid;
 
 use crate::date::date_text;
@@ -94,7 +95,16 @@ impl Erase<'_> {
     /// # Errors
     /// [`LakeError::Held`] if a table with such rows is on legal hold; else as reading and committing do: what is gone is gone, the
     /// next run goes on.
-    pub async fn run(
+    pub fn run<'a>(
+        &'a self,
+        lake: &'a Lake,
+        now_us: i64,
+        told: &'a (dyn Fn(&str) + Sync),
+    ) -> Boxed<'a, Result<Erasure, LakeError>> {
+        Box::pin(self.everything(lake, now_us, told))
+    }
+
+    async fn everything(
         &self,
         lake: &Lake,
         now_us: i64,

@@ -21,6 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
+use service_runtime::Boxed;
 
 use crate::delta::ActiveFile;
 use crate::error::LakeError;
@@ -231,7 +232,17 @@ impl Incomplete {
 /// # Errors
 /// [`LakeError::Stopped`], [`LakeError::Unproven`], [`LakeError::Store`] and what else keeps a table from being looked after;
 /// nothing is half done, the next run goes on.
-pub async fn run(
+pub fn run<'a>(
+    lake: &'a Lake,
+    settings: &'a Settings,
+    now_us: i64,
+    pace: &'a mut Pace,
+    told: &'a (dyn Fn(&Step) + Sync),
+) -> Boxed<'a, Result<Report, Incomplete>> {
+    Box::pin(everything(lake, settings, now_us, pace, told))
+}
+
+async fn everything(
     lake: &Lake,
     settings: &Settings,
     now_us: i64,
