@@ -95,6 +95,8 @@ pub(crate) fn spawn_pair(
     let (gateway, ingest) = (gateway.with_application(application), everything.ingest.clone());
     let (stop, ingest_stop) = (tasks.stop(), Stop::new());
     let (gateway_ended, readiness) = (ingest_stop.clone(), gateway.readiness());
+    // The gateway serves it before ingest has begun.
+    ingest::starting(&readiness);
     tasks.spawn("gateway", async move {
         let result = gateway.run(stop).await;
         gateway_ended.cancel();

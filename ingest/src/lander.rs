@@ -34,7 +34,7 @@ const FILES_AT_ONCE: usize = 2;
 const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The name of the lake in `/readyz`.
-const PART: &str = "lake";
+pub(crate) const PART: &str = "lake";
 
 /// What the pipeline wants.
 #[derive(Debug)]

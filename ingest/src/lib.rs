@@ -75,6 +75,9 @@ const INBOX_FRAMES: usize = 8;
 /// Receipts that wait for the connection.
 const OUTBOX_RECEIPTS: usize = 512;
 
+/// The name of the connection to the broker in `/readyz`, metrics and the log.
+const LINK: &str = "broker";
+
 /// Lands what sources send to the broker until `stop`, then lands what was received and ends. Whether the lake can be used
 /// is said in `readiness`.
 ///
@@ -96,8 +99,8 @@ pub async fn run(
     let mut tasks = Tasks::new(stop);
     let links = LinkMetrics::register(&metrics, "ingest");
     let clock = Clock::default();
-    mqtt_link::ends::register(&metrics, "ingest", clock, [("broker", config.link()?)]);
-    let standing = Standing::new("broker", config.broker.clone(), readiness.clone(), links, clock);
+    mqtt_link::ends::register(&metrics, "ingest", clock, [(LINK, config.link()?)]);
+    let standing = Standing::new(LINK, config.broker.clone(), readiness.clone(), links, clock);
     let (link, link_end) = notify::link(topics.clone());
     watched.link = Some(link);
     let own = (inbox, outbox, watched);
@@ -106,6 +109,13 @@ pub async fn run(
     let ends = (inbox_sender, outbox_receiver, link_end);
     tasks.spawn("mqtt", mqtt::run(config, topics, ends, standing, stop));
     tasks.join(grace).await
+}
+
+/// Says that ingest cannot work yet. For whoever serves `/readyz` before [`run`] has begun: what nobody has spoken of is no reason to wait.
+pub fn starting(readiness: &Readiness) {
+    for part in [LINK, lander::PART] {
+        readiness.set(part, Err("starting".to_owned()));
+    }
 }
 
 /// What a process of its own is run with beside its settings.
@@ -132,6 +142,7 @@ pub async fn run_alone(config: Config, lake: Lake, alone: Alone, stop: Stop) -> 
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: is another ingest running? change ingest.admin_listen")
     })?;
+    starting(&readiness);
     let mut tasks = Tasks::new(stop);
     let (stop, closing) = (tasks.stop(), Stop::new());
     let endpoint = Endpoint {

@@ -1,6 +1,8 @@
 //! Gateway and ingest in one process, when the gateway turns its own ingest away.
 
-use crate::harness::{Process, Site, answer, get, text, tidemark, wait_for};
+use service_runtime::Clock;
+
+use crate::harness::{PATIENCE, Process, Site, answer, get, text, tidemark, wait_for};
 
 /// A site whose gateway knows one identity, `ingest`; with a password, its ingest says that it is that one.
 fn with_identity(shown: Option<&str>) -> Site {
@@ -44,6 +46,26 @@ fn inv12_ingest_that_is_turned_away_makes_the_pair_not_ready() {
             }
         });
         assert!(get(site.admin, "/healthz").is_some());
+    }
+}
+
+/// What says nothing of itself yet is not ready.
+#[test]
+fn inv12_the_first_word_that_a_pair_is_ready_is_of_all_its_parts() {
+    let clock = Clock::default();
+    for _ in 0..5 {
+        let site = Site::new("");
+        let mut command = tidemark();
+        command.arg("up").arg("--config").arg(site.config());
+        let _up = Process::start(command, &site.folder.path().join("up.log"));
+        let (mut said, end) = (String::new(), clock.uptime() + PATIENCE);
+        // As often as can be: what is looked for is over in a moment.
+        while !said.starts_with("HTTP/1.1 200") {
+            assert!(clock.uptime() < end, "it is not ready: {said}");
+            said = answer(site.admin, "/readyz").unwrap_or_default();
+        }
+        let parts = said.split("\r\n\r\n").nth(1).unwrap_or_default();
+        assert_eq!(parts, "broker: ready\nlake: ready\nspool: ready\n");
     }
 }
 
