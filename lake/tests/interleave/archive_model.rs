@@ -11,7 +11,7 @@ use super::states;
 struct Guards {
     /// Nobody decides on a move before the archive has the one before.
     finish: bool,
-    /// … of which nobody decided since it was looked for.
+    /// … and nobody has decided on another since it was looked for.
     same: bool,
     /// A move that somebody decided since our snapshot is a conflict.
     moves: bool,
