@@ -11,8 +11,8 @@ use crate::options::{Format, LakeOption, path};
 use crate::tables::instant;
 use crate::{config, print};
 
-/// Removes a patient from a lake: all rows of all tables that speak of them, the messages that those came as, what views made of them,
-/// and the files that held them, of older versions of the tables, too. Without `--yes` it only says what would go.
+/// Removes a patient from a lake: all rows of all tables that speak of them, the messages that those came as, the steps of alerts that they
+/// caused, what views made of them, and the files that held them, of older versions of the tables, too. Without `--yes` it only says what would go.
 ///
 /// Stop whoever sends more of that patient first: what lands later stays. Copies elsewhere (backups, spools of gateways and agents, a bucket's
 /// own versions) are not touched.

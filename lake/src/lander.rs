@@ -59,10 +59,10 @@ impl Lander {
         lanes: impl IntoIterator<Item = u8>,
         now_us: i64,
     ) -> Boxed<'a, Result<Self, LakeError>> {
-        let lanes = lanes.into_iter().collect();
-        Self::opened(lake, worker, lanes, now_us)
+        Self::opened(lake, worker, lanes.into_iter().collect(), now_us)
     }
 
+    /// What is generic is compiled by whoever calls it: this is not.
     fn opened<'a>(
         lake: &'a Lake,
         worker: &'a str,

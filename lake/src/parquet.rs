@@ -2,7 +2,8 @@
 //!
 //! zstd level 1 (archives: 19); dictionaries on text and on `value` (byte stream split only as its fallback: it makes rounded sensor
 //! values 40 % larger); delta encoding on times, offsets and counters; page index; a million rows a row group, in what is merged a
-//! quarter of the file if that is less, down to 65,536: who reads by row groups finds a device without reading all. Minimum and maximum are kept for time and device alone, in the file as in the log: statistics of other columns would put
+//! quarter of the file if that is less, down to 65,536: who reads by row groups finds a device without reading all. Minimum and
+//! maximum are kept for time and device alone, in the file as in the log: statistics of other columns would put
 //! identifying values where nobody expects them.
 
 mod foreign;

@@ -63,7 +63,7 @@ pub(crate) struct Compacted {
 }
 
 impl Compaction<'_> {
-    /// Merges what is due. Returns what it did and what it could not, `None`: there is no table.
+    /// Merges what is due. Returns what it did and what it could not; `None`: there is no table.
     ///
     /// # Errors
     /// [`LakeError::Stopped`], [`LakeError::Unproven`], else as the store fails; what is merged is merged.

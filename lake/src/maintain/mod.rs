@@ -227,7 +227,8 @@ impl Incomplete {
 }
 
 /// Looks after a lake once: logs get checkpoints; views are brought up to date; every table is merged, its old dates go, and its log gets a
-/// checkpoint if all that made one due; then what nothing needs is swept. A table or view that can't be looked after does not keep the others from it.
+/// checkpoint if all that made one due; then what nothing needs is swept. A table or view that can't be looked after does not keep the
+/// others from it.
 ///
 /// # Errors
 /// [`LakeError::Stopped`], [`LakeError::Unproven`], [`LakeError::Store`] and what else keeps a table from being looked after;
@@ -266,12 +267,9 @@ async fn everything(
     let (views_failed, mut kept) = (failed.len(), Vec::new());
     failed.extend(moves.err().map(|error| (String::new(), error)));
     for table in lake.catalog().all() {
-        match one(lake, table, settings, now_us, pace, told).await {
-            Ok(mut done) => {
-                if let Some(log) = logs.remove(&done.table) {
-                    done.checkpoint = done.checkpoint.or(Some(log.checkpoint));
-                    done.log_entries += log.removed;
-                }
+        let log = logs.remove(table.name.as_ref());
+        match one(lake, table, settings, (now_us, log), pace, told).await {
+            Ok(done) => {
                 report.tables.push(done);
                 kept.push(table);
             }
@@ -293,13 +291,16 @@ async fn everything(
 }
 
 /// Checkpoints that are due before anything else is done: whoever starts reads the log from the last one, and who is killed while it merges
-/// would never come to write the next.
-async fn checkpoints(lake: &Lake, settings: &Settings, now_us: i64) -> HashMap<String, Maintained> {
+/// would never come to write the next. A table that is not in it failed: it is tried again when it is merged, and told then.
+async fn checkpoints(
+    lake: &Lake,
+    settings: &Settings,
+    now_us: i64,
+) -> HashMap<String, Option<Maintained>> {
     let mut logs = HashMap::new();
     for table in lake.catalog().all() {
-        // One that fails is due again when its table is merged, and told then.
-        if let Ok(Some(log)) = logs::of_table(lake, table, settings.commits, now_us).await {
-            logs.insert(log.table.clone(), log);
+        if let Ok(log) = logs::of_table(lake, table, settings.commits, now_us).await {
+            logs.insert(table.name.to_string(), log);
         }
     }
     logs
@@ -339,11 +340,12 @@ async fn sweep_all(
     Ok(())
 }
 
+/// `first`: what became of its log before; `None`: that failed.
 async fn one(
     lake: &Lake,
     table: &Arc<Table>,
     settings: &Settings,
-    now_us: i64,
+    (now_us, first): (i64, Option<Option<Maintained>>),
     pace: &mut Pace,
     told: &(dyn Fn(&Step) + Sync),
 ) -> Result<Done, LakeError> {
@@ -368,9 +370,16 @@ async fn one(
     let named: HashSet<String> = done.left.iter().map(|left| left.path.clone()).collect();
     done.left.extend(left.into_iter().filter(|left| !named.contains(&left.path)));
     if !dry_run {
-        let log = logs::of_table(lake, table, settings.commits, now_us).await?;
-        done.checkpoint = log.as_ref().map(|log| log.checkpoint);
-        done.log_entries = log.map_or(0, |log| log.removed);
+        let gone = done.retired.files + done.archived.files;
+        let last = match &first {
+            // It was looked at, and nothing was committed here since.
+            Some(_) if done.merged.made_files + gone == 0 => None,
+            _ => logs::of_table(lake, table, settings.commits, now_us).await?,
+        };
+        for log in first.flatten().into_iter().chain(last) {
+            done.checkpoint = Some(log.checkpoint);
+            done.log_entries += log.removed;
+        }
     }
     Ok(done)
 }

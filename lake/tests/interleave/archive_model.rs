@@ -4,7 +4,7 @@
 //! Everybody sleeps between any two steps and may be killed there. Three small worlds are looked at whole: one of commits, one with a
 //! reader, one of objects and their age; with or without each guard that a move rests on. That the code is this is what `upkeep` is for.
 
-use super::states;
+use super::states::{self, Files, each, one};
 
 /// What is checked before something counts. Each must be needed.
 #[derive(Clone, Copy)]
@@ -66,17 +66,6 @@ const COMMITS: World =
     World { landings: 2, files: 5, merges: 1, movers: 2, reader: false, objects: false };
 const READS: World = World { files: 4, reader: true, ..COMMITS };
 const OBJECTS: World = World { files: 4, merges: 0, objects: true, ..COMMITS };
-
-/// Files by number.
-type Files = u8;
-
-fn one(file: usize) -> Files {
-    1 << file
-}
-
-fn each(files: Files) -> impl Iterator<Item = usize> {
-    (0..8).filter(move |file| files & one(*file) != 0)
-}
 
 /// A commit to the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

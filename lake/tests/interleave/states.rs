@@ -1,4 +1,4 @@
-//! Every state that a model can come to, the nearest first.
+//! Every state that a model can come to, the nearest first; and the files that models speak of.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
@@ -26,4 +26,17 @@ pub(super) fn explore<S: Clone + Default + Eq + Hash>(
     }
     assert!(completed, "everything can be done");
     Ok(seen.len())
+}
+
+/// Files by number.
+pub(super) type Files = u8;
+
+/// That one.
+pub(super) fn one(file: usize) -> Files {
+    1 << file
+}
+
+/// Their numbers.
+pub(super) fn each(files: Files) -> impl Iterator<Item = usize> {
+    (0..8).filter(move |file| files & one(*file) != 0)
 }

@@ -5,7 +5,7 @@
 //! whole: one of commits, one of objects and their age; with or without each guard that upkeep rests on. That the code is this is what
 //! `upkeep` is for.
 
-use super::states;
+use super::states::{self, Files, each, one};
 
 /// What is checked before something counts or goes. Each must be needed, but for `compact`.
 #[derive(Clone, Copy)]
@@ -61,17 +61,6 @@ struct World {
 
 const COMMITS: World = World { landings: 3, files: 5, takes: 1, maintainers: 2, objects: false };
 const OBJECTS: World = World { landings: 2, files: 4, takes: 1, maintainers: 1, objects: true };
-
-/// Files by number.
-type Files = u8;
-
-fn one(file: usize) -> Files {
-    1 << file
-}
-
-fn each(files: Files) -> impl Iterator<Item = usize> {
-    (0..8).filter(move |file| files & one(*file) != 0)
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Entry {
