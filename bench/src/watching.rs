@@ -1,9 +1,10 @@
 //! `bench watch`: rows a second through 20 alert rules on one core, and the memory of many devices.
 
 use std::io::Write;
+use std::ops::Range;
 
 use service_runtime::Clock;
-use watch::{Hint, Limits, Quality, Reading, RowId, Rules, Watch};
+use watch::{Limits, Numbers, Quality, Reading, RowId, Rows, Rules, Watch};
 
 use crate::WatchOptions;
 use crate::processes::usage_of;
@@ -36,7 +37,11 @@ pub(crate) fn run(options: &WatchOptions) -> anyhow::Result<()> {
     )?;
     speed("rows that NEWS2 is for", "monitor-*", &score(), devices, rows)?;
     speed("rows that an expression is for", "monitor-*", &expression(), devices, rows / 10)?;
-    for (what, at_once) in [("one by one", 1), ("128 at once, as ingest does", 128)] {
+    for (what, at_once) in [
+        ("one by one", 1),
+        ("512 at once", 512),
+        ("8192 at once, as ingest does when it is busy", 8192),
+    ] {
         in_turn(what, &twenty("monitor-*"), at_once, devices, rows)?;
     }
     memory("silence and 19 thresholds", &elsewhere(), many)?;
@@ -171,6 +176,33 @@ fn row_in_turn(names: &[String], n: usize) -> Reading<'_> {
     row(names, (nth / METRICS.len() * names.len() + device) * METRICS.len() + nth % METRICS.len())
 }
 
+/// Rows of devices that come in turn.
+struct InTurn<'a> {
+    names: &'a [String],
+    rows: Range<usize>,
+}
+
+impl Rows for InTurn<'_> {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn numbers(&self, row: usize) -> Numbers {
+        let (n, devices) = (self.rows.start + row, self.names.len());
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (device, metric) = (number(n % devices), number(n / devices % METRICS.len()));
+        Numbers { source: 0, device, metric, unit: Some(0) }
+    }
+
+    fn received_us(&self, row: usize) -> i64 {
+        self.reading(row).received_us
+    }
+
+    fn reading(&self, row: usize) -> Reading<'_> {
+        row_in_turn(self.names, self.rows.start + row)
+    }
+}
+
 /// All twenty rules, for devices of which each next row is another's: what is known of them is in no cache.
 fn in_turn(
     what: &str,
@@ -184,17 +216,13 @@ fn in_turn(
     let known = devices * METRICS.len();
     (0..known).for_each(|n| watch.reading(&row_in_turn(&names, n), &mut told));
     let began = usage_of("self")?.cpu_seconds;
-    let mut some = Vec::with_capacity(at_once);
-    for n in known..known + rows {
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let hint =
-            Hint { device: number(n % devices), metric: number(n / devices % METRICS.len()) };
-        some.push((hint, row_in_turn(&names, n)));
-        if some.len() == at_once {
-            watch.readings(&some, &mut told);
-            some.clear();
-            told.clear();
+    for first in (known..known + rows).step_by(at_once) {
+        let some = InTurn { names: &names, rows: first..first + at_once };
+        match at_once {
+            1 => watch.reading(&some.reading(0), &mut told),
+            _ => watch.rows(0, &some, &mut told),
         }
+        told.clear();
     }
     let seconds = usage_of("self")?.cpu_seconds - began;
     say(&format!(

@@ -262,9 +262,11 @@ impl IngestMetrics {
         self.notifications_waiting.get_or_create(&channel).set(count);
     }
 
-    pub(crate) fn watching(&self, watch: &watch::Watch) {
-        self.watch_bytes.set(i64::try_from(watch.memory_bytes()).unwrap_or(i64::MAX));
-        let counts = watch.counts();
+    pub(crate) fn watch_bytes(&self, bytes: usize) {
+        self.watch_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn watching(&self, counts: &watch::Counts) {
         for (outcome, count) in [
             ("watched", counts.rows),
             ("late", counts.late),

@@ -132,7 +132,7 @@ impl Pipeline {
                 () = stop.cancelled() => break,
                 report = self.ends.reports.recv() => self.on_report(report.context("the lander has ended")?).await,
                 _ = tick.tick() => self.look(),
-                ask = Watching::asked(&mut self.watching) => self.answer(ask),
+                ask = Watching::asked(&mut self.watching, self.clock) => self.answer(ask),
                 inbound = self.ends.inbox.recv() => match inbound {
                     Some(Inbound::Connected) => self.connected(),
                     Some(Inbound::Frame { topic, payload }) => self.on_frame(&topic, &payload),
@@ -140,6 +140,7 @@ impl Pipeline {
                 },
             }
             self.take_carefully().await;
+            self.watch(self.ends.inbox.is_empty());
             self.flush_if_due()?;
             self.send_receipts();
         }
@@ -164,14 +165,22 @@ impl Pipeline {
         }
     }
 
-    fn answer(&mut self, ask: Ask) {
+    /// Looks at what was decoded, if it is time.
+    pub(crate) fn watch(&mut self, is_idle: bool) {
         if let Some(watching) = &mut self.watching {
+            let now = (self.clock.uptime(), self.clock.now_us());
+            watching.take(&mut self.state.filling, is_idle, now);
+        }
+    }
+
+    fn answer(&mut self, ask: Option<Ask>) {
+        if let (Some(watching), Some(ask)) = (&mut self.watching, ask) {
             watching.answer(&mut self.state.filling, ask, self.clock.now_us());
         }
     }
 
     fn begin_batch(&mut self) {
-        if let Some(watching) = &self.watching {
+        if let Some(watching) = &mut self.watching {
             watching.begin_batch(&mut self.state.filling);
         }
     }
@@ -297,7 +306,7 @@ impl Pipeline {
         let mut batch = std::mem::replace(&mut self.state.filling, self.decoding.batch());
         self.state.filling.memory = batch.memory.clone();
         if let Some(watching) = &mut self.watching {
-            watching.seal(&mut batch);
+            watching.seal(&mut batch, self.clock.now_us());
         }
         if let Some(traced) = &mut self.traced {
             traced.seal();

@@ -32,7 +32,6 @@ impl Pipeline {
     pub(crate) fn take(&mut self, frame: &Frame, next: u64, expected: Option<u64>, until: u64) {
         let key: Key = (frame.header.source_id.clone(), frame.header.epoch);
         let before = self.state.filling.messages();
-        let rows = self.state.filling.readings.len();
         let (mut source, mut stopped) = (None, false);
         let (mut reached, mut chain) = (next, expected.unwrap_or_default());
         let (mut bytes, mut checked, mut received) = (0, 0, None);
@@ -80,9 +79,7 @@ impl Pipeline {
         }
         batch.add_raw_bytes(raw_bytes);
         self.metrics.taken(raw_bytes, batch.messages() - before);
-        if let Some(watching) = &mut self.watching {
-            watching.take(&mut self.state.filling, rows, self.clock.now_us());
-        }
+        self.watch(false);
         self.hear(&key, (received, stopped || reached < frame.header.appended));
         self.sequencer.took(&key, reached, chain);
         if stopped {

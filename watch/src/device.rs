@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::limits::TEXT_BYTES_MAX;
 use crate::news2::Parameter;
 use crate::reading::{Mark, Quality, Reading};
@@ -35,8 +37,9 @@ pub(crate) struct Device {
     rows_before: u32,
 }
 
-/// One metric of a device.
+/// One metric of a device: two lines of a processor's cache.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub(crate) struct Series {
     pub(crate) metric: u32,
     pub(crate) unit: u32,
@@ -55,7 +58,7 @@ pub(crate) struct Series {
     pub(crate) counts: [u32; 4],
     pub(crate) late: u32,
     /// The tracks that its rows go to.
-    pub(crate) feeds: Box<[u16]>,
+    pub(crate) feeds: SmallVec<[u16; 8]>,
 }
 
 /// What a row is to its series.
@@ -138,7 +141,7 @@ impl Device {
     /// Finds or makes the tracks that a series feeds.
     pub(crate) fn attach_series(&mut self, at: usize, rules: &[Rule], site: &str, metric: &str) {
         let own = self.series[at].metric;
-        let mut feeds = Vec::new();
+        let mut feeds = SmallVec::new();
         for (number, rule) in (0..).zip(rules) {
             if rule.is_for(site, &self.name, metric) {
                 let whole = if rule.is_of_whole_device() { WHOLE } else { own };
@@ -147,7 +150,7 @@ impl Device {
                 self.track(number, own);
             }
         }
-        self.series[at].feeds = feeds.into();
+        self.series[at].feeds = feeds;
     }
 
     fn track(&mut self, rule: u16, metric: u32) -> Option<u16> {
@@ -182,7 +185,8 @@ impl Device {
         out.text(&self.name);
         out.unsigned(self.site.into());
         out.unsigned(self.source.into());
-        out.signed(self.received_us);
+        out.time(self.received_us);
+        out.base_us = self.received_us;
         self.mark.write(out);
         out.signed(self.minute);
         out.unsigned(self.rows.into());
@@ -200,7 +204,8 @@ impl Device {
     /// Without what follows from the rules: [`Self::attach`].
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, Broken> {
         let mut device = Self::new(from.text()?, from.number()?, from.number()?, Mark::default());
-        device.received_us = from.signed()?;
+        device.received_us = from.time()?;
+        from.base_us = device.received_us;
         device.mark = Mark::read(from)?;
         device.minute = from.signed()?;
         (device.rows, device.rows_before) = (from.number()?, from.number()?);
@@ -225,6 +230,8 @@ impl Device {
     }
 }
 
+const _: () = assert!(size_of::<Series>() == 128, "a series is two lines of the cache");
+
 impl Series {
     pub(crate) fn new(metric: u32, unit: u32, parameter: Option<Parameter>) -> Self {
         Self {
@@ -239,7 +246,7 @@ impl Series {
             text: None,
             counts: [0; 4],
             late: 0,
-            feeds: Box::default(),
+            feeds: SmallVec::new(),
         }
     }
 
@@ -284,7 +291,8 @@ impl Series {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.feeds.len() * 2 + self.text.as_ref().map_or(0, |text| text.len())
+        let feeds = if self.feeds.spilled() { self.feeds.capacity() * 2 } else { 0 };
+        feeds + self.text.as_ref().map_or(0, |text| text.len())
     }
 
     fn write(&self, out: &mut Writer) {
@@ -292,7 +300,7 @@ impl Series {
         out.unsigned(self.unit.into());
         out.byte(self.quality as u8);
         for us in [self.event_us, self.received_us, self.late_since_us] {
-            out.signed(us);
+            out.time(us);
         }
         // One spelling of "none".
         out.double(if self.value.is_nan() { f64::NAN } else { self.value });
@@ -310,7 +318,7 @@ impl Series {
         let mut series = Self::new(from.number()?, from.number()?, None);
         series.quality = *Quality::ALL.get(usize::from(from.byte()?)).ok_or(Broken)?;
         (series.event_us, series.received_us, series.late_since_us) =
-            (from.signed()?, from.signed()?, from.signed()?);
+            (from.time()?, from.time()?, from.time()?);
         series.value = from.double()?;
         series.text = match from.byte()? {
             0 => None,

@@ -16,22 +16,24 @@
 
 mod act;
 mod action;
-mod ahead;
 mod condition;
 mod device;
-mod hints;
 mod life;
 mod limits;
+mod many;
 mod names;
 pub mod news2;
+mod numbers;
 mod pattern;
 mod reading;
+mod room;
 mod rules;
 mod saved;
 mod scene;
 mod silence;
 mod source;
 mod span;
+mod together;
 mod track;
 mod transition;
 mod view;
@@ -39,9 +41,9 @@ mod watch;
 mod wire;
 
 pub use action::{ActError, Action};
-pub use hints::Hint;
 pub use life::State;
 pub use limits::{Counts, Limits};
+pub use numbers::{Numbers, Rows};
 pub use reading::{Quality, Reading, RowId, RowKey};
 pub use rules::{Rule, RuleError, Rules, Severity};
 pub use saved::StateError;

@@ -117,6 +117,12 @@ pub(crate) struct Mark {
     pub(crate) offset: i64,
 }
 
+impl Mark {
+    pub(crate) fn of(source: u32, id: RowId<'_>) -> Self {
+        Self { source, row_no: id.row_no, epoch: id.epoch, offset: id.source_offset }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,9 @@
 //! | windows: count, (site, device, from, until) each | devices: count, device each | xxh3 u64 of all before
 //! ```
 //!
-//! Numbers as in `wire`. What follows from the rest (indexes, queues, which rules a series feeds) is not written. Alerts of rules
-//! that are gone or say something else now are resolved when it is loaded.
+//! Numbers as in `wire`; times of a device are apart from when it was heard last (in version 1 they were as they are). What follows
+//! from the rest (indexes, queues, which rules a series feeds) is not written. Alerts of rules that are gone or say something else now
+//! are resolved when it is loaded.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -26,8 +27,10 @@ use crate::wire::{Broken, Reader, Writer};
 
 const MAGIC: &[u8; 4] = b"TMWS";
 /// The version that is written; all before it are read.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CHECKSUM: usize = 8;
+/// What a device takes, about.
+const DEVICE_BYTES: usize = 512;
 
 /// A state that can't be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +62,9 @@ impl Watch {
     /// The state as bytes.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
-        let mut out = Writer(MAGIC.to_vec());
+        let mut out =
+            Writer { bytes: Vec::with_capacity(self.devices.len() * DEVICE_BYTES), base_us: 0 };
+        out.bytes.extend(MAGIC);
         out.byte(VERSION);
         out.count(self.rules.rules.len());
         for (name, version) in self.rules.names() {
@@ -82,9 +87,9 @@ impl Watch {
         }
         out.count(self.devices.len());
         self.devices.iter().for_each(|device| device.write(&mut out));
-        let sum = xxh3_64(&out.0);
-        out.0.extend(sum.to_le_bytes());
-        out.0
+        let sum = xxh3_64(&out.bytes);
+        out.bytes.extend(sum.to_le_bytes());
+        out.bytes
     }
 
     /// Goes on from a state that was saved. Alerts whose rules are gone, or say something else now, are resolved in `out`.
@@ -99,12 +104,13 @@ impl Watch {
     ) -> Result<Self, StateError> {
         let (body, sum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(StateError::Damaged)?;
         let rest = body.strip_prefix(MAGIC).ok_or(StateError::Damaged)?;
-        match rest.first() {
-            Some(&version) if version > VERSION => return Err(StateError::Version(version)),
-            Some(&VERSION) if xxh3_64(body) == u64::from_le_bytes(*sum) => {}
+        let (&version, rest) = rest.split_first().ok_or(StateError::Damaged)?;
+        match version {
+            version if version > VERSION => return Err(StateError::Version(version)),
+            1.. if xxh3_64(body) == u64::from_le_bytes(*sum) => {}
             _ => return Err(StateError::Damaged),
         }
-        let mut from = Reader(&rest[1..]);
+        let mut from = Reader { plain: version == 1, ..Reader::new(rest) };
         let known = Known::read(&mut from, &rules.rules)?;
         let mut watch = Self::new(rules, limits);
         watch.read_names(&mut from)?;
@@ -118,7 +124,7 @@ impl Watch {
             let device = Device::read(&mut from)?;
             watch.devices.push(device);
         }
-        if !from.0.is_empty() || !watch.is_sound(&known) {
+        if !from.bytes.is_empty() || !watch.is_sound(&known) {
             return Err(StateError::Damaged);
         }
         watch.adopt(&known, out);

@@ -111,6 +111,20 @@ impl Watch {
         scene.step(subject, track, step, out);
     }
 
+    /// Whether time would move something of a source's devices by then.
+    pub(crate) fn is_due(&self, source: u32, to_us: i64) -> bool {
+        let own = &self.sources[source as usize];
+        own.queue.iter().any(|Reverse((queued_us, number))| {
+            let device = self.devices.get(*number as usize);
+            *queued_us <= to_us
+                && device.is_some_and(|device| {
+                    device.queued_us == *queued_us
+                        && device.source == source
+                        && due(device, own, &self.rules.rules).0 <= to_us
+                })
+        })
+    }
+
     /// A device is to be looked at.
     fn device_due(
         &mut self,

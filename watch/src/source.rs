@@ -147,7 +147,7 @@ impl Source {
         out.unsigned(self.site.into());
         out.byte(self.presence as u8);
         for us in [self.stream_us, self.heard_us, self.here_since_us, self.back_since_us] {
-            out.signed(us);
+            out.time(us);
         }
         self.mark.write(out);
         out.count(self.groups.len());
@@ -165,8 +165,8 @@ impl Source {
             2 => Presence::Away,
             _ => return Err(Broken),
         };
-        (source.stream_us, source.heard_us) = (from.signed()?, from.signed()?);
-        (source.here_since_us, source.back_since_us) = (from.signed()?, from.signed()?);
+        (source.stream_us, source.heard_us) = (from.time()?, from.time()?);
+        (source.here_since_us, source.back_since_us) = (from.time()?, from.time()?);
         source.mark = Mark::read(from)?;
         for _ in 0..from.count()? {
             source.groups.push(Track::read(from)?);

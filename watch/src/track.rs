@@ -20,8 +20,9 @@ const FIRED_MAX: usize = 16;
 /// What was measured, at most, bytes.
 const VALUE_BYTES_MAX: usize = 512;
 
-/// See the module.
+/// See the module. A row meets a handful of a device's: each is in one line of a processor's cache.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(align(64))]
 pub(crate) struct Track {
     pub(crate) rule: u16,
     /// The metric's number, or [`WHOLE`].
@@ -32,8 +33,30 @@ pub(crate) struct Track {
     pub(crate) memory: Memory,
     /// Only of an alert that is there.
     pub(crate) open: Option<Box<Open>>,
-    /// When it fired, the last times.
-    fired: Vec<i64>,
+    /// Only of what ever fired.
+    fired: Option<Box<Fired>>,
+}
+
+/// When it fired, the last times, oldest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Fired {
+    all: [i64; FIRED_MAX],
+    len: u8,
+}
+
+impl Fired {
+    fn times(&self) -> &[i64] {
+        &self.all[..usize::from(self.len)]
+    }
+
+    fn push(&mut self, at_us: i64) {
+        if usize::from(self.len) == FIRED_MAX {
+            self.all.rotate_left(1);
+            self.len -= 1;
+        }
+        self.all[usize::from(self.len)] = at_us;
+        self.len += 1;
+    }
 }
 
 /// An alert that is there.
@@ -58,7 +81,7 @@ pub(crate) struct Open {
 
 impl Track {
     pub(crate) fn new(rule: u16, metric: u32) -> Self {
-        let (memory, open, fired) = (Memory::Nothing, None, Vec::new());
+        let (memory, open, fired) = (Memory::Nothing, None, None);
         Self { rule, metric, state: State::Resolved, last_us: NEVER, memory, open, fired }
     }
 
@@ -107,7 +130,7 @@ impl Track {
         let calm_us = self.open.as_ref().map_or(at_us, |open| open.calm_us);
         let since_us = if calm_us == NEVER { at_us } else { calm_us };
         let from_us = since_us.saturating_sub(rule.flapping.within_us);
-        let fired = self.fired.iter().filter(|fired_us| **fired_us > from_us).count();
+        let fired = self.fired_us().iter().filter(|fired_us| **fired_us > from_us).count();
         let flaps = fired >= usize::from(rule.flapping.times);
         if flaps { rule.clear_for_us.max(rule.flapping.calm_us) } else { rule.clear_for_us }
     }
@@ -128,12 +151,13 @@ impl Track {
         }));
     }
 
+    fn fired_us(&self) -> &[i64] {
+        self.fired.as_ref().map_or(&[], |fired| fired.times())
+    }
+
     /// It fires, for the nth time.
     pub(crate) fn fires(&mut self, at_us: i64) {
-        if self.fired.len() >= FIRED_MAX {
-            self.fired.remove(0);
-        }
-        self.fired.push(at_us);
+        self.fired.get_or_insert_default().push(at_us);
     }
 
     /// A row by which the condition is true.
@@ -162,7 +186,7 @@ impl Track {
     pub(crate) fn restart(&mut self, at_us: i64) {
         self.memory = Memory::Nothing;
         self.last_us = NEVER;
-        self.fired.clear();
+        self.fired = None;
         if let Some(open) = &mut self.open {
             open.since_us = at_us;
             open.calm_us = NEVER;
@@ -174,23 +198,24 @@ impl Track {
         let open = self.open.as_ref().map_or(0, |open| {
             size_of::<Open>() + open.evidence.capacity() * size_of::<Mark>() + open.value.capacity()
         });
-        open + self.fired.capacity() * 8 + self.memory.heap_bytes()
+        let fired = self.fired.as_ref().map_or(0, |_| size_of::<Fired>());
+        open + fired + self.memory.heap_bytes()
     }
 
     pub(crate) fn write(&self, out: &mut Writer) {
         out.unsigned(self.rule.into());
         out.unsigned(self.metric.into());
         out.byte(self.state as u8);
-        out.signed(self.last_us);
+        out.time(self.last_us);
         self.memory.write(out);
-        out.count(self.fired.len());
-        for fired_us in &self.fired {
-            out.signed(*fired_us);
+        out.count(self.fired_us().len());
+        for fired_us in self.fired_us() {
+            out.time(*fired_us);
         }
         let Some(open) = &self.open else { return };
         out.wide(open.id);
         for us in [open.since_us, open.calm_us, open.until_us, open.told_us] {
-            out.signed(us);
+            out.time(us);
         }
         out.unsigned(open.repeats.into());
         open.cause.write(out);
@@ -206,17 +231,17 @@ impl Track {
         let mut track = Self::new(from.number()?, from.number()?);
         let state = usize::from(from.byte()?);
         track.state = *State::ALL.get(state).ok_or(Broken)?;
-        track.last_us = from.signed()?;
+        track.last_us = from.time()?;
         track.memory = Memory::read(from)?;
         for _ in 0..within(from.count()?, FIRED_MAX)? {
-            track.fired.push(from.signed()?);
+            track.fires(from.time()?);
         }
         if track.state == State::Resolved {
             return Ok(track);
         }
         let id = from.wide()?;
         let [since_us, calm_us, until_us, told_us] =
-            [from.signed()?, from.signed()?, from.signed()?, from.signed()?];
+            [from.time()?, from.time()?, from.time()?, from.time()?];
         let repeats = from.number()?;
         let cause = Mark::read(from)?;
         let evidence = (0..within(from.count()?, EVIDENCE_MAX)?).map(|_| Mark::read(from));
@@ -261,6 +286,8 @@ impl Open {
         self.value = value;
     }
 }
+
+const _: () = assert!(size_of::<Track>() == 64, "a track is a line of the cache");
 
 fn within(count: usize, most: usize) -> Result<usize, Broken> {
     if count > most { Err(Broken) } else { Ok(count) }

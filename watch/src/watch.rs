@@ -6,14 +6,15 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::condition::{Condition, Row, Truth};
 use crate::device::{Device, Order, Series};
-use crate::hints::Hints;
 use crate::limits::{AHEAD_MAX_US, Counts, Limits, NAME_BYTES_MAX};
 use crate::names::{Index, Names};
 use crate::news2::Parameter;
+use crate::numbers::Known;
 use crate::reading::{Mark, Reading};
 use crate::rules::{Columns, Rules, Window};
 use crate::scene::{Scene, Step, Subject};
 use crate::source::Source;
+use crate::together::Together;
 use crate::track::{NOT_DUE, Track};
 use crate::transition::Transition;
 
@@ -33,17 +34,26 @@ pub struct Watch {
     pub(crate) index: Index,
     /// Maintenance windows that people asked for.
     pub(crate) windows: Vec<Window>,
-    /// Where the next row is looked for first: messages have several rows, and who looks ahead knows.
+    /// Where the next row is looked for first: messages have several rows.
     pub(crate) next: Next,
-    pub(crate) hints: Hints,
+    /// Of the rows that come many at a time.
+    pub(crate) known: Known,
+    pub(crate) together: Together,
+}
+
+/// Where a row's device and series are, as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub(crate) device: u32,
+    pub(crate) series: Option<usize>,
+    pub(crate) unit: Option<u32>,
 }
 
 /// Numbers that the next row may have. Right or wrong, they change nothing but the time that it takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Next {
     source: u32,
-    pub(crate) device: u32,
-    pub(crate) series: usize,
+    device: u32,
 }
 
 impl Watch {
@@ -65,7 +75,8 @@ impl Watch {
             index: Index::default(),
             windows: Vec::new(),
             next: Next::default(),
-            hints: Hints::default(),
+            known: Known::default(),
+            together: Together::default(),
         }
     }
 
@@ -125,11 +136,23 @@ impl Watch {
             self.counts.beyond_limits += 1;
             return;
         };
-        let id = row.id;
-        let mark = Mark { source, row_no: id.row_no, epoch: id.epoch, offset: id.source_offset };
+        let mark = Mark::of(source, row.id);
         self.hear_source(source, mark, row.received_us, out);
+        let heard_us = self.sources[source as usize].stream_us;
+        self.take_of(row, (mark, heard_us), Place { device, ..Place::default() }, out);
+    }
+
+    /// Takes a row of a device that is known; `heard_us`: how far its source's time has come.
+    pub(crate) fn take_of(
+        &mut self,
+        row: &Reading<'_>,
+        (mark, heard_us): (Mark, i64),
+        place: Place,
+        out: &mut Vec<Transition>,
+    ) {
+        let device = place.device;
         self.hear_device(device, mark, row.received_us, out);
-        let Some(series) = self.series(device, row) else {
+        let Some(series) = place.series.or_else(|| self.series(device, row)) else {
             self.counts.beyond_limits += 1;
             return;
         };
@@ -142,11 +165,7 @@ impl Watch {
         } else {
             row.event_us
         };
-        let unit = self.devices[device as usize].series[series].unit;
-        let unit = match self.names.is(unit, row.unit) {
-            true => unit,
-            false => self.names.take(row.unit, self.limits.names).unwrap_or(0),
-        };
+        let unit = place.unit.unwrap_or_else(|| self.unit(device, series, row));
         let own = &mut self.devices[device as usize].series[series];
         match own.order(row, at_us) {
             Order::Late => {
@@ -160,7 +179,15 @@ impl Watch {
                 self.restart(device, series, at_us);
             }
         }
-        self.judge(device, series, row, (at_us, mark), out);
+        self.judge((device, series), row, (at_us, heard_us), mark, out);
+    }
+
+    fn unit(&mut self, device: u32, series: usize, row: &Reading<'_>) -> u32 {
+        let unit = self.devices[device as usize].series[series].unit;
+        if self.names.is(unit, row.unit) {
+            return unit;
+        }
+        self.names.take(row.unit, self.limits.names).unwrap_or(0)
     }
 
     /// Where a row's source and device are.
@@ -235,54 +262,6 @@ impl Watch {
         Some(number)
     }
 
-    fn put_in_index(&mut self, number: u32) {
-        let device = &self.devices[number as usize];
-        let hash = hash_of(self.names.get(device.site), &device.name);
-        if let Err(key) = self.index.find(hash, |other| other == number) {
-            self.index.put(key, number);
-        }
-    }
-
-    /// Forgets a quarter of the devices: those that were not heard for longest, and have no alert.
-    fn make_room(&mut self) {
-        let mut quiet: Vec<(i64, u32)> = (0..)
-            .zip(&self.devices)
-            .filter(|(_, device)| !device.has_alert())
-            .map(|(number, device)| (device.received_us, number))
-            .collect();
-        quiet.sort_unstable();
-        quiet.truncate((self.limits.devices / 4).max(1));
-        let mut goes = vec![false; self.devices.len()];
-        for (_, number) in &quiet {
-            goes[*number as usize] = true;
-        }
-        let mut number = 0;
-        self.devices.retain(|_| {
-            number += 1;
-            !goes[number - 1]
-        });
-        self.counts.forgotten += quiet.len() as u64;
-        self.rebuild();
-    }
-
-    /// Makes what follows from the devices: the index, the sources' members and queues.
-    pub(crate) fn rebuild(&mut self) {
-        self.index = Index::default();
-        self.next = Next::default();
-        for source in &mut self.sources {
-            source.queue.clear();
-            source.members = 0;
-        }
-        for number in 0..u32::try_from(self.devices.len()).unwrap_or(u32::MAX) {
-            self.put_in_index(number);
-            let device = &mut self.devices[number as usize];
-            device.queued_us = NOT_DUE;
-            let has_clock = device.has_clock(&self.rules.rules);
-            self.sources[device.source as usize].members += u32::from(has_clock);
-            self.requeue(number);
-        }
-    }
-
     fn hear_device(
         &mut self,
         number: u32,
@@ -311,10 +290,6 @@ impl Watch {
     /// The series of a row, which is new if it was not known.
     fn series(&mut self, number: u32, row: &Reading<'_>) -> Option<usize> {
         let device = &mut self.devices[number as usize];
-        let next = device.series.get(self.next.series);
-        if next.is_some_and(|own| self.names.is(own.metric, row.metric)) {
-            return Some(self.next.series);
-        }
         let metric = self.names.find(row.metric);
         let found = metric.and_then(|metric| device.series_of(metric));
         if found.is_some() {
@@ -346,15 +321,13 @@ impl Watch {
 
     fn judge(
         &mut self,
-        number: u32,
-        series: usize,
+        (number, series): (u32, usize),
         row: &Reading<'_>,
-        (at_us, mark): (i64, Mark),
+        (at_us, heard_us): (i64, i64),
+        mark: Mark,
         out: &mut Vec<Transition>,
     ) {
-        let Self {
-            rules, counts, looked_at, names, source_names, windows, devices, sources, ..
-        } = self;
+        let Self { rules, counts, looked_at, names, source_names, windows, devices, .. } = self;
         let Device { name, site, series: all, tracks, .. } = &mut devices[number as usize];
         let own = &all[series];
         if own.feeds.is_empty() {
@@ -363,7 +336,6 @@ impl Watch {
         let windows = [rules.maintenance.as_slice(), windows.as_slice()];
         let scene = Scene { rules: &rules.rules, names, sources: source_names, windows };
         let subject = Subject { site: *site, device: name, source: mark.source };
-        let heard_us = sources[mark.source as usize].stream_us;
         let mut moved = false;
         for at in &own.feeds {
             let track = &mut tracks[usize::from(*at)];

@@ -83,16 +83,22 @@ impl Batch {
 
     /// The row of `readings` of that number, as watching sees it; `None`: of no device.
     pub(crate) fn reading(&self, row: usize) -> Option<watch::Reading<'_>> {
+        self.is_watchable(row).then(|| self.watchable(row))
+    }
+
+    /// Whether the row of `readings` of that number is of a device.
+    pub(crate) fn is_watchable(&self, row: usize) -> bool {
+        self.readings.device[row] != u32::MAX
+    }
+
+    fn watchable(&self, row: usize) -> watch::Reading<'_> {
         let Readings { metrics, units, texts, .. } = &self.readings;
         let own = &self.readings;
         let device = own.device[row];
-        if device == u32::MAX {
-            return None;
-        }
         let source = own.source[row] as usize;
         let (site, name) = self.devices.names(device);
         let (unit, text, value) = (own.unit[row], own.text[row], own.value[row]);
-        Some(watch::Reading {
+        watch::Reading {
             id: watch::RowId {
                 source_id: self.names.names.text(self.names.name_of[source]),
                 epoch: self.names.epochs[source],
@@ -108,7 +114,38 @@ impl Batch {
             quality: QUALITIES[usize::from(own.flags[row].quality())],
             event_us: own.event_us[row],
             received_us: own.received_us[row],
-        })
+        }
+    }
+}
+
+/// Rows of `readings` that are of a device, as watching sees them.
+pub(crate) struct Watchable<'a> {
+    pub(crate) batch: &'a Batch,
+    /// Their numbers, in the order of arrival.
+    pub(crate) rows: &'a [u32],
+}
+
+impl watch::Rows for Watchable<'_> {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn numbers(&self, row: usize) -> watch::Numbers {
+        let (own, row) = (&self.batch.readings, self.rows[row] as usize);
+        watch::Numbers {
+            source: own.source[row],
+            device: own.device[row],
+            metric: own.metric[row],
+            unit: (own.unit[row] != NONE).then_some(own.unit[row]),
+        }
+    }
+
+    fn received_us(&self, row: usize) -> i64 {
+        self.batch.readings.received_us[self.rows[row] as usize]
+    }
+
+    fn reading(&self, row: usize) -> watch::Reading<'_> {
+        self.batch.watchable(self.rows[row] as usize)
     }
 }
 

@@ -18,8 +18,8 @@ const VERSION: u8 = 1;
 const HEAD_MAX: usize = 64 << 20;
 /// Bytes of all, unpacked, at most.
 const BYTES_MAX: usize = 512 << 20;
-/// zstd's fastest.
-const LEVEL: i32 = 1;
+/// Faster than zstd's first level by half, for a fifth more bytes: it is written with each landing, and replaced by the next.
+const LEVEL: i32 = -3;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ mod sources;
 mod states;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,11 @@ use lake::{Lake, Lander};
 use service_runtime::{Clock, Tasks};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
-use watch::{ActError, Action, Hint, Limits, Transition, Watch};
+use watch::{ActError, Action, Limits, Transition, Watch};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::batch::intern::Seeded;
-use crate::batch::{Batch, Layout, OwnSource};
+use crate::batch::{Batch, Layout, OwnSource, Watchable};
 use crate::config::Config;
 use crate::metrics::IngestMetrics;
 use crate::mistake::Mistake;
@@ -48,12 +49,18 @@ use states::States;
 
 /// How often time is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often it is measured what the state takes, which is to look at all of it.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
 /// See [`Watching::word_ms`].
 const WORD_MS: u32 = 1_000;
 /// Devices of one move.
 const HEARD_MAX: usize = 1_000;
-/// Rows that are handed on at once: many enough for looking ahead, few enough to stay in a cache.
-const READINGS: usize = 128;
+/// Rows that wait to be looked at, at most, and for how long: so many of each device at once that its state comes from memory once
+/// for them, and nobody is told late.
+const WAITING_MAX: usize = 32_768;
+const WAITING: Duration = Duration::from_millis(100);
+/// So few are looked at as soon as nothing else waits.
+const FEW: usize = 64;
 /// Acts that wait for their landing, at most.
 const ACTS_MAX: usize = 1_000;
 
@@ -81,11 +88,19 @@ pub(crate) struct Watching {
     sources: Sources,
     states: Option<States>,
     watched: Watched,
+    /// Each batch has its own numbers for names.
+    numbering: u64,
+    /// The first row of the batch that is filling that was not looked at, and room for the numbers of those.
+    from: usize,
+    /// Since when it waits.
+    since: Option<Duration>,
+    waiting: Vec<u32>,
     /// Steps that are not told yet.
     out: Vec<Transition>,
     /// Devices that were heard since the last look, by the hash of their names: a name is copied once a look, not once a row.
     heard: HashMap<u64, (String, String), Seeded>,
     looked: Duration,
+    measured: Duration,
     /// Acts in the batch that is filling, and in the one that is being landed.
     filling_acts: Vec<Acted>,
     landing_acts: Vec<Acted>,
@@ -189,9 +204,14 @@ impl Watching {
             sources: Sources::new(sources_max),
             states,
             watched,
+            numbering: 0,
+            from: 0,
+            since: None,
+            waiting: Vec::new(),
             out: Vec::new(),
             heard: HashMap::default(),
             looked: now,
+            measured: Duration::ZERO,
             filling_acts: Vec::new(),
             landing_acts: Vec::new(),
             metrics,
@@ -236,33 +256,63 @@ impl Watching {
     }
 
     /// A batch that goes on.
-    pub(crate) fn begin_batch(&self, batch: &mut Batch) {
+    pub(crate) fn begin_batch(&mut self, batch: &mut Batch) {
+        (self.numbering, self.from) = (self.numbering + 1, batch.readings.len());
+        self.since = None;
         batch.begin_own(self.own.clone(), self.next);
     }
 
-    /// Takes the readings of a batch from row `from` on.
-    pub(crate) fn take(&mut self, batch: &mut Batch, from: usize, now_us: i64) {
+    /// A batch may have more readings: they are looked at when there are many, when they have waited long, or when they are few and
+    /// `is_idle`: nothing else is to be done.
+    pub(crate) fn take(
+        &mut self,
+        batch: &mut Batch,
+        is_idle: bool,
+        (now, now_us): (Duration, i64),
+    ) {
+        let rows = batch.readings.len() - self.from;
+        if rows == 0 {
+            return;
+        }
+        let since = *self.since.get_or_insert(now);
+        if rows >= WAITING_MAX || now >= since + WAITING || (is_idle && rows <= FEW) {
+            self.catch_up(batch, now_us);
+        }
+    }
+
+    /// Looks at the readings of a batch that wait.
+    pub(crate) fn catch_up(&mut self, batch: &mut Batch, now_us: i64) {
+        let rows = self.from..batch.readings.len();
+        if rows.is_empty() {
+            return;
+        }
+        (self.from, self.since) = (rows.end, None);
+        self.waiting.clear();
+        let numbers = rows.clone().filter(|row| batch.is_watchable(*row));
+        self.waiting.extend(numbers.filter_map(|row| u32::try_from(row).ok()));
+        let waiting = Watchable { batch, rows: &self.waiting };
+        self.watch.rows(self.numbering, &waiting, &mut self.out);
         let is_published = self.states.as_ref().is_some_and(States::is_wanted);
-        let (mut last, is_listened) = (u32::MAX, self.watched.is_listened() || is_published);
-        let mut readings = Vec::with_capacity((batch.readings.len() - from).min(READINGS));
-        for row in from..batch.readings.len() {
-            let Some(reading) = batch.reading(row) else { continue };
-            if readings.len() == READINGS {
-                self.watch.readings(&readings, &mut self.out);
-                readings.clear();
-            }
+        if self.watched.is_listened() || is_published {
+            self.note_heard(batch, rows);
+        }
+        self.tell(batch, now_us);
+    }
+
+    /// Notes whose rows these are, for those who want to know who was heard.
+    fn note_heard(&mut self, batch: &Batch, rows: Range<usize>) {
+        let mut last = u32::MAX;
+        for row in rows {
             let device = batch.readings.device[row];
-            readings.push((Hint { device, metric: batch.readings.metric[row] }, reading));
-            if is_listened && device != last && self.heard.len() < HEARD_MAX {
-                let (site, name) = (reading.site, reading.device);
-                let mark = xxh3_64_with_seed(name.as_bytes(), xxh3_64(site.as_bytes()));
-                self.heard.entry(mark).or_insert_with(|| (site.to_owned(), name.to_owned()));
+            if device == last || self.heard.len() >= HEARD_MAX {
+                continue;
             }
             last = device;
+            let Some(reading) = batch.reading(row) else { continue };
+            let (site, name) = (reading.site, reading.device);
+            let mark = xxh3_64_with_seed(name.as_bytes(), xxh3_64(site.as_bytes()));
+            self.heard.entry(mark).or_insert_with(|| (site.to_owned(), name.to_owned()));
         }
-        self.watch.readings(&readings, &mut self.out);
-        drop(readings);
-        self.tell(batch, now_us);
     }
 
     /// A source was heard: the last message that was taken of a frame was received at that time, and whether it has more; `None`:
@@ -276,6 +326,7 @@ impl Watching {
     ) {
         let heard = Heard::of(received_us, more, now_us);
         if let Some(state) = self.sources.hear(&key.0, heard, now, now_us) {
+            self.catch_up(batch, now_us);
             self.watch.source(key.0.as_str(), state, &mut self.out);
             self.tell(batch, now_us);
         }
@@ -289,6 +340,7 @@ impl Watching {
         at_us: i64,
         (now, now_us): (Duration, i64),
     ) {
+        self.catch_up(batch, now_us);
         self.hear(batch, key, (Some(now_us), false), (now, now_us));
         self.watch.tick(key.0.as_str(), at_us.min(now_us), &mut self.out);
         self.tell(batch, now_us);
@@ -301,6 +353,7 @@ impl Watching {
 
     /// Looks what time has done, and at the rules.
     pub(crate) fn look(&mut self, batch: &mut Batch, (now, now_us): (Duration, i64)) {
+        self.catch_up(batch, now_us);
         if now < self.looked + LOOK_EVERY {
             return;
         }
@@ -318,6 +371,10 @@ impl Watching {
         }
         if let Some(states) = &mut self.states {
             states.look(&self.watch, self.heard.values(), now);
+        }
+        if now >= self.measured + MEASURE_EVERY {
+            self.measured = now;
+            self.metrics.watch_bytes(self.watch.memory_bytes());
         }
         if !self.heard.is_empty() {
             let mut heard: Vec<_> = self.heard.drain().map(|(_, names)| names).collect();
@@ -341,6 +398,7 @@ impl Watching {
 
     /// Answers what is asked.
     pub(crate) fn answer(&mut self, batch: &mut Batch, ask: Ask, now_us: i64) {
+        self.catch_up(batch, now_us);
         // Who does not wait any more needs no answer.
         match ask {
             Ask::Devices(wanted, answer) => {
@@ -394,9 +452,10 @@ impl Watching {
     }
 
     /// The batch is whole: it takes along what is known as of its last row.
-    pub(crate) fn seal(&mut self, batch: &mut Batch) {
+    pub(crate) fn seal(&mut self, batch: &mut Batch, now_us: i64) {
+        self.catch_up(batch, now_us);
         self.number += 1;
-        self.metrics.watching(&self.watch);
+        self.metrics.watching(&self.watch.counts());
         let mut kept = Kept::new(self.number, self.next, self.watch.save());
         kept.waiting = self.desk.waiting();
         batch.watched = Some(Box::new(kept));
@@ -425,16 +484,20 @@ impl Watching {
         self.tell(filling, now_us);
     }
 
-    /// The next question.
-    pub(crate) async fn asked(watching: &mut Option<Self>) -> Ask {
-        let asked = match watching {
-            Some(watching) => watching.watched.asks.recv().await,
-            None => None,
+    /// The next question, or none when rows have waited long.
+    pub(crate) async fn asked(watching: &mut Option<Self>, clock: Clock) -> Option<Ask> {
+        let Some(watching) = watching else { return std::future::pending().await };
+        let due = watching.since.map(|since| since + WAITING);
+        let waited = async {
+            match due {
+                Some(due) => tokio::time::sleep(due.saturating_sub(clock.uptime())).await,
+                None => std::future::pending().await,
+            }
         };
-        match asked {
-            Some(ask) => ask,
-            // Nobody will ever ask.
-            None => std::future::pending().await,
+        tokio::select! {
+            // None: nobody will ever ask.
+            Some(ask) = watching.watched.asks.recv() => Some(ask),
+            () = waited => None,
         }
     }
 }

@@ -61,7 +61,7 @@ impl fmt::Display for Change {
 impl Window {
     pub(super) fn of(memory: &mut Memory) -> &mut Self {
         if !matches!(memory, Memory::Change(_)) {
-            *memory = Memory::Change(Box::default());
+            *memory = Memory::Change(Self::default());
         }
         let Memory::Change(window) = memory else { unreachable!("it was made above") };
         window
@@ -84,7 +84,7 @@ impl Window {
     pub(super) fn write(&self, out: &mut Writer) {
         out.count(self.0.len());
         for (at_us, value) in &self.0 {
-            out.signed(*at_us);
+            out.time(*at_us);
             out.double(*value);
         }
     }
@@ -94,6 +94,6 @@ impl Window {
         if count > SAMPLES_MAX {
             return Err(Broken);
         }
-        (0..count).map(|_| Ok((from.signed()?, from.double()?))).collect::<Result<_, _>>().map(Self)
+        (0..count).map(|_| Ok((from.time()?, from.double()?))).collect::<Result<_, _>>().map(Self)
     }
 }

@@ -75,7 +75,7 @@ impl Times {
     pub(super) fn write(&self, out: &mut Writer) {
         out.count(self.0.len());
         for at_us in &self.0 {
-            out.signed(*at_us);
+            out.time(*at_us);
         }
     }
 
@@ -84,6 +84,6 @@ impl Times {
         if count > COUNT_MAX as usize {
             return Err(Broken);
         }
-        (0..count).map(|_| from.signed()).collect::<Result<_, _>>().map(Self)
+        (0..count).map(|_| from.time()).collect::<Result<_, _>>().map(Self)
     }
 }

@@ -124,7 +124,7 @@ impl Slots {
         }
         out.byte(u8::from(self.last.is_some()));
         if let Some((at_us, harm)) = self.last {
-            out.signed(at_us);
+            out.time(at_us);
             out.double(harm);
         }
     }
@@ -140,7 +140,7 @@ impl Slots {
         let slots = (0..count).map(|_| slot(from)).collect::<Result<_, _>>()?;
         let last = match from.byte()? {
             0 => None,
-            1 => Some((from.signed()?, from.double()?)),
+            1 => Some((from.time()?, from.double()?)),
             _ => return Err(Broken),
         };
         Ok(Self { slots, last })

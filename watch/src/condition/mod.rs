@@ -102,13 +102,13 @@ pub(crate) enum Asks {
     Rise(u8),
 }
 
-/// What a condition remembers between rows.
+/// What a condition remembers between rows. What is small is held in place: each row of a device needs it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Memory {
     #[default]
     Nothing,
-    Change(Box<change::Window>),
-    Stuck(Box<stuck::Held>),
+    Change(change::Window),
+    Stuck(stuck::Held),
     Count(Box<count::Times>),
     Share(Box<share::Slots>),
     Kinetic(Box<kinetic::Slots>),
@@ -284,8 +284,8 @@ impl Memory {
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::Nothing => 0,
-            Self::Change(window) => size_of::<change::Window>() + window.heap_bytes(),
-            Self::Stuck(_) => size_of::<stuck::Held>(),
+            Self::Change(window) => window.heap_bytes(),
+            Self::Stuck(_) => 0,
             Self::Count(times) => size_of::<count::Times>() + times.heap_bytes(),
             Self::Share(slots) => size_of::<share::Slots>() + slots.heap_bytes(),
             Self::Kinetic(slots) => size_of::<kinetic::Slots>() + slots.heap_bytes(),
@@ -339,8 +339,8 @@ impl Memory {
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, Broken> {
         Ok(match from.byte()? {
             0 => Self::Nothing,
-            1 => Self::Change(Box::new(change::Window::read(from)?)),
-            2 => Self::Stuck(Box::new(stuck::Held::read(from)?)),
+            1 => Self::Change(change::Window::read(from)?),
+            2 => Self::Stuck(stuck::Held::read(from)?),
             3 => Self::Count(Box::new(count::Times::read(from)?)),
             4 => Self::Share(Box::new(share::Slots::read(from)?)),
             5 => Self::Kinetic(Box::new(kinetic::Slots::read(from)?)),

@@ -26,23 +26,35 @@ struct Slot {
     all: u32,
 }
 
-/// The rows of the window, counted by slot.
+/// The rows of the window, counted by slot, and all together.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Slots(VecDeque<Slot>);
+pub(crate) struct Slots {
+    slots: VecDeque<Slot>,
+    good: u64,
+    all: u64,
+}
 
 impl Share {
     pub(super) fn judge(&self, slots: &mut Slots, at_us: i64, quality: Quality) -> Option<Truth> {
         let number = at_us.div_euclid((self.within_us / SLOTS).max(1));
-        while slots.0.front().is_some_and(|slot| slot.number <= number - SLOTS) {
-            slots.0.pop_front();
+        let Slots { slots, good, all } = slots;
+        while let Some(old) = slots.pop_front_if(|slot| slot.number <= number - SLOTS) {
+            *good -= u64::from(old.good);
+            *all -= u64::from(old.all);
         }
-        if slots.0.back().is_none_or(|slot| slot.number < number) {
-            slots.0.push_back(Slot { number, good: 0, all: 0 });
+        if slots.back().is_none_or(|slot| slot.number < number) {
+            slots.push_back(Slot { number, good: 0, all: 0 });
         }
-        let slot = slots.0.back_mut()?;
-        slot.all = slot.all.saturating_add(1);
-        slot.good = slot.good.saturating_add(u32::from(quality == Quality::Good));
-        let (good, all) = (slots.good(), slots.all());
+        let slot = slots.back_mut()?;
+        // A slot that is full counts no more of its rows.
+        if slot.all < u32::MAX {
+            let is_good = u32::from(quality == Quality::Good);
+            slot.all += 1;
+            slot.good += is_good;
+            *all += 1;
+            *good += u64::from(is_good);
+        }
+        let (good, all) = (*good, *all);
         if all < u64::from(self.rows_min) {
             return None;
         }
@@ -67,25 +79,25 @@ impl Slots {
     }
 
     pub(super) fn glance(&self) -> i64 {
-        let ends = [self.0.front(), self.0.back()];
+        let ends = [self.slots.front(), self.slots.back()];
         ends.into_iter().flatten().fold(0, |sum, slot| sum ^ slot.number)
     }
 
     pub(super) fn good(&self) -> u64 {
-        self.0.iter().map(|slot| u64::from(slot.good)).sum()
+        self.good
     }
 
     pub(super) fn all(&self) -> u64 {
-        self.0.iter().map(|slot| u64::from(slot.all)).sum()
+        self.all
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<Slot>()
+        self.slots.capacity() * size_of::<Slot>()
     }
 
     pub(super) fn write(&self, out: &mut Writer) {
-        out.count(self.0.len());
-        for slot in &self.0 {
+        out.count(self.slots.len());
+        for slot in &self.slots {
             out.signed(slot.number);
             out.unsigned(slot.good.into());
             out.unsigned(slot.all.into());
@@ -99,6 +111,9 @@ impl Slots {
         }
         let slot =
             |_| Ok(Slot { number: from.signed()?, good: from.number()?, all: from.number()? });
-        (0..count).map(slot).collect::<Result<_, _>>().map(Self)
+        let slots: VecDeque<Slot> = (0..count).map(slot).collect::<Result<_, _>>()?;
+        let sum = |of: fn(&Slot) -> u32| slots.iter().map(|slot| u64::from(of(slot))).sum();
+        let (good, all) = (sum(|slot| slot.good), sum(|slot| slot.all));
+        Ok(Self { slots, good, all })
     }
 }

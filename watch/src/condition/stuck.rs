@@ -43,7 +43,7 @@ impl fmt::Display for Stuck {
 impl Held {
     pub(super) fn of(memory: &mut Memory) -> &mut Self {
         if !matches!(memory, Memory::Stuck(_)) {
-            *memory = Memory::Stuck(Box::default());
+            *memory = Memory::Stuck(Self::default());
         }
         let Memory::Stuck(held) = memory else { unreachable!("it was made above") };
         held
@@ -55,11 +55,11 @@ impl Held {
 
     pub(super) fn write(&self, out: &mut Writer) {
         out.double(self.value);
-        out.signed(self.since_us);
+        out.time(self.since_us);
         out.unsigned(self.rows.into());
     }
 
     pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, Broken> {
-        Ok(Self { value: from.double()?, since_us: from.signed()?, rows: from.number()? })
+        Ok(Self { value: from.double()?, since_us: from.time()?, rows: from.number()? })
     }
 }

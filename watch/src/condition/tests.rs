@@ -22,7 +22,7 @@ fn check(condition: &Condition, rows: &[(i64, f64)]) -> String {
         let said = condition.judge(&mut memory, &row(*minute, *value));
         let mut out = Writer::default();
         memory.write(&mut out);
-        memory = Memory::read(&mut Reader(&out.0)).unwrap();
+        memory = Memory::read(&mut Reader::new(&out.bytes)).unwrap();
         assert!(condition.fits(&memory));
         match said.map(|judged| judged.truth) {
             Some(Truth::Met) => 'M',

@@ -122,11 +122,24 @@ struct Past {
     known: u8,
 }
 
+/// The last samples of a parameter, oldest first; held here and not elsewhere, since every row of it needs them.
+#[derive(Debug, Clone, Copy)]
+struct Samples {
+    all: [(i64, f64); SAMPLES],
+    len: u8,
+}
+
+impl PartialEq for Samples {
+    fn eq(&self, other: &Self) -> bool {
+        self.seen() == other.seen()
+    }
+}
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bedside {
     observed: [Observed; 7],
-    samples: [VecDeque<(i64, f64)>; 3],
+    samples: [Samples; 3],
     past: VecDeque<Past>,
     now_us: i64,
 }
@@ -134,16 +147,17 @@ pub(crate) struct Bedside {
 impl Default for Bedside {
     fn default() -> Self {
         let observed = [Observed { at_us: NEVER, value: 0.0 }; 7];
-        Self { observed, samples: Default::default(), past: VecDeque::new(), now_us: NEVER }
+        let samples = [Samples { all: [(0, 0.0); SAMPLES], len: 0 }; 3];
+        Self { observed, samples, past: VecDeque::new(), now_us: NEVER }
     }
 }
 
 impl Bedside {
     /// Reads what the next row needs first: see [`crate::ahead`].
     pub(crate) fn glance(&self) -> i64 {
-        let samples = self.samples.iter().filter_map(|samples| samples.back());
+        let samples = self.samples.iter().map(|samples| samples.all[SAMPLES - 1].0);
         let observed = self.observed.iter().map(|observed| observed.at_us);
-        samples.map(|(at_us, _)| *at_us).chain(observed).fold(self.now_us, |sum, us| sum ^ us)
+        samples.chain(observed).fold(self.now_us, |sum, us| sum ^ us)
     }
 
     /// Takes an observation. False if it says nothing.
@@ -168,17 +182,22 @@ impl Bedside {
         }
         self.now_us = self.now_us.max(at_us);
         let value =
-            parameter.ring().map_or(value, |ring| smoothed(&mut self.samples[ring], value, at_us));
+            parameter.ring().map_or(value, |ring| self.samples[ring].smoothed(value, at_us));
         self.observed[place] = Observed { at_us, value };
         true
     }
 
     /// The score of what is fresh, and the score that counts what has grown old as it was.
     pub(crate) fn scores(&self, settings: &Settings, scale: Scale) -> (Score, Score) {
-        let fresh = self.seen(|place| {
-            self.now_us.saturating_sub(self.observed[place].at_us) <= settings.ages.of(place)
-        });
-        (score(&settings.filled(fresh), scale), score(&settings.filled(self.seen(|_| true)), scale))
+        let is_fresh = |place: usize| {
+            let at_us = self.observed[place].at_us;
+            at_us == NEVER || self.now_us.saturating_sub(at_us) <= settings.ages.of(place)
+        };
+        let of = |seen: Observations| score(&settings.filled(seen), scale);
+        let kept = of(self.seen(|_| true));
+        // Mostly nothing has grown old.
+        let all_fresh = (0..self.observed.len()).all(is_fresh);
+        (if all_fresh { kept } else { of(self.seen(is_fresh)) }, kept)
     }
 
     /// By how much the score is above its lowest within the past, among scores that know the same parameters; keeps it.
@@ -217,44 +236,43 @@ impl Bedside {
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        let samples: usize = self.samples.iter().map(VecDeque::capacity).sum();
-        samples * 16 + self.past.capacity() * size_of::<Past>()
+        self.past.capacity() * size_of::<Past>()
     }
 
     pub(crate) fn write(&self, out: &mut Writer) {
-        out.signed(self.now_us);
+        out.time(self.now_us);
         for observed in &self.observed {
-            out.signed(observed.at_us);
+            out.time(observed.at_us);
             out.double(observed.value);
         }
         for samples in &self.samples {
-            out.count(samples.len());
-            for (at_us, value) in samples {
-                out.signed(*at_us);
+            out.count(samples.seen().len());
+            for (at_us, value) in samples.seen() {
+                out.time(*at_us);
                 out.double(*value);
             }
         }
         out.count(self.past.len());
         for past in &self.past {
-            out.signed(past.at_us);
+            out.time(past.at_us);
             out.byte(past.total);
             out.byte(past.known);
         }
     }
 
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, Broken> {
-        let mut bedside = Self { now_us: from.signed()?, ..Self::default() };
+        let mut bedside = Self { now_us: from.time()?, ..Self::default() };
         for observed in &mut bedside.observed {
-            *observed = Observed { at_us: from.signed()?, value: from.double()? };
+            *observed = Observed { at_us: from.time()?, value: from.double()? };
         }
         for samples in &mut bedside.samples {
             for _ in 0..within(from.count()?, SAMPLES)? {
-                samples.push_back((from.signed()?, from.double()?));
+                samples.push((from.time()?, from.double()?));
             }
         }
         for _ in 0..within(from.count()?, PAST_MAX)? {
             bedside.past.push_back(Past {
-                at_us: from.signed()?,
+                at_us: from.time()?,
                 total: from.byte()?,
                 known: from.byte()?,
             });
@@ -275,18 +293,34 @@ fn within(count: usize, most: usize) -> Result<usize, Broken> {
     if count > most { Err(Broken) } else { Ok(count) }
 }
 
-/// The median of the last samples of a minute.
-fn smoothed(samples: &mut VecDeque<(i64, f64)>, value: f64, at_us: i64) -> f64 {
-    if samples.len() >= SAMPLES {
-        samples.pop_front();
+impl Samples {
+    fn seen(&self) -> &[(i64, f64)] {
+        &self.all[..usize::from(self.len)]
     }
-    samples.push_back((at_us, value));
-    samples.retain(|(sampled_us, _)| at_us.saturating_sub(*sampled_us) < SAMPLES_US);
-    let mut values: Vec<f64> = samples.iter().map(|(_, value)| *value).collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    let (low, high) = (values[(values.len() - 1) / 2], values[middle]);
-    f64::midpoint(low, high)
+
+    /// Adds one; of too many the oldest goes.
+    fn push(&mut self, sample: (i64, f64)) {
+        if usize::from(self.len) == SAMPLES {
+            self.all.rotate_left(1);
+            self.len -= 1;
+        }
+        self.all[usize::from(self.len)] = sample;
+        self.len += 1;
+    }
+
+    /// The median of the last samples of a minute, this one being the newest.
+    fn smoothed(&mut self, value: f64, at_us: i64) -> f64 {
+        self.push((at_us, value));
+        // Never earlier than those before it: those that are too old are the first ones.
+        let old = |(sampled_us, _): &&(i64, f64)| at_us.saturating_sub(*sampled_us) >= SAMPLES_US;
+        let old = self.seen().iter().take_while(old).count();
+        self.all.copy_within(old.., 0);
+        self.len -= u8::try_from(old).unwrap_or(0);
+        let mut values = self.all.map(|(_, value)| value);
+        let values = &mut values[..usize::from(self.len)];
+        values.sort_unstable_by(f64::total_cmp);
+        f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
+    }
 }
 
 fn number_of(level: Consciousness) -> f64 {
@@ -385,6 +419,6 @@ mod tests {
         }
         let mut out = Writer::default();
         bed.write(&mut out);
-        assert_eq!(Bedside::read(&mut Reader(&out.0)), Ok(bed));
+        assert_eq!(Bedside::read(&mut Reader::new(&out.bytes)), Ok(bed));
     }
 }

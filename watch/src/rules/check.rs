@@ -75,7 +75,7 @@ pub(super) fn checked(text: &str, file: &RawFile) -> Result<Rules, Vec<RuleError
     if let Some(problem) = amount {
         errors.push(RuleError { line: 1, rule: None, key: String::new(), problem });
     }
-    if errors.is_empty() { Ok(Rules { rules, maintenance, states }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Rules::of(rules, maintenance, states)) } else { Err(errors) }
 }
 
 fn published(raw: &RawState) -> Result<Published, Wrong> {

@@ -142,13 +142,25 @@ pub struct Rules {
     pub(crate) rules: Vec<Rule>,
     pub(crate) maintenance: Vec<Window>,
     pub(crate) states: Vec<Published>,
+    /// Time moves nothing sooner after the row that it follows, microseconds.
+    pub(crate) soonest_us: i64,
 }
 
 impl Rules {
     /// No rules: devices are known all the same.
     #[must_use]
     pub fn none() -> Self {
-        Self { rules: Vec::new(), maintenance: Vec::new(), states: Vec::new() }
+        Self::of(Vec::new(), Vec::new(), Vec::new())
+    }
+
+    fn of(rules: Vec<Rule>, maintenance: Vec<Window>, states: Vec<Published>) -> Self {
+        let silences = rules.iter().filter_map(|rule| match rule.condition {
+            Condition::Silent { after_us, .. } => Some(after_us),
+            _ => None,
+        });
+        let repeats = rules.iter().map(|rule| rule.repeat_us).filter(|us| *us > 0);
+        let soonest_us = silences.chain(repeats).min().unwrap_or(i64::MAX);
+        Self { rules, maintenance, states, soonest_us }
     }
 
     /// Reads and checks a file.

@@ -1,12 +1,33 @@
 //! INV-14: alerts are a function of the rows. However they are cut, and however often the state was saved and loaded in between,
 //! the transitions are the same to the byte, and so is the state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
-use watch::{Action, Hint, Limits, Quality, SourceState, Transition, Watch};
+use watch::{Action, Limits, Numbers, Quality, Reading, Rows, SourceState, Transition, Watch};
 
 use crate::harness::{HOUR, MINUTE, Row, SECOND, START, rules};
+
+/// Rows with the numbers of their names.
+struct Numbered<'a>(Vec<(Numbers, Reading<'a>)>);
+
+impl Rows for Numbered<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn numbers(&self, row: usize) -> Numbers {
+        self.0[row].0
+    }
+
+    fn received_us(&self, row: usize) -> i64 {
+        self.0[row].1.received_us
+    }
+
+    fn reading(&self, row: usize) -> Reading<'_> {
+        self.0[row].1
+    }
+}
 
 /// A rule of each kind.
 const ALL: &str = r#"
@@ -110,11 +131,15 @@ fn step() -> impl Strategy<Value = (u8, u8, u8, u8, i64, i64)> {
 
 /// Makes inputs of steps: time goes on, now and then by much; some rows are late.
 fn inputs(steps: &[(u8, u8, u8, u8, i64, i64)]) -> Vec<Input> {
+    inputs_of(steps, 2, SECOND / 4)
+}
+
+fn inputs_of(steps: &[(u8, u8, u8, u8, i64, i64)], sources: u8, pace: i64) -> Vec<Input> {
     let mut now = 0;
     let mut made = Vec::new();
     for (nth, (what, device, metric, value, on, late)) in (0..).zip(steps) {
-        now += on * SECOND / 4;
-        let source = format!("src-{}", device % 2);
+        now += on * pace;
+        let source = format!("src-{}", device % sources);
         let input = match what {
             0..=2 => Input::Tick(source, START + now),
             3 => Input::Source(source, SourceState::Away { since_us: START + now }),
@@ -223,27 +248,51 @@ proptest! {
     fn inv14_rows_at_once_are_rows_one_by_one(
         steps in prop::collection::vec(step(), 1..300),
         devices in 1..5_usize,
-        // Right, wrong, and far too large ones.
-        hints in prop::collection::vec((0..4_u32, prop_oneof![0..3_u32, Just(u32::MAX)]), 7),
+        // Numberings that are far too large, too.
+        far in prop_oneof![Just(0), Just(u32::MAX - 1_000)],
+        each in 1..40_usize,
+        sources in 1..3_u8,
+        pace in prop_oneof![Just(SECOND / 4), Just(SECOND / 100)],
     ) {
         let new = || Watch::new(rules(ALL), Limits { devices, ..Limits::default() });
-        let inputs = inputs(&steps);
+        let inputs = inputs_of(&steps, sources, pace);
         let (mut single, mut told) = (new(), Vec::new());
         for input in &inputs {
             feed(&mut single, input, &mut told);
         }
         let (mut many, mut again) = (new(), Vec::new());
+        let mut numbers = HashMap::<(&str, String), u32>::new();
+        let (mut numbering, mut rows_of_it) = (0, 0);
         for some in inputs.chunk_by(|one, next| matches!((one, next), (Input::Row(_), Input::Row(_)))) {
             let rows = some.iter().filter_map(|input| match input {
                 Input::Row(row) => Some(row.reading()),
                 _ => None,
             });
-            let hints = hints.iter().cycle().map(|(device, metric)| Hint { device: *device, metric: *metric });
-            let rows: Vec<_> = hints.zip(rows).collect();
+            let rows: Vec<Reading<'_>> = rows.collect();
             if rows.is_empty() {
                 feed(&mut many, &some[0], &mut again);
             }
-            many.readings(&rows, &mut again);
+            for rows in rows.chunks(each) {
+                rows_of_it += rows.len();
+                if rows_of_it > each {
+                    (numbering, rows_of_it) = (numbering + 1, rows.len());
+                    numbers.clear();
+                }
+                let mut number = |kind: &'static str, name: String| {
+                    let next = u32::try_from(numbers.len()).unwrap() + far;
+                    *numbers.entry((kind, name)).or_insert(next)
+                };
+                let numbered = rows.iter().map(|row| {
+                    let numbers = Numbers {
+                        source: number("source", row.id.source_id.to_owned()),
+                        device: number("device", format!("{}/{}", row.site, row.device)),
+                        metric: number("metric", row.metric.to_owned()),
+                        unit: (!row.unit.is_empty()).then(|| number("unit", row.unit.to_owned())),
+                    };
+                    (numbers, *row)
+                });
+                many.rows(numbering, &Numbered(numbered.collect()), &mut again);
+            }
         }
         prop_assert_eq!(told, again);
         prop_assert_eq!(single.save(), many.save());
