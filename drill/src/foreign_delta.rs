@@ -3,6 +3,8 @@
 //!
 //! It keeps to the protocol: a commit of its counts only if no commit since its snapshot took out a file of its.
 
+mod checkpoint;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,11 +13,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, concat_batches, sort_to_indices, take_record_batch};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use deltalake_core::DeltaTable;
-use deltalake_core::checkpoints::create_checkpoint;
-use deltalake_core::logstore::{StorageConfig, default_logstore};
 use object_store::path::{Path, PathPart};
-use object_store::prefix::PrefixStore;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -33,7 +31,6 @@ const PARTITION: &str = "event_date";
 pub(crate) struct ForeignTable {
     root: Arc<dyn ObjectStore>,
     folder: Path,
-    url: Url,
     known: Snapshot,
 }
 
@@ -44,7 +41,14 @@ struct Snapshot {
     next: u64,
     /// Path → the `add` that brought it.
     active: BTreeMap<String, Value>,
-    removed: BTreeSet<String>,
+    /// Path → the `remove` that took it out.
+    removed: BTreeMap<String, Value>,
+    /// Those whose objects may still be there.
+    unswept: BTreeSet<String>,
+    /// `protocol` and `metaData`.
+    stated: BTreeMap<&'static str, Value>,
+    /// Application id → its `txn`.
+    applications: BTreeMap<String, Value>,
 }
 
 impl ForeignTable {
@@ -62,8 +66,7 @@ impl ForeignTable {
         let options = options.map(|(name, value)| (name.to_lowercase(), value));
         let (root, base) = object_store::parse_url_opts(&lake, options)?;
         let folder = base.join(PathPart::from(name));
-        let url = format!("{}/{name}/", lake.as_str().trim_end_matches('/')).parse()?;
-        Ok(Self { root: root.into(), folder, url, known: Snapshot::default() })
+        Ok(Self { root: root.into(), folder, known: Snapshot::default() })
     }
 
     fn path(&self, relative: &str) -> Path {
@@ -88,11 +91,19 @@ impl ForeignTable {
             for action in actions(&entry)? {
                 if let Some(path) = action["remove"]["path"].as_str() {
                     self.known.active.remove(path);
-                    self.known.removed.insert(path.to_owned());
+                    self.known.unswept.insert(path.to_owned());
+                    self.known.removed.insert(path.to_owned(), action["remove"].clone());
                 }
                 if let Some(path) = action["add"]["path"].as_str() {
                     self.known.removed.remove(path);
+                    self.known.unswept.remove(path);
                     self.known.active.insert(path.to_owned(), action["add"].clone());
+                }
+                for part in ["protocol", "metaData"] {
+                    self.known.stated.extend(action.get(part).map(|said| (part, said.clone())));
+                }
+                if let Some(app) = action["txn"]["appId"].as_str() {
+                    self.known.applications.insert(app.to_owned(), action["txn"].clone());
                 }
             }
             self.known.next += 1;
@@ -211,21 +222,11 @@ impl ForeignTable {
         }
     }
 
-    /// A checkpoint, as delta-rs writes it.
-    pub(crate) async fn checkpoint(&self) -> anyhow::Result<()> {
-        let prefixed = Arc::new(PrefixStore::new(self.root.clone(), self.folder.clone()));
-        let (root, config) = (self.root.clone(), StorageConfig::default());
-        let mut table = DeltaTable::new(default_logstore(prefixed, root, &self.url, &config));
-        table.load().await?;
-        create_checkpoint(&table, None).await?;
-        Ok(())
-    }
-
     /// VACUUM with a retention of nothing: whatever the log has taken out goes now. Returns how many objects there were.
     pub(crate) async fn vacuum(&mut self) -> anyhow::Result<u64> {
         self.refresh().await?;
         let mut gone = 0;
-        for path in std::mem::take(&mut self.known.removed) {
+        for path in std::mem::take(&mut self.known.unswept) {
             let path = self.path(&path);
             if self.root.head(&path).await.is_ok() {
                 self.root.delete(&path).await?;

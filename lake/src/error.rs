@@ -138,16 +138,6 @@ pub enum LakeError {
         /// The version that was attempted.
         version: u64,
     },
-    /// deltalake failed.
-    #[error("cannot {action} delta table `{table}`")]
-    Delta {
-        /// "create", "load", "checkpoint", …
-        action: &'static str,
-        /// Table name.
-        table: String,
-        /// deltalake's own error.
-        source: Cause,
-    },
     /// A data file can't be read: it is damaged or gone, or the store fails.
     #[error("cannot read `{path}` of table `{table}`")]
     Unreadable {
@@ -161,7 +151,7 @@ pub enum LakeError {
     /// Rows could not be encoded or merged.
     #[error("cannot {action} a file of table `{table}`")]
     File {
-        /// "encode", "merge".
+        /// "encode", "merge", "checkpoint".
         action: &'static str,
         /// Table name.
         table: String,

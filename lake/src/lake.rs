@@ -51,7 +51,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::Location`], [`LakeError::Unreachable`] when the bucket can't be used, [`LakeError::Missing`] when there is
-    /// nothing to read, [`LakeError::NotWhole`] when a table was lost, [`LakeError::Schema`] when a table has another schema, [`LakeError::UnsafeStore`] when commits could be lost there, [`LakeError::Store`], [`LakeError::Delta`].
+    /// nothing to read, [`LakeError::NotWhole`] when a table was lost, [`LakeError::Schema`] when a table has another schema, [`LakeError::UnsafeStore`] when commits could be lost there, [`LakeError::Damaged`], [`LakeError::Store`].
     pub async fn open(
         url: &str,
         env: &HashMap<String, String>,
@@ -165,7 +165,7 @@ impl Lake {
     /// Every table in numbers, as of now.
     ///
     /// # Errors
-    /// [`LakeError::Delta`].
+    /// [`LakeError::Missing`], [`LakeError::Unsupported`], [`LakeError::Damaged`], [`LakeError::Store`].
     pub async fn tables(&self) -> Result<Vec<TableSummary>, LakeError> {
         self.summaries(self.catalog().tables()).await
     }
@@ -226,7 +226,7 @@ impl Lake {
     /// its folder would see uncommitted and superseded files too.
     ///
     /// # Errors
-    /// [`LakeError::Unknown`], [`LakeError::Delta`]; [`LakeError::Changed`] if rows move into the archive all the time.
+    /// [`LakeError::Unknown`], else as [`Lake::tables`]; [`LakeError::Changed`] if rows move into the archive all the time.
     pub async fn files(&self, table: &str) -> Result<Vec<FileInfo>, LakeError> {
         let table = self.known(table)?;
         listed::files(self.store(), table, self.catalog().archive(&table.name)).await

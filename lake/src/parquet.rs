@@ -6,6 +6,7 @@
 //! maximum are kept for time and device alone, in the file as in the log: statistics of other columns would put
 //! identifying values where nobody expects them.
 
+mod batches;
 mod foreign;
 mod sink;
 mod whole_rows;
@@ -40,6 +41,7 @@ use crate::error::LakeError;
 use crate::store::Store;
 use crate::table::{Column, Kind, Table, Text};
 
+pub(crate) use batches::batches;
 pub use foreign::Foreign;
 pub(crate) use sink::{Ending, Sink};
 pub(crate) use whole_rows::{WholeFile, view_schema};
@@ -302,7 +304,9 @@ pub(crate) fn read(
     columns: &[&str],
 ) -> Result<Vec<RecordBatch>, LakeError> {
     let damaged = |error: String| LakeError::damaged(path, error);
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+    // What another program's Arrow says of its texts is no matter.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
         .map_err(|error| damaged(error.to_string()))?;
     let roots = builder.schema().fields().iter().enumerate();
     let roots: Vec<usize> =

@@ -5,6 +5,8 @@
 mod archive;
 #[path = "lake/books.rs"]
 mod books;
+#[path = "lake/checkpoints.rs"]
+mod checkpoints;
 #[path = "lake/compaction.rs"]
 mod compaction;
 #[path = "lake/declared.rs"]

@@ -42,12 +42,9 @@ fn colours() -> bool {
 /// # Errors
 /// When the level is not a filter.
 pub fn start(config: &LogConfig) -> anyhow::Result<()> {
-    // These report every step of theirs as if it were an event of ours; a level of the user's own comes later and wins.
-    let filter = EnvFilter::try_new(format!(
-        "rumqttd=error,buoyant_kernel=warn,deltalake_core=warn,{}",
-        config.level
-    ))
-    .map_err(|error| anyhow::anyhow!("log.level {:?} is not a level: {error}", config.level))?;
+    // It reports every step of its as if it were an event of ours; a level of the user's own comes later and wins.
+    let filter = EnvFilter::try_new(format!("rumqttd=error,{}", config.level))
+        .map_err(|error| anyhow::anyhow!("log.level {:?} is not a level: {error}", config.level))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -148,7 +148,7 @@ impl Check<'_> {
             }
             Err(
                 error @ (LakeError::Damaged { .. }
-                | LakeError::Delta { .. }
+                | LakeError::Missing { .. }
                 | LakeError::File { .. }
                 | LakeError::Unreadable { .. }
                 | LakeError::Schema { .. }

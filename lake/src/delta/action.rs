@@ -157,7 +157,8 @@ impl Rewrite<'_> {
 /// What the ids of applications that merge files of a date begin with; then come table and date.
 pub(crate) const COMPACT: &str = "compact/";
 
-const ENGINE: &str = concat!("tidemark/", env!("CARGO_PKG_VERSION"));
+/// Who we are in a log.
+pub(super) const ENGINE: &str = concat!("tidemark/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,12 +6,11 @@ use futures::{StreamExt, stream};
 
 use super::action::lines;
 use super::active::date_in;
+use super::file::FileInfo;
 use super::log::entry_path;
-use super::table::FileInfo;
-use crate::date::date_parse;
 use crate::error::LakeError;
 use crate::store::Store;
-use crate::table::{PARTITION, Table};
+use crate::table::Table;
 
 /// Log entries that are read at once.
 const AT_ONCE: usize = 16;
@@ -55,13 +54,8 @@ pub(crate) async fn changes(
                 dates.insert(date);
             }
             if let Some(add) = line.add.filter(|add| add.data_change) {
-                let date = add.partition_values.get(PARTITION).cloned().flatten();
-                let path = add.path.into_owned();
-                let mut info = FileInfo::new(&folder, table, path.clone(), add.stats.as_deref());
-                info.bytes = add.size;
-                info.date = date.as_deref().and_then(date_parse);
-                info.modified_ms = add.modification_time;
-                added.insert(path, info);
+                let info = FileInfo::of_line(&folder, table, &add);
+                added.insert(add.path.into_owned(), info);
             }
         }
     }

@@ -88,7 +88,7 @@ impl TableLog {
         let store = lake.child(&table.name);
         let mut next = 0;
         if let Some(checkpoint) = last_checkpoint(&store).await? {
-            let path = format!("_delta_log/{checkpoint:020}.checkpoint.parquet");
+            let path = checkpoint_path(checkpoint);
             let bytes = store.get(&path).await?;
             let bytes = bytes.ok_or_else(|| {
                 LakeError::damaged(&path, "_last_checkpoint names it, but it isn't there")
@@ -345,6 +345,14 @@ pub(crate) fn entry_path(version: u64) -> String {
     format!("_delta_log/{version:020}.json")
 }
 
+/// Where the checkpoint of a version is, below the table's folder.
+pub(super) fn checkpoint_path(version: u64) -> String {
+    format!("_delta_log/{version:020}.checkpoint.parquet")
+}
+
+/// What names the last checkpoint, below the table's folder.
+pub(super) const LAST_CHECKPOINT: &str = "_delta_log/_last_checkpoint";
+
 /// The version of the table's last checkpoint, if it has one. `store` is the table's folder.
 ///
 /// # Errors
@@ -357,7 +365,7 @@ pub(crate) async fn last_checkpoint(store: &Store) -> Result<Option<u64>, LakeEr
         parts: Option<u64>,
         v2_checkpoint: Option<serde::de::IgnoredAny>,
     }
-    let path = "_delta_log/_last_checkpoint";
+    let path = LAST_CHECKPOINT;
     let Some(bytes) = store.get(path).await? else { return Ok(None) };
     let hint: Hint = serde_json::from_slice(&bytes)
         .map_err(|error| LakeError::damaged(store.address(path), error))?;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::action::{COMPACT, MetaData, lines};
 use super::active::{Active, value};
 use super::fit::Fit;
+use super::shape::{conformed, schema};
 use crate::error::LakeError;
 use crate::parquet;
 use crate::table::Table;
@@ -87,8 +88,11 @@ impl Replay {
     ) -> Result<(), LakeError> {
         let mut columns = vec!["txn", "metaData", "protocol"];
         columns.extend(self.active.iter().flat_map(|_| ["add", "remove"]));
+        let schema = schema(&columns);
+        let damaged = |what: &str| LakeError::damaged(path, format!("no {what}"));
         for batch in parquet::read(path, bytes, &columns)? {
-            let damaged = |what: &str| LakeError::damaged(path, format!("no {what}"));
+            let batch = conformed(&batch, &schema);
+            let batch = batch.map_err(|error| LakeError::damaged(path, error))?;
             if let Some(active) = &mut self.active {
                 active.checkpoint(&batch).map_err(damaged)?;
             }
@@ -133,7 +137,9 @@ impl Replay {
                 self.needs = Some((reader, writer));
             }
         }
-        Ok(())
+        // Without these nothing else is understood.
+        self.id.as_ref().ok_or_else(|| damaged("metaData"))?;
+        self.needs.map(|_| ()).ok_or_else(|| damaged("protocol"))
     }
 
     /// Whether the table, as it is now, is one that we may write to.
@@ -150,7 +156,7 @@ fn texts(metadata: &StructArray, row: usize) -> Option<Vec<String>> {
 }
 
 /// Appending to a table needs to know all its features; up to writer version 2 there are none that concern an append.
-fn supported(table: &Table, reader: i32, writer: i32) -> Result<(), LakeError> {
+pub(super) fn supported(table: &Table, reader: i32, writer: i32) -> Result<(), LakeError> {
     if reader <= 1 && writer <= 2 {
         return Ok(());
     }

@@ -25,7 +25,7 @@ pub struct Maintained {
 /// entries below it that are older than [`LOG_RETENTION_US`]. Returns them. Any number of processes may do this at once.
 ///
 /// # Errors
-/// [`LakeError::Delta`], [`LakeError::Store`]; nothing is half done, the next run continues.
+/// [`LakeError::Unsupported`], [`LakeError::Damaged`], [`LakeError::Store`]; nothing is half done, the next run continues.
 pub async fn run_once(
     lake: &Lake,
     commits: u64,
