@@ -13,6 +13,7 @@ mod rows;
 mod rules_file;
 mod sources;
 mod states;
+mod waiting;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -27,7 +28,7 @@ use watch::{ActError, Action, Limits, Transition, Watch};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::batch::intern::Seeded;
-use crate::batch::{Batch, Layout, OwnSource, Watchable};
+use crate::batch::{Batch, Layout, OwnSource};
 use crate::config::Config;
 use crate::metrics::IngestMetrics;
 use crate::mistake::Mistake;
@@ -46,6 +47,7 @@ use rules_file::RulesFile;
 pub use rules_file::{RulesFileError, read_rules};
 use sources::{Heard, Sources};
 use states::States;
+use waiting::Waiting;
 
 /// How often time is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -55,12 +57,6 @@ const MEASURE_EVERY: Duration = Duration::from_secs(5);
 const WORD_MS: u32 = 1_000;
 /// Devices of one move.
 const HEARD_MAX: usize = 1_000;
-/// Rows that wait to be looked at, at most, and for how long: so many of each device at once that its state comes from memory once
-/// for them, and nobody is told late.
-const WAITING_MAX: usize = 32_768;
-const WAITING: Duration = Duration::from_millis(100);
-/// So few are looked at as soon as nothing else waits.
-const FEW: usize = 64;
 /// Acts that wait for their landing, at most.
 const ACTS_MAX: usize = 1_000;
 
@@ -88,13 +84,7 @@ pub(crate) struct Watching {
     sources: Sources,
     states: Option<States>,
     watched: Watched,
-    /// Each batch has its own numbers for names.
-    numbering: u64,
-    /// The first row of the batch that is filling that was not looked at, and room for the numbers of those.
-    from: usize,
-    /// Since when it waits.
-    since: Option<Duration>,
-    waiting: Vec<u32>,
+    waiting: Waiting,
     /// Steps that are not told yet.
     out: Vec<Transition>,
     /// Devices that were heard since the last look, by the hash of their names: a name is copied once a look, not once a row.
@@ -204,10 +194,7 @@ impl Watching {
             sources: Sources::new(sources_max),
             states,
             watched,
-            numbering: 0,
-            from: 0,
-            since: None,
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
             out: Vec::new(),
             heard: HashMap::default(),
             looked: now,
@@ -257,8 +244,7 @@ impl Watching {
 
     /// A batch that goes on.
     pub(crate) fn begin_batch(&mut self, batch: &mut Batch) {
-        (self.numbering, self.from) = (self.numbering + 1, batch.readings.len());
-        self.since = None;
+        self.waiting.begin(batch);
         batch.begin_own(self.own.clone(), self.next);
     }
 
@@ -270,28 +256,18 @@ impl Watching {
         is_idle: bool,
         (now, now_us): (Duration, i64),
     ) {
-        let rows = batch.readings.len() - self.from;
-        if rows == 0 {
-            return;
-        }
-        let since = *self.since.get_or_insert(now);
-        if rows >= WAITING_MAX || now >= since + WAITING || (is_idle && rows <= FEW) {
+        if self.waiting.is_time(batch, is_idle, now) {
             self.catch_up(batch, now_us);
         }
     }
 
     /// Looks at the readings of a batch that wait.
     pub(crate) fn catch_up(&mut self, batch: &mut Batch, now_us: i64) {
-        let rows = self.from..batch.readings.len();
+        let (rows, numbering, watchable) = self.waiting.take(batch);
         if rows.is_empty() {
             return;
         }
-        (self.from, self.since) = (rows.end, None);
-        self.waiting.clear();
-        let numbers = rows.clone().filter(|row| batch.is_watchable(*row));
-        self.waiting.extend(numbers.filter_map(|row| u32::try_from(row).ok()));
-        let waiting = Watchable { batch, rows: &self.waiting };
-        self.watch.rows(self.numbering, &waiting, &mut self.out);
+        self.watch.rows(numbering, &watchable, &mut self.out);
         let is_published = self.states.as_ref().is_some_and(States::is_wanted);
         if self.watched.is_listened() || is_published {
             self.note_heard(batch, rows);
@@ -487,10 +463,10 @@ impl Watching {
     /// The next question, or none when rows have waited long.
     pub(crate) async fn asked(watching: &mut Option<Self>, clock: Clock) -> Option<Ask> {
         let Some(watching) = watching else { return std::future::pending().await };
-        let due = watching.since.map(|since| since + WAITING);
+        let until = watching.waiting.until();
         let waited = async {
-            match due {
-                Some(due) => tokio::time::sleep(due.saturating_sub(clock.uptime())).await,
+            match until {
+                Some(until) => tokio::time::sleep(until.saturating_sub(clock.uptime())).await,
                 None => std::future::pending().await,
             }
         };

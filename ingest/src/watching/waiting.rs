@@ -1,0 +1,59 @@
+//! Rows of the batch that is filling which were not looked at: they gather while ingest is busy, so that those of one device come
+//! together.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::batch::{Batch, Watchable};
+
+/// Rows that wait at most, and for how long: so many of each device at once that its state comes from memory once for them, and
+/// nobody is told late.
+const ROWS_MAX: usize = 32_768;
+const WAITING: Duration = Duration::from_millis(100);
+/// So few are looked at as soon as nothing else is to be done.
+const FEW: usize = 64;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Each batch has its own numbers for names.
+    numbering: u64,
+    /// The first row that waits.
+    from: usize,
+    since: Option<Duration>,
+    /// Numbers of those that are of a device.
+    rows: Vec<u32>,
+}
+
+impl Waiting {
+    /// A batch goes on.
+    pub(super) fn begin(&mut self, batch: &Batch) {
+        (self.numbering, self.from) = (self.numbering + 1, batch.readings.len());
+        self.since = None;
+    }
+
+    /// Whether it is time to look at the rows; `is_idle`: nothing else is to be done.
+    pub(super) fn is_time(&mut self, batch: &Batch, is_idle: bool, now: Duration) -> bool {
+        let rows = batch.readings.len() - self.from;
+        if rows == 0 {
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        rows >= ROWS_MAX || now >= since + WAITING || (is_idle && rows <= FEW)
+    }
+
+    /// When they have waited long.
+    pub(super) fn until(&self) -> Option<Duration> {
+        self.since.map(|since| since + WAITING)
+    }
+
+    /// All that wait, which do so no longer: the rows of the batch, and what watching sees of them by which numbering.
+    pub(super) fn take<'a>(&'a mut self, batch: &'a Batch) -> (Range<usize>, u64, Watchable<'a>) {
+        let rows = self.from..batch.readings.len();
+        (self.from, self.since) = (rows.end, None);
+        self.rows.clear();
+        let of_devices = rows.clone().filter(|row| batch.is_watchable(*row));
+        self.rows.extend(of_devices.filter_map(|row| u32::try_from(row).ok()));
+        (rows, self.numbering, Watchable { batch, rows: &self.rows })
+    }
+}
