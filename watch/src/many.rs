@@ -53,12 +53,14 @@ impl Watch {
             return;
         }
         let (mut heard_us, due_us) = (own.stream_us, self.next_due(source));
-        let (mut oldest_us, mut newest_us) = (i64::MAX, i64::MIN);
+        let mut oldest_us = i64::MAX;
+        together.newest_us = NEVER;
         for row in (first..rows.count()).take(ROWS_MAX) {
             let numbers = rows.numbers(row);
             let received_us = rows.received_us(row);
             heard_us = heard_us.max(received_us);
-            (oldest_us, newest_us) = (oldest_us.min(received_us), newest_us.max(received_us));
+            oldest_us = oldest_us.min(received_us);
+            let newest_us = together.newest_us.max(received_us);
             // What these rows bring about is due after the shortest time that a rule has.
             let moves_time = received_us >= due_us
                 || newest_us.saturating_sub(oldest_us) >= self.rules.soonest_us
@@ -71,6 +73,7 @@ impl Watch {
             if self.devices[device as usize].source != source {
                 return;
             }
+            together.newest_us = newest_us;
             together.rows.push(One { device, metric, unit, heard_us });
         }
     }
@@ -86,7 +89,7 @@ impl Watch {
     }
 
     fn by_device(&mut self, rows: &impl Rows, together: &mut Together, out: &mut Vec<Transition>) {
-        let Together { first, source, rows: all, order, moved } = together;
+        let Together { first, source, newest_us, rows: all, order, moved } = together;
         order.clear();
         order.extend((0_u64..).zip(&*all).map(|(at, one)| (u64::from(one.device) << 32) | at));
         // Those of devices that come in turn are in order already, turn by turn.
@@ -108,11 +111,10 @@ impl Watch {
         in_order(out, before, moved);
         let heard_us = all.last().map_or(NEVER, |one| one.heard_us);
         let last = rows.reading(*first + all.len() - 1);
-        let received_us = (0..all.len()).map(|at| rows.received_us(*first + at)).max();
         let own = &mut self.sources[*source as usize];
         let has_moved = heard_us > own.stream_us;
         own.stream_us = own.stream_us.max(heard_us);
-        own.heard_us = own.heard_us.max(received_us.unwrap_or(NEVER));
+        own.heard_us = own.heard_us.max(*newest_us);
         own.back_since_us = NEVER;
         own.mark = Mark::of(*source, last.id);
         debug_assert!(

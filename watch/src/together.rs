@@ -1,10 +1,12 @@
 //! Rows that may be taken device by device, by number.
 
-/// Rows that may be taken device by device.
+/// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Together {
     pub(crate) first: usize,
     pub(crate) source: u32,
+    /// When the newest of them was received, Unix microseconds.
+    pub(crate) newest_us: i64,
     pub(crate) rows: Vec<One>,
     /// Device and place in `rows`, in this order.
     pub(crate) order: Vec<u64>,

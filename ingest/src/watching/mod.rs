@@ -1,8 +1,8 @@
 //! Watching what is decoded: the state of devices, alerts by rules, and whoever asks.
 //!
-//! The pipeline owns it. Rows go through it when they are decoded, those of a moment together; each step of an alert is told at once, and
-//! is a row of the batch that is filling. A batch takes the state along as of its last row, which is kept with its landing: after a kill, or a landing that was
-//! lost, it is exactly as of the last landing, and what came since is decoded again.
+//! The pipeline owns it. Rows go through it when they are decoded, those of a moment together; each step of an alert is told at once,
+//! and is a row of the batch that is filling. A batch takes the state along as of its last row, which is kept with its landing: after
+//! a kill, or a landing that was lost, it is exactly as of the last landing, and what came since is decoded again.
 
 mod answers;
 mod config;
