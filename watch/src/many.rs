@@ -18,7 +18,7 @@ use crate::transition::Transition;
 use crate::watch::{Place, Watch};
 
 /// Rows that are taken together at most.
-const ROWS_MAX: usize = 1 << 15;
+const ROWS_MAX: usize = 1 << 17;
 /// Rows whose state is looked at before any of them is judged: about as many waits as a processor has at a time.
 const AHEAD: usize = 16;
 
@@ -98,7 +98,7 @@ impl Watch {
         let before = out.len();
         for some in order.chunks(AHEAD) {
             let mut places = [Place::default(); AHEAD];
-            self.look_ahead(some, all, &mut places);
+            self.look_ahead((some, all), (rows, *first), &mut places);
             for (key, place) in some.iter().zip(&places) {
                 let at = place_of(*key);
                 let row = rows.reading(*first + at);
@@ -125,10 +125,17 @@ impl Watch {
     }
 
     /// Reads a little of what each row needs, so that a processor has several waits at a time.
-    fn look_ahead(&self, some: &[u64], all: &[One], places: &mut [Place; AHEAD]) {
+    fn look_ahead(
+        &self,
+        (some, all): (&[u64], &[One]),
+        (rows, first): (&impl Rows, usize),
+        places: &mut [Place; AHEAD],
+    ) {
         let mut read = 0_i64;
         for (key, place) in some.iter().zip(places.iter_mut()) {
-            let one = &all[place_of(*key)];
+            let at = place_of(*key);
+            read ^= rows.received_us(first + at);
+            let one = &all[at];
             let device = &self.devices[one.device as usize];
             let series = device.series_of(one.metric);
             *place = Place { device: one.device, series, unit: Some(one.unit) };

@@ -36,7 +36,7 @@ pub use flags::{FLAGS, Flag};
 use intern::{NONE, Seeded};
 pub use layout::{Handle, Layout};
 use own::Own;
-pub(crate) use own::{OwnSource, Watchable};
+pub(crate) use own::{OwnSource, Packed, Watchable};
 pub use readings::Origin;
 use readings::Readings;
 pub(crate) use rows::{Remembering, Said};

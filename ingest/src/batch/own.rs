@@ -92,37 +92,75 @@ impl Batch {
     }
 
     fn watchable(&self, row: usize) -> watch::Reading<'_> {
-        let Readings { metrics, units, texts, .. } = &self.readings;
+        self.reading_of(&self.packed(row))
+    }
+
+    /// What watching needs of the row of `readings` of that number.
+    pub(crate) fn packed(&self, row: usize) -> Packed {
         let own = &self.readings;
-        let device = own.device[row];
-        let source = own.source[row] as usize;
-        let (site, name) = self.devices.names(device);
-        let (unit, text, value) = (own.unit[row], own.text[row], own.value[row]);
+        Packed {
+            source: own.source[row],
+            device: own.device[row],
+            metric: own.metric[row],
+            unit: own.unit[row],
+            text: own.text[row],
+            row_no: own.row_no[row],
+            offset: own.offset[row],
+            event_us: own.event_us[row],
+            received_us: own.received_us[row],
+            value: own.value[row],
+            quality: own.flags[row].quality(),
+        }
+    }
+
+    fn reading_of(&self, row: &Packed) -> watch::Reading<'_> {
+        let Readings { metrics, units, texts, .. } = &self.readings;
+        let (site, device) = self.devices.names(row.device);
+        let source = row.source as usize;
         watch::Reading {
             id: watch::RowId {
                 source_id: self.names.names.text(self.names.name_of[source]),
                 epoch: self.names.epochs[source],
-                source_offset: own.offset[row],
-                row_no: own.row_no[row],
+                source_offset: row.offset,
+                row_no: row.row_no,
             },
             site,
-            device: name,
-            metric: metrics.text(own.metric[row]),
-            unit: if unit == NONE { "" } else { units.text(unit) },
-            value: (!value.is_nan()).then_some(value),
-            text: (text != NONE).then(|| texts.text(text)),
-            quality: QUALITIES[usize::from(own.flags[row].quality())],
-            event_us: own.event_us[row],
-            received_us: own.received_us[row],
+            device,
+            metric: metrics.text(row.metric),
+            unit: if row.unit == NONE { "" } else { units.text(row.unit) },
+            value: (!row.value.is_nan()).then_some(row.value),
+            text: (row.text != NONE).then(|| texts.text(row.text)),
+            quality: QUALITIES[usize::from(row.quality)],
+            event_us: row.event_us,
+            received_us: row.received_us,
         }
     }
 }
 
+/// What watching needs of a row, in one line of a processor's cache: rows are looked at device by device, and so in no order.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Packed {
+    source: u32,
+    device: u32,
+    metric: u32,
+    unit: u32,
+    text: u32,
+    row_no: i32,
+    offset: i64,
+    event_us: i64,
+    received_us: i64,
+    value: f64,
+    quality: u8,
+}
+
+const _: () = assert!(size_of::<Packed>() == 64, "a row is a line of the cache");
+
 /// Rows of `readings` that are of a device, as watching sees them.
 pub(crate) struct Watchable<'a> {
     pub(crate) batch: &'a Batch,
-    /// Their numbers, in the order of arrival.
-    pub(crate) rows: &'a [u32],
+    /// In the order of arrival.
+    pub(crate) rows: &'a [Packed],
 }
 
 impl watch::Rows for Watchable<'_> {
@@ -131,21 +169,21 @@ impl watch::Rows for Watchable<'_> {
     }
 
     fn numbers(&self, row: usize) -> watch::Numbers {
-        let (own, row) = (&self.batch.readings, self.rows[row] as usize);
+        let own = &self.rows[row];
         watch::Numbers {
-            source: own.source[row],
-            device: own.device[row],
-            metric: own.metric[row],
-            unit: (own.unit[row] != NONE).then_some(own.unit[row]),
+            source: own.source,
+            device: own.device,
+            metric: own.metric,
+            unit: (own.unit != NONE).then_some(own.unit),
         }
     }
 
     fn received_us(&self, row: usize) -> i64 {
-        self.batch.readings.received_us[self.rows[row] as usize]
+        self.rows[row].received_us
     }
 
     fn reading(&self, row: usize) -> watch::Reading<'_> {
-        self.batch.watchable(self.rows[row] as usize)
+        self.batch.reading_of(&self.rows[row])
     }
 }
 

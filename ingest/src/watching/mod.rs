@@ -329,11 +329,11 @@ impl Watching {
 
     /// Looks what time has done, and at the rules.
     pub(crate) fn look(&mut self, batch: &mut Batch, (now, now_us): (Duration, i64)) {
-        self.catch_up(batch, now_us);
         if now < self.looked + LOOK_EVERY {
             return;
         }
         self.looked = now;
+        self.catch_up(batch, now_us);
         for (source, state) in self.sources.gone(now) {
             self.watch.source(source.as_str(), state, &mut self.out);
         }

@@ -4,12 +4,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::batch::{Batch, Watchable};
+use crate::batch::{Batch, Packed, Watchable};
 
 /// Rows that wait at most, and for how long: so many of each device at once that its state comes from memory once for them, and
 /// nobody is told late.
-const ROWS_MAX: usize = 32_768;
-const WAITING: Duration = Duration::from_millis(100);
+const ROWS_MAX: usize = 131_072;
+const WAITING: Duration = Duration::from_millis(250);
 /// So few are looked at as soon as nothing else is to be done.
 const FEW: usize = 64;
 
@@ -21,8 +21,8 @@ pub(super) struct Waiting {
     /// The first row that waits.
     from: usize,
     since: Option<Duration>,
-    /// Numbers of those that are of a device.
-    rows: Vec<u32>,
+    /// Those that are of a device.
+    rows: Vec<Packed>,
 }
 
 impl Waiting {
@@ -53,7 +53,7 @@ impl Waiting {
         (self.from, self.since) = (rows.end, None);
         self.rows.clear();
         let of_devices = rows.clone().filter(|row| batch.is_watchable(*row));
-        self.rows.extend(of_devices.filter_map(|row| u32::try_from(row).ok()));
+        self.rows.extend(of_devices.map(|row| batch.packed(row)));
         (rows, self.numbering, Watchable { batch, rows: &self.rows })
     }
 }

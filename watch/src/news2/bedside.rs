@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::chart::{Consciousness, Observations, Scale, Score, score};
+use super::chart::{Consciousness, OXYGEN, Observations, SATURATION, Scale, Score, part, score};
 use crate::wire::{Broken, Reader, Writer};
 
 /// What a metric is to the score.
@@ -42,8 +42,8 @@ impl Parameter {
     fn place(self) -> usize {
         match self {
             Self::Respiration => 0,
-            Self::Saturation => 1,
-            Self::OxygenShare | Self::OxygenFlow => 2,
+            Self::Saturation => SATURATION,
+            Self::OxygenShare | Self::OxygenFlow => OXYGEN,
             Self::Systolic => 3,
             Self::Pulse => 4,
             Self::Consciousness => 5,
@@ -135,20 +135,41 @@ impl PartialEq for Samples {
     }
 }
 
+/// The score of all that was observed, as it was made last: a row changes one parameter of seven. It follows from the rest.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    assumed: Assumed,
+    scale: Scale,
+    score: Score,
+    /// Parameters that were observed since, a bit each.
+    stale: u8,
+}
+
+const ALL: u8 = 0x7f;
+
+impl PartialEq for Kept {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bedside {
+    now_us: i64,
+    kept: Kept,
     observed: [Observed; 7],
     samples: [Samples; 3],
     past: VecDeque<Past>,
-    now_us: i64,
 }
 
 impl Default for Bedside {
     fn default() -> Self {
         let observed = [Observed { at_us: NEVER, value: 0.0 }; 7];
         let samples = [Samples { all: [(0, 0.0); SAMPLES], len: 0 }; 3];
-        Self { observed, samples, past: VecDeque::new(), now_us: NEVER }
+        let (assumed, scale, score) = (Assumed::default(), Scale::One, Score::default());
+        let kept = Kept { assumed, scale, score, stale: ALL };
+        Self { now_us: NEVER, kept, observed, samples, past: VecDeque::new() }
     }
 }
 
@@ -184,20 +205,41 @@ impl Bedside {
         let value =
             parameter.ring().map_or(value, |ring| self.samples[ring].smoothed(value, at_us));
         self.observed[place] = Observed { at_us, value };
+        self.kept.stale |= 1 << place;
         true
     }
 
     /// The score of what is fresh, and the score that counts what has grown old as it was.
-    pub(crate) fn scores(&self, settings: &Settings, scale: Scale) -> (Score, Score) {
+    pub(crate) fn scores(&mut self, settings: &Settings, scale: Scale) -> (Score, Score) {
+        let kept = self.kept(settings, scale);
+        debug_assert_eq!(kept, score(&settings.filled(self.seen(|_| true)), scale));
         let is_fresh = |place: usize| {
             let at_us = self.observed[place].at_us;
             at_us == NEVER || self.now_us.saturating_sub(at_us) <= settings.ages.of(place)
         };
-        let of = |seen: Observations| score(&settings.filled(seen), scale);
-        let kept = of(self.seen(|_| true));
         // Mostly nothing has grown old.
-        let all_fresh = (0..self.observed.len()).all(is_fresh);
-        (if all_fresh { kept } else { of(self.seen(is_fresh)) }, kept)
+        if (0..self.observed.len()).all(is_fresh) {
+            return (kept, kept);
+        }
+        (score(&settings.filled(self.seen(is_fresh)), scale), kept)
+    }
+
+    fn kept(&mut self, settings: &Settings, scale: Scale) -> Score {
+        let mut kept = self.kept;
+        if (kept.assumed, kept.scale) != (settings.assumed, scale) {
+            (kept.assumed, kept.scale, kept.stale) = (settings.assumed, scale, ALL);
+        }
+        if kept.stale & (1 << OXYGEN) != 0 {
+            kept.stale |= 1 << SATURATION;
+        }
+        while kept.stale != 0 {
+            let place = kept.stale.trailing_zeros() as usize;
+            kept.stale &= kept.stale - 1;
+            let seen = settings.filled(self.seen(|at| at == place || at == OXYGEN));
+            kept.score.parts[place] = part(place, &seen, scale);
+        }
+        self.kept = kept;
+        kept.score
     }
 
     /// By how much the score is above its lowest within the past, among scores that know the same parameters; keeps it.
@@ -301,7 +343,7 @@ impl Samples {
     /// Adds one; of too many the oldest goes.
     fn push(&mut self, sample: (i64, f64)) {
         if usize::from(self.len) == SAMPLES {
-            self.all.rotate_left(1);
+            self.all.copy_within(1.., 0);
             self.len -= 1;
         }
         self.all[usize::from(self.len)] = sample;
@@ -314,13 +356,28 @@ impl Samples {
         // Never earlier than those before it: those that are too old are the first ones.
         let old = |(sampled_us, _): &&(i64, f64)| at_us.saturating_sub(*sampled_us) >= SAMPLES_US;
         let old = self.seen().iter().take_while(old).count();
-        self.all.copy_within(old.., 0);
-        self.len -= u8::try_from(old).unwrap_or(0);
-        let mut values = self.all.map(|(_, value)| value);
+        if old > 0 {
+            self.all.copy_within(old.., 0);
+            self.len -= u8::try_from(old).unwrap_or(0);
+        }
+        let mut values = self.all.map(|(_, value)| ordered(value));
         let values = &mut values[..usize::from(self.len)];
-        values.sort_unstable_by(f64::total_cmp);
-        f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
+        values.sort_unstable();
+        f64::midpoint(
+            of_ordered(values[(values.len() - 1) / 2]),
+            of_ordered(values[values.len() / 2]),
+        )
     }
+}
+
+/// A number whose order as an integer is that of [`f64::total_cmp`].
+fn ordered(value: f64) -> i64 {
+    let bits = value.to_bits().cast_signed();
+    bits ^ ((bits >> 63) & i64::MAX)
+}
+
+fn of_ordered(number: i64) -> f64 {
+    f64::from_bits((number ^ ((number >> 63) & i64::MAX)).cast_unsigned())
 }
 
 fn number_of(level: Consciousness) -> f64 {
@@ -333,92 +390,4 @@ fn level_of(number: f64) -> Option<Consciousness> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: i64 = 60_000_000;
-    const SETTINGS: Settings = Settings {
-        ages: Ages {
-            vitals_us: 10 * MINUTE,
-            pressure_us: 120 * MINUTE,
-            temperature_us: 360 * MINUTE,
-            observed_us: 720 * MINUTE,
-        },
-        assumed: Assumed { oxygen: None, consciousness: None },
-        past_us: 0,
-    };
-
-    #[test]
-    fn an_observation_grows_old_and_is_missing_then() {
-        let mut bed = Bedside::default();
-        assert!(bed.observe(Parameter::Respiration, Some(26.0), None, 0));
-        assert!(bed.observe(Parameter::Systolic, Some(95.0), None, MINUTE));
-        let (fresh, kept) = bed.scores(&SETTINGS, Scale::One);
-        assert_eq!((fresh.total(), kept.total()), (5, 5));
-        bed.observe(Parameter::Temperature, Some(37.0), None, 10 * MINUTE + 1);
-        let (fresh, kept) = bed.scores(&SETTINGS, Scale::One);
-        assert_eq!((fresh.total(), kept.total()), (2, 5), "the respiration is too old");
-        assert!(fresh.missing().any(|name| name == "respiration"));
-    }
-
-    #[test]
-    fn one_sample_of_five_moves_nothing() {
-        let mut bed = Bedside::default();
-        for (at, rate) in [(0, 16.0), (5, 16.0), (10, 40.0), (15, 17.0), (20, 16.0)] {
-            bed.observe(Parameter::Respiration, Some(rate), None, at * 1_000_000);
-            let (fresh, _) = bed.scores(&SETTINGS, Scale::One);
-            assert!(at == 10 || fresh.total() == 0, "{at}");
-        }
-    }
-
-    #[test]
-    fn what_is_assumed_stands_in_only_for_what_was_never_said() {
-        let assumed = Assumed { oxygen: Some(false), consciousness: Some(Consciousness::Alert) };
-        let settings = Settings { assumed, ..SETTINGS };
-        let mut bed = Bedside::default();
-        let (fresh, _) = bed.scores(&settings, Scale::One);
-        assert_eq!((fresh.parts[2], fresh.parts[5]), (Some(0), Some(0)));
-        bed.observe(Parameter::OxygenFlow, Some(2.0), None, 1);
-        bed.observe(Parameter::Consciousness, None, Some("V"), 1);
-        assert!(!bed.observe(Parameter::Consciousness, None, Some("asleep"), 2));
-        let (fresh, _) = bed.scores(&settings, Scale::One);
-        assert_eq!((fresh.parts[2], fresh.parts[5]), (Some(2), Some(3)));
-    }
-
-    #[test]
-    fn a_rise_counts_only_against_scores_that_knew_the_same() {
-        let mut bed = Bedside::default();
-        let scores = |bed: &Bedside| bed.scores(&SETTINGS, Scale::One).0;
-        bed.observe(Parameter::Systolic, Some(120.0), None, 0);
-        let score = scores(&bed);
-        assert_eq!(bed.rise(&score, 240 * MINUTE).0, 0);
-        bed.observe(Parameter::Temperature, Some(39.5), None, MINUTE);
-        let score = scores(&bed);
-        assert_eq!(bed.rise(&score, 240 * MINUTE).0, 0, "the fever may be old");
-        bed.observe(Parameter::Systolic, Some(98.0), None, 2 * MINUTE);
-        let score = scores(&bed);
-        assert_eq!(bed.rise(&score, 240 * MINUTE).0, 2);
-        bed.observe(Parameter::Temperature, Some(39.5), None, 242 * MINUTE);
-        bed.observe(Parameter::Systolic, Some(98.0), None, 242 * MINUTE);
-        let score = scores(&bed);
-        assert_eq!(bed.rise(&score, 240 * MINUTE).0, 0, "it is so since long");
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let mut bed = Bedside::default();
-        for n in 0..20_i32 {
-            bed.observe(
-                Parameter::Pulse,
-                Some(f64::from(n) + 60.0),
-                None,
-                i64::from(n) * 1_000_000,
-            );
-            let score = bed.scores(&SETTINGS, Scale::One).0;
-            bed.rise(&score, 240 * MINUTE);
-        }
-        let mut out = Writer::default();
-        bed.write(&mut out);
-        assert_eq!(Bedside::read(&mut Reader::new(&out.bytes)), Ok(bed));
-    }
-}
+mod tests;

@@ -52,6 +52,10 @@ pub const PARAMETERS: [&str; 7] = [
     "temperature",
 ];
 
+/// Places among [`PARAMETERS`] of two of which one depends on the other.
+pub(crate) const SATURATION: usize = 1;
+pub(crate) const OXYGEN: usize = 2;
+
 /// What is known of a patient; what is not known is none, never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Observations {
@@ -111,31 +115,34 @@ impl Score {
     }
 }
 
-/// Reads the chart. Numbers are first rounded half up to the chart's resolution (whole numbers; temperature to 0.1), so that
+/// Reads the chart. Numbers are rounded half up to the chart's resolution (whole numbers; temperature to 0.1), so that
 /// there is no gap between its bands.
 #[must_use]
 pub fn score(seen: &Observations, scale: Scale) -> Score {
-    let whole = |value: Option<f64>| value.filter(|v| v.is_finite()).map(|v| (v + 0.5).floor());
-    let saturation = whole(seen.spo2).and_then(|spo2| match scale {
-        Scale::One => Some(saturation_1(spo2)),
-        Scale::Two => saturation_2(spo2, seen.oxygen),
-    });
-    Score {
-        parts: [
-            whole(seen.resp_rate).map(respiration),
-            saturation,
-            seen.oxygen.map(|oxygen| if oxygen { 2 } else { 0 }),
-            whole(seen.systolic).map(systolic),
-            whole(seen.pulse).map(pulse),
-            seen.consciousness.map(|level| if level == Consciousness::Alert { 0 } else { 3 }),
-            seen.temperature.filter(|t| t.is_finite()).map(temperature),
-        ],
+    Score { parts: std::array::from_fn(|at| part(at, seen, scale)) }
+}
+
+/// The points of one parameter, by its place among [`PARAMETERS`]. It depends on nothing but that parameter; saturation also on oxygen.
+pub(crate) fn part(at: usize, seen: &Observations, scale: Scale) -> Option<u8> {
+    let whole = |value: Option<f64>| value.filter(|v| v.is_finite()).map(|v| v + 0.5);
+    match at {
+        0 => whole(seen.resp_rate).map(respiration),
+        SATURATION => whole(seen.spo2).and_then(|spo2| match scale {
+            Scale::One => Some(saturation_1(spo2)),
+            Scale::Two => saturation_2(spo2, seen.oxygen),
+        }),
+        OXYGEN => seen.oxygen.map(|oxygen| if oxygen { 2 } else { 0 }),
+        3 => whole(seen.systolic).map(systolic),
+        4 => whole(seen.pulse).map(pulse),
+        5 => seen.consciousness.map(|level| if level == Consciousness::Alert { 0 } else { 3 }),
+        _ => seen.temperature.filter(|t| t.is_finite()).map(temperature),
     }
 }
 
-/// The points of the first band whose upper edge is not below the value; `beyond` are those above all.
+/// The points of the first band whose upper edge, a whole number, is not below the value; `beyond` are those above all. The value
+/// comes with a half added: what is less than the next whole number is rounded down to the edge, without a call for rounding it.
 fn band(value: f64, bands: &[(f64, u8)], beyond: u8) -> u8 {
-    bands.iter().find(|(edge, _)| value <= *edge).map_or(beyond, |(_, points)| *points)
+    bands.iter().find(|(edge, _)| value < *edge + 1.0).map_or(beyond, |(_, points)| *points)
 }
 
 fn respiration(rate: f64) -> u8 {
@@ -148,7 +155,7 @@ fn saturation_1(spo2: f64) -> u8 {
 
 /// From 93 % on it depends on whether oxygen is given: too much of it harms.
 fn saturation_2(spo2: f64, oxygen: Option<bool>) -> Option<u8> {
-    if spo2 <= 92.0 {
+    if spo2 < 93.0 {
         return Some(band(spo2, &[(83.0, 3), (85.0, 2), (87.0, 1)], 0));
     }
     oxygen.map(|given| if given { band(spo2, &[(94.0, 1), (96.0, 2)], 3) } else { 0 })
@@ -164,7 +171,7 @@ fn pulse(rate: f64) -> u8 {
 
 fn temperature(celsius: f64) -> u8 {
     // Tenths as whole numbers: 35.1 is no exact double. A hair is added since 35.05 × 10 is 350.49999….
-    let tenths = (celsius * 10.0 + 0.5 + 1e-9).floor();
+    let tenths = celsius * 10.0 + 0.5 + 1e-9;
     band(tenths, &[(350.0, 3), (360.0, 1), (380.0, 0), (390.0, 1)], 2)
 }
 
