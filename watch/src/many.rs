@@ -18,7 +18,7 @@ use crate::transition::Transition;
 use crate::watch::{Place, Watch};
 
 /// Rows that are taken together at most.
-const ROWS_MAX: usize = 1 << 17;
+const ROWS_MAX: usize = 1 << 16;
 /// Rows whose state is looked at before any of them is judged: about as many waits as a processor has at a time.
 const AHEAD: usize = 16;
 
@@ -55,6 +55,7 @@ impl Watch {
         let (mut heard_us, due_us) = (own.stream_us, self.next_due(source));
         let mut oldest_us = i64::MAX;
         together.newest_us = NEVER;
+        together.rows.reserve_exact((rows.count() - first).min(ROWS_MAX));
         for row in (first..rows.count()).take(ROWS_MAX) {
             let numbers = rows.numbers(row);
             let received_us = rows.received_us(row);
@@ -96,9 +97,10 @@ impl Watch {
         order.sort();
         moved.clear();
         let before = out.len();
+        let mut run = Run::default();
         for some in order.chunks(AHEAD) {
             let mut places = [Place::default(); AHEAD];
-            self.look_ahead((some, all), (rows, *first), &mut places);
+            self.look_ahead((some, all), (rows, *first), &mut run, &mut places);
             for (key, place) in some.iter().zip(&places) {
                 let at = place_of(*key);
                 let row = rows.reading(*first + at);
@@ -129,6 +131,7 @@ impl Watch {
         &self,
         (some, all): (&[u64], &[One]),
         (rows, first): (&impl Rows, usize),
+        run: &mut Run,
         places: &mut [Place; AHEAD],
     ) {
         let mut read = 0_i64;
@@ -141,7 +144,8 @@ impl Watch {
             *place = Place { device: one.device, series, unit: Some(one.unit) };
         }
         for place in places.iter().take(some.len()) {
-            let Some(series) = place.series else { continue };
+            run.goes_on(place.device);
+            let Some(series) = place.series.filter(|_| run.rows <= AHEAD) else { continue };
             let device = &self.devices[place.device as usize];
             for feed in &device.series[series].feeds {
                 read ^= device.tracks[usize::from(*feed)].memory.glance();
@@ -201,6 +205,22 @@ impl Watch {
                 && self.names.is(unit, row.unit)
         });
         Some((device, metric, unit))
+    }
+}
+
+/// How many rows of one device came one after the other: what the first ones needed is there for the others.
+#[derive(Debug, Default)]
+struct Run {
+    device: u32,
+    rows: usize,
+}
+
+impl Run {
+    fn goes_on(&mut self, device: u32) {
+        if self.device != device {
+            *self = Self { device, rows: 0 };
+        }
+        self.rows += 1;
     }
 }
 

@@ -39,14 +39,14 @@ impl Column {
         }
     }
 
-    /// What it takes with so many rows: builders grow by doubling.
-    fn memory_bytes(&self, rows: usize) -> usize {
+    /// What it takes with so many rows, and `room` for its values: builders grow by doubling.
+    fn memory_bytes(&self, rows: usize, room: usize) -> usize {
         let width = match self {
             Self::Bool(_) => 1,
             Self::Text(_) | Self::Int(_) | Self::Date(_) | Self::Bytes(_) => 4,
             Self::Double(_) | Self::Long(_) | Self::Time(_) => 8,
         };
-        (rows * width).next_power_of_two() + self.value_bytes().next_power_of_two()
+        (rows * width).next_power_of_two() + room
     }
 }
 
@@ -58,6 +58,8 @@ pub(crate) struct RowTable {
     row_dates: Vec<Option<i32>>,
     dates: Dates,
     columns: Vec<Column>,
+    /// The bytes that each column has room for, of texts and binary values: it doubles when they are more, whatever they are then.
+    rooms: Vec<usize>,
     column_bytes_max: usize,
     /// Source and offset of the last row's message, and the number of its next row.
     last: (u32, u64, i32),
@@ -82,9 +84,10 @@ impl RowTable {
             }
             Kind::Binary => Column::Bytes(BinaryBuilder::with_capacity(0, 0)),
         });
-        let columns = columns.collect();
+        let columns: Vec<_> = columns.collect();
+        let rooms = vec![0; columns.len()];
         let (row_dates, dates) = (Vec::new(), Dates::default());
-        Self { table, row_dates, dates, columns, column_bytes_max, last: (u32::MAX, 0, 0) }
+        Self { table, row_dates, dates, columns, rooms, column_bytes_max, last: (u32::MAX, 0, 0) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -118,7 +121,8 @@ impl RowTable {
             return 0;
         }
         let rows = self.row_dates.len();
-        self.columns.iter().map(|column| column.memory_bytes(rows)).sum::<usize>() as u64
+        let columns = self.columns.iter().zip(&self.rooms);
+        columns.map(|(column, room)| column.memory_bytes(rows, *room)).sum::<usize>() as u64
     }
 
     /// Adds a row of the date of `time_us`. The cells are those of the table's file columns, in order.
@@ -148,6 +152,12 @@ impl RowTable {
                 (Column::Date(builder), _) => builder.append_null(),
                 (Column::Bytes(builder), Cell::Bytes(bytes)) => builder.append_value(bytes),
                 (Column::Bytes(builder), _) => builder.append_null(),
+            }
+        }
+        for (column, room) in self.columns.iter().zip(&mut self.rooms) {
+            let bytes = column.value_bytes();
+            if bytes > *room {
+                *room = bytes.max(*room * 2);
             }
         }
         Ok(())

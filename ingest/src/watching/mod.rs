@@ -107,6 +107,7 @@ struct Parts {
     pub(crate) sources_max: usize,
     pub(crate) desk: Desk,
     pub(crate) states: Option<States>,
+    waiting: Waiting,
 }
 
 /// Goes on from what was kept, and says where it is kept; `None`: nothing is watched.
@@ -129,13 +130,20 @@ pub(crate) async fn open(
     let next = crate::lander::own_next(lander, &own);
     let (keeping, restored) =
         Keeping::begin(lake, &config.worker, &lander.counters(), next).await?;
-    let sources_max = config.sources_max;
     let states = watched.link.as_ref().map(|link| States::new(link.states(tasks)));
     let channels = Channels::open(&config.alerts, watched.link.take())?;
     let desk = Desk::new(&channels.names(), metrics);
     channels.start(tasks, &desk, clock);
-    let metrics = metrics.clone();
-    let parts = Parts { own: own.clone(), restored, watched, metrics, sources_max, desk, states };
+    let parts = Parts {
+        own: own.clone(),
+        restored,
+        watched,
+        metrics: metrics.clone(),
+        sources_max: config.sources_max,
+        desk,
+        states,
+        waiting: Waiting::new(config.memory_bytes),
+    };
     let now = (clock.uptime(), clock.now_us());
     let watching = Watching::begin(&config.alerts, layout, parts, now)?;
     Ok(Some((watching, (keeping, own))))
@@ -177,7 +185,7 @@ impl Watching {
         parts: Parts,
         (now, now_us): (Duration, i64),
     ) -> anyhow::Result<Self> {
-        let Parts { own, restored, watched, metrics, sources_max, desk, states } = parts;
+        let Parts { own, restored, watched, metrics, sources_max, desk, states, waiting } = parts;
         let rules = RulesFile::open(config.rules.as_deref(), now)?;
         let limits = Limits { devices: config.devices_max, ..Limits::default() };
         let Restored { kept, next } = restored;
@@ -194,7 +202,7 @@ impl Watching {
             sources: Sources::new(sources_max),
             states,
             watched,
-            waiting: Waiting::default(),
+            waiting,
             out: Vec::new(),
             heard: HashMap::default(),
             looked: now,
@@ -263,16 +271,18 @@ impl Watching {
 
     /// Looks at the readings of a batch that wait.
     pub(crate) fn catch_up(&mut self, batch: &mut Batch, now_us: i64) {
-        let (rows, numbering, watchable) = self.waiting.take(batch);
-        if rows.is_empty() {
-            return;
+        loop {
+            let (rows, numbering, watchable) = self.waiting.take(batch);
+            if rows.is_empty() {
+                return;
+            }
+            self.watch.rows(numbering, &watchable, &mut self.out);
+            let is_published = self.states.as_ref().is_some_and(States::is_wanted);
+            if self.watched.is_listened() || is_published {
+                self.note_heard(batch, rows);
+            }
+            self.tell(batch, now_us);
         }
-        self.watch.rows(numbering, &watchable, &mut self.out);
-        let is_published = self.states.as_ref().is_some_and(States::is_wanted);
-        if self.watched.is_listened() || is_published {
-            self.note_heard(batch, rows);
-        }
-        self.tell(batch, now_us);
     }
 
     /// Notes whose rows these are, for those who want to know who was heard.
