@@ -40,6 +40,7 @@ use args::{Arguments, Command};
 use clap::{CommandFactory, Parser};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
+use service_runtime::arenas;
 use service_runtime::config::ConfigFile;
 use service_runtime::runtime::{self, Workers};
 
@@ -50,6 +51,7 @@ const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    arenas::limit();
     let result = runtime::block_on(Workers::PerCpu, run(arguments.command));
     match result.map_err(Into::into).flatten() {
         Ok(true) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod answer;
 pub mod application;
+pub mod arenas;
 mod boxed;
 pub mod clock;
 pub mod config;

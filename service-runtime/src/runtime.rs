@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
+use crate::arenas;
+
 /// Threads for blocking work, at most; what comes beyond them waits its turn. Tokio's own limit is 512, and a burst of small
 /// reads and writes would start that many, each with memory of its own that does not come back. A handful are taken for good:
 /// the spool's writer, ingest's pipeline, a store of sessions, standard input.
@@ -41,13 +43,14 @@ pub fn block_on<T>(workers: Workers, main: impl Future<Output = T>) -> io::Resul
     Ok(result)
 }
 
-/// Runs a service that is a process of its own. What it fails with is printed once, with its causes: the log may not have
-/// begun yet.
+/// Runs a service that is a process of its own, with few arenas ([`arenas`]). What it fails with is printed once, with its causes: the
+/// log may not have begun yet.
 pub fn service(
     name: &str,
     workers: Workers,
     main: impl Future<Output = anyhow::Result<()>>,
 ) -> ExitCode {
+    arenas::limit();
     match block_on(workers, main).map_err(Into::into).flatten() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

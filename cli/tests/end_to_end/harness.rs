@@ -191,6 +191,25 @@ impl Process {
         log
     }
 
+    /// What /proc says of it, in parts that end with a zero.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn proc(&self, what: &str) -> Vec<String> {
+        let text = std::fs::read(format!("/proc/{}/{what}", self.child.id())).unwrap();
+        text.split(|byte| *byte == 0).map(|one| String::from_utf8_lossy(one).into()).collect()
+    }
+
+    /// Its environment, as it was started with.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub(crate) fn environment(&self) -> Vec<String> {
+        self.proc("environ")
+    }
+
+    /// Its name and arguments.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        self.proc("cmdline")
+    }
+
     /// Resident memory in kB, where /proc tells.
     pub(crate) fn rss_kb(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;

@@ -3,6 +3,8 @@
 
 mod agent;
 mod alerts;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod arenas;
 mod backlog;
 mod check;
 mod crash;
