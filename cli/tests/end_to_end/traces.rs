@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -12,20 +13,24 @@ use crate::payloads::publish;
 
 const ASKED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Takes OTLP by HTTP; gives each span with the service that told it.
+/// Takes OTLP by HTTP; gives each span with the service that told it, once: whoever got no answer in time tells again.
 fn collector() -> (u16, Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, spans) = channel();
+    let known = Arc::new(Mutex::new(BTreeSet::new()));
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut stream, sender) = (stream.unwrap(), sender.clone());
+            let (mut stream, sender, known) = (stream.unwrap(), sender.clone(), known.clone());
             // Ends with the process that told.
             std::thread::spawn(move || {
                 while let Some(request) = request(&mut stream) {
                     let told = &request["resourceSpans"][0];
                     let service = &told["resource"]["attributes"][0]["value"]["stringValue"];
                     for span in told["scopeSpans"][0]["spans"].as_array().unwrap() {
+                        if !known.lock().unwrap().insert(span["spanId"].to_string()) {
+                            continue;
+                        }
                         let service = service.as_str().unwrap().to_owned();
                         let _test_is_over = sender.send((service, span.clone()));
                     }
@@ -46,6 +51,10 @@ fn request(stream: &mut TcpStream) -> Option<Value> {
         }
         assert!(!lower.starts_with("post") || lower.starts_with("post /v1/traces "), "{line}");
         line.clear();
+    }
+    // The other side has ended.
+    if length == 0 {
+        return None;
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
