@@ -13,8 +13,9 @@ pub fn limit() {
     if cfg!(not(all(target_os = "linux", target_env = "gnu"))) {
         return;
     }
-    let is_said = std::env::var_os(ARENAS.0).is_some()
-        || std::env::var(TUNABLES).is_ok_and(|tunables| tunables.contains("arena_max"));
+    let tunables = std::env::var_os(TUNABLES).unwrap_or_default();
+    let is_said =
+        std::env::var_os(ARENAS.0).is_some() || tunables.to_string_lossy().contains("arena_max");
     if !is_said {
         again();
     }
