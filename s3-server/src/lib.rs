@@ -1,7 +1,8 @@
-//! A small S3 server for tests and drills: s3s-fs on a folder, with a put-if-absent that has one winner.
+//! A small S3 server for tests and drills: s3s-fs on a folder, with a put-if-absent that has one winner, and listings beside deletions.
 //!
 //! s3s-fs looks whether an object exists and then writes it, so two concurrent creations can both succeed; here puts of
-//! one key queue up behind each other. Not a place for data: nothing is synced.
+//! one key queue up behind each other. It fails a listing when a file goes that it was about to look at; here it looks again. Not a
+//! place for data: nothing is synced.
 #![warn(missing_docs)]
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,11 +12,12 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper::{Method, Request};
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpError, HttpResponse};
 use s3s_fs::FileSystem;
 use service_runtime::Stop;
 use tokio::net::TcpListener;
@@ -31,6 +33,8 @@ pub const SECRET_KEY: &str = "tidemark-secret";
 const QUEUES: usize = 64;
 /// Most connections at once; further ones wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 256;
+/// How often a listing is made at most, until no file goes in its middle.
+const LISTINGS_MAX: usize = 100;
 
 /// How put-if-absent behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +147,7 @@ impl S3Server {
                             }
                             _ => None,
                         };
-                        Service::call(&service, request).await
+                        answer_of(&service, request).await
                     }
                 });
                 let served = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
@@ -153,6 +157,25 @@ impl S3Server {
             });
         }
     }
+}
+
+async fn answer_of(
+    service: &S3Service,
+    request: Request<Incoming>,
+) -> Result<HttpResponse, HttpError> {
+    let asks = request.uri().query().unwrap_or_default();
+    if *request.method() != Method::GET || !asks.contains("list-type=") {
+        return service.call(request.map(Body::from)).await;
+    }
+    // A listing has no body.
+    let (head, _) = request.into_parts();
+    for _ in 1..LISTINGS_MAX {
+        let answer = service.call(Request::from_parts(head.clone(), Body::empty())).await?;
+        if answer.status() != StatusCode::INTERNAL_SERVER_ERROR {
+            return Ok(answer);
+        }
+    }
+    service.call(Request::from_parts(head, Body::empty())).await
 }
 
 /// The environment of a client of a server at `address`.
