@@ -56,8 +56,8 @@ impl Waiting {
         self.since.map(|since| since + WAITING)
     }
 
-    /// The first that wait, of a number that is bounded, which do so no longer: the rows of the batch, and what watching sees of them by which
-    /// numbering.
+    /// Takes the first that wait, as many as are looked at at once: the rows of the batch, and what watching sees of them by which
+    /// numbering. Those that it leaves are to be taken as well.
     pub(super) fn take<'a>(&'a mut self, batch: &'a Batch) -> (Range<usize>, u64, Watchable<'a>) {
         let rows = self.from..batch.readings.len().min(self.from + self.rows_max);
         (self.from, self.since) = (rows.end, None);

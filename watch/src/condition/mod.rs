@@ -266,6 +266,7 @@ fn news2(bed: &mut Bedside, settings: &Settings, asks: Asks, row: &Row<'_>) -> O
 
 /// The score with what it lacks: a sum of five parameters is not passed off as one of seven.
 fn said(bed: &Bedside, settings: &Settings, scale: Scale) -> String {
+    // It is said when an alert moves, which is rare.
     let (fresh, _) = bed.clone().scores(settings, scale);
     let mut text = format!("NEWS2 {}", fresh.total());
     let list = |what: &str, names: Vec<&str>| {

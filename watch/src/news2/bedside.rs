@@ -224,6 +224,7 @@ impl Bedside {
         (score(&settings.filled(self.seen(is_fresh)), scale), kept)
     }
 
+    /// The score of all that was observed.
     fn kept(&mut self, settings: &Settings, scale: Scale) -> Score {
         let mut kept = self.kept;
         if (kept.assumed, kept.scale) != (settings.assumed, scale) {
@@ -376,6 +377,7 @@ fn ordered(value: f64) -> i64 {
     bits ^ ((bits >> 63) & i64::MAX)
 }
 
+/// The number that [`ordered`] made this of.
 fn of_ordered(number: i64) -> f64 {
     f64::from_bits((number ^ ((number >> 63) & i64::MAX)).cast_unsigned())
 }
