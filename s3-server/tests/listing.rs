@@ -1,5 +1,4 @@
 //! What the server answers while others change what it has.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
