@@ -66,6 +66,8 @@ pub(crate) enum Change<'a> {
     Rename(&'a Path, &'a Path),
     Delete(&'a Path),
     DeleteFolder(&'a Path),
+    /// Of no consequence for what is on the disk.
+    Uncache(&'a Path),
 }
 
 #[cfg(not(test))]
@@ -221,6 +223,20 @@ pub(crate) fn delete_segment(folder: &Path, first: Offset) -> Result<(), DiskErr
         Err(error) if error.kind() != io::ErrorKind::NotFound => at("delete", &path, Err(error)),
         _ => Ok(()),
     }
+}
+
+/// Tells the system that a segment is not about to be read: the memory that its pages take is for others, first of all for the next segments.
+/// Only what is on stable storage goes. This is advice: where it is not taken, all is as it was.
+pub(crate) fn uncache_segment(folder: &Path, first: Offset) {
+    let path = segment_path(folder, first);
+    // One that has landed is gone, and its pages with it.
+    let opened = about_to(Change::Uncache(&path)).and_then(|()| File::open(&path));
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = opened {
+        drop(rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed));
+    }
+    #[cfg(not(target_os = "linux"))]
+    drop(opened);
 }
 
 /// What a folder in a spool is.

@@ -1,6 +1,8 @@
 //! The one writer of a spool: writes and syncs what has gathered, deletes what is no longer needed.
 
+use std::collections::VecDeque;
 use std::mem;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +19,9 @@ use crate::tail::{Shared, Tail, report};
 /// How long the writer waits before it tries a full disk again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 
+/// Segments, the last ones and the one that is written, whose pages stay in memory: who reads them is mostly close behind.
+const CACHED_SEGMENTS: usize = 4;
+
 /// The writer of an open spool: run it on a thread of its own until [`Spool::close`].
 #[derive(Debug)]
 pub struct WriterThread {
@@ -27,6 +32,8 @@ pub struct WriterThread {
     synced: Offset,
     chain: u64,
     spare: Vec<u8>,
+    /// The first offsets of those segments, oldest first.
+    cached: VecDeque<Offset>,
 }
 
 /// What the writer took over in one round.
@@ -63,7 +70,8 @@ impl WriterThread {
         mark: MarkFile,
         (synced, chain): (Offset, u64),
     ) -> Self {
-        Self { shared, moves, segment, mark, synced, chain, spare: Vec::new() }
+        let (spare, cached) = (Vec::new(), VecDeque::new());
+        Self { shared, moves, segment, mark, synced, chain, spare, cached }
     }
 
     /// Writes until the spool is closed.
@@ -132,6 +140,7 @@ impl WriterThread {
         retry_when_full(&shared, || moving.save())?;
         moving.rename()?;
         (self.segment, self.synced, self.chain) = moving.install();
+        self.cached.clear();
         let epoch = shared.tail().state.epoch;
         self.note_mark(epoch)?;
         Ok(leave(&shared)?)
@@ -155,6 +164,17 @@ impl WriterThread {
         tail.take(spare)
     }
 
+    /// Takes note of a new segment, and gives back the memory of one that is long full. A backlog would take all memory there is, page for
+    /// page, and the kernel's search for pages, or a host's for memory, is what then holds up the writer.
+    fn uncache(&mut self, folder: &Path) {
+        self.cached.push_back(self.synced);
+        if self.cached.len() > CACHED_SEGMENTS
+            && let Some(first) = self.cached.pop_front()
+        {
+            disk::uncache_segment(folder, first);
+        }
+    }
+
     fn write(&mut self, round: &Round) -> Result<(), SpoolError> {
         if round.roll || self.segment.is_none() {
             let shared = self.shared.clone();
@@ -169,6 +189,7 @@ impl WriterThread {
             crash_point::reach(Point::SegmentCreated);
             self.segment = Some(segment);
             self.shared.tail().plan.roll(self.synced);
+            self.uncache(&folder);
         }
         let segment = self.segment.as_mut().expect("opened above");
         retry_when_full(&self.shared, || segment.append_synced(&round.records))?;

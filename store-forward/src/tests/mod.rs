@@ -1,6 +1,7 @@
 //! The spool against a plain `Vec`, and the uplink against a model of ingest.
 
 mod books;
+mod cached;
 mod loss;
 mod model;
 mod power_loss;

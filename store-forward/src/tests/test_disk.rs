@@ -172,6 +172,7 @@ impl Disk {
                     self.enter(EntryChange::Deleted(path.to_owned()));
                 }
             }
+            Change::Uncache(_) => {}
         }
     }
 
