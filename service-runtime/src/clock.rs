@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,21 +20,51 @@ static JUMPS: OnceLock<(Instant, Jumps)> = OnceLock::new();
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started: Instant,
+    /// Of a clock that a test puts forward.
+    ahead: Option<Ahead>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { started: Instant::now() }
+        Self { started: Instant::now(), ahead: None }
+    }
+}
+
+/// Puts a clock forward, with all copies of it: a test of what is due in a minute need not wait for it, and nothing is due before, however
+/// slow the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead(&'static AtomicU64);
+
+impl Ahead {
+    /// Puts it forward once more; timers that run already are as late as they were. Less than a microsecond is nothing.
+    pub fn put_forward(self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    fn time(self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::SeqCst))
     }
 }
 
 impl Clock {
+    /// Returns a clock that can be put forward, for tests: each takes eight bytes until the process ends.
+    pub fn movable() -> (Self, Ahead) {
+        let ahead = Ahead(Box::leak(Box::default()));
+        (Self { ahead: Some(ahead), ..Self::default() }, ahead)
+    }
+
+    fn ahead(&self) -> Duration {
+        self.ahead.map_or(Duration::ZERO, Ahead::time)
+    }
+
     /// Returns microseconds since the Unix epoch; may jump when the system's clock is set.
     pub fn now_us(&self) -> i64 {
         let system = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
         };
+        let system =
+            system.saturating_add(i64::try_from(self.ahead().as_micros()).unwrap_or(i64::MAX));
         match JUMPS.get() {
             None => system,
             Some((since, jumps)) => system.saturating_add(jumps.offset_us(since.elapsed())),
@@ -47,12 +78,12 @@ impl Clock {
 
     /// Returns the time since this clock was made; never jumps.
     pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
+        self.started.elapsed() + self.ahead()
     }
 
     /// Returns the instant of an uptime, for timers.
     pub fn instant(&self, uptime: Duration) -> Instant {
-        self.started + uptime
+        self.started + uptime.saturating_sub(self.ahead())
     }
 }
 
@@ -141,6 +172,18 @@ mod tests {
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let file = ConfigFile::parse(text, Path::new("x.toml"), environment).unwrap();
         file.section("clock").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_clock_that_is_put_forward_takes_its_copies_along_and_no_other() {
+        let (clock, ahead) = Clock::movable();
+        let (copy, other) = (clock, Clock::default());
+        let (wall, day) = (copy.now_us(), Duration::from_secs(86_400));
+        ahead.put_forward(day);
+        assert!(copy.uptime() >= day && other.uptime() < day);
+        assert!(copy.now_us() >= wall + 86_400_000_000 && other.now_us() < copy.now_us());
+        let due = copy.instant(copy.uptime() + day);
+        assert!(due > Instant::now() && due <= Instant::now() + day, "a day from now");
     }
 
     #[test]

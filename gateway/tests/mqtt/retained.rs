@@ -1,5 +1,7 @@
 //! Retained messages.
 
+use std::time::Duration;
+
 use crate::wire::build::{RETAIN_AS_PUBLISHED, retain_handling};
 use crate::wire::{
     BOTH, Client, Connect, Message, Packet, Publish, Subscribe, TestGateway, Version, property,
@@ -151,18 +153,19 @@ async fn a_retained_message_comes_with_the_lower_qos_and_its_properties() {
 #[tokio::test]
 async fn a_retained_message_expires() {
     let gateway = TestGateway::start().await;
-    let expiring = Publish::new("cmd/a", "x").qos1(1).property(property::long(property::EXPIRY, 4));
+    let expiring =
+        Publish::new("cmd/a", "x").qos1(1).property(property::long(property::EXPIRY, 600));
     keep(&gateway, expiring).await;
     let lasting =
-        Publish::new("cmd/b", "y").qos1(1).property(property::long(property::EXPIRY, 100));
+        Publish::new("cmd/b", "y").qos1(1).property(property::long(property::EXPIRY, 1000));
     keep(&gateway, lasting).await;
     let mut client = Client::connect(&gateway, Connect::v5("a")).await;
     assert_eq!(subscribed(&mut client, Subscribe::new("cmd/+", 0)).await.1.len(), 2);
-    tokio::time::sleep(std::time::Duration::from_millis(4_100)).await;
+    gateway.after(Duration::from_secs(600));
     let messages = subscribed(&mut client, Subscribe::new("cmd/+", 0)).await.1;
     let topics: Vec<&str> = messages.iter().map(|message| message.topic.as_str()).collect();
     assert_eq!(topics, ["cmd/b"]);
-    assert!(matches!(messages[0].properties.number(property::EXPIRY), Some(1..=96)));
+    assert!(matches!(messages[0].properties.number(property::EXPIRY), Some(1..=400)));
     gateway.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! Sessions that outlive their connection: resuming, ending, what waits in them.
 
+use std::time::Duration;
+
 use crate::wire::build::{self, Publish};
 use crate::wire::{BOTH, Client, Connect, Message, TestGateway, Version, property};
 
@@ -117,12 +119,14 @@ async fn a_session_without_expiry_ends_with_its_connection() {
 #[tokio::test]
 async fn a_session_expires_when_its_client_stays_away_for_too_long() {
     let gateway = TestGateway::start().await;
-    let connect = Connect::v5("a").resume().expiry(1);
+    let connect = Connect::v5("a").resume().expiry(600);
     let mut client = Client::connect(&gateway, connect.clone()).await;
     client.subscribe("cmd/#", 1).await;
     client.disconnect().await;
     assert!(Client::connect(&gateway, connect.clone()).await.present, "back in time");
+    gateway.counted("gateway_connections 0").await;
     gateway.counted("gateway_sessions 1").await;
+    gateway.after(Duration::from_secs(600));
     gateway.counted("gateway_sessions 0").await;
     assert!(!Client::connect(&gateway, connect).await.present);
     gateway.stop().await;

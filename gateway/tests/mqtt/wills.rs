@@ -1,5 +1,7 @@
 //! Wills: published for who vanishes, at once or after a delay, and not for who says goodbye.
 
+use std::time::Duration;
+
 use crate::wire::build::{DISCONNECT, disconnect};
 use crate::wire::{BOTH, Client, Connect, Message, Publish, TestGateway, Version, Will, property};
 
@@ -75,10 +77,11 @@ async fn a_goodbye_discards_the_will_unless_it_asks_for_it() {
 async fn a_will_waits_for_its_delay() {
     let gateway = TestGateway::start().await;
     let mut watcher = watcher(&gateway).await;
-    let connect = Connect::durable(Version::V5, "a").will(will("later").delay(1));
+    let connect = Connect::durable(Version::V5, "a").will(will("later").delay(300));
     Client::connect(&gateway, connect).await.vanish();
     gateway.counted("gateway_connections 1").await;
     watcher.hears_nothing().await;
+    gateway.after(Duration::from_secs(300));
     assert_eq!(watcher.message().await.payload, "later");
     gateway.stop().await;
 }
@@ -86,13 +89,15 @@ async fn a_will_waits_for_its_delay() {
 #[tokio::test]
 async fn a_delay_goes_on_when_the_gateway_starts_again() {
     let gateway = TestGateway::start().await;
-    for (id, delay) in [("soon", 1), ("late", 3600)] {
+    for (id, delay) in [("soon", 300), ("late", 3600)] {
         let connect = Connect::durable(Version::V5, id).will(will(id).delay(delay).retain());
         Client::connect(&gateway, connect).await.vanish();
     }
     gateway.counted("gateway_connections 0").await;
     let gateway = gateway.restart().await;
     let mut watcher = watcher(&gateway).await;
+    watcher.hears_nothing().await;
+    gateway.after(Duration::from_secs(300));
     assert_eq!(watcher.accept().await.payload, "soon");
     watcher.hears_nothing().await;
     let back = Client::connect(&gateway, Connect::durable(Version::V5, "late")).await;
@@ -108,12 +113,16 @@ async fn a_delay_goes_on_when_the_gateway_starts_again() {
 async fn who_comes_back_in_time_has_no_will_published() {
     let gateway = TestGateway::start().await;
     let mut watcher = watcher(&gateway).await;
-    let connect = Connect::durable(Version::V5, "a").will(will("cancelled").delay(1));
-    Client::connect(&gateway, connect).await.vanish();
-    gateway.counted("gateway_connections 1").await;
+    for (id, name) in [("a", "cancelled"), ("b", "due")] {
+        let connect = Connect::durable(Version::V5, id).will(will(name).delay(300));
+        Client::connect(&gateway, connect).await.vanish();
+        gateway.counted("gateway_connections 1").await;
+    }
     let back = Client::connect(&gateway, Connect::durable(Version::V5, "a")).await;
     assert!(back.present);
-    watcher.is_silent_for(std::time::Duration::from_millis(2_500)).await;
+    gateway.after(Duration::from_secs(300));
+    assert_eq!(watcher.message().await.payload, "due", "the other would have come before");
+    watcher.hears_nothing().await;
     gateway.stop().await;
 }
 
@@ -126,7 +135,10 @@ async fn a_session_that_ends_takes_its_delayed_will_along() {
     Client::connect(&gateway, delayed("no session")).await.vanish();
     assert_eq!(watcher.message().await.payload, "no session");
     // It expires before the will is due.
-    Client::connect(&gateway, delayed("short session").expiry(1)).await.vanish();
+    Client::connect(&gateway, delayed("short session").expiry(300)).await.vanish();
+    gateway.counted("gateway_connections 1").await;
+    watcher.hears_nothing().await;
+    gateway.after(Duration::from_secs(300));
     assert_eq!(watcher.message().await.payload, "short session");
     // It is ended by a clean start.
     Client::connect(&gateway, delayed("replaced").expiry(600)).await.vanish();

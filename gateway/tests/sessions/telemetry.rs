@@ -53,7 +53,7 @@ async fn inv3_a_full_spool_withholds_acknowledgements_from_old_clients_but_answe
     })
     .await;
     let ping = |options: &mut rumqttc::MqttOptions| {
-        options.set_keep_alive(std::time::Duration::from_secs(1));
+        options.set_keep_alive(std::time::Duration::from_secs(5));
     };
     let mut device = Client::with(&gateway, "mon-1", ping).await;
     let payload = "x".repeat(200_000);

@@ -1,8 +1,10 @@
 //! A gateway on a free port with a temporary folder, which can be stopped and started again.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use gateway::{Gateway, GatewayConfig};
+use service_runtime::clock::Ahead;
 use service_runtime::{Clock, Metrics, Stop};
 use store_forward::Spool;
 use tempfile::TempDir;
@@ -18,6 +20,7 @@ pub(crate) struct TestGateway {
     pub(crate) spool: Spool,
     metrics: Metrics,
     config: GatewayConfig,
+    clock: (Clock, Ahead),
     stop: Stop,
     task: JoinHandle<anyhow::Result<()>>,
     folder: TempDir,
@@ -39,28 +42,33 @@ impl TestGateway {
         };
         config.spool.dir = folder.path().join("spool");
         change(&mut config);
-        Self::run(config, folder).await
+        Self::run(config, Clock::movable(), folder).await
     }
 
-    async fn run(config: GatewayConfig, folder: TempDir) -> Self {
+    async fn run(config: GatewayConfig, clock: (Clock, Ahead), folder: TempDir) -> Self {
         let metrics = Metrics::default();
-        let bound = Gateway::bind(config.clone(), metrics.clone(), Clock::default()).await;
+        let bound = Gateway::bind(config.clone(), metrics.clone(), clock.0).await;
         let gateway = bound.unwrap();
         let addresses = gateway.addresses().unwrap();
         let addresses: Vec<_> = addresses.into_iter().map(|(_, address)| address).collect();
         let (address, spool, stop) = (addresses[0], gateway.spool(), Stop::new());
         let task = tokio::spawn(gateway.run(stop.clone()));
-        Self { address, addresses, spool, metrics, config, stop, task, folder }
+        Self { address, addresses, spool, metrics, config, clock, stop, task, folder }
     }
 
     /// Stops it and starts it again in the same folder.
     pub(crate) async fn restart(self) -> Self {
-        let Self { config, stop, task, folder, spool, metrics, .. } = self;
+        let Self { config, clock, stop, task, folder, spool, metrics, .. } = self;
         // Whoever has the spool, as its metrics do, keeps its folder.
         drop((spool, metrics));
         stop.cancel();
         timeout(PATIENCE * 3, task).await.expect("stops in time").unwrap().unwrap();
-        Self::run(config, folder).await
+        Self::run(config, clock, folder).await
+    }
+
+    /// Makes what is due by then due now.
+    pub(crate) fn after(&self, time: Duration) {
+        self.clock.1.put_forward(time);
     }
 
     pub(crate) async fn stop(self) {
