@@ -9,6 +9,7 @@ mod catalog;
 mod drills;
 mod foreign_delta;
 mod load;
+mod ports;
 mod process;
 mod report;
 mod rogue_mqtt;
@@ -23,8 +24,8 @@ use service_runtime::Clock;
 
 pub use catalog::{DRILLS, Drill, named};
 pub use drills::crash::{Death, Victim};
+pub use ports::free_address;
 pub use report::Report;
-pub use scene::free_address;
 
 use crate::scene::{Findings, Scene};
 

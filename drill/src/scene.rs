@@ -1,9 +1,8 @@
 //! Where a drill plays: real processes on free loopback ports and a temporary folder, devices, and the judgement.
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -15,6 +14,7 @@ use telemetry_core::lane::{LANES, lane_of};
 use toml::toml;
 
 use crate::load::{Load, Plan, Summary, Verdict};
+use crate::ports::free_address;
 use crate::process::{LOOK_EVERY, Process, command};
 use crate::service::{Books, Service};
 
@@ -429,35 +429,6 @@ struct LakeBooks {
     source_id: String,
     epoch: String,
     landed: u64,
-}
-
-/// A port on loopback that is free, below those that the system gives to outgoing connections: while a service is
-/// down, nobody may take its port, least of all a client that tries to reach it.
-///
-/// # Errors
-/// When all are taken.
-pub fn free_address() -> anyhow::Result<SocketAddr> {
-    const FIRST: u32 = 16_000;
-    const PORTS: u32 = 12_000;
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
-    for _ in 0..PORTS {
-        let turn =
-            std::process::id().wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(FIRST + turn % PORTS)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if is_free(address)? {
-            return Ok(address);
-        }
-    }
-    bail!("no free port between {FIRST} and {}", FIRST + PORTS)
-}
-
-/// Binds without listening: a process that another thread is starting has a copy of each socket until it runs its own program, and
-/// would go on listening in the place of the service.
-fn is_free(address: SocketAddr) -> anyhow::Result<bool> {
-    let socket = tokio::net::TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    Ok(socket.bind(address).is_ok())
 }
 
 /// Waits for the state of another process, which no event announces.
