@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crash_point::Point;
 use service_runtime::files::Readers;
 use telemetry_core::id::{Epoch, Offset};
+use tracing::debug;
 
 /// A disk operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -232,11 +233,15 @@ pub(crate) fn uncache_segment(folder: &Path, first: Offset) {
     // One that has landed is gone, and its pages with it.
     let opened = about_to(Change::Uncache(&path)).and_then(|()| File::open(&path));
     #[cfg(target_os = "linux")]
-    if let Ok(file) = opened {
-        drop(rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed));
+    let opened = opened.and_then(|file| {
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).map_err(io::Error::from)
+    });
+    match opened {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            debug!(path = %path.display(), %error, "cannot give back the memory of a segment");
+        }
+        _ => {}
     }
-    #[cfg(not(target_os = "linux"))]
-    drop(opened);
 }
 
 /// What a folder in a spool is.
