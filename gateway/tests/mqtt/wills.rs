@@ -121,7 +121,7 @@ async fn who_comes_back_in_time_has_no_will_published() {
     let back = Client::connect(&gateway, Connect::durable(Version::V5, "a")).await;
     assert!(back.present);
     gateway.after(Duration::from_secs(300));
-    assert_eq!(watcher.message().await.payload, "due", "the other would have come before");
+    assert_eq!(watcher.message().await.payload, "due", "and the other one is not");
     watcher.hears_nothing().await;
     gateway.stop().await;
 }
