@@ -33,28 +33,26 @@ impl Default for Clock {
 /// Puts a clock forward, with all copies of it: a test of what is due in a minute need not wait for it, and nothing is due before, however
 /// slow the machine.
 #[derive(Debug, Clone, Copy)]
-pub struct Ahead(&'static AtomicU64);
+pub struct Ahead {
+    us: &'static AtomicU64,
+}
 
 impl Ahead {
     /// Puts it forward once more; timers that run already are as late as they were. Less than a microsecond is nothing.
     pub fn put_forward(self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
-    }
-
-    fn time(self) -> Duration {
-        Duration::from_micros(self.0.load(Ordering::SeqCst))
+        self.us.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 }
 
 impl Clock {
     /// Returns a clock that can be put forward, for tests: each takes eight bytes until the process ends.
     pub fn movable() -> (Self, Ahead) {
-        let ahead = Ahead(Box::leak(Box::default()));
+        let ahead = Ahead { us: Box::leak(Box::default()) };
         (Self { ahead: Some(ahead), ..Self::default() }, ahead)
     }
 
-    fn ahead(&self) -> Duration {
-        self.ahead.map_or(Duration::ZERO, Ahead::time)
+    fn ahead_us(&self) -> u64 {
+        self.ahead.map_or(0, |ahead| ahead.us.load(Ordering::SeqCst))
     }
 
     /// Returns microseconds since the Unix epoch; may jump when the system's clock is set.
@@ -63,8 +61,7 @@ impl Clock {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
         };
-        let system =
-            system.saturating_add(i64::try_from(self.ahead().as_micros()).unwrap_or(i64::MAX));
+        let system = system.saturating_add_unsigned(self.ahead_us());
         match JUMPS.get() {
             None => system,
             Some((since, jumps)) => system.saturating_add(jumps.offset_us(since.elapsed())),
@@ -78,12 +75,12 @@ impl Clock {
 
     /// Returns the time since this clock was made; never jumps.
     pub fn uptime(&self) -> Duration {
-        self.started.elapsed() + self.ahead()
+        self.started.elapsed() + Duration::from_micros(self.ahead_us())
     }
 
     /// Returns the instant of an uptime, for timers.
     pub fn instant(&self, uptime: Duration) -> Instant {
-        self.started + uptime.saturating_sub(self.ahead())
+        self.started + uptime.saturating_sub(Duration::from_micros(self.ahead_us()))
     }
 }
 
